@@ -1,0 +1,3 @@
+module github.com/larder-go/larder/integration
+
+go 1.26.0
