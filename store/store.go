@@ -62,14 +62,15 @@ type Store interface {
 type Writer interface {
 	// Write appends to the body. After an error the record can only be closed. It keeps nothing of p.
 	io.Writer
-	// ReadAt reads back what has been written so far (io.EOF at that point), until Close or Commit returns.
+	// ReadAt reads back what has been written so far (io.EOF at that point), until Close, so after Commit too.
 	io.ReaderAt
 	// Commit makes r visible, with the body written so far, and then removes the superseded records of the same
 	// key; both happen as one where the store can do that, and never the removal alone. r has the Key and ID given to Create;
 	// every other field may have changed, and r.Size is the number of bytes written (an error otherwise).
 	// r must not be changed afterwards: the store may keep it.
 	Commit(r *Record, superseded ...ID) error
-	// Close ends the write: without a Commit before, all that was written is discarded. It may be called at any time, and again.
+	// Close ends the write and the reading back; without a successful Commit before, all that was written is
+	// discarded. It may be called at any time, and again.
 	Close() error
 }
 

@@ -1,0 +1,238 @@
+package larder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// ErrUnsupported says that the store has not the optional interface that a call needs.
+var ErrUnsupported = errors.New("the store can't do that")
+
+// Entries yields the stored responses that q means, without their bodies, in no particular order. A fault that ends the listing comes last;
+// a damaged entry is yielded as an error that wraps store.ErrCorrupt, and the listing goes on. The records are read-only.
+// q.URL is normalised as that of a GET request would be.
+func (c *Cache) Entries(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
+	c.start()
+	finder, ok := c.store.(store.Finder)
+	if !ok {
+		return func(yield func(*store.Record, error) bool) {
+			yield(nil, fmt.Errorf("larder: list %T: %w", c.store, ErrUnsupported))
+		}
+	}
+	if q.URL != "" {
+		u, err := c.NormalURL(q.URL)
+		if err != nil {
+			return func(yield func(*store.Record, error) bool) { yield(nil, err) }
+		}
+		q.URL = u
+	}
+	return finder.Find(ctx, q)
+}
+
+// Purge removes the stored responses that q means, and returns how many. The zero Query empties the cache. With Key set it needs no Finder,
+// and with Key alone it removes all of that key.
+func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err error) {
+	const batch = 256
+	ids := make(map[store.Key][]store.ID)
+	n := 0
+	flush := func() error {
+		for key, of := range ids {
+			if err := c.store.Delete(ctx, key, of...); err != nil {
+				return fmt.Errorf("larder: purge: %w", err)
+			}
+			removed += len(of)
+		}
+		clear(ids)
+		n = 0
+		return nil
+	}
+	for r, err := range c.Entries(ctx, q) {
+		if errors.Is(err, store.ErrCorrupt) {
+			continue // the store removes it by itself
+		}
+		if err != nil {
+			return removed, fmt.Errorf("larder: purge: %w", err)
+		}
+		ids[r.Key] = append(ids[r.Key], r.ID)
+		if n++; n == batch {
+			if err := flush(); err != nil {
+				return removed, err
+			}
+		}
+	}
+	return removed, flush()
+}
+
+// Delete removes all responses to requests like req for the same user: GET and HEAD together, every variant.
+func (c *Cache) Delete(ctx context.Context, req *http.Request) error {
+	x, err := c.exchangeFor(req)
+	if err != nil {
+		return err
+	}
+	if err := c.store.Delete(ctx, x.key); err != nil {
+		return fmt.Errorf("larder: delete %s: %w", x.target.url, err)
+	}
+	return nil
+}
+
+// Lookup returns the stored responses to requests like req for the same user, fresh or not, every variant, newest first.
+func (c *Cache) Lookup(ctx context.Context, req *http.Request) ([]*store.Record, error) {
+	x, err := c.exchangeFor(req)
+	if err != nil {
+		return nil, err
+	}
+	records, err := c.store.Lookup(ctx, x.key)
+	if err != nil {
+		err = fmt.Errorf("larder: look up %s: %w", x.target.url, err)
+	}
+	return records, err
+}
+
+// Has reports whether a response to req is stored that req could be answered with now, without asking the origin.
+func (c *Cache) Has(ctx context.Context, req *http.Request) (bool, error) {
+	e, err := c.Explain(ctx, req)
+	return err == nil && (e.Verdict.Action == rfc9111.Serve || e.Verdict.Action == rfc9111.ServeAndRefresh), err
+}
+
+// Body opens the body of a record that Lookup or Entries gave.
+func (c *Cache) Body(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
+	c.start()
+	if r.Body != nil || r.Size == 0 {
+		return nopSeekCloser{bytes.NewReader(r.Body)}, nil
+	}
+	body, err := c.store.Open(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("larder: open the body of %s: %w", r.URL, err)
+	}
+	return body, nil
+}
+
+// Explanation is what would happen to a request now.
+type Explanation struct {
+	Key  store.Key
+	URL  string // normalised and redacted
+	Rule *Rule  // the one that applies; nil: none
+	// Bypass says why the cache takes no part in the request; "": it does.
+	Bypass string
+	// Records are stored for the request, newest first.
+	Records []*store.Record
+	// Selected is the one the Verdict is about; nil: none.
+	Selected *store.Record
+	Verdict  rfc9111.Verdict
+	// FreshUntil and KeepUntil of the selected one; zero: for ever.
+	FreshUntil, KeepUntil time.Time
+}
+
+// Explain tells what would happen to req now, without sending it. It leaves the request's body to be sent.
+func (c *Cache) Explain(ctx context.Context, req *http.Request) (Explanation, error) {
+	c.start()
+	set := c.rules.Load()
+	if set.err != nil {
+		return Explanation{}, set.err
+	}
+	x := &exchange{req: req, send: req, now: c.now(), ask: asked(req.Context())}
+	e := Explanation{Bypass: c.prepare(x, set.rules)}
+	if x.send != req {
+		req.Body, req.GetBody = x.send.Body, x.send.GetBody
+	}
+	e.Key, e.URL = x.key, x.target.url
+	if x.rule != standard {
+		e.Rule = &x.rule.Rule
+	}
+	e.Verdict.Index = -1
+	if e.Bypass != "" {
+		return e, nil
+	}
+	records, err := c.store.Lookup(ctx, x.key)
+	if err != nil {
+		return e, fmt.Errorf("larder: look up %s: %w", x.target.url, err)
+	}
+	c.weigh(x, records)
+	e.Records, e.Verdict = records, x.verdict
+	if i := x.verdict.Index; i >= 0 {
+		e.Selected = x.records[i]
+		e.FreshUntil, e.KeepUntil = e.Selected.FreshUntil, e.Selected.KeepUntil
+	}
+	return e, nil
+}
+
+// exchangeFor prepares a request that is not going to be sent.
+func (c *Cache) exchangeFor(req *http.Request) (*exchange, error) {
+	c.start()
+	set := c.rules.Load()
+	if set.err != nil {
+		return nil, set.err
+	}
+	x := &exchange{req: req, send: req, now: c.now(), ask: asked(req.Context())}
+	if why := c.prepare(x, set.rules); why != "" && x.key == "" {
+		return nil, fmt.Errorf("larder: %s %s is not cached: %s", x.rr.Method, x.target.url, why)
+	}
+	if x.send != req {
+		req.Body, req.GetBody = x.send.Body, x.send.GetBody
+	}
+	return x, nil
+}
+
+// NormalURL returns a URL as it is stored for a GET request: normalised, under the rule that applies to it.
+func (c *Cache) NormalURL(rawURL string) (string, error) {
+	c.start()
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "", fmt.Errorf("larder: %w", err)
+	}
+	if u.Host == "" {
+		return "", fmt.Errorf("larder: URL %q: want http://host/path or https://host/path", rawURL)
+	}
+	path := normalPath(u)
+	return newTarget(u, path, ruleFor(c.rules.Load().rules, http.MethodGet, u, path)).url, nil
+}
+
+// MatchURL returns a filter for Query.Filter that is true for records whose URL the pattern matches; see Rule.Match.
+func MatchURL(match string) (func(*store.Record) bool, error) {
+	p, err := parsePattern(match)
+	if err != nil {
+		return nil, err
+	}
+	return func(r *store.Record) bool {
+		u, err := url.Parse(r.URL)
+		return err == nil && p.match(u, normalPath(u))
+	}, nil
+}
+
+// Sweep removes what has ended, and what the store's limit has no room for, and returns how many responses that were. A store that
+// expires by itself need not be swept; then it does nothing.
+func (c *Cache) Sweep(ctx context.Context) (removed int, err error) {
+	c.start()
+	sweeper, ok := c.store.(store.Sweeper)
+	if !ok {
+		return 0, nil
+	}
+	removed, err = sweeper.Sweep(ctx, c.now())
+	if err != nil {
+		err = fmt.Errorf("larder: sweep: %w", err)
+	}
+	return removed, err
+}
+
+// Size returns how many responses are stored, and how many bytes they take.
+func (c *Cache) Size(ctx context.Context) (records int, bytes int64, err error) {
+	c.start()
+	sizer, ok := c.store.(store.Sizer)
+	if !ok {
+		return 0, 0, fmt.Errorf("larder: size of %T: %w", c.store, ErrUnsupported)
+	}
+	if records, bytes, err = sizer.Size(ctx); err != nil {
+		err = fmt.Errorf("larder: size: %w", err)
+	}
+	return records, bytes, err
+}

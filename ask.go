@@ -1,0 +1,68 @@
+package larder
+
+import (
+	"context"
+	"time"
+)
+
+// Mode is what one request asks of the cache.
+type Mode uint8
+
+const (
+	// Standard follows the rules and RFC 9111.
+	Standard Mode = iota
+	// Refresh validates what is stored before it is used, also if it is fresh (F5).
+	Refresh
+	// ForceRefresh fetches the whole response anew, and stores it.
+	ForceRefresh
+	// PreferStored takes a stored response, however stale, and asks the origin only if there is none.
+	PreferStored
+	// Offline takes a stored response that may be used without asking, and is answered 504 if there is none.
+	Offline
+	// OfflineStale takes a stored response, however stale, and is answered 504 if there is none.
+	OfflineStale
+	// Bypass neither reads nor writes the cache. What an unsafe method makes invalid is still removed.
+	Bypass
+)
+
+// Forever is the TTL of a response that never turns stale.
+const Forever time.Duration = 1<<63 - 1
+
+// Never is the TTL of a response that is neither stored nor looked for.
+const Never time.Duration = -1
+
+// ask is what the context of one request says.
+type ask struct {
+	mode    Mode
+	ttl     time.Duration // 0: nothing
+	expires time.Time     // zero: nothing
+}
+
+type askKey struct{}
+
+func asked(ctx context.Context) ask {
+	a, _ := ctx.Value(askKey{}).(ask)
+	return a
+}
+
+// WithMode returns a context whose requests ask m of the cache.
+func WithMode(ctx context.Context, m Mode) context.Context {
+	a := asked(ctx)
+	a.mode = m
+	return context.WithValue(ctx, askKey{}, a)
+}
+
+// WithTTL returns a context whose responses are stored and fresh for ttl, whatever their headers and the rules say: a
+// positive duration, Forever, or Never; 0 takes an earlier WithTTL or WithExpiry back.
+func WithTTL(ctx context.Context, ttl time.Duration) context.Context {
+	a := asked(ctx)
+	a.ttl, a.expires = ttl, time.Time{}
+	return context.WithValue(ctx, askKey{}, a)
+}
+
+// WithExpiry is WithTTL with the moment at which the responses turn stale; one in the past means Never.
+func WithExpiry(ctx context.Context, t time.Time) context.Context {
+	a := asked(ctx)
+	a.ttl, a.expires = 0, t
+	return context.WithValue(ctx, askKey{}, a)
+}

@@ -1,0 +1,147 @@
+package larder
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/memory"
+)
+
+// Cache is an http.RoundTripper that keeps responses and reuses them as RFC 9111 and the user's rules allow. The zero value is a
+// private cache in 64 MiB of memory over http.DefaultTransport. Its fields must not be changed once it is in use, except by
+// SetRules; its methods are safe for concurrent use. A Cache must not be copied.
+type Cache struct {
+	// Base asks the origin; nil: http.DefaultTransport. It must honour the request's context.
+	Base http.RoundTripper
+	// Store keeps the responses; nil: a memory.Store of its own. Whoever opened it closes it, after Close.
+	Store store.Store
+	// Rules are what the user wants in place of the standard; the first that matches applies. A faulty rule
+	// fails every request; Rule.Check and SetRules tell beforehand.
+	Rules []Rule
+	// Shared makes it a shared cache: it honours s-maxage and private, and keeps users apart by RFC 9111 §3.5 rather than by
+	// Partition. False: a private cache.
+	Shared bool
+	// Name is the cache's name in the Cache-Status field (RFC 9211) of its responses; "": no such field. Info tells the same either way.
+	Name string
+	// Partition returns whose response it may be: requests with different results never share one. nil: Credentials in a private
+	// cache, nothing in a shared one. "" is a partition, too.
+	Partition func(*http.Request) string
+	// Key, if set, returns what takes the place of URL and body in the key, where it is not "".
+	Key func(*http.Request) string
+	// MaxBody is the length of the longest body that is stored, in bytes; 0: whatever the store takes. Longer ones pass through.
+	MaxBody int64
+	// MaxKeyBody is the length of the longest request body that is read for a key, in bytes; 0: 1 MiB. Requests with longer ones are not cached.
+	MaxKeyBody int64
+	// MaxVariants is how many variants of one key are kept (RFC 9111 §4.1); 0: 32. The oldest goes first.
+	MaxVariants int
+	// KeepStale is how long a response is kept after it turned stale, to be validated, or used when the origin is down or
+	// the caller offline; 0: 7 days. A store with a limit may drop it before.
+	KeepStale time.Duration
+	// RefreshTimeout bounds a validation in the background; 0: 30 s.
+	RefreshTimeout time.Duration
+	// StoreTimeout bounds each call of a store that is not store.Local; 0: 2 s.
+	StoreTimeout time.Duration
+	// FailClosed makes a request fail when the store cannot be read. False: it is a miss.
+	FailClosed bool
+	// Observe is called with each Event, by the goroutine in which it happened; nil: nobody is. It must be safe for concurrent use, and quick.
+	Observe func(Event)
+	// Logger gets each Event as a line: trouble as a warning, the rest for debugging; nil: nobody.
+	Logger *slog.Logger
+	// Now tells the time; nil: time.Now.
+	Now func() time.Time
+
+	once       sync.Once
+	store      store.Store
+	localStore bool
+	rules      atomic.Pointer[ruleSet]
+	breaker    breaker
+	counters   counters
+
+	flights    flights
+	background tasks         // what goes on without a caller
+	refreshes  chan struct{} // a place for each refresh under way
+	closing    context.Context
+	close      context.CancelFunc
+}
+
+// ruleSet is the rules in force, or what is wrong with them.
+type ruleSet struct {
+	rules []*rule
+	err   error
+}
+
+const maxRefreshes = 64
+
+func (c *Cache) start() {
+	c.once.Do(func() {
+		if c.store = c.Store; c.store == nil {
+			c.store = new(memory.Store)
+		}
+		_, c.localStore = c.store.(store.Local)
+		if c.rules.Load() == nil {
+			rules, err := compileAll(c.Rules)
+			c.rules.Store(&ruleSet{rules, err})
+		}
+		c.refreshes = make(chan struct{}, maxRefreshes)
+		c.closing, c.close = context.WithCancel(context.Background())
+	})
+}
+
+// SetRules puts rules in the place of the ones in force, for the requests that begin from then on. If one of them is
+// faulty, it changes nothing and says what is wrong.
+func (c *Cache) SetRules(rules ...Rule) error {
+	compiled, err := compileAll(rules)
+	if err != nil {
+		return err
+	}
+	c.rules.Store(&ruleSet{rules: compiled})
+	return nil
+}
+
+// Client returns a new http.Client whose requests go through c.
+func (c *Cache) Client() *http.Client { return &http.Client{Transport: c} }
+
+// Close ends the work in the background: what is stored or refreshed for nobody any more. It waits until that is done, or ctx is; then
+// it abandons it and returns ctx's error. The Cache can be used further, without refreshing in the background. It does not
+// close the Store.
+func (c *Cache) Close(ctx context.Context) error {
+	c.start()
+	defer c.close()
+	return c.background.wait(ctx)
+}
+
+func (c *Cache) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
+	}
+	return time.Now()
+}
+
+func (c *Cache) base() http.RoundTripper {
+	if c.Base != nil {
+		return c.Base
+	}
+	return http.DefaultTransport
+}
+
+func (c *Cache) policy() rfc9111.Policy { return rfc9111.Policy{Shared: c.Shared} }
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func (c *Cache) maxKeyBody() int64             { return orDefault(c.MaxKeyBody, 1<<20) }
+func (c *Cache) maxVariants() int              { return orDefault(c.MaxVariants, 32) }
+func (c *Cache) keepStale() time.Duration      { return orDefault(c.KeepStale, 7*24*time.Hour) }
+func (c *Cache) refreshTimeout() time.Duration { return orDefault(c.RefreshTimeout, 30*time.Second) }
+func (c *Cache) storeTimeout() time.Duration   { return orDefault(c.StoreTimeout, 2*time.Second) }

@@ -1,0 +1,245 @@
+package larder
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+func hexDigest(s string) string { return hex.EncodeToString([]byte(digest(s))) }
+
+// content reads the request's body for the key. It returns the request to send, which has the same body to give, and the digest of what the
+// body says; ok is false if the body could not be read whole within limit bytes: then the request to send is good all the same, but has
+// no key. A request without a body has the digest "".
+func content(req *http.Request, r *rule, limit int64) (send *http.Request, digest string, ok bool) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return req, "", true
+	}
+	if req.GetBody != nil {
+		body, err := req.GetBody()
+		if err != nil {
+			return req, "", false
+		}
+		defer body.Close()
+		b, err := io.ReadAll(io.LimitReader(body, limit+1))
+		if err != nil || int64(len(b)) > limit {
+			return req, "", false
+		}
+		return req, r.bodyDigest(req.Header, b), true
+	}
+	send = req.WithContext(req.Context())
+	b, err := io.ReadAll(io.LimitReader(req.Body, limit+1))
+	if err != nil || int64(len(b)) > limit {
+		rest := io.Reader(req.Body)
+		if err != nil {
+			rest = failing{err}
+		}
+		send.Body = readCloser{io.MultiReader(bytes.NewReader(b), rest), req.Body}
+		return send, "", false
+	}
+	send.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+	send.Body = readCloser{bytes.NewReader(b), req.Body}
+	return send, r.bodyDigest(req.Header, b), true
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+// failing is a reader that has only an error to give.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// bodyDigest returns the SHA-256 of a body's media type and meaning: JSON without regard to white space and the order of keys,
+// forms without regard to the order of different names, multipart without its boundary, anything else byte by byte. Ignored
+// parts are left out.
+func (r *rule) bodyDigest(h http.Header, body []byte) string {
+	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		mediaType = h.Get("Content-Type")
+	}
+	form, canonical := "raw", body
+	switch {
+	case mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"):
+		if b, ok := canonicalJSON(body, r.Ignore.JSON); ok {
+			form, canonical = "json", b
+		}
+	case mediaType == "application/x-www-form-urlencoded":
+		if b, ok := canonicalForm(string(body), r.Ignore.Form); ok {
+			form, canonical = "form", b
+		}
+	case mediaType == "multipart/form-data" && params["boundary"] != "":
+		if b, ok := canonicalMultipart(body, params["boundary"], r.Ignore.Form); ok {
+			form, canonical = "multipart", b
+			delete(params, "boundary")
+		}
+	}
+	if full := mime.FormatMediaType(mediaType, params); full != "" {
+		mediaType = full
+	}
+	head := appendField(appendField(nil, 't', mediaType), 'c', h.Get("Content-Encoding"))
+	head = appendField(head, 'f', form)
+	sum := sha256.New()
+	sum.Write(head)
+	sum.Write(canonical)
+	return string(sum.Sum(nil))
+}
+
+// canonicalForm sorts the pairs of a form by name, and keeps the order of the values of one name.
+func canonicalForm(body string, ignore []string) ([]byte, bool) {
+	values, err := url.ParseQuery(body)
+	if err != nil {
+		return nil, false
+	}
+	maps.DeleteFunc(values, func(name string, _ []string) bool { return ignored(ignore, name) })
+	return []byte(values.Encode()), true
+}
+
+func canonicalMultipart(body []byte, boundary string, ignore []string) ([]byte, bool) {
+	var out []byte
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	for {
+		p, err := parts.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			return out, true
+		}
+		if err != nil {
+			return nil, false
+		}
+		b, err := io.ReadAll(p)
+		if err != nil {
+			return nil, false
+		}
+		if ignored(ignore, p.FormName()) {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(p.Header)) {
+			for _, v := range p.Header[name] {
+				out = appendField(out, 'h', name+"\x00"+v)
+			}
+		}
+		out = appendField(out, 'b', string(b))
+	}
+}
+
+// canonicalJSON writes one JSON value without white space, keys sorted, without what the ignored paths name. It declines what could
+// be read in two ways: duplicate keys, lone surrogates, invalid UTF-8.
+func canonicalJSON(body []byte, ignore []string) ([]byte, bool) {
+	if !utf8.Valid(body) || bytes.Contains(bytes.ToLower(body), []byte(`\ud`)) {
+		return nil, false
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var paths [][]string
+	for _, p := range ignore {
+		paths = append(paths, strings.Split(p, "."))
+	}
+	out, ok := appendJSON(nil, d, paths, 0)
+	if !ok {
+		return nil, false
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, false
+	}
+	return out, true
+}
+
+const maxJSONDepth = 1000
+
+func appendJSON(out []byte, d *json.Decoder, ignore [][]string, depth int) ([]byte, bool) {
+	t, err := d.Token()
+	if err != nil || depth > maxJSONDepth {
+		return nil, false
+	}
+	switch t := t.(type) {
+	case json.Delim:
+		if t == '{' {
+			return appendObject(out, d, ignore, depth)
+		}
+		return appendArray(out, d, ignore, depth)
+	case json.Number:
+		return append(out, t...), true
+	default: // a string, a bool or nil, which json.Marshal writes in one way only
+		b, err := json.Marshal(t)
+		return append(out, b...), err == nil
+	}
+}
+
+func appendObject(out []byte, d *json.Decoder, ignore [][]string, depth int) ([]byte, bool) {
+	members := make(map[string][]byte)
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return nil, false
+		}
+		name := t.(string) // the decoder sees to that
+		if _, twice := members[name]; twice {
+			return nil, false
+		}
+		below, leave := descend(ignore, name)
+		value, ok := appendJSON(nil, d, below, depth+1)
+		if !ok {
+			return nil, false
+		}
+		if leave {
+			value = nil
+		}
+		members[name] = value
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, false
+	}
+	out = append(out, '{')
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if members[name] != nil {
+			b, _ := json.Marshal(name) // a string never fails
+			out = append(append(append(append(out, b...), ':'), members[name]...), ',')
+		}
+	}
+	return append(out, '}'), true
+}
+
+func appendArray(out []byte, d *json.Decoder, ignore [][]string, depth int) ([]byte, bool) {
+	out = append(out, '[')
+	for i := 0; d.More(); i++ {
+		below, leave := descend(ignore, strconv.Itoa(i))
+		value, ok := appendJSON(nil, d, below, depth+1)
+		if !ok {
+			return nil, false
+		}
+		if !leave {
+			out = append(append(out, value...), ',')
+		}
+	}
+	_, err := d.Token()
+	return append(out, ']'), err == nil
+}
+
+// descend returns the ignored paths below name, and whether one of them ends there.
+func descend(paths [][]string, name string) (below [][]string, leave bool) {
+	for _, p := range paths {
+		if p[0] != name && p[0] != "*" {
+			continue
+		}
+		if len(p) == 1 {
+			leave = true
+		} else {
+			below = append(below, p[1:])
+		}
+	}
+	return below, leave
+}

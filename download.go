@@ -1,0 +1,413 @@
+package larder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+// chunkSize is how much of a body is read from the origin at once.
+const chunkSize = 32 << 10
+
+// When its last reader leaves a download early, it is finished all the same if little is left: at most restSize bytes, within restTime.
+const (
+	restSize = 64 << 10
+	restTime = 2 * time.Second
+)
+
+// errAbandoned is why a response is not stored whose readers all left early.
+var errAbandoned = errors.New("every reader left before the end")
+
+// download is one body on its way from the origin to any number of readers and into the store. Nothing pumps: a reader
+// that wants bytes which nobody has yet starts a pull, one at a time, which reads one chunk from the origin, shows it
+// to the readers and then writes it to the store. Readers further behind read back from the store's Writer, so that a slow one
+// holds nobody back. Once the store has failed, or the body has grown too long for it, the next chunk waits until every reader has had this one.
+type download struct {
+	c          *Cache
+	x          *exchange
+	record     *store.Record // without Size and Trailer
+	superseded []store.ID
+	resp       *http.Response  // the origin's
+	length     int64           // of the body; -1: unknown
+	maxBody    int64           // 0: no limit
+	ctx        context.Context // of the fetch
+	cancel     context.CancelFunc
+	storeCtx   context.Context // of the write; the store's trouble must not end the fetch
+	giveUp     context.CancelFunc
+	landed     func() // called when the download has ended, before any reader sees the end
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next change; nil: nobody waits
+	chunk   []byte        // the bytes that came last
+	start   int64         // where chunk stands in the body
+	writer  store.Writer  // nil: not yet begun
+	broken  bool          // nothing more is written
+	pulling bool
+	err     error // io.EOF or what went wrong, once the download has ended
+	readers map[*reader]bool
+	holds   int // callers that may still become readers
+}
+
+// reader is one caller's view of a download, from its first byte: a Response.Body.
+type reader struct {
+	d    *download
+	ctx  context.Context
+	resp *http.Response // the caller's, for its trailers
+	stop func() bool    // of the AfterFunc that leaves when ctx ends
+
+	pos    int64 // guarded by d.mu, as is closed
+	closed bool
+}
+
+// attach adds a reader, or returns nil if there can be none any more since the body's first bytes are gone.
+func (d *download) attach(ctx context.Context, resp *http.Response) *reader {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil || d.broken && d.start > 0 {
+		return nil
+	}
+	r := &reader{d: d, ctx: ctx, resp: resp}
+	d.readers[r] = true
+	if ctx.Done() != nil {
+		r.stop = context.AfterFunc(ctx, func() { r.leave() })
+	}
+	return r
+}
+
+// Read reads what is there, or waits for more.
+func (r *reader) Read(p []byte) (int, error) {
+	d := r.d
+	for {
+		d.mu.Lock()
+		switch end := d.start + int64(len(d.chunk)); {
+		case r.ctx.Err() != nil:
+			d.mu.Unlock()
+			return 0, r.ctx.Err()
+		case r.closed:
+			d.mu.Unlock()
+			return 0, http.ErrBodyReadAfterClose
+		case len(p) == 0:
+			d.mu.Unlock()
+			return 0, nil
+		case d.start <= r.pos && r.pos < end:
+			n := copy(p, d.chunk[r.pos-d.start:])
+			r.pos += int64(n)
+			if d.broken {
+				d.wake()
+			}
+			d.mu.Unlock()
+			return n, nil
+		case r.pos < d.start:
+			w, n := d.writer, min(int64(len(p)), d.start-r.pos)
+			d.mu.Unlock()
+			return r.readBack(w, p[:n])
+		case d.err != nil:
+			err := d.err
+			d.mu.Unlock()
+			if err == io.EOF && r.resp != nil {
+				copyTrailer(r.resp, d.resp.Trailer)
+			}
+			return 0, err
+		case !d.pulling && d.everybodyHas(end):
+			d.pulling = true
+			d.c.background.run(d.pull)
+		}
+		if d.changed == nil {
+			d.changed = make(chan struct{})
+		}
+		changed := d.changed
+		d.mu.Unlock()
+		select {
+		case <-changed:
+		case <-r.ctx.Done():
+		}
+	}
+}
+
+// readBack reads what the store has taken already.
+func (r *reader) readBack(w store.Writer, p []byte) (int, error) {
+	n, err := w.ReadAt(p, r.pos)
+	r.d.mu.Lock()
+	r.pos += int64(n)
+	r.d.mu.Unlock()
+	if n > 0 {
+		return n, nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return 0, fmt.Errorf("larder: reading back %s: %w", r.d.x.target.url, err)
+}
+
+// everybodyHas reports whether the chunk that ends at end may be forgotten: it is in the store, or all readers have had it.
+func (d *download) everybodyHas(end int64) bool {
+	if d.broken {
+		for r := range d.readers {
+			if r.pos < end {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (d *download) wake() {
+	if d.changed != nil {
+		close(d.changed)
+		d.changed = nil
+	}
+}
+
+var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
+// pull reads one chunk from the origin, shows it, and writes it to the store.
+func (d *download) pull() {
+	d.mu.Lock()
+	d.start += int64(len(d.chunk))
+	if d.chunk == nil {
+		d.chunk = chunks.Get().(*[chunkSize]byte)[:]
+	}
+	buf := d.chunk[:chunkSize]
+	d.chunk = d.chunk[:0]
+	d.mu.Unlock()
+
+	n, err := d.resp.Body.Read(buf)
+
+	d.mu.Lock()
+	d.chunk = buf[:n]
+	end := d.start + int64(n)
+	if err == nil && end == d.length && d.resp.Trailer == nil {
+		err = io.EOF
+	}
+	if err == io.EOF && d.length >= 0 && end != d.length {
+		err = io.ErrUnexpectedEOF
+	}
+	d.wake()
+	d.mu.Unlock()
+
+	if n > 0 && !d.broken { // only pulls set broken
+		d.write(buf[:n], end)
+	}
+	if err != nil {
+		d.end(err)
+		return
+	}
+	d.mu.Lock()
+	d.pulling = false
+	d.wake()
+	d.mu.Unlock()
+	d.left()
+}
+
+// write hands one chunk to the store; end is where it ends in the body.
+func (d *download) write(p []byte, end int64) {
+	err := error(store.ErrTooLarge)
+	op := "write"
+	if d.maxBody == 0 || end <= d.maxBody {
+		err = nil
+		if d.writer == nil {
+			op, err = "create", d.create()
+		}
+		if err == nil {
+			err = d.bounded(func() error { _, err := d.writer.Write(p); return err })
+		}
+	}
+	d.c.failed(op, d.x, err)
+	if err != nil {
+		d.mu.Lock()
+		d.broken = true
+		d.mu.Unlock()
+		d.c.discarded(d.x, err)
+	}
+}
+
+func (d *download) create() error {
+	if !d.c.breaker.allows(d.c.now()) {
+		return errStoreRests
+	}
+	var w store.Writer
+	err := d.bounded(func() (err error) { w, err = d.c.store.Create(d.storeCtx, d.record); return err })
+	if err == nil {
+		d.mu.Lock()
+		d.writer = w
+		d.mu.Unlock()
+	}
+	return err
+}
+
+// bounded runs one call of the store's; if it takes too long, it ends the context of the write.
+func (d *download) bounded(call func() error) error {
+	if d.c.localStore {
+		return call()
+	}
+	t := time.AfterFunc(d.c.storeTimeout(), d.giveUp)
+	defer t.Stop()
+	return call()
+}
+
+// end concludes the download, once, by the pull under way or, if there is none, by the last reader to leave: with io.EOF it commits.
+func (d *download) end(err error) {
+	if err == io.EOF && !d.broken {
+		if fault := d.commit(); fault != nil {
+			d.c.discarded(d.x, fault)
+		}
+	} else if err != io.EOF && !d.broken {
+		d.c.discarded(d.x, err)
+	}
+	d.resp.Body.Close()
+	d.landed()
+	d.cancel()
+	d.mu.Lock()
+	d.err = err
+	d.pulling = false
+	last := len(d.readers) == 0
+	d.wake()
+	d.mu.Unlock()
+	if last {
+		d.release()
+	}
+}
+
+// commit makes the whole response visible.
+func (d *download) commit() error {
+	op := "commit"
+	r := d.record.Clone()
+	r.Size = d.start + int64(len(d.chunk))
+	if len(d.resp.Trailer) > 0 {
+		r.Trailer = d.c.storedHeader(d.x, d.resp.Trailer)
+	}
+	var err error
+	if d.writer == nil { // there was no body
+		d.record.Size = 0
+		op, err = "create", d.create()
+	}
+	if err == nil {
+		err = d.bounded(func() error { return d.writer.Commit(r, d.superseded...) })
+	}
+	d.c.failed(op, d.x, err)
+	if err == nil {
+		d.c.emit(Event{Kind: StoredResponse, Method: d.x.req.Method, URL: d.x.target.url, Status: r.Status})
+	}
+	return err
+}
+
+// release gives back what the download holds, when it has ended and its last reader has gone.
+func (d *download) release() {
+	d.mu.Lock()
+	w, buf := d.writer, d.chunk
+	d.writer, d.chunk = nil, nil
+	d.mu.Unlock()
+	if w != nil {
+		w.Close()
+	}
+	d.giveUp()
+	if buf != nil {
+		chunks.Put((*[chunkSize]byte)(buf[:chunkSize]))
+	}
+}
+
+// Close ends the caller's reading.
+func (r *reader) Close() error {
+	if r.stop != nil {
+		r.stop()
+	}
+	r.leave()
+	return nil
+}
+
+func (r *reader) leave() {
+	d := r.d
+	d.mu.Lock()
+	if r.closed {
+		d.mu.Unlock()
+		return
+	}
+	r.closed = true
+	delete(d.readers, r)
+	d.wake() // others may wait for this one
+	d.mu.Unlock()
+	d.left()
+}
+
+// hold keeps the download going for a caller that may become a reader.
+func (d *download) hold() {
+	d.mu.Lock()
+	d.holds++
+	d.mu.Unlock()
+}
+
+// unhold takes back a hold: that caller reads by now, or never will.
+func (d *download) unhold() {
+	d.mu.Lock()
+	d.holds--
+	d.mu.Unlock()
+	d.left()
+}
+
+// left sees to a download that perhaps nobody reads any more.
+func (d *download) left() {
+	d.mu.Lock()
+	ended, nobody := d.err != nil, len(d.readers) == 0 && d.holds == 0
+	if !nobody || ended {
+		d.mu.Unlock()
+		if nobody {
+			d.release()
+		}
+		return
+	}
+	had := d.start + int64(len(d.chunk))
+	little := d.length-had <= restSize
+	if d.length < 0 {
+		little = had > 0
+	}
+	finish := !d.broken && little && d.ctx.Err() == nil
+	if finish {
+		d.holds++ // for the goroutine
+	} else if !d.pulling {
+		d.pulling = true // nobody else will
+		d.mu.Unlock()
+		d.end(errAbandoned)
+		return
+	}
+	d.mu.Unlock()
+	if finish {
+		d.c.background.run(d.finish)
+	} else {
+		d.cancel() // ends the pull, which ends the download
+	}
+}
+
+// finish reads the small rest of a body that nobody reads any more, or gives it up.
+func (d *download) finish() {
+	ctx, cancel := context.WithTimeout(d.ctx, restTime)
+	defer cancel()
+	if r := d.attach(ctx, nil); r != nil {
+		d.mu.Lock()
+		r.pos = d.start + int64(len(d.chunk))
+		d.mu.Unlock()
+		if _, err := io.CopyN(io.Discard, r, restSize); err != io.EOF {
+			d.cancel() // too long, or too slow
+		}
+		r.Close()
+	}
+	d.unhold()
+}
+
+// copyTrailer fills in the trailers that resp announced, and those it did not.
+func copyTrailer(resp *http.Response, trailer http.Header) {
+	if len(trailer) == 0 {
+		return
+	}
+	if resp.Trailer == nil {
+		resp.Trailer = make(http.Header, len(trailer))
+	}
+	for name, vv := range trailer {
+		resp.Trailer[name] = append([]string(nil), vv...)
+	}
+}

@@ -1,0 +1,361 @@
+package larder
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// fetch answers x from the origin: by the flight under way for the same, or one of its own. again means that the request is to be looked at
+// anew, since that brought nothing for it.
+func (c *Cache) fetch(x exchange, attempt int) (resp *http.Response, again bool, err error) {
+	f, leads := c.flightFor(&x, attempt)
+	if leads {
+		led := x
+		led.detach(f.ctx)
+		c.background.run(func() { c.lead(f, &led) })
+	} else {
+		closeBody(x.send)
+	}
+	ctx := x.req.Context()
+	select {
+	case <-f.ready:
+	case <-ctx.Done():
+		f.leave(leads)
+		return nil, false, context.Cause(ctx)
+	}
+	defer f.leave(leads)
+	return c.conclude(&x, f, leads)
+}
+
+// flightFor returns the flight that x may wait for, or one to lead.
+func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
+	if attempt >= maxAttempts || !x.sociable() || !c.flights.worthWaiting(x.key) {
+		return newFlight(x.req.Context()), true
+	}
+	for _, r := range x.records {
+		for name := range r.Selecting {
+			x.vary = append(x.vary, name)
+		}
+	}
+	slices.Sort(x.vary)
+	x.vary = slices.Compact(x.vary)
+	return c.flights.join(x.req.Context(), flightKey{x.key, x.rr.Method, x.variant()})
+}
+
+// sociable reports whether x may wait for an answer to somebody else's request, and others for its: not if it wants a new answer, a
+// part of one, or an answer to a condition of its own.
+func (x *exchange) sociable() bool {
+	if x.ask.mode == Refresh || x.ask.mode == ForceRefresh {
+		return false
+	}
+	switch x.verdict.Reason {
+	case rfc9111.RequestNoCache, rfc9111.RequestMaxAge, rfc9111.RequestMinFresh:
+		return false
+	}
+	for _, name := range [...]string{"Range", "If-None-Match", "If-Modified-Since", "If-Range"} {
+		if x.req.Header[name] != nil {
+			return false
+		}
+	}
+	return !x.noStore()
+}
+
+// noStore reports whether the request itself forbids to store the response (RFC 9111 §5.2.1.5).
+func (x *exchange) noStore() bool {
+	cc := x.header["Cache-Control"]
+	return len(cc) > 0 && strings.Contains(strings.ToLower(strings.Join(cc, ",")), "no-store")
+}
+
+// detach gives x a request of its own, so that the caller may go, and change its request, before the origin has answered.
+func (x *exchange) detach(ctx context.Context) {
+	x.send = x.send.WithContext(ctx)
+	x.send.Header = x.req.Header.Clone()
+	if x.send.Header == nil {
+		x.send.Header = make(http.Header)
+	}
+	x.req = x.send
+	x.header = x.rule.selectable(x.req.Header)
+	x.rr.Header = x.header
+}
+
+// lead asks the origin and settles f.
+func (c *Cache) lead(f *flight, x *exchange) {
+	if f.key.key != "" && c.flights.landings() != x.landings {
+		// Another flight has ended since the store was looked into: perhaps with what is wanted here.
+		if records, err := c.lookup(f.ctx, x); err == nil && len(records) > 0 {
+			fresh := *x
+			if c.weigh(&fresh, records); fresh.verdict.Action == rfc9111.Serve {
+				closeBody(x.send)
+				c.flights.land(f)
+				f.settle(result{again: true})
+				f.cancel()
+				return
+			}
+		}
+	}
+	conditions := http.Header(nil)
+	if i := x.verdict.Index; i >= 0 && x.ask.mode != ForceRefresh {
+		conditions = rfc9111.Conditions(x.stored, i)
+	}
+	resp, requested, err := c.ask(f.ctx, x, conditions)
+	if err == nil && resp.StatusCode == http.StatusNotModified && len(conditions) > 0 {
+		if c.notModified(f, x, resp, requested) {
+			return
+		}
+		// It speaks of a response that is not stored: ask again, for the whole.
+		drain(resp)
+		resp, requested, err = c.ask(f.ctx, x, nil)
+	}
+	if err != nil {
+		c.flights.land(f)
+		f.settle(result{err: err})
+		f.cancel()
+		return
+	}
+	c.invalidate(x, resp)
+	if x.rr.Method == http.MethodHead {
+		c.byHead(f, x, resp, requested)
+	}
+	r := result{resp: resp, status: resp.StatusCode}
+	if !originFailed(resp.StatusCode) || !c.staleAllowed(x) {
+		var d *download
+		d, r.notStored = c.download(f, x, resp, requested)
+		c.flights.note(x.key, d != nil)
+		if d != nil {
+			f.settle(result{download: d, status: resp.StatusCode})
+			return
+		}
+	}
+	c.flights.land(f)
+	f.settle(r)
+}
+
+// ask sends the request to the origin, with conditions in the place of the caller's own, if there are any.
+func (c *Cache) ask(ctx context.Context, x *exchange, conditions http.Header) (resp *http.Response, requested time.Time, err error) {
+	out := x.send.WithContext(ctx)
+	if len(conditions) > 0 {
+		out.Header = out.Header.Clone()
+		out.Header.Del("If-None-Match")
+		out.Header.Del("If-Modified-Since")
+		maps.Copy(out.Header, conditions)
+	}
+	if x.send.GetBody != nil {
+		if out.Body, err = x.send.GetBody(); err != nil {
+			return nil, time.Time{}, err
+		}
+	}
+	requested = c.now()
+	resp, err = c.base().RoundTrip(out)
+	return resp, requested, err
+}
+
+// notModified freshens what the origin's 304 says still holds (RFC 9111 §4.3.4), and settles f with it. It returns false if that is nothing stored.
+func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, requested time.Time) bool {
+	now := c.now()
+	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
+	which := rfc9111.Freshens(said, x.stored, x.verdict.Index)
+	if len(which) == 0 {
+		return false
+	}
+	drain(resp)
+	fresh := make([]*store.Record, len(which))
+	chosen := 0
+	for n, i := range which {
+		fresh[n] = c.freshened(x, x.records[i], resp.Header, requested, now)
+		if i == x.verdict.Index {
+			chosen = n
+		}
+	}
+	f.settle(result{record: fresh[chosen], status: resp.StatusCode})
+	for _, r := range fresh {
+		c.update(f.ctx, x, r)
+	}
+	c.flights.land(f)
+	f.cancel()
+	return true
+}
+
+// freshened returns old with the header fields and times of a response that says it still holds.
+func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requested, now time.Time) *store.Record {
+	r := old.Clone()
+	r.Header = c.storedHeader(x, rfc9111.Freshen(old.Header, said))
+	r.Requested, r.Received = requested, now
+	c.setTimes(x, r)
+	return r
+}
+
+// byHead lets the response to a HEAD freshen or invalidate the stored GET (RFC 9111 §4.3.5).
+func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested time.Time) {
+	now := c.now()
+	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
+	for i, r := range x.records {
+		if r.Method == http.MethodHead || !rfc9111.Selects(r.Selecting, x.header) {
+			continue
+		}
+		switch rfc9111.ByHead(x.stored[i], said) {
+		case rfc9111.HeadFreshens:
+			c.update(f.ctx, x, c.freshened(x, r, resp.Header, requested, now))
+		case rfc9111.HeadInvalidates:
+			c.remove(f.ctx, x, x.key, r.ID)
+		}
+	}
+}
+
+// originFailed reports whether the status is one that stale-if-error covers (RFC 5861 §4).
+func originFailed(status int) bool {
+	switch status {
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// staleAllowed reports whether the selected response may stand in for a failing origin.
+func (c *Cache) staleAllowed(x *exchange) bool {
+	i := x.verdict.Index
+	return i >= 0 && c.policy().StaleIfError(&x.rr, x.stored[i], c.now())
+}
+
+// conclude makes x's response of what the flight brought.
+func (c *Cache) conclude(x *exchange, f *flight, leads bool) (resp *http.Response, again bool, err error) {
+	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
+		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads}
+	switch {
+	case f.err != nil || originFailed(f.status) && c.staleAllowed(x):
+		if !c.staleAllowed(x) {
+			return nil, false, f.err
+		}
+		d.Outcome, d.Err = Stale, f.err
+		d.Reason, d.Section = "stale, since the origin failed", "RFC 5861 §4"
+		if resp := c.serve(x, x.records[x.verdict.Index], d); resp != nil {
+			return resp, false, nil
+		}
+		if f.err != nil {
+			return nil, false, f.err
+		}
+	case f.again:
+		return nil, true, nil
+	case f.record != nil:
+		if !leads && !rfc9111.Selects(f.record.Selecting, x.header) {
+			return nil, true, nil
+		}
+		d.Outcome = Revalidated
+		resp := c.serve(x, f.record, d)
+		return resp, resp == nil, nil
+	case f.download != nil:
+		if !leads && !rfc9111.Selects(f.download.record.Selecting, x.header) {
+			for name := range f.download.record.Selecting {
+				x.vary = append(x.vary, name)
+			}
+			return nil, true, nil
+		}
+		resp := c.join(x, f.download, d, leads)
+		return resp, resp == nil, nil
+	}
+	if !leads {
+		return nil, true, nil
+	}
+	if resp := f.take(); resp != nil {
+		d.NotStored = f.notStored
+		resp.Body = &soloBody{resp.Body, context.AfterFunc(x.req.Context(), f.cancel), f.cancel}
+		return c.answer(x, resp, d), false, nil
+	}
+	return nil, true, nil
+}
+
+// forwarded says why the origin was asked, as RFC 9211 §2.2 has it.
+func forwarded(x *exchange) string {
+	switch {
+	case x.ask.mode == Refresh || x.ask.mode == ForceRefresh:
+		return "request"
+	case len(x.records) == 0:
+		return "uri-miss"
+	case x.verdict.Index < 0:
+		return "vary-miss"
+	}
+	switch x.verdict.Reason {
+	case rfc9111.RequestNoCache, rfc9111.RequestMaxAge, rfc9111.RequestMinFresh:
+		return "request"
+	}
+	return "stale"
+}
+
+// soloBody is a body that is read by one caller and not stored; its fetch ends with it.
+type soloBody struct {
+	io.ReadCloser
+	stop   func() bool
+	cancel context.CancelFunc
+}
+
+func (b *soloBody) Close() error {
+	b.stop()
+	err := b.ReadCloser.Close()
+	b.cancel()
+	return err
+}
+
+// drain reads the little that a response without a body of interest may hold, so that its connection can be used again.
+func drain(resp *http.Response) {
+	io.CopyN(io.Discard, resp.Body, 4<<10)
+	resp.Body.Close()
+}
+
+// refresh validates what was just served stale, in the background (RFC 5861 §3), unless that is under way or too much else is.
+func (c *Cache) refresh(x exchange) {
+	select {
+	case c.refreshes <- struct{}{}:
+	default:
+		return
+	}
+	x.now = c.now()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.req.Context()), c.refreshTimeout())
+	stop := context.AfterFunc(c.closing, cancel)
+	x.send = x.req
+	x.detach(ctx)
+	f, leads := c.flightFor(&x, 0)
+	if leads {
+		led := x
+		led.detach(f.ctx)
+		c.background.run(func() { c.lead(f, &led) })
+	}
+	c.background.run(func() {
+		defer func() { <-c.refreshes }()
+		defer cancel()
+		defer stop()
+		if err := c.await(ctx, f, leads); err != nil {
+			c.emit(Event{Kind: RefreshFailed, Method: x.rr.Method, URL: x.target.url, Err: err})
+		}
+	})
+}
+
+// await reads what the flight brings to its end, for nobody.
+func (c *Cache) await(ctx context.Context, f *flight, leads bool) error {
+	defer f.leave(leads)
+	select {
+	case <-f.ready:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if f.err != nil || f.download == nil {
+		return f.err
+	}
+	r := f.download.attach(ctx, nil)
+	if r == nil {
+		return nil
+	}
+	defer r.Close()
+	_, err := io.Copy(io.Discard, r)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,180 @@
+package larder
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/larder-go/larder/store"
+)
+
+// flightKey names what several callers may wait for together.
+type flightKey struct {
+	key     store.Key
+	method  string // GET or HEAD, or the method that a rule allowed
+	variant string // the request's values of the fields that are known to select a variant
+}
+
+// flight is one request to the origin and those who wait for its head.
+type flight struct {
+	key    flightKey
+	ctx    context.Context // its own: it goes on as long as one of them waits
+	cancel context.CancelFunc
+
+	ready chan struct{} // closed when result is there
+	result
+
+	mu      sync.Mutex
+	waiters int
+	leader  bool // the caller whose request it is still waits
+	settled bool
+}
+
+// result is what came of a flight; err, again, or one of the pointers is set.
+type result struct {
+	err       error
+	again     bool           // the store has an answer by now
+	record    *store.Record  // a stored response that the origin's 304 or HEAD made fresh
+	download  *download      // a response on its way into the store
+	resp      *http.Response // a response for the leader alone; only take may touch it
+	status    int            // the origin's, if it answered
+	notStored string         // why resp is not stored
+}
+
+// flights are those under way, and what is known of keys whose answers cannot be shared.
+type flights struct {
+	mu       sync.Mutex
+	under    map[flightKey]*flight
+	landed   int64 // how many have ended
+	unshared map[store.Key]struct{}
+}
+
+// maxUnshared bounds the memory of keys that are not worth waiting for.
+const maxUnshared = 4096
+
+// newFlight returns a flight that only its leader knows of, on a context of its own with the values of ctx.
+func newFlight(ctx context.Context) *flight {
+	f := &flight{ready: make(chan struct{}), waiters: 1, leader: true}
+	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return f
+}
+
+// join returns the flight under way for key, or a new one that the caller leads.
+func (fs *flights) join(ctx context.Context, key flightKey) (f *flight, leads bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.under[key]; f != nil && f.wait() {
+		return f, false
+	}
+	f = newFlight(ctx)
+	f.key = key
+	if fs.under == nil {
+		fs.under = make(map[flightKey]*flight)
+	}
+	fs.under[key] = f
+	return f, true
+}
+
+// land forgets f, so that the next caller looks into the store again.
+func (fs *flights) land(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.landed++
+	if fs.under[f.key] == f {
+		delete(fs.under, f.key)
+	}
+}
+
+func (fs *flights) landings() int64 {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.landed
+}
+
+// worthWaiting reports whether the last answer for key could be shared, as far as is known.
+func (fs *flights) worthWaiting(key store.Key) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	_, no := fs.unshared[key]
+	return !no
+}
+
+func (fs *flights) note(key store.Key, shared bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if shared {
+		delete(fs.unshared, key)
+		return
+	}
+	if fs.unshared == nil || len(fs.unshared) >= maxUnshared {
+		fs.unshared = make(map[store.Key]struct{})
+	}
+	fs.unshared[key] = struct{}{}
+}
+
+// wait adds a waiter, unless all have left and the flight is being given up.
+func (f *flight) wait() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ctx.Err() != nil {
+		return false
+	}
+	f.waiters++
+	if f.settled && f.download != nil {
+		f.download.hold()
+	}
+	return true
+}
+
+// settle tells the waiters what came of the flight. It returns false if nobody waits any more, and they never will.
+func (f *flight) settle(r result) {
+	f.mu.Lock()
+	f.result = r
+	f.settled = true
+	if r.download != nil {
+		r.download.holds = f.waiters
+	}
+	orphan := f.waiters == 0
+	alone := r.resp != nil && !f.leader
+	f.mu.Unlock()
+	close(f.ready)
+	if alone {
+		r.resp.Body.Close()
+	}
+	if orphan && r.download != nil {
+		r.download.left()
+	}
+}
+
+// leave takes a waiter back: it has what it wanted, or does not want it any more.
+func (f *flight) leave(leads bool) {
+	f.mu.Lock()
+	f.waiters--
+	if leads {
+		f.leader = false
+	}
+	none, settled := f.waiters == 0, f.settled
+	var untaken *http.Response
+	if leads && settled {
+		untaken, f.resp = f.resp, nil
+	}
+	f.mu.Unlock()
+	switch {
+	case untaken != nil:
+		untaken.Body.Close()
+		f.cancel()
+	case settled && f.download != nil:
+		f.download.unhold()
+	case none && !settled:
+		f.cancel()
+	}
+}
+
+// take gives the leader the response that is for it alone.
+func (f *flight) take() *http.Response {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	resp := f.resp
+	f.resp = nil
+	return resp
+}

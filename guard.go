@@ -1,0 +1,121 @@
+package larder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+// A store that fails breakAfter times in a row is left alone for breakFor, then tried again by one call.
+const (
+	breakAfter = 5
+	breakFor   = 5 * time.Second
+)
+
+// errStoreRests is the fault of a store that is left alone.
+var errStoreRests = errors.New("the store failed repeatedly and is left alone for a while")
+
+// breaker keeps a store that is down from costing every request its timeout.
+type breaker struct {
+	failures atomic.Int32
+	closedAt atomic.Int64 // Unix nanoseconds from which the store may be tried again
+}
+
+// allows reports whether the store may be used at now.
+func (b *breaker) allows(now time.Time) bool {
+	if b.failures.Load() < breakAfter {
+		return true
+	}
+	at := b.closedAt.Load()
+	return now.UnixNano() >= at && b.closedAt.CompareAndSwap(at, now.Add(breakFor).UnixNano())
+}
+
+// note takes in how a use of the store ended.
+func (b *breaker) note(err error, now time.Time) {
+	switch {
+	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrTooLarge), errors.Is(err, store.ErrCorrupt):
+		if b.failures.Load() != 0 {
+			b.failures.Store(0)
+		}
+	case errors.Is(err, context.Canceled), errors.Is(err, errStoreRests):
+	default:
+		b.closedAt.Store(now.Add(breakFor).UnixNano())
+		b.failures.Add(1)
+	}
+}
+
+// bounded returns ctx with the deadline that a single call of a distant store gets.
+func (c *Cache) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.localStore {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.storeTimeout())
+}
+
+// failed takes in that the store failed at op for the request x, and tells of it. It returns the error that the caller is to get: nil,
+// unless the cache is to fail with its store.
+func (c *Cache) failed(op string, x *exchange, err error) error {
+	c.breaker.note(err, c.now())
+	switch {
+	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, context.Canceled):
+		return nil
+	case errors.Is(err, store.ErrCorrupt):
+		c.emit(Event{Kind: Damaged, Method: x.req.Method, URL: x.target.url, Op: op, Err: err})
+		return nil
+	case errors.Is(err, store.ErrTooLarge), errors.Is(err, errStoreRests) && !c.FailClosed:
+		return nil
+	}
+	err = fmt.Errorf("larder: %s %s: %w", op, x.target.url, err)
+	c.emit(Event{Kind: StoreFailed, Method: x.req.Method, URL: x.target.url, Op: op, Err: err})
+	if c.FailClosed {
+		return err
+	}
+	return nil
+}
+
+// lookup returns the records stored under x's key.
+func (c *Cache) lookup(ctx context.Context, x *exchange) ([]*store.Record, error) {
+	if !c.breaker.allows(x.now) {
+		return nil, c.failed("lookup", x, errStoreRests)
+	}
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	records, err := c.store.Lookup(ctx, x.key)
+	if err != nil || c.breaker.failures.Load() != 0 {
+		return records, c.failed("lookup", x, err)
+	}
+	return records, nil
+}
+
+// update puts r in the place of the stored record with its ID.
+func (c *Cache) update(ctx context.Context, x *exchange, r *store.Record) error {
+	if !c.breaker.allows(c.now()) {
+		return errStoreRests
+	}
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	err := c.store.Update(ctx, r)
+	c.failed("update", x, err)
+	if err == nil {
+		c.emit(Event{Kind: Updated, Method: x.req.Method, URL: x.target.url, Status: r.Status})
+	}
+	return err
+}
+
+// remove deletes records under key, all if no ids are given, since an unsafe request or a filter made them invalid.
+func (c *Cache) remove(ctx context.Context, x *exchange, key store.Key, ids ...store.ID) {
+	if !c.breaker.allows(c.now()) {
+		return
+	}
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	err := c.store.Delete(ctx, key, ids...)
+	c.failed("delete", x, err)
+	if err == nil {
+		c.emit(Event{Kind: Invalidated, Method: x.req.Method, URL: x.target.url})
+	}
+}

@@ -1,0 +1,146 @@
+package larder
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// storedHeader returns the fields of h that are stored: not those that concern the connection alone, nor what the rule strips, nor
+// secrets.
+func (c *Cache) storedHeader(x *exchange, h http.Header) http.Header {
+	h = c.policy().StoredHeader(h)
+	for _, name := range x.rule.Strip {
+		h.Del(name)
+	}
+	if len(x.rule.redact) > 0 {
+		for name := range h {
+			if x.rule.redacts(name) {
+				h[name] = []string{"REDACTED"}
+			}
+		}
+	}
+	return h
+}
+
+// record returns what is to be stored of a response, without its body; or nil, and why it is not to be stored.
+func (c *Cache) record(x *exchange, resp *http.Response, requested, received time.Time) (r *store.Record, why string) {
+	if !x.rule.statusAllowed(resp.StatusCode) {
+		return nil, "the rule does not list its status"
+	}
+	ttl := x.rule.ttl(x.ask, resp.StatusCode, received)
+	if ttl == Never {
+		return nil, "a rule or the caller says never to store it"
+	}
+	if maxBody := x.maxBody(c); maxBody > 0 && resp.ContentLength > maxBody {
+		return nil, "its body is longer than MaxBody"
+	}
+	selecting, _ := rfc9111.Selecting(resp.Header, x.header) // Vary: * is Storable's to judge
+	r = &store.Record{
+		Key: x.key,
+		ID:  store.NewID(received),
+		Head: store.Head{
+			Method: x.rr.Method, URL: x.target.url,
+			Status: resp.StatusCode, Proto: resp.Proto,
+			Selecting:    selecting,
+			Uncompressed: resp.Uncompressed, Length: resp.ContentLength, TLS: store.NewConnection(resp.TLS),
+			Requested: requested, Received: received,
+			TTL: ttl, StaleWhileRevalidate: x.rule.StaleWhileRevalidate, StaleIfError: x.rule.StaleIfError,
+		},
+		Size: resp.ContentLength,
+		Tags: x.rule.Tags,
+	}
+	as := rfc9111.Response{Method: r.Method, Status: r.Status, Header: resp.Header, Requested: requested, Received: received,
+		Selecting: selecting, TTL: ttl, StaleWhileRevalidate: r.StaleWhileRevalidate, StaleIfError: r.StaleIfError}
+	if ok, why := c.policy().Storable(&x.rr, rfc9111.Parse(as)); !ok {
+		return nil, why.String()
+	}
+	if x.rule.Filter != nil {
+		view := *resp
+		view.Body = http.NoBody
+		if !x.rule.Filter(&view) {
+			return nil, "the rule's filter turned it away"
+		}
+	}
+	r.Header = c.storedHeader(x, resp.Header)
+	c.setTimes(x, r)
+	return r, ""
+}
+
+func (x *exchange) maxBody(c *Cache) int64 { return orDefault(x.rule.MaxBody, c.MaxBody) }
+
+// setTimes works out how long r is fresh and kept; its header and Received are new.
+func (c *Cache) setTimes(x *exchange, r *store.Record) {
+	if ttl := x.rule.ttl(x.ask, r.Status, r.Received); ttl >= 0 {
+		r.TTL = ttl
+	}
+	parsed := readingOf(r).alone[0]
+	r.FreshUntil = c.policy().FreshUntil(parsed)
+	r.KeepUntil = time.Time{}
+	if usable := c.policy().UsableUntil(parsed); !usable.IsZero() {
+		r.KeepUntil = r.FreshUntil.Add(c.keepStale())
+		if usable.After(r.KeepUntil) {
+			r.KeepUntil = usable
+		}
+	}
+}
+
+// download begins to store the response and returns what its readers read from; or nil, and why it is not to be stored.
+func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested time.Time) (*download, string) {
+	r, why := c.record(x, resp, requested, c.now())
+	if r == nil {
+		if !x.noStore() {
+			c.dropOutdated(f.ctx, x, resp)
+		}
+		return nil, why
+	}
+	d := &download{c: c, x: x, record: r, superseded: c.supersededBy(x), resp: resp, length: resp.ContentLength,
+		maxBody: x.maxBody(c), ctx: f.ctx, cancel: f.cancel, readers: make(map[*reader]bool, 1),
+		landed: func() { c.flights.land(f) }}
+	d.storeCtx = context.WithoutCancel(f.ctx)
+	d.giveUp = func() {}
+	if !c.localStore {
+		d.storeCtx, d.giveUp = context.WithCancel(d.storeCtx)
+	}
+	if x.rr.Method == http.MethodHead || resp.Body == http.NoBody {
+		d.length, r.Size = 0, 0
+	}
+	return d, ""
+}
+
+// supersededBy returns the stored records in whose place the response to x goes: those that x selects, and the oldest of too many variants.
+func (c *Cache) supersededBy(x *exchange) []store.ID {
+	var ids []store.ID
+	keep := c.maxVariants() - 1
+	for _, r := range x.records { // newest first
+		switch {
+		case x.rr.Method == http.MethodHead && r.Method != http.MethodHead:
+		case rfc9111.Selects(r.Selecting, x.header), keep <= 0:
+			ids = append(ids, r.ID)
+		default:
+			keep--
+		}
+	}
+	return ids
+}
+
+// dropOutdated removes the stored response that a newer one outdates which may not be stored itself.
+func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Response) {
+	if x.rr.Method == http.MethodHead || resp.StatusCode >= 500 || resp.StatusCode == http.StatusNotModified ||
+		resp.StatusCode == http.StatusPartialContent || resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		return
+	}
+	for _, r := range x.records {
+		if rfc9111.Selects(r.Selecting, x.header) {
+			c.remove(ctx, x, x.key, r.ID)
+		}
+	}
+}
+
+// discarded tells that a response was not stored in the end.
+func (c *Cache) discarded(x *exchange, err error) {
+	c.emit(Event{Kind: Discarded, Method: x.rr.Method, URL: x.target.url, Err: err})
+}

@@ -1,0 +1,78 @@
+package rfc9111
+
+import (
+	"strings"
+	"time"
+)
+
+// parseDate reads an HTTP-date in any of its three forms (RFC 9110 §5.6.7). Case does not matter, any zone
+// but GMT is invalid (RFC 9111 §4.2), and so is whatever else differs from the grammar: a date that others
+// may read otherwise is none. The century of a year of two digits is the one that puts it within 50 years of
+// about, unless that is zero.
+func parseDate(s string, about time.Time) (time.Time, bool) {
+	s = trim(s)
+	day, rest, comma := strings.Cut(s, ", ")
+	switch {
+	case comma && isDay(day, false) && hasShape(rest, "00 Aaa 0000 00:00:00 GMT"):
+		return parseUTC("02 Jan 2006 15:04:05", rest[:len(rest)-len(" GMT")])
+	case comma && isDay(day, true) && hasShape(rest, "00-Aaa-00 00:00:00 GMT"):
+		t, ok := parseUTC("02-Jan-06 15:04:05", rest[:len(rest)-len(" GMT")])
+		switch {
+		case about.IsZero():
+		case t.After(about.AddDate(50, 0, 0)):
+			t = t.AddDate(-100, 0, 0)
+		case t.Before(about.AddDate(-50, 0, 0)):
+			t = t.AddDate(100, 0, 0)
+		}
+		return t, ok
+	case !comma && hasShape(s, "Aaa Aaa _0 00:00:00 0000") && isDay(s[:3], false):
+		return parseUTC("Jan _2 15:04:05 2006", s[len("Mon "):])
+	}
+	return time.Time{}, false
+}
+
+func parseUTC(layout, s string) (time.Time, bool) {
+	t, err := time.Parse(layout, s)
+	return t, err == nil
+}
+
+// isDay reports whether s is a day of the week, in full or in three letters.
+func isDay(s string, full bool) bool {
+	for d := time.Sunday; d <= time.Saturday; d++ {
+		name := d.String()
+		if !full {
+			name = name[:3]
+		}
+		if strings.EqualFold(s, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasShape compares s with shape letter by letter: 0 stands for a digit, _ for a digit or a space, A and a
+// for a letter, and anything else for itself in either case.
+func hasShape(s, shape string) bool {
+	if len(s) != len(shape) {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		digit, letter := '0' <= c && c <= '9', 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+		ok := false
+		switch w := shape[i]; w {
+		case '0':
+			ok = digit
+		case '_':
+			ok = digit || c == ' '
+		case 'A', 'a':
+			ok = letter
+		default:
+			ok = c == w || letter && c|0x20 == w|0x20
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}

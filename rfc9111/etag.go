@@ -1,0 +1,66 @@
+package rfc9111
+
+import (
+	"iter"
+	"net/http"
+	"strings"
+)
+
+// etagField returns the entity tag of a response; "" if there is none, several or a malformed one.
+func etagField(h http.Header) string {
+	v := h["Etag"]
+	if len(v) != 1 {
+		return ""
+	}
+	tag, rest := cutETag(trim(v[0]))
+	if rest != "" {
+		return ""
+	}
+	return tag
+}
+
+// cutETag returns the entity tag that s begins with, and what follows it; "" and s if it begins with none
+// (RFC 9110 §8.8.3).
+func cutETag(s string) (tag, rest string) {
+	start := len(s) - len(strings.TrimPrefix(s, "W/"))
+	if start == len(s) || s[start] != '"' {
+		return "", s
+	}
+	for i := start + 1; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"':
+			return s[:i+1], s[i+1:]
+		case c < '!' || c == 0x7f: // white space and controls; a backslash is a letter like any other
+			return "", s
+		}
+	}
+	return "", s
+}
+
+// etags yields the entity tags of If-None-Match. What is none of them is passed over up to the next comma.
+func etags(lines []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, s := range lines {
+			for {
+				if s = strings.TrimLeft(s, ", \t"); s == "" {
+					break
+				}
+				tag, rest := cutETag(s)
+				junk, after, _ := strings.Cut(rest, ",")
+				if tag != "" && trim(junk) == "" && !yield(tag) {
+					return
+				}
+				s = after
+			}
+		}
+	}
+}
+
+func isWeak(tag string) bool { return strings.HasPrefix(tag, "W/") }
+
+// sameWeakly is the weak comparison, sameStrongly the strong one (RFC 9110 §8.8.3.2). "" equals nothing.
+func sameWeakly(a, b string) bool {
+	return a != "" && strings.TrimPrefix(a, "W/") == strings.TrimPrefix(b, "W/")
+}
+
+func sameStrongly(a, b string) bool { return a != "" && a == b && !isWeak(a) }

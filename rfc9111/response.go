@@ -1,0 +1,112 @@
+package rfc9111
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Policy is the kind of cache that decides. The zero Policy is that of a private cache.
+type Policy struct {
+	Shared bool // by several users: s-maxage, proxy-revalidate, private and Authorization count
+}
+
+// Request is a request as the rules see it.
+type Request struct {
+	Method string // "" means GET
+	URL    *url.URL
+	Header http.Header
+
+	// What the caller asks beyond the header:
+
+	// Revalidate is as no-cache: stored responses only after a successful validation.
+	Revalidate bool
+	// OnlyStored is as only-if-cached.
+	OnlyStored bool
+	// TakeStale takes any stored response that matches, however stale, against must-revalidate and no-cache
+	// too, and without asking the origin.
+	TakeStale bool
+}
+
+// Response is a response as the rules see it. It is made with Parse, and read-only from then on; so it is
+// safe for concurrent use.
+type Response struct {
+	Method string // of the request it answered; "" means GET
+	Status int
+	Header http.Header
+
+	// Requested and Received are when the request was sent and when the response came, for the age. Requested
+	// may be zero: the response then came at once.
+	Requested, Received time.Time
+
+	// Selecting holds the request's values of the fields that Vary names, as made by the function of that
+	// name.
+	Selecting http.Header
+
+	// TTL, unless 0, is for how long after Received the response is fresh, whatever the header says: also
+	// over no-store, no-cache, private, must-revalidate and Vary: *. The largest Duration is forever.
+	TTL time.Duration
+	// StaleWhileRevalidate and StaleIfError, unless 0, stand in place of the header's windows (RFC 5861).
+	StaleWhileRevalidate, StaleIfError time.Duration
+
+	cc              directives
+	date            time.Time // of the Date field; without one, Received
+	lastModified    time.Time // zero if absent or invalid
+	hasExpires      bool
+	expires         time.Time // zero if invalid
+	initialAge      time.Duration
+	etag            string
+	variesOnUnknown bool // Vary: *
+}
+
+// Parse returns r with its dates and directives read. It keeps r's header, which must not be changed
+// afterwards.
+func Parse(r Response) *Response {
+	h := r.Header
+	r.cc = parseDirectives(h["Cache-Control"])
+	r.date = r.Received
+	if t, ok := dateField(h, "Date", r.Received); ok {
+		r.date = t
+	}
+	r.lastModified, _ = dateField(h, "Last-Modified", r.Received)
+	r.hasExpires = len(h["Expires"]) > 0
+	r.expires, _ = dateField(h, "Expires", r.Received)
+	r.initialAge = r.correctedInitialAge()
+	r.etag = etagField(h)
+	if len(h["Vary"]) > 0 {
+		names := VaryNames(h)
+		r.variesOnUnknown = len(names) == 1 && names[0] == "*"
+	}
+	return &r
+}
+
+// dateField reads the first line of a field that holds a date.
+func dateField(h http.Header, name string, about time.Time) (time.Time, bool) {
+	v := h[name]
+	if len(v) == 0 {
+		return time.Time{}, false
+	}
+	return parseDate(v[0], about)
+}
+
+// HasValidator reports whether the response can be validated by itself: by a well-formed ETag or
+// Last-Modified.
+func (r *Response) HasValidator() bool { return r.etag != "" || !r.lastModified.IsZero() }
+
+// ETag returns the entity tag with its quotes, and W/ if it is weak; "" if there is none or it is malformed.
+func (r *Response) ETag() string { return r.etag }
+
+// answers reports whether the response, stored for its own method, may answer a request with the other one
+// (RFC 9111 §4).
+func (r *Response) answers(method string) bool {
+	own := orGet(r.Method)
+	method = orGet(method)
+	return method == own || method == http.MethodHead && own == http.MethodGet
+}
+
+func orGet(method string) string {
+	if method == "" {
+		return http.MethodGet
+	}
+	return method
+}

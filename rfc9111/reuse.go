@@ -1,0 +1,180 @@
+package rfc9111
+
+import (
+	"strings"
+	"time"
+)
+
+// Action is what to do with a request.
+type Action uint8
+
+const (
+	// Forward sends the request to the origin as it is.
+	Forward Action = iota
+	// Serve answers with the selected response.
+	Serve
+	// ServeAndRefresh answers with the selected response, and validates it or fetches it anew meanwhile.
+	ServeAndRefresh
+	// Validate asks the origin with the Conditions of the selected response.
+	Validate
+	// Refuse answers 504 (RFC 9111 §5.2.1.7).
+	Refuse
+)
+
+var actions = [...]string{"forward", "serve", "serve and refresh", "validate", "refuse"}
+
+// String returns the action in lower-case words.
+func (a Action) String() string { return actions[a] }
+
+// Verdict is what Reuse decides.
+type Verdict struct {
+	Action Action
+	// Index is that of the selected response in what is stored, also where it may not be served; -1: none.
+	Index    int
+	Reason   Reason
+	Age      time.Duration // of the selected response (RFC 9111 §4.2.3)
+	Lifetime time.Duration // of the selected response, as Policy.Lifetime
+}
+
+// Reuse decides what to do with a request, given what is stored for its URL and what time it is (RFC 9111
+// §4). Of the stored responses that match by method and by Vary, the most recent is selected. A stored GET
+// answers GET and HEAD; any other method's response only that method.
+func (p Policy) Reuse(req *Request, stored []*Response, now time.Time) Verdict {
+	w := wishesOf(req)
+	i, why := choose(req, stored)
+	if i < 0 {
+		if w.onlyIfCached {
+			return Verdict{Action: Refuse, Index: -1, Reason: OnlyIfCached}
+		}
+		return Verdict{Action: Forward, Index: -1, Reason: why}
+	}
+	r := stored[i]
+	v := Verdict{Index: i, Age: r.Age(now)}
+	var fresh Reason
+	v.Lifetime, fresh = p.lifetime(r)
+	v.Action, v.Reason = p.decide(&w, r, v.Age, v.Lifetime, fresh)
+	switch {
+	case v.Action == Serve:
+	case req.TakeStale && v.Action != ServeAndRefresh:
+		v.Action, v.Reason = Serve, TakenStale
+	case req.TakeStale || w.onlyIfCached && v.Action == ServeAndRefresh:
+		v.Action = Serve
+	case w.onlyIfCached:
+		v.Action, v.Reason = Refuse, OnlyIfCached
+	}
+	return v
+}
+
+// decide leaves TakeStale and only-if-cached out of account.
+func (p Policy) decide(w *wishes, r *Response, age, lifetime time.Duration, fresh Reason) (Action, Reason) {
+	check := Forward
+	if r.HasValidator() {
+		check = Validate
+	}
+	staleness := age - lifetime // fresh below 0 (RFC 9111 §4.2)
+	switch {
+	case r.cc.noCache && r.TTL == 0:
+		return check, ResponseNoCache
+	case w.noCache:
+		return check, RequestNoCache
+	case staleness >= 0 && p.neverStale(r):
+		return check, MustRevalidate
+	case w.tooOld(age) && !(r.cc.immutable && staleness < 0): // RFC 8246 §2
+		return check, RequestMaxAge
+	case w.minFresh.set && -staleness < w.minFresh.d:
+		return check, RequestMinFresh
+	case staleness < 0:
+		return Serve, fresh
+	case w.maxStale.within(staleness):
+		return Serve, MaxStale
+	case within(r.whileRevalidate(), staleness) && !w.limitsFreshness():
+		return ServeAndRefresh, StaleWhileRevalidate
+	}
+	return check, Stale
+}
+
+// StaleIfError reports whether resp, which Reuse selected, may answer req at now after the origin failed:
+// could not be reached, broke off, or answered 500, 502, 503 or 504 (RFC 5861 §4). It may if it is inside the
+// window that the request names, or the one that the response names unless the request limits freshness
+// itself; never if the response is no-cache, or stale and forbids its use then.
+func (p Policy) StaleIfError(req *Request, resp *Response, now time.Time) bool {
+	if req.TakeStale {
+		return true
+	}
+	w := wishesOf(req)
+	age := resp.Age(now)
+	staleness := age - p.Lifetime(resp)
+	switch {
+	case resp.cc.noCache && resp.TTL == 0, staleness >= 0 && p.neverStale(resp):
+		return false
+	case w.staleIfError.within(staleness):
+		return true
+	case w.noCache || w.limitsFreshness():
+		return false
+	}
+	return staleness < 0 || within(resp.ifError(), staleness)
+}
+
+// within reports whether a stale window covers the staleness; none does not cover even the first instant.
+func within(window, staleness time.Duration) bool { return window > 0 && staleness <= window }
+
+// choose returns the index of the response to use for req: of those that match, the most recent by Date, then
+// by arrival; -1 and the reason if none matches (RFC 9111 §4 and §4.1).
+func choose(req *Request, stored []*Response) (int, Reason) {
+	best, why := -1, NothingStored
+	for i, r := range stored {
+		switch {
+		case !r.answers(req.Method):
+			if why == NothingStored {
+				why = MethodDiffers
+			}
+		case r.variesOnUnknown && r.TTL == 0 || !Selects(r.Selecting, req.Header):
+			why = NoVariant
+		case best < 0 || moreRecent(r, stored[best]):
+			best = i
+		}
+	}
+	return best, why
+}
+
+func moreRecent(a, b *Response) bool {
+	if a.date.Equal(b.date) {
+		return a.Received.After(b.Received)
+	}
+	return a.date.After(b.date)
+}
+
+// wishes are what a request asks of the cache, by its header and otherwise.
+type wishes struct{ directives }
+
+func wishesOf(req *Request) (w wishes) {
+	if lines := req.Header["Cache-Control"]; len(lines) > 0 {
+		w.directives = parseDirectives(lines)
+	} else if lines := req.Header["Pragma"]; len(lines) > 0 {
+		w.noCache = pragmaNoCache(lines)
+	}
+	w.noCache = w.noCache || req.Revalidate
+	w.onlyIfCached = w.onlyIfCached || req.OnlyStored
+	return w
+}
+
+// pragmaNoCache reports whether Pragma asks for what Cache-Control: no-cache does; that counts only where
+// there is no Cache-Control (RFC 9111 §5.4).
+func pragmaNoCache(lines []string) bool {
+	for m := range members(lines) {
+		if strings.EqualFold(m, "no-cache") {
+			return true
+		}
+	}
+	return false
+}
+
+// tooOld reports whether the age is above the request's max-age. 0 asks for validation even of what came this
+// very moment.
+func (w *wishes) tooOld(age time.Duration) bool {
+	return w.maxAge.set && (age > w.maxAge.d || w.maxAge.d == 0)
+}
+
+// limitsFreshness reports whether the request says how stale a response may be, or that it must not be (RFC
+// 9111 §5.2.1).
+func (w *wishes) limitsFreshness() bool { return w.maxAge.set || w.minFresh.set || w.maxStale.set }

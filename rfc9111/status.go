@@ -1,0 +1,55 @@
+package rfc9111
+
+import "net/http"
+
+// HeuristicallyCacheable reports whether responses with this status may be stored and reused without explicit
+// freshness (RFC 9110 §15.1).
+func HeuristicallyCacheable(status int) bool {
+	switch status {
+	case http.StatusOK, http.StatusNonAuthoritativeInfo, http.StatusNoContent, http.StatusPartialContent,
+		http.StatusMultipleChoices, http.StatusMovedPermanently, http.StatusPermanentRedirect,
+		http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone, http.StatusRequestURITooLong,
+		http.StatusNotImplemented:
+		return true
+	}
+	return false
+}
+
+// understood reports whether the status is one whose meaning for caches is known here (RFC 9111 §3): those of
+// RFC 9110 §15, and 451 of RFC 7725.
+func understood(status int) bool {
+	switch {
+	case 200 <= status && status <= 206, 300 <= status && status <= 305, 400 <= status && status <= 417, 500 <= status && status <= 505:
+		return true
+	}
+	switch status {
+	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect, http.StatusMisdirectedRequest,
+		http.StatusUnprocessableEntity, http.StatusUpgradeRequired, http.StatusUnavailableForLegalReasons:
+		return true
+	}
+	return false
+}
+
+// storableStatus returns why a response with this status is never stored; 0 if that is not so.
+func storableStatus(status int) Reason {
+	switch status {
+	case http.StatusPartialContent:
+		return PartialContent
+	case http.StatusNotModified, http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable, http.StatusExpectationFailed:
+		return ConditionalStatus
+	}
+	if status < 200 {
+		return InterimStatus
+	}
+	return 0
+}
+
+// forbidden reports whether the status alone forbids storing (RFC 6585 §3 to §6).
+func forbidden(status int) bool {
+	switch status {
+	case http.StatusPreconditionRequired, http.StatusTooManyRequests, http.StatusRequestHeaderFieldsTooLarge,
+		http.StatusNetworkAuthenticationRequired:
+		return true
+	}
+	return false
+}

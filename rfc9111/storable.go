@@ -1,0 +1,77 @@
+package rfc9111
+
+import "net/http"
+
+// Storable reports whether the response to req may be stored and would be of use, and why (RFC 9111 §3). resp
+// has its header as received. A TTL counts as explicit freshness and overrides all that the response says
+// against it; never the request's no-store, nor a status that only answers this request's conditions or
+// range.
+//
+// GET, HEAD and QUERY are stored as their headers say; POST and PATCH only with explicit freshness, and it is
+// for the caller to key them by their content or not to store them; other methods only with a TTL.
+func (p Policy) Storable(req *Request, resp *Response) (bool, Reason) {
+	if why := p.unstorable(req, resp); why != 0 {
+		return false, why
+	}
+	if resp.TTL != 0 {
+		return true, AllowedByRule
+	}
+	return true, Allowed
+}
+
+func (p Policy) unstorable(req *Request, resp *Response) Reason {
+	if lines := req.Header["Cache-Control"]; len(lines) > 0 && parseDirectives(lines).noStore {
+		return RequestNoStore
+	}
+	if why := storableStatus(resp.Status); why != 0 {
+		return why
+	}
+	if resp.TTL != 0 {
+		return 0
+	}
+	cc := &resp.cc
+	_, authorized := req.Header["Authorization"]
+	switch {
+	case !p.storableMethod(resp):
+		return MethodNotStored
+	case forbidden(resp.Status):
+		return ForbiddenStatus
+	case cc.mustUnderstand && !understood(resp.Status):
+		return StatusNotUnderstood
+	case cc.noStore && !cc.mustUnderstand: // which wins where it is understood (RFC 9111 §5.2.2.3)
+		return ResponseNoStore
+	case p.Shared && cc.private:
+		return PrivateResponse
+	case p.Shared && authorized && !cc.public && !cc.mustRevalidate && !cc.sMaxAge.set:
+		return Authorized
+	case resp.variesOnUnknown:
+		return VaryStar
+	case !p.explicit(resp) && !HeuristicallyCacheable(resp.Status) && !cc.public && (p.Shared || !cc.private && len(cc.privateFields) == 0):
+		return NoFreshness
+	case !p.reusable(resp):
+		return NothingToReuseBy
+	}
+	return 0
+}
+
+func (p Policy) storableMethod(resp *Response) bool {
+	switch resp.Method {
+	case "", http.MethodGet, http.MethodHead, "QUERY":
+		return true
+	case http.MethodPost, http.MethodPatch: // RFC 9110 §9.3.3, RFC 5789 §2
+		return p.explicit(resp)
+	}
+	return false
+}
+
+// reusable reports whether there is a later request that the response could answer.
+func (p Policy) reusable(resp *Response) bool {
+	if resp.HasValidator() {
+		return true
+	}
+	if resp.cc.noCache {
+		return false
+	}
+	end := p.UsableUntil(resp)
+	return end.IsZero() || end.After(resp.Received)
+}

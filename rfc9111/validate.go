@@ -1,0 +1,173 @@
+package rfc9111
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Bounds of If-None-Match as Conditions makes it.
+const (
+	maxETags     = 32
+	maxETagBytes = 4 << 10
+)
+
+// Conditions returns the header fields that make a request for the selected response conditional (RFC 9111
+// §4.3.1): If-None-Match with the entity tags of all the stored responses, the selected one's first, and
+// If-Modified-Since with its Last-Modified. selected may be -1: the tags alone. At most 32 tags of 4 KiB
+// altogether are named. It is empty if there is nothing to validate with.
+//
+// A selected response that has Last-Modified and no tag is validated by that alone: a server that knows tags
+// would not look at the date beside them (RFC 9110 §13.1.3).
+func Conditions(stored []*Response, selected int) http.Header {
+	h := http.Header{}
+	var tags []string
+	size := 0
+	add := func(tag string) {
+		if tag != "" && len(tags) < maxETags && size+len(tag) <= maxETagBytes && !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+			size += len(tag)
+		}
+	}
+	if selected >= 0 {
+		r := stored[selected]
+		if !r.lastModified.IsZero() {
+			h.Set("If-Modified-Since", trim(r.Header["Last-Modified"][0]))
+			if r.etag == "" {
+				return h
+			}
+		}
+		add(r.etag)
+	}
+	for _, r := range stored {
+		add(r.etag)
+	}
+	if len(tags) > 0 {
+		h.Set("If-None-Match", strings.Join(tags, ", "))
+	}
+	return h
+}
+
+// Freshens returns the indices of the stored responses that a 304, the answer to a request with the
+// Conditions of the same arguments, has renewed (RFC 9111 §4.3.4). The request may be answered from any of
+// them. None: it does not tell which, and the request has to be sent again without conditions.
+//
+// Two kinds of 304 that servers do send are read as they are meant: one without a validator renews the
+// selected response if no other could have been meant, and one that gives as strong the tag that the selected
+// response has as weak, as is usual where responses are compressed on the way, renews that.
+func Freshens(notModified *Response, stored []*Response, selected int) []int {
+	var out []int
+	if tag := notModified.etag; tag != "" && !isWeak(tag) {
+		for i, r := range stored {
+			if sameStrongly(r.etag, tag) {
+				out = append(out, i)
+			}
+		}
+		if out == nil && selected >= 0 && sameWeakly(stored[selected].etag, tag) {
+			out = []int{selected}
+		}
+		return out
+	}
+	var match func(*Response) bool
+	switch {
+	case notModified.etag != "":
+		match = func(r *Response) bool { return sameWeakly(r.etag, notModified.etag) }
+	case !notModified.lastModified.IsZero():
+		match = func(r *Response) bool { return r.lastModified.Equal(notModified.lastModified) }
+	default:
+		if selected >= 0 && onlyMeant(stored, stored[selected]) {
+			return []int{selected}
+		}
+		return nil
+	}
+	best := -1
+	for i, r := range stored {
+		if match(r) && (best < 0 || i == selected || best != selected && moreRecent(r, stored[best])) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	return []int{best}
+}
+
+// onlyMeant reports whether Conditions for r names nothing that another stored response has: no other's
+// entity tag.
+func onlyMeant(stored []*Response, r *Response) bool {
+	if r.etag == "" && !r.lastModified.IsZero() {
+		return true
+	}
+	return !slices.ContainsFunc(stored, func(o *Response) bool { return o.etag != "" && o.etag != r.etag })
+}
+
+// HeadEffect is what the response to a HEAD means for a stored GET response.
+type HeadEffect uint8
+
+const (
+	// HeadNothing: it says nothing about it.
+	HeadNothing HeadEffect = iota
+	// HeadFreshens: it has renewed it; see Freshen.
+	HeadFreshens
+	// HeadInvalidates: the resource has changed; the stored response is not to be used any more.
+	HeadInvalidates
+)
+
+// ByHead returns what a response to HEAD means for a stored GET response that the same request could have
+// selected (RFC 9111 §4.3.5). Only a 200 says anything, about a stored 200. The validators it has must be the
+// stored ones, the tags by weak comparison, and its Content-Length the stored one; where that was not stored,
+// a validator must vouch for it.
+func ByHead(stored, head *Response) HeadEffect {
+	if head.Method != http.MethodHead || head.Status != http.StatusOK || !stored.answers(http.MethodGet) || stored.Status != http.StatusOK {
+		return HeadNothing
+	}
+	validated := false
+	if _, ok := head.Header["Etag"]; ok {
+		if !sameWeakly(head.etag, stored.etag) {
+			return HeadInvalidates
+		}
+		validated = true
+	}
+	if _, ok := head.Header["Last-Modified"]; ok {
+		if head.lastModified.IsZero() || !head.lastModified.Equal(stored.lastModified) {
+			return HeadInvalidates
+		}
+		validated = true
+	}
+	if v, ok := head.Header["Content-Length"]; ok && !slices.Equal(v, stored.Header["Content-Length"]) {
+		if _, known := stored.Header["Content-Length"]; known || !validated {
+			return HeadInvalidates
+		}
+	}
+	return HeadFreshens
+}
+
+// NotModified reports whether the caller's own conditions on a GET or HEAD are answered with 304 when resp, a
+// stored 200, would be served (RFC 9110 §13.2.2): If-None-Match by weak comparison, and only without it
+// If-Modified-Since. If-Match and If-Unmodified-Since are not for caches (RFC 9111 §4.3.2).
+func NotModified(reqHeader http.Header, resp *Response) bool {
+	if resp.Status != http.StatusOK {
+		return false
+	}
+	if lines, ok := reqHeader["If-None-Match"]; ok {
+		if len(lines) == 1 && trim(lines[0]) == "*" {
+			return true
+		}
+		for tag := range etags(lines) {
+			if sameWeakly(tag, resp.etag) {
+				return true
+			}
+		}
+		return false
+	}
+	lines := reqHeader["If-Modified-Since"]
+	if len(lines) != 1 {
+		return false
+	}
+	since, ok := parseDate(lines[0], resp.Received)
+	modified := resp.lastModified
+	if modified.IsZero() {
+		modified = resp.date
+	}
+	return ok && !modified.After(since)
+}

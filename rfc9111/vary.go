@@ -1,0 +1,98 @@
+package rfc9111
+
+import (
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// VaryNames returns the names in Vary, canonical, sorted, each once; "*" alone if it is among them or if a
+// member is no field name, for nobody can tell what that varies on (RFC 9110 §12.5.5).
+func VaryNames(respHeader http.Header) []string {
+	var names []string
+	for m := range members(respHeader["Vary"]) {
+		switch {
+		case m == "":
+		case m == "*" || !isToken(m):
+			return []string{"*"}
+		default:
+			names = append(names, textproto.CanonicalMIMEHeaderKey(m))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Selecting returns what of a request is stored with its response, to match later requests against it: the
+// fields that Vary names, each with one normalised value, or nil if the request does not have it (RFC 9111
+// §4.1). It is nil if there is no Vary. The result is false if no request can match (Vary: *).
+func Selecting(respHeader, reqHeader http.Header) (http.Header, bool) {
+	names := VaryNames(respHeader)
+	if len(names) == 0 {
+		return nil, true
+	}
+	if names[0] == "*" {
+		return nil, false
+	}
+	selecting := make(http.Header, len(names))
+	for _, name := range names {
+		if lines := reqHeader[name]; len(lines) > 0 {
+			selecting[name] = []string{normal(name, lines)}
+		} else {
+			selecting[name] = nil
+		}
+	}
+	return selecting, true
+}
+
+// Selects reports whether a request has the same values as the one whose Selecting is given. A field that one
+// has and the other has not is a difference, even if it is empty.
+func Selects(selecting, reqHeader http.Header) bool {
+	for name, want := range selecting {
+		got := reqHeader[name]
+		if (len(want) > 0) != (len(got) > 0) {
+			return false
+		}
+		if len(want) == 0 || len(got) == 1 && got[0] == want[0] {
+			continue
+		}
+		if normal(name, got) != want[0] {
+			return false
+		}
+	}
+	return true
+}
+
+// normal returns a request field's value in the form in which values that mean the same are the same, as far
+// as the field's specification lets any cache know (RFC 9111 §4.1): lines are combined and optional white
+// space around commas goes; the members of Accept-Charset, Accept-Encoding and Accept-Language are ordered by
+// their weights alone and do not know case (RFC 9110 §12.5). In Accept, where the first of equals is often
+// preferred, the order stays.
+func normal(name string, lines []string) string {
+	parts := slices.Collect(members(lines))
+	switch name {
+	case "Accept-Charset", "Accept-Encoding", "Accept-Language":
+		for i, part := range parts {
+			parts[i] = compact(part)
+		}
+		slices.Sort(parts)
+	}
+	return strings.Join(parts, ",")
+}
+
+// compact returns s in lower case and without white space. It changes ASCII alone: other bytes need not be
+// UTF-8.
+func compact(s string) string {
+	b := make([]byte, 0, len(s))
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == ' ' || c == '\t':
+		case 'A' <= c && c <= 'Z':
+			b = append(b, c+'a'-'A')
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}

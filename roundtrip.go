@@ -1,0 +1,273 @@
+package larder
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// exchange is one request and what has been found out about it.
+type exchange struct {
+	req  *http.Request // the caller's
+	send *http.Request // the same with a body that can still be read
+	now  time.Time     // when it came
+	ask  ask
+	rule *rule
+
+	target target
+	key    store.Key
+	header http.Header     // the request's fields as Vary sees them
+	rr     rfc9111.Request // the request as the rules see it
+
+	landings int64               // of flights before the store was looked into
+	records  []*store.Record     // stored under key, newest first
+	stored   []*rfc9111.Response // the same as the rules see them
+	vary     []string            // the fields that are known to select a variant
+	verdict  rfc9111.Verdict
+}
+
+// maxAttempts bounds how often a request is looked at anew because the flight it waited for brought nothing for it.
+const maxAttempts = 3
+
+// RoundTrip answers req from the store where the rules and RFC 9111 allow it, and from Base otherwise, whose response it stores
+// as the caller reads it. It implements http.RoundTripper; Info tells how the response came about.
+func (c *Cache) RoundTrip(req *http.Request) (*http.Response, error) {
+	c.start()
+	resp, err := c.roundTrip(req)
+	if err != nil {
+		c.counters.outcome[None].Add(1)
+	}
+	return resp, err
+}
+
+func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
+	set := c.rules.Load()
+	if set.err != nil {
+		closeBody(req)
+		return nil, set.err
+	}
+	x := exchange{req: req, send: req, now: c.now(), ask: asked(req.Context())}
+	if why := c.prepare(&x, set.rules); why != "" {
+		return c.pass(x, why)
+	}
+	for attempt := 0; ; attempt++ {
+		x.landings = c.flights.landings()
+		records, err := c.lookup(req.Context(), &x)
+		if err != nil {
+			closeBody(x.send)
+			return nil, err
+		}
+		c.weigh(&x, records)
+		switch x.verdict.Action {
+		case rfc9111.Serve, rfc9111.ServeAndRefresh:
+			d := Decision{Outcome: Hit}
+			if x.verdict.Age >= x.verdict.Lifetime {
+				d.Outcome = Stale
+			}
+			if resp := c.serve(&x, x.records[x.verdict.Index], d); resp != nil {
+				if x.verdict.Action == rfc9111.ServeAndRefresh {
+					c.refresh(x)
+				}
+				closeBody(x.send)
+				return resp, nil
+			}
+			// The body is gone, or the filter turned it away: as if it had not been stored.
+			x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.NothingStored}
+			if x.rr.OnlyStored {
+				return c.refuse(&x), nil
+			}
+		case rfc9111.Refuse:
+			return c.refuse(&x), nil
+		}
+		resp, again, err := c.fetch(x, attempt)
+		if !again {
+			return resp, err
+		}
+	}
+}
+
+// prepare finds out what the request asks for. If the cache takes no part in it, it returns why.
+func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
+	req := x.req
+	method := req.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	path := normalPath(req.URL)
+	x.rule = ruleFor(rules, method, req.URL, path)
+	x.target = newTarget(req.URL, path, x.rule)
+	x.header = x.rule.selectable(req.Header)
+	x.rr = rfc9111.Request{Method: method, URL: req.URL, Header: x.header,
+		Revalidate: x.ask.mode == Refresh,
+		OnlyStored: x.ask.mode == Offline || x.ask.mode == OfflineStale,
+		TakeStale:  x.ask.mode == PreferStored || x.ask.mode == OfflineStale}
+	switch {
+	case x.ask.mode == Bypass:
+		return "the caller bypasses the cache"
+	case !x.rule.methodAllowed(method):
+		return "the method is not cached"
+	case x.rule.ttl(x.ask, http.StatusOK, x.now) == Never:
+		return "a rule or the caller says never to store it"
+	case req.Header["Upgrade"] != nil:
+		return "the request asks for another protocol"
+	case req.Header["If-Match"] != nil || req.Header["If-Unmodified-Since"] != nil:
+		return "its precondition is the origin's to check"
+	}
+	send, body, ok := content(req, x.rule, c.maxKeyBody())
+	x.send = send
+	if !ok {
+		return "its body is too long for a key, or can't be read"
+	}
+	x.key = c.key(req, x.rule, x.target, body)
+	return ""
+}
+
+// weigh decides what to do with the request, given what is stored.
+func (c *Cache) weigh(x *exchange, records []*store.Record) {
+	x.records, x.stored = records, nil
+	if len(records) == 1 && x.rule.statusAllowed(records[0].Status) {
+		x.stored = readingOf(records[0]).alone[:]
+	} else if len(records) > 0 {
+		x.records = make([]*store.Record, 0, len(records))
+		x.stored = make([]*rfc9111.Response, 0, len(records))
+		for _, r := range records {
+			if x.rule.statusAllowed(r.Status) {
+				x.records = append(x.records, r)
+				x.stored = append(x.stored, readingOf(r).alone[0])
+			}
+		}
+	}
+	if x.ask.mode == ForceRefresh {
+		x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.RequestNoCache}
+		return
+	}
+	x.verdict = c.policy().Reuse(&x.rr, x.stored, x.now)
+}
+
+// reading is what is worked out from a record when it is first used, and kept with it.
+type reading struct {
+	alone      [1]*rfc9111.Response // a slice of one, for the common case of a single variant
+	status     string
+	major      int
+	minor      int
+	fields     int // values in the header, one for Age included
+	connection tlsReading
+}
+
+func readingOf(r *store.Record) *reading {
+	return r.Derived(read).(*reading)
+}
+
+func read(r *store.Record) any {
+	v := &reading{status: statusText(r.Status), fields: 1}
+	v.alone[0] = rfc9111.Parse(rfc9111.Response{Method: r.Method, Status: r.Status, Header: r.Header,
+		Requested: r.Requested, Received: r.Received, Selecting: r.Selecting,
+		TTL: r.TTL, StaleWhileRevalidate: r.StaleWhileRevalidate, StaleIfError: r.StaleIfError})
+	v.major, v.minor, _ = http.ParseHTTPVersion(r.Proto)
+	for name, vv := range r.Header {
+		if name != "Age" {
+			v.fields += len(vv)
+		}
+	}
+	return v
+}
+
+// pass lets the origin answer a request that the cache takes no part in.
+func (c *Cache) pass(x exchange, why string) (*http.Response, error) {
+	resp, err := c.base().RoundTrip(x.send)
+	if err != nil {
+		return nil, err
+	}
+	c.invalidate(&x, resp)
+	d := Decision{Outcome: Bypassed, Reason: why, Section: "", Forwarded: "bypass", ForwardStatus: resp.StatusCode}
+	if !x.rule.methodAllowed(x.rr.Method) {
+		d.Forwarded = "method"
+	}
+	return c.answer(&x, resp, d), nil
+}
+
+// invalidate removes what an unsafe request has changed (RFC 9111 §4.4).
+func (c *Cache) invalidate(x *exchange, resp *http.Response) {
+	if x.rule.Methods != nil && x.rule.methodAllowed(x.rr.Method) {
+		return // the user says that it changes nothing
+	}
+	for _, u := range rfc9111.Invalidates(&x.rr, resp.StatusCode, resp.Header) {
+		get, err := http.NewRequestWithContext(context.WithoutCancel(x.req.Context()), http.MethodGet, u, nil)
+		if err != nil {
+			continue
+		}
+		get.Header = x.req.Header
+		path := normalPath(get.URL)
+		r := ruleFor(c.rules.Load().rules, http.MethodGet, get.URL, path)
+		t := newTarget(get.URL, path, r)
+		c.remove(get.Context(), x, c.key(get, r, t, ""))
+		if len(r.KeyHeaders) > 0 { // there may be more keys than one
+			c.Purge(get.Context(), store.Query{URL: t.url})
+		}
+	}
+}
+
+// refuse is the answer to a request for stored responses only when there is none (RFC 9111 §5.2.1.7).
+func (c *Cache) refuse(x *exchange) *http.Response {
+	closeBody(x.send)
+	resp := &http.Response{
+		Status: statusText(http.StatusGatewayTimeout), StatusCode: http.StatusGatewayTimeout,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: make(http.Header), Body: http.NoBody,
+	}
+	return c.answer(x, resp, Decision{Outcome: Refused, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section()})
+}
+
+// answer completes the response that a caller gets.
+func (c *Cache) answer(x *exchange, resp *http.Response, d Decision) *http.Response {
+	return c.answerWith(x, resp, &decided{decision: d})
+}
+
+func (c *Cache) answerWith(x *exchange, resp *http.Response, with *decided) *http.Response {
+	d := &with.decision
+	d.Rule = x.rule.Match
+	d.Key = x.key
+	c.attach(resp, x.req, with)
+	c.counters.outcome[d.Outcome].Add(1)
+	if d.Collapsed {
+		c.counters.collapsed.Add(1)
+	}
+	if c.observed() {
+		c.emit(Event{Kind: Answered, Method: x.rr.Method, URL: x.target.url, Status: resp.StatusCode, Decision: *d,
+			Duration: c.now().Sub(x.now)})
+	}
+	return resp
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		req.Body.Close()
+	}
+}
+
+func statusText(status int) string {
+	b := make([]byte, 0, 32)
+	b = append(b, byte('0'+status/100%10), byte('0'+status/10%10), byte('0'+status%10))
+	if text := http.StatusText(status); text != "" {
+		b = append(append(b, ' '), text...)
+	}
+	return string(b)
+}
+
+// variant returns the request's values of the fields that select one, as part of a flight's key.
+func (x *exchange) variant() string {
+	var b strings.Builder
+	for _, name := range x.vary {
+		b.WriteString(name)
+		for _, v := range x.header[name] {
+			b.WriteByte(0)
+			b.WriteString(v)
+		}
+		b.WriteByte(1)
+	}
+	return b.String()
+}

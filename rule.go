@@ -1,0 +1,211 @@
+package larder
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+)
+
+// Rule is what the user wants for some requests in place of the standard. The first rule whose Match and Methods
+// fit a request applies, alone. What it leaves zero stays as the standard has it.
+//
+// There is one order of precedence: first what the request itself asks for (its context, then its own Cache-Control), then the
+// rule, then the response's headers (RFC 9111), then heuristics. The TTL of a response is decided when it is stored or
+// validated, and travels with it: changing a rule changes what is stored from then on. Statuses and Filter are looked at
+// when a stored response is used, too.
+type Rule struct {
+	// Match is a URL pattern, [scheme://]host[:port][/path], anchored at both ends: * stands for one label of
+	// the host or any part of one path segment, ** for any number of them. Empty: every URL.
+	Match string
+	// Methods are the request methods meant, and may be stored; nil: GET and HEAD. Responses to other methods are keyed by
+	// the request's body as well, and such a request invalidates nothing.
+	Methods []string
+
+	// TTL is how long a response is stored and reused, whatever its headers say: a positive duration, Forever, or
+	// Never; 0: the headers decide.
+	TTL time.Duration
+	// Expires is TTL as a moment, unless it is zero; from then on it means Never.
+	Expires time.Time
+	// Statuses may be stored; nil: those the standard allows, and with TTL those it allows without explicit freshness
+	// (RFC 9110 §15.1). Others are neither stored nor, if they are, reused.
+	Statuses []int
+	// StaleWhileRevalidate and StaleIfError stand in place of the windows in the response's Cache-Control (RFC 5861); 0: these decide.
+	// must-revalidate forbids both.
+	StaleWhileRevalidate, StaleIfError time.Duration
+	// MaxBody is as Cache.MaxBody, for these requests; 0: that one.
+	MaxBody int64
+	// Filter, if set, must be true for a response to be stored, and again for it to be reused; where it is false then, the
+	// stored response is removed. It must not read or keep the response or its body.
+	Filter func(*http.Response) bool
+	// Tags are stored with the response, for Purge and Entries.
+	Tags []string
+
+	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=".
+	SortQuery bool
+	// KeyHeaders are request fields whose values are part of the key, whether the response names them in Vary or not; "*": all.
+	KeyHeaders []string
+	// Ignore names parts of the request that make no difference to the response.
+	Ignore Ignore
+	// Redact names request and response header fields and query parameters whose values are secret: they are never
+	// stored, and take part in the key by their SHA-256 only. Case does not matter.
+	Redact []string
+	// Strip names response header fields that are not stored, such as Set-Cookie.
+	Strip []string
+}
+
+// Ignore names parts of a request that take no part in its key. A name that ends in * stands for all that begin so.
+type Ignore struct {
+	Query  []string // query parameters
+	Header []string // header fields: not in the key, not in Vary, and not in the default Partition
+	Form   []string // fields of a form in the body
+	// JSON are paths into a JSON body, "a.b.c"; * stands for every key or index of one level.
+	JSON []string
+}
+
+// Everything is the rule under which larder behaves as aiohttp-client-cache does out of the box: GET and HEAD, 200 and the redirects
+// on the way to it, kept for ttl whatever the headers say, whatever the order of the query.
+func Everything(ttl time.Duration) Rule {
+	return Rule{
+		TTL: ttl,
+		Statuses: []int{http.StatusOK, http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+			http.StatusTemporaryRedirect, http.StatusPermanentRedirect},
+		SortQuery: true,
+	}
+}
+
+// Check reports what is wrong with r, if anything: a broken pattern, a TTL that is none, a status or method that cannot be.
+func (r Rule) Check() error {
+	_, err := compile(r)
+	return err
+}
+
+// rule is a Rule made ready.
+type rule struct {
+	Rule
+	pattern pattern
+	redact  map[string]bool // lower case
+}
+
+// standard applies where no rule of the user's does.
+var standard = &rule{}
+
+func compile(r Rule) (*rule, error) {
+	p, err := parsePattern(r.Match)
+	if err != nil {
+		return nil, err
+	}
+	fault := func(format string, a ...any) (*rule, error) {
+		return nil, fmt.Errorf("rule %q: %s", r.Match, fmt.Sprintf(format, a...))
+	}
+	if r.TTL < 0 && r.TTL != Never {
+		return fault("TTL is %v, want a positive duration, Forever or Never", r.TTL)
+	}
+	if r.TTL != 0 && !r.Expires.IsZero() {
+		return fault("both TTL and Expires are set, want one of them")
+	}
+	if r.StaleWhileRevalidate < 0 || r.StaleIfError < 0 || r.MaxBody < 0 {
+		return fault("StaleWhileRevalidate, StaleIfError and MaxBody must not be negative")
+	}
+	for _, s := range r.Statuses {
+		if s < 200 || s > 999 || s == http.StatusNotModified || s == http.StatusPartialContent {
+			return fault("status %d can't be stored", s)
+		}
+	}
+	for _, m := range r.Methods {
+		if m == "" || m != strings.ToUpper(m) || m == http.MethodConnect || m == http.MethodTrace {
+			return fault("method %q can't be stored; methods are in capitals", m)
+		}
+	}
+	c := &rule{Rule: r, pattern: p, redact: make(map[string]bool)}
+	for _, name := range r.Redact {
+		c.redact[strings.ToLower(name)] = true
+	}
+	return c, nil
+}
+
+func compileAll(rules []Rule) ([]*rule, error) {
+	out := make([]*rule, len(rules))
+	for i, r := range rules {
+		c, err := compile(r)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = c
+	}
+	return out, nil
+}
+
+// methodAllowed reports whether responses to the method may be stored under r.
+func (r *rule) methodAllowed(method string) bool {
+	if r.Methods == nil {
+		return method == http.MethodGet || method == http.MethodHead
+	}
+	return slices.Contains(r.Methods, method)
+}
+
+func ruleFor(rules []*rule, method string, u *url.URL, path string) *rule {
+	for _, r := range rules {
+		if r.methodAllowed(method) && r.pattern.match(u, path) {
+			return r
+		}
+	}
+	return standard
+}
+
+// statusAllowed reports whether r lets a response with this status be stored and reused. The standard has its own say.
+func (r *rule) statusAllowed(status int) bool {
+	return r.Statuses == nil || slices.Contains(r.Statuses, status)
+}
+
+// ttl returns the lifetime that the request or r sets for a response with this status received at now; 0: its headers decide.
+func (r *rule) ttl(a ask, status int, now time.Time) time.Duration {
+	pick := func(ttl time.Duration, expires time.Time) time.Duration {
+		if expires.IsZero() {
+			return ttl
+		}
+		if d := expires.Sub(now); d > 0 {
+			return d
+		}
+		return Never
+	}
+	ttl := pick(a.ttl, a.expires)
+	if ttl == 0 {
+		ttl = pick(r.TTL, r.Expires)
+	}
+	if ttl > 0 && r.Statuses == nil && !rfc9111.HeuristicallyCacheable(status) {
+		return 0 // an error page is not kept for so long unless the rule lists its status
+	}
+	return ttl
+}
+
+// ignored reports whether one of names means name.
+func ignored(names []string, name string) bool {
+	for _, n := range names {
+		prefix, open := strings.CutSuffix(n, "*")
+		if n == name || open && strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// ignoresHeader is ignored for header fields, whose case does not matter.
+func (r *rule) ignoresHeader(name string) bool {
+	for _, n := range r.Ignore.Header {
+		prefix, open := strings.CutSuffix(n, "*")
+		if strings.EqualFold(n, name) || open && len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// redacts reports whether the value of the field or parameter is secret.
+func (r *rule) redacts(name string) bool {
+	return len(r.redact) > 0 && r.redact[strings.ToLower(name)]
+}

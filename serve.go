@@ -1,0 +1,270 @@
+package larder
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// hit is a stored response on its way to a caller: what it consists of in one piece of memory.
+type hit struct {
+	resp    http.Response
+	decided decided
+	body    memoryBody
+}
+
+// serve answers x with a stored response. It returns nil if its body is gone, or the rule's filter turns it away.
+func (c *Cache) serve(x *exchange, r *store.Record, d Decision) *http.Response {
+	v := readingOf(r)
+	parsed := v.alone[0]
+	now := c.now()
+	age := parsed.Age(now)
+	d.ID, d.Age, d.Lifetime = r.ID, age, c.policy().Lifetime(parsed)
+	if d.Reason == "" {
+		d.Reason, d.Section = x.verdict.Reason.String(), x.verdict.Reason.Section()
+	}
+	h := &hit{decided: decided{decision: d}}
+	h.resp = http.Response{
+		Status: v.status, StatusCode: r.Status,
+		Proto: r.Proto, ProtoMajor: v.major, ProtoMinor: v.minor,
+		Header: cloneHeader(r.Header, v.fields, age), ContentLength: r.Size,
+		Uncompressed: r.Uncompressed, TLS: v.connection.state(r.TLS),
+	}
+	resp := &h.resp
+	if r.Trailer != nil {
+		resp.Trailer = r.Trailer.Clone()
+	}
+	if x.rule.Filter != nil {
+		resp.Body = http.NoBody
+		if !x.rule.Filter(resp) {
+			c.remove(context.WithoutCancel(x.req.Context()), x, x.key, r.ID)
+			return nil
+		}
+	}
+	if !c.fill(x, r, h) {
+		return nil
+	}
+	return c.answerWith(x, resp, &h.decided)
+}
+
+// fill gives the response its body, or what of it the request asks for. It returns false if the body is gone.
+func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
+	resp := &h.resp
+	resp.Body = http.NoBody
+	reqHeader := x.req.Header
+	if r.Status == http.StatusOK && rfc9111.NotModified(reqHeader, readingOf(r).alone[0]) {
+		notModified(resp)
+		return true
+	}
+	if x.rr.Method == http.MethodHead {
+		if r.Method == http.MethodHead {
+			resp.ContentLength = r.Length
+		}
+		return true
+	}
+	if reqHeader["Range"] != nil && r.Status == http.StatusOK && x.rr.Method == http.MethodGet {
+		parts, status := rfc9111.Ranges(reqHeader, readingOf(r).alone[0], r.Size)
+		if status != http.StatusOK {
+			return c.fillRange(x, r, resp, parts, status)
+		}
+	}
+	switch {
+	case r.Size == 0:
+	case r.Body != nil:
+		h.body.rest = r.Body
+		resp.Body = &h.body
+	default:
+		body, err := c.open(x, r)
+		if err != nil {
+			return false
+		}
+		resp.Body = &storedBody{c: c, x: x.brief(), rc: body}
+	}
+	return true
+}
+
+// notModified makes resp the 304 that answers the caller's own condition (RFC 9110 §15.4.5).
+func notModified(resp *http.Response) {
+	resp.StatusCode, resp.Status = http.StatusNotModified, statusText(http.StatusNotModified)
+	resp.ContentLength = 0
+	resp.Uncompressed = false
+	resp.Trailer = nil
+	for _, name := range [...]string{"Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range"} {
+		delete(resp.Header, name)
+	}
+}
+
+// cloneHeader returns a copy of a stored header that shares nothing with it, with the Age field. values is how many it holds then.
+func cloneHeader(h http.Header, values int, age time.Duration) http.Header {
+	all := make([]string, values)
+	out := maps.Clone(h)
+	for name, vv := range out {
+		if name == "Age" {
+			continue
+		}
+		n := copy(all, vv)
+		out[name], all = all[:n:n], all[n:]
+	}
+	all[0] = strconv.FormatInt(int64(age/time.Second), 10)
+	out["Age"] = all[:1:1]
+	return out
+}
+
+// open returns a body that is not in its record.
+func (c *Cache) open(x *exchange, r *store.Record) (io.ReadSeekCloser, error) {
+	if !c.breaker.allows(x.now) {
+		return nil, errStoreRests
+	}
+	body, err := c.store.Open(x.req.Context(), r)
+	if err != nil {
+		c.failed("open", x, err)
+	}
+	return body, err
+}
+
+// memoryBody is a body that is wholly in memory. It never shows the memory itself to its reader.
+type memoryBody struct {
+	rest   []byte
+	closed bool
+}
+
+func (b *memoryBody) Read(p []byte) (int, error) {
+	if b.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	if len(b.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+func (b *memoryBody) Close() error {
+	b.rest, b.closed = nil, true
+	return nil
+}
+
+// storedBody is a body that is read from the store as the caller reads it.
+type storedBody struct {
+	c  *Cache
+	x  *exchange
+	rc io.ReadCloser
+}
+
+func (b *storedBody) Read(p []byte) (int, error) {
+	n, err := b.rc.Read(p)
+	if err != nil && err != io.EOF {
+		b.c.failed("read", b.x, err)
+		err = fmt.Errorf("larder: reading the stored body of %s: %w", b.x.target.url, err)
+	}
+	return n, err
+}
+
+func (b *storedBody) Close() error { return b.rc.Close() }
+
+// brief returns what of x is needed to tell of trouble with its body.
+func (x *exchange) brief() *exchange {
+	return &exchange{req: x.req, target: x.target}
+}
+
+// seekable returns the body of r, wherever it is.
+func (c *Cache) seekable(x *exchange, r *store.Record) (io.ReadSeekCloser, error) {
+	if r.Body != nil || r.Size == 0 {
+		return nopSeekCloser{bytes.NewReader(r.Body)}, nil
+	}
+	return c.open(x, r)
+}
+
+// nopSeekCloser hides the WriterTo of a bytes.Reader, which would show the stored bytes themselves.
+type nopSeekCloser struct{ io.ReadSeeker }
+
+func (nopSeekCloser) Close() error { return nil }
+
+// tlsReading is a stored TLS connection made a tls.ConnectionState, when it is first wanted.
+type tlsReading struct {
+	once  sync.Once
+	whole tls.ConnectionState
+}
+
+func (t *tlsReading) state(c *store.Connection) *tls.ConnectionState {
+	if c == nil {
+		return nil
+	}
+	t.once.Do(func() {
+		t.whole = tls.ConnectionState{Version: c.Version, HandshakeComplete: true, CipherSuite: c.CipherSuite,
+			ServerName: c.ServerName, NegotiatedProtocol: c.Protocol, NegotiatedProtocolIsMutual: c.Protocol != ""}
+		for _, der := range c.Certificates {
+			if cert, err := parseCertificate(der); err == nil {
+				t.whole.PeerCertificates = append(t.whole.PeerCertificates, cert)
+			}
+		}
+	})
+	s := t.whole
+	s.PeerCertificates = append([]*x509.Certificate(nil), s.PeerCertificates...)
+	return &s
+}
+
+// certificates are those parsed lately: a store holds many responses of few origins.
+var certificates struct {
+	sync.Mutex
+	byDER map[string]*x509.Certificate
+}
+
+const maxCertificates = 256
+
+func parseCertificate(der []byte) (*x509.Certificate, error) {
+	certificates.Lock()
+	defer certificates.Unlock()
+	if cert := certificates.byDER[string(der)]; cert != nil {
+		return cert, nil
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	if certificates.byDER == nil || len(certificates.byDER) >= maxCertificates {
+		certificates.byDER = make(map[string]*x509.Certificate)
+	}
+	certificates.byDER[string(der)] = cert
+	return cert, nil
+}
+
+// join makes x's response of a download that is under way. It returns nil if that has no first bytes any more.
+func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *http.Response {
+	resp := new(http.Response)
+	*resp = *d.resp
+	if leads {
+		resp.Header = d.resp.Header
+	} else {
+		resp.Header = d.record.Header.Clone()
+	}
+	resp.Trailer = nil
+	for name := range d.resp.Trailer {
+		if resp.Trailer == nil {
+			resp.Trailer = make(http.Header)
+		}
+		resp.Trailer[name] = nil
+	}
+	r := d.attach(x.req.Context(), resp)
+	if r == nil {
+		return nil
+	}
+	resp.Body = r
+	parsed := readingOf(d.record).alone[0]
+	decision.Stored = true
+	decision.ID = d.record.ID
+	decision.Age, decision.Lifetime = parsed.Age(c.now()), c.policy().Lifetime(parsed)
+	return c.answer(x, resp, decision)
+}

@@ -1,0 +1,333 @@
+// Package memory keeps responses in memory, within an exact number of bytes.
+//
+// A hit takes one read lock on a part of the map, copies nothing and allocates nothing. When room is needed, what was used
+// only once goes first (S3-FIFO, see policy.go), so that a crawl through many URLs does not push out what is in use. There is no
+// goroutine: what a call has to do is done when it returns.
+package memory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+// Store is a store.Store in memory, and a store.Finder, store.Sweeper, store.Sizer and store.Local. The zero value works.
+// It must not be copied after first use.
+//
+// All records of a key are evicted together: a Lookup asks for all of them and does not say which one was of use,
+// so nothing is known of a single one.
+type Store struct {
+	// MaxBytes is how many bytes the store holds at most; 0: 64 MiB. What counts are bodies, those being written too,
+	// heads, and an estimate of what they cost beside that. It is never exceeded. A body of more than half of
+	// it is refused with store.ErrTooLarge. Removed bodies that somebody still reads do not count.
+	MaxBytes int64
+
+	shards [shardCount]shard
+
+	mu      sync.Mutex // for all that follows, and for changing shards; taken before a shard's lock
+	used    int64      // bytes, no more than max
+	records int
+	policy  policy
+}
+
+const (
+	shardCount      = 32
+	defaultMaxBytes = 64 << 20
+)
+
+type shard struct {
+	mu      sync.RWMutex
+	entries map[store.Key]*entry
+	_       [64 - 32]byte // one cache line each
+}
+
+// entry is what is kept of a key: never without a record.
+type entry struct {
+	node
+	key     store.Key
+	records []*store.Record // newest first; what Lookup hands out, so replaced and never changed
+	kept    []kept          // of each record
+}
+
+type kept struct {
+	body  body
+	bytes int64 // with the head
+}
+
+var seed = maphash.MakeSeed()
+
+func (s *Store) max() int64 {
+	if s.MaxBytes <= 0 {
+		return defaultMaxBytes
+	}
+	return s.MaxBytes
+}
+
+func (s *Store) maxBody() int64 { return s.max() / 2 }
+
+func (s *Store) shard(key store.Key) (*shard, uint64) {
+	h := maphash.String(seed, string(key))
+	return &s.shards[h%shardCount], h
+}
+
+// Local marks the store as a store.Local.
+func (s *Store) Local() {}
+
+func (s *Store) Lookup(_ context.Context, key store.Key) ([]*store.Record, error) {
+	sh, _ := s.shard(key)
+	sh.mu.RLock()
+	e := sh.entries[key]
+	if e == nil {
+		sh.mu.RUnlock()
+		return nil, nil
+	}
+	records := e.records
+	sh.mu.RUnlock()
+	e.used()
+	return records, nil
+}
+
+func (s *Store) Open(_ context.Context, r *store.Record) (io.ReadSeekCloser, error) {
+	sh, _ := s.shard(r.Key)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	if e := sh.entries[r.Key]; e != nil {
+		if i := e.index(r.ID); i >= 0 {
+			return reader{io.NewSectionReader(e.kept[i].body, 0, e.records[i].Size)}, nil
+		}
+	}
+	return nil, fmt.Errorf("memory: open %v: %w", r.ID, store.ErrNotFound)
+}
+
+func (e *entry) index(id store.ID) int {
+	return slices.IndexFunc(e.records, func(r *store.Record) bool { return r.ID == id })
+}
+
+func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("memory: create %v: %w", r.ID, err)
+	}
+	if r.Size > s.maxBody() {
+		return nil, fmt.Errorf("memory: create %v with %d bytes: %w", r.ID, r.Size, store.ErrTooLarge)
+	}
+	return &writer{store: s, ctx: ctx, key: r.Key, id: r.ID, expected: r.Size}, nil
+}
+
+func (s *Store) Update(_ context.Context, r *store.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sh, _ := s.shard(r.Key)
+	e := sh.entries[r.Key] // changed by nobody else, as mu is held
+	i := -1
+	if e != nil {
+		i = e.index(r.ID)
+	}
+	if i < 0 {
+		return fmt.Errorf("memory: update %v: %w", r.ID, store.ErrNotFound)
+	}
+	records, k := slices.Clone(e.records), slices.Clone(e.kept)
+	old := records[i]
+	records[i] = r.Clone()
+	records[i].Size, records[i].Body = old.Size, old.Body
+	k[i].bytes += headBytes(r) - headBytes(old)
+	s.set(sh, e, records, k)
+	s.trim(r.ID.Time())
+	return nil
+}
+
+func (s *Store) Delete(_ context.Context, key store.Key, ids ...store.ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sh, _ := s.shard(key)
+	e := sh.entries[key]
+	if e == nil {
+		return nil
+	}
+	s.removeFunc(sh, e, func(r *store.Record) bool { return len(ids) == 0 || slices.Contains(ids, r.ID) })
+	return nil
+}
+
+// removeFunc removes those records of e for which gone is true and returns their number. s.mu is held.
+func (s *Store) removeFunc(sh *shard, e *entry, gone func(*store.Record) bool) int {
+	if !slices.ContainsFunc(e.records, gone) {
+		return 0
+	}
+	before := len(e.records)
+	records, k := e.without(gone)
+	s.set(sh, e, records, k)
+	return before - len(records)
+}
+
+// without returns copies of what e holds, without the records for which gone is true, and with room for one more.
+func (e *entry) without(gone func(*store.Record) bool) ([]*store.Record, []kept) {
+	records := make([]*store.Record, 0, len(e.records)+1)
+	k := make([]kept, 0, len(e.records)+1)
+	for i, r := range e.records {
+		if !gone(r) {
+			records, k = append(records, r), append(k, e.kept[i])
+		}
+	}
+	return records, k
+}
+
+// set makes e hold these records, and removes it when there are none; e may be new. s.mu is held.
+func (s *Store) set(sh *shard, e *entry, records []*store.Record, k []kept) {
+	var bytes int64
+	for i := range k {
+		bytes += k[i].bytes
+	}
+	s.records += len(records) - len(e.records)
+	s.used += bytes - e.bytes
+	if len(records) == 0 {
+		s.policy.remove(e)
+		e.bytes = 0
+	} else {
+		s.policy.set(e, bytes)
+	}
+
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	e.records, e.kept = records, k
+	if len(records) == 0 {
+		delete(sh.entries, e.key)
+		return
+	}
+	if sh.entries == nil {
+		sh.entries = map[store.Key]*entry{}
+	}
+	sh.entries[e.key] = e
+}
+
+// insert puts r, a record with body b, in the place of the superseded ones. The bytes of b are reserved already, as reserved.
+func (s *Store) insert(r *store.Record, b body, reserved int64, superseded []store.ID) error {
+	now := r.ID.Time()
+	head := headBytes(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.reserve(head, now); err != nil {
+		return err
+	}
+	s.used -= head + reserved // set counts them
+	sh, hash := s.shard(r.Key)
+	e := sh.entries[r.Key]
+	if e == nil {
+		e = &entry{key: r.Key, node: node{hash: hash}}
+	}
+	records, k := e.without(func(old *store.Record) bool {
+		return old.ID == r.ID || slices.Contains(superseded, old.ID) || ended(old, now)
+	})
+	at, _ := slices.BinarySearchFunc(records, r.ID, func(old *store.Record, id store.ID) int { return bytes.Compare(id[:], old.ID[:]) })
+	s.set(sh, e, slices.Insert(records, at, r), slices.Insert(k, at, kept{b, head + reserved}))
+	return nil
+}
+
+func ended(r *store.Record, now time.Time) bool {
+	return !r.KeepUntil.IsZero() && r.KeepUntil.Before(now)
+}
+
+// reserve counts n more bytes, for which it makes room. s.mu is held.
+func (s *Store) reserve(n int64, now time.Time) error {
+	if writing := s.used - s.policy.bytes(); writing+n > s.max() {
+		return fmt.Errorf("no room for %d bytes beside %d that are being written: %w", n, writing, store.ErrTooLarge)
+	}
+	s.used += n
+	s.trim(now)
+	return nil
+}
+
+func (s *Store) release(n int64) {
+	s.mu.Lock()
+	s.used -= n
+	s.mu.Unlock()
+}
+
+// trim evicts until the bytes in use are within the limit. s.mu is held. now is the time of the record that needs the room,
+// so that the store needs no clock.
+func (s *Store) trim(now time.Time) {
+	for s.used > s.max() {
+		e := s.policy.victim(s.max(), now)
+		if e == nil {
+			return
+		}
+		sh, _ := s.shard(e.key)
+		s.set(sh, e, nil, nil)
+	}
+}
+
+// Find lists the store part by part; records of one part are those of one moment.
+func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
+	return func(yield func(*store.Record, error) bool) {
+		filter := q.Filter
+		q.Filter = nil
+		n := 0
+		for i := range s.shards {
+			for _, r := range s.shards[i].snapshot() {
+				if !q.Match(r) {
+					continue
+				}
+				if err := ctx.Err(); err != nil {
+					yield(nil, fmt.Errorf("memory: find: %w", err))
+					return
+				}
+				r = r.Clone()
+				r.Body = nil
+				if filter != nil && !filter(r) {
+					continue
+				}
+				if !yield(r, nil) {
+					return
+				}
+				if n++; n == q.Limit {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (sh *shard) snapshot() []*store.Record {
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	all := make([]*store.Record, 0, len(sh.entries))
+	for _, e := range sh.entries {
+		all = append(all, e.records...)
+	}
+	return all
+}
+
+// Sweep removes records whose KeepUntil is before now. The store is never larger than its limit, so there is nothing else to do.
+func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
+	removed := 0
+	for i := range s.shards {
+		if err := ctx.Err(); err != nil {
+			return removed, fmt.Errorf("memory: sweep: %w", err)
+		}
+		for _, r := range s.shards[i].snapshot() {
+			if !ended(r, now) {
+				continue
+			}
+			s.mu.Lock()
+			sh := &s.shards[i]
+			if e := sh.entries[r.Key]; e != nil { // by now it may be updated, or gone
+				removed += s.removeFunc(sh, e, func(r *store.Record) bool { return ended(r, now) })
+			}
+			s.mu.Unlock()
+		}
+	}
+	return removed, nil
+}
+
+// Size returns the records and the bytes they take, as they count towards MaxBytes; bodies being written are left out.
+func (s *Store) Size(context.Context) (int, int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.records, s.policy.bytes(), nil
+}

@@ -1,0 +1,163 @@
+package memory
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// policy decides what goes when room is needed: S3-FIFO (Yang et al., SOSP 2023) by bytes. New entries enter a small
+// queue; those used again before its end move on to the main queue, where use earns another round. What leaves the small queue
+// unused is remembered for a while without its content; if it comes back it goes to the main queue at once. A read only counts up,
+// so that it needs no lock.
+type policy struct {
+	small, main queue
+	ghosts      ghosts
+}
+
+// node is the place of an entry in a queue.
+type node struct {
+	prev, next *entry
+	queue      *queue
+	bytes      int64
+	hash       uint64 // of the key
+	uses       atomic.Int32
+}
+
+const maxUses = 3
+
+func (n *node) used() {
+	if u := n.uses.Load(); u < maxUses {
+		n.uses.Store(u + 1) // that one of two at once may be lost does no harm
+	}
+}
+
+func (p *policy) bytes() int64 { return p.small.bytes + p.main.bytes }
+
+// set says that e takes so many bytes now; e may be new.
+func (p *policy) set(e *entry, bytes int64) {
+	switch {
+	case e.queue != nil:
+		e.queue.bytes += bytes - e.bytes
+		e.bytes = bytes
+		return
+	case p.ghosts.take(e.hash):
+		e.bytes = bytes
+		p.main.push(e)
+	default:
+		e.bytes = bytes
+		p.small.push(e)
+	}
+	p.ghosts.trim(p.small.len + p.main.len)
+}
+
+func (p *policy) remove(e *entry) {
+	if e.queue != nil {
+		e.queue.remove(e)
+	}
+}
+
+// victim returns the entry that is to go next, still in its queue; nil if there is none. max is the number of bytes in all.
+func (p *policy) victim(max int64, now time.Time) *entry {
+	for {
+		if e := p.small.last; e != nil && (p.small.bytes > max/10 || p.main.last == nil) {
+			if !e.ended(now) {
+				if e.uses.Load() > 0 {
+					p.small.remove(e)
+					e.uses.Store(0)
+					p.main.push(e)
+					continue
+				}
+				p.ghosts.add(e.hash)
+			}
+			return e
+		}
+		e := p.main.last
+		if e == nil {
+			return nil
+		}
+		uses := e.uses.Load()
+		if uses == 0 || e.ended(now) {
+			return e
+		}
+		e.uses.Store(uses - 1)
+		p.main.remove(e)
+		p.main.push(e)
+	}
+}
+
+func (e *entry) ended(now time.Time) bool {
+	for _, r := range e.records {
+		if !ended(r, now) {
+			return false
+		}
+	}
+	return true
+}
+
+// queue is a list of entries, the newest first.
+type queue struct {
+	first, last *entry
+	len         int
+	bytes       int64
+}
+
+func (q *queue) push(e *entry) {
+	e.queue, e.prev, e.next = q, nil, q.first
+	if q.first == nil {
+		q.last = e
+	} else {
+		q.first.prev = e
+	}
+	q.first = e
+	q.len++
+	q.bytes += e.bytes
+}
+
+func (q *queue) remove(e *entry) {
+	if e.prev == nil {
+		q.first = e.next
+	} else {
+		e.prev.next = e.next
+	}
+	if e.next == nil {
+		q.last = e.prev
+	} else {
+		e.next.prev = e.prev
+	}
+	e.queue, e.prev, e.next = nil, nil, nil
+	q.len--
+	q.bytes -= e.bytes
+}
+
+// ghosts remembers the hashes that were added last.
+type ghosts struct {
+	added map[uint64]uint64 // hash to the turn in which it was added
+	order []uint64          // hashes in that order, from turn first on; some are taken since
+	first uint64
+}
+
+func (g *ghosts) add(hash uint64) {
+	if g.added == nil {
+		g.added = map[uint64]uint64{}
+	}
+	g.added[hash] = g.first + uint64(len(g.order))
+	g.order = append(g.order, hash)
+}
+
+// take reports whether hash is there, and forgets it.
+func (g *ghosts) take(hash uint64) bool {
+	_, ok := g.added[hash]
+	delete(g.added, hash)
+	return ok
+}
+
+// trim forgets the oldest, down to n.
+func (g *ghosts) trim(n int) {
+	for len(g.order) > n {
+		if hash := g.order[0]; g.added[hash] == g.first {
+			delete(g.added, hash)
+		}
+		g.order = g.order[1:]
+		g.first++
+	}
+}

@@ -1,0 +1,276 @@
+package storetest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+var finding = []test{
+	{"Find of an empty store yields nothing", "an empty store is no fault", findEmpty},
+	{"Find yields every record once", "a listing misses nothing and repeats nothing", findAll},
+	{"Find yields what the query means", "each field of Query is a condition, and all must hold", findQuery},
+	{"Find yields the head without the Body", "a listing does not read bodies", findHead},
+	{"Find stops after Limit", "Limit bounds the listing", findLimit},
+	{"Find may be broken off", "the loop's end frees what the listing holds", findBreak},
+	{"the store may be used inside Find", "a purge deletes what it finds, while it finds", findDelete},
+	{"Find runs beside writes", "what is stored or removed meanwhile may or may not be seen; the rest is", findBeside},
+}
+
+// find collects what q means; more than once, or a fault, is a failure.
+func (t *check) find(s store.Finder, q store.Query) []*store.Record {
+	var all []*store.Record
+	seen := map[store.ID]bool{}
+	for r, err := range s.Find(t.ctx, q) {
+		if err != nil {
+			t.fatalf("Find: %v", err)
+		}
+		if seen[r.ID] {
+			t.errorf("Find yields %v twice", r.ID)
+		}
+		seen[r.ID] = true
+		all = append(all, r)
+	}
+	return all
+}
+
+// wantFound fails unless q finds exactly these, in whatever order.
+func (t *check) wantFound(s store.Finder, what string, q store.Query, want ...*store.Record) {
+	got, wanted := ids(t.find(s, q)), ids(want)
+	slices.Sort(got)
+	slices.Sort(wanted)
+	if !slices.Equal(got, wanted) {
+		t.errorf("Find by %s: %d records %.200v, want %d %.200v", what, len(got), got, len(wanted), wanted)
+	}
+}
+
+func findEmpty(t *check) {
+	s := t.store()
+	f := want[store.Finder](t, s, "Finder")
+	t.wantFound(f, "nothing", store.Query{})
+	r := t.put(s, t.record("key"), 10)
+	t.delete(s, r.Key)
+	t.wantFound(f, "nothing", store.Query{})
+}
+
+func findAll(t *check) {
+	s := t.store()
+	f := want[store.Finder](t, s, "Finder")
+	var all []*store.Record
+	for i := range 300 {
+		all = append(all, t.put(s, t.record(store.Key(fmt.Sprint("key", i/3))), i%7*10))
+	}
+	t.wantFound(f, "nothing", store.Query{}, all...)
+	for _, r := range all[:100] {
+		if err := s.Update(t.ctx, r); err != nil {
+			t.fatalf("Update: %v", err)
+		}
+	}
+	t.wantFound(f, "nothing, after updates", store.Query{}, all...)
+	for _, r := range all[:150] {
+		t.delete(s, r.Key, r.ID)
+	}
+	t.wantFound(f, "nothing, after deletes", store.Query{}, all[150:]...)
+}
+
+func findQuery(t *check) {
+	s := t.store()
+	f := want[store.Finder](t, s, "Finder")
+	put := func(key store.Key, url string, received, fresh, keep int, tags ...string) *store.Record {
+		r := t.record(key)
+		r.URL, r.Tags = url, tags
+		r.Received = base.Add(time.Duration(received) * time.Minute)
+		if fresh != 0 {
+			r.FreshUntil = base.Add(time.Duration(fresh) * time.Minute)
+		}
+		if keep != 0 {
+			r.KeepUntil = base.Add(time.Duration(keep) * time.Minute)
+		}
+		return t.put(s, r, 10)
+	}
+	a := put("ka", "https://example.com/a", -50, 10, 60, "red")
+	a2 := put("ka", "https://example.com/a", -40, 20, 70, "red", "blue")
+	b := put("kb", "https://example.com/a/b?c=%41_", -30, 30, 0)
+	c := put("kc", "http://example.com/a", -20, 0, 80, "reddish")
+	d := put("kd", "https://example.com:8443/a", -10, -5, 90, "a,b")
+	e := put("ke", "https://example.com.evil.org/a", 0, 0, 0, "")
+	g := put("kg", "https://exbmple.com/A", 0, 40, 100, "RED")
+	at := func(minutes int) time.Time { return base.Add(time.Duration(minutes) * time.Minute) }
+	for _, c := range []struct {
+		what string
+		q    store.Query
+		want []*store.Record
+	}{
+		{"nothing", store.Query{}, []*store.Record{a, a2, b, c, d, e, g}},
+		{"Key", store.Query{Key: "ka"}, []*store.Record{a, a2}},
+		{"Key that is a prefix", store.Query{Key: "k"}, nil},
+		{"ID", store.Query{ID: a2.ID}, []*store.Record{a2}},
+		{"ID that is absent", store.Query{ID: store.NewID(base)}, nil},
+		{"URL", store.Query{URL: "https://example.com/a"}, []*store.Record{a, a2}},
+		{"URL that is a pattern", store.Query{URL: "https://ex_mple.com/%"}, nil},
+		{"URL in another case", store.Query{URL: "https://example.com/A"}, nil},
+		{"Prefix", store.Query{Prefix: "https://example.com/a"}, []*store.Record{a, a2, b}},
+		{"Prefix of the host", store.Query{Prefix: "https://example.com"}, []*store.Record{a, a2, b, d, e}},
+		{"Prefix with wildcards", store.Query{Prefix: "https://ex_mple.com/"}, nil},
+		{"Prefix with percent", store.Query{Prefix: "https://example.com/a/b?c=%41_"}, []*store.Record{b}},
+		{"Prefix in another case", store.Query{Prefix: "https://exbmple.com/a"}, nil},
+		{"Host", store.Query{Host: "example.com"}, []*store.Record{a, a2, b, c}},
+		{"Host in another case", store.Query{Host: "EXAMPLE.com"}, []*store.Record{a, a2, b, c}},
+		{"Host with port", store.Query{Host: "example.com:8443"}, []*store.Record{d}},
+		{"Host that is a part", store.Query{Host: "evil.org"}, nil},
+		{"Tag", store.Query{Tag: "red"}, []*store.Record{a, a2}},
+		{"second Tag", store.Query{Tag: "blue"}, []*store.Record{a2}},
+		{"Tag with a comma", store.Query{Tag: "a,b"}, []*store.Record{d}},
+		{"Tag that is a part", store.Query{Tag: "a"}, nil},
+		{"Stale", store.Query{Stale: at(20)}, []*store.Record{a, d}},
+		{"Stale of all that can be", store.Query{Stale: at(1000)}, []*store.Record{a, a2, b, d, g}},
+		{"Ended", store.Query{Ended: at(80)}, []*store.Record{a, a2}},
+		{"Ended of all that can be", store.Query{Ended: at(1000)}, []*store.Record{a, a2, c, d, g}},
+		{"Before", store.Query{Before: at(-30)}, []*store.Record{a, a2}},
+		{"Filter", store.Query{Filter: func(r *store.Record) bool { return len(r.Tags) == 2 }}, []*store.Record{a2}},
+		{"two fields", store.Query{Tag: "red", Before: at(-40)}, []*store.Record{a}},
+		{"every field", store.Query{Key: "ka", ID: a.ID, URL: a.URL, Prefix: "https", Host: "example.com", Tag: "red",
+			Stale: at(11), Ended: at(61), Before: at(-49), Filter: func(*store.Record) bool { return true }, Limit: 9}, []*store.Record{a}},
+		{"fields that contradict", store.Query{Key: "ka", ID: b.ID}, nil},
+	} {
+		t.wantFound(f, c.what, c.q, c.want...)
+	}
+}
+
+func findHead(t *check) {
+	s := t.store()
+	f := want[store.Finder](t, s, "Finder")
+	for _, size := range []int{0, 100, 200_000} {
+		r := t.put(s, t.record(store.Key(fmt.Sprint("key", size))), size)
+		filtered := 0
+		q := store.Query{Key: r.Key, Filter: func(r *store.Record) bool {
+			filtered++
+			if r.Body != nil {
+				t.errorf("Filter sees a record with its Body of %d bytes", len(r.Body))
+			}
+			return true
+		}}
+		found := t.find(f, q)
+		if len(found) != 1 || filtered != 1 {
+			t.fatalf("Find: %d records, %d filtered; want 1", len(found), filtered)
+		}
+		if found[0].Body != nil {
+			t.errorf("Find yields a record with its Body of %d bytes", len(found[0].Body))
+		}
+		t.sameHead(found[0], r)
+		t.wantBody(s, found[0], size)
+	}
+}
+
+func findLimit(t *check) {
+	s := t.store()
+	f := want[store.Finder](t, s, "Finder")
+	for i := range 20 {
+		r := t.record(store.Key(fmt.Sprint("key", i%5)))
+		r.Tags = []string{fmt.Sprint("tag", i%2)}
+		t.put(s, r, 10)
+	}
+	for _, c := range []struct {
+		q    store.Query
+		want int
+	}{
+		{store.Query{Limit: 1}, 1}, {store.Query{Limit: 7}, 7}, {store.Query{Limit: 20}, 20}, {store.Query{Limit: 100}, 20}, {store.Query{Limit: 0}, 20},
+		{store.Query{Tag: "tag1", Limit: 6}, 6}, {store.Query{Tag: "tag1", Limit: 11}, 10}, {store.Query{Key: "key1", Limit: 2}, 2},
+		{store.Query{Limit: 3, Filter: func(r *store.Record) bool { return r.Tags[0] == "tag0" }}, 3},
+		{store.Query{Limit: -1}, 20},
+	} {
+		if got := len(t.find(f, c.q)); got != c.want {
+			t.errorf("Find with Limit %d: %d records, want %d", c.q.Limit, got, c.want)
+		}
+	}
+}
+
+func findBreak(t *check) {
+	s := t.store()
+	f := want[store.Finder](t, s, "Finder")
+	for i := range 50 {
+		t.put(s, t.record(store.Key(fmt.Sprint("key", i))), 10)
+	}
+	for range 50 { // a connection or lock kept each time would run out
+		for _, err := range f.Find(t.ctx, store.Query{}) {
+			if err != nil {
+				t.fatalf("Find: %v", err)
+			}
+			break
+		}
+	}
+	t.put(s, t.record("after"), 10)
+	if got := len(t.find(f, store.Query{})); got != 51 {
+		t.errorf("Find after broken off ones: %d records, want 51", got)
+	}
+}
+
+func findDelete(t *check) {
+	s := t.store()
+	f := want[store.Finder](t, s, "Finder")
+	for i := range 100 {
+		t.put(s, t.record(store.Key(fmt.Sprint("key", i/2))), i%2*100_000)
+	}
+	n := 0
+	for r, err := range f.Find(t.ctx, store.Query{}) {
+		if err != nil {
+			t.fatalf("Find: %v", err)
+		}
+		if n%10 == 0 {
+			t.lookup(s, r.Key)
+			t.put(s, t.record("kept"), 10)
+		}
+		if r.Key == "kept" {
+			continue
+		}
+		n++
+		t.delete(s, r.Key, r.ID)
+	}
+	if n != 100 {
+		t.errorf("Find yields %d of 100 records while they are deleted one by one", n)
+	}
+	for _, r := range t.find(f, store.Query{}) {
+		if r.Key != "kept" {
+			t.errorf("%s is still found after its Delete", short(r.Key))
+		}
+	}
+}
+
+func findBeside(t *check) {
+	s := t.store()
+	f := want[store.Finder](t, s, "Finder")
+	stays := map[store.ID]bool{}
+	for i := range 100 {
+		stays[t.put(s, t.record(store.Key(fmt.Sprint("stays", i))), 10).ID] = true
+	}
+	var all sync.WaitGroup
+	for i := range 3 {
+		all.Go(func() {
+			for j := range 50 {
+				key := store.Key(fmt.Sprint("goes", i, j%10))
+				t.put(s, t.record(key), 10)
+				if j%3 == 0 {
+					t.delete(s, key)
+				}
+			}
+		})
+	}
+	for range 3 {
+		all.Go(func() {
+			for range 5 {
+				missing := maps.Clone(stays)
+				for _, r := range t.find(f, store.Query{}) {
+					delete(missing, r.ID)
+				}
+				if len(missing) > 0 {
+					t.errorf("Find beside writes misses %d of 100 records that stay", len(missing))
+				}
+			}
+		})
+	}
+	all.Wait()
+}
