@@ -1,0 +1,300 @@
+package larder
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/larder-go/larder/store"
+)
+
+func keyOf(t *testing.T, c *Cache, r Rule, method, rawURL, body string, header ...string) store.Key {
+	t.Helper()
+	var content io.Reader
+	if body != "" {
+		content = strings.NewReader(body)
+	}
+	req, err := http.NewRequest(method, rawURL, content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	if r.Methods == nil {
+		r.Methods = []string{method}
+	}
+	compiled, err := compile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &exchange{req: req, send: req}
+	if why := c.prepare(x, []*rule{compiled}); why != "" {
+		t.Fatalf("%s %s: %s", method, rawURL, why)
+	}
+	return x.key
+}
+
+func TestSameURLSameKey(t *testing.T) {
+	for _, tc := range []struct {
+		name, a, b string
+		rule       Rule
+	}{
+		{name: "case of scheme and host", a: "HTTP://Example.COM/a", b: "http://example.com/a"},
+		{name: "default port", a: "http://example.com:80/a", b: "http://example.com/a"},
+		{name: "default port of https", a: "https://example.com:443/a", b: "https://example.com/a"},
+		{name: "empty path", a: "http://example.com", b: "http://example.com/"},
+		{name: "dot segments", a: "http://example.com/a/./b/../c", b: "http://example.com/a/c"},
+		{name: "dot segment at the end", a: "http://example.com/a/b/..", b: "http://example.com/a/"},
+		{name: "dot segments above the root", a: "http://example.com/../../a", b: "http://example.com/a"},
+		{name: "escaped unreserved characters", a: "http://example.com/%7Euser/%61", b: "http://example.com/~user/a"},
+		{name: "case of escapes", a: "http://example.com/%c3%a9", b: "http://example.com/%C3%A9"},
+		{name: "unescaped UTF-8", a: "http://example.com/é?q=é", b: "http://example.com/%C3%A9?q=%C3%A9"},
+		{name: "escaped unreserved characters in the query", a: "http://example.com/?q=%7e", b: "http://example.com/?q=~"},
+		{name: "fragment", a: "http://example.com/a#x", b: "http://example.com/a"},
+		{name: "user in the URL is not part of it", a: "http://example.com/a", b: "http://example.com/a"},
+		{name: "order of the query, by rule", a: "http://example.com/?b=2&a=1", b: "http://example.com/?a=1&b=2", rule: Rule{SortQuery: true}},
+		{name: "plus and %20, by rule", a: "http://example.com/?q=a+b", b: "http://example.com/?q=a%20b", rule: Rule{SortQuery: true}},
+		{name: "x and x=, by rule", a: "http://example.com/?x", b: "http://example.com/?x=", rule: Rule{SortQuery: true}},
+		{name: "an ignored parameter", a: "http://example.com/?a=1&t=5", b: "http://example.com/?a=1", rule: Rule{Ignore: Ignore{Query: []string{"t"}}}},
+		{name: "ignored parameters by prefix", a: "http://example.com/?utm_a=1&utm_b=5", b: "http://example.com/", rule: Rule{Ignore: Ignore{Query: []string{"utm_*"}}}},
+	} {
+		c := new(Cache)
+		if a, b := keyOf(t, c, tc.rule, "GET", tc.a, ""), keyOf(t, c, tc.rule, "GET", tc.b, ""); a != b {
+			t.Errorf("%s:\n%q\n%q", tc.name, a, b)
+		}
+	}
+}
+
+func TestOtherURLOtherKey(t *testing.T) {
+	for _, tc := range []struct {
+		name, a, b string
+		rule       Rule
+	}{
+		{name: "scheme", a: "http://example.com/", b: "https://example.com/"},
+		{name: "port", a: "http://example.com:8080/", b: "http://example.com/"},
+		{name: "trailing slash", a: "http://example.com/a", b: "http://example.com/a/"},
+		{name: "two slashes", a: "http://example.com/a//b", b: "http://example.com/a/b"},
+		{name: "case of the path", a: "http://example.com/A", b: "http://example.com/a"},
+		{name: "escaped slash", a: "http://example.com/a%2Fb", b: "http://example.com/a/b"},
+		{name: "encodings of é", a: "http://example.com/?q=%E9", b: "http://example.com/?q=é"},
+		{name: "empty query", a: "http://example.com/?", b: "http://example.com/"},
+		{name: "order of the query", a: "http://example.com/?a=1&b=2", b: "http://example.com/?b=2&a=1"},
+		{name: "plus and %20", a: "http://example.com/?q=a+b", b: "http://example.com/?q=a%20b"},
+		{name: "escaped ampersand", a: "http://example.com/?a=1%26b=2", b: "http://example.com/?a=1&b=2"},
+		{name: "stray percent sign", a: "http://example.com/?q=%", b: "http://example.com/?q=%25"},
+		{name: "a URL that the other begins with", a: "http://example.com/a", b: "http://example.com/ab"},
+		{name: "a user in the URL", a: "http://u:p@example.com/", b: "http://example.com/"},
+		{name: "a redacted parameter", a: "http://example.com/?key=1", b: "http://example.com/?key=2", rule: Rule{Redact: []string{"key"}}},
+		{name: "a redacted parameter and none", a: "http://example.com/?key=1", b: "http://example.com/", rule: Rule{Redact: []string{"key"}}},
+	} {
+		c := new(Cache)
+		if a, b := keyOf(t, c, tc.rule, "GET", tc.a, ""), keyOf(t, c, tc.rule, "GET", tc.b, ""); a == b {
+			t.Errorf("%s: both %q", tc.name, a)
+		}
+	}
+}
+
+func TestKeyOfFields(t *testing.T) {
+	const u = "http://example.com/"
+	for _, tc := range []struct {
+		name string
+		rule Rule
+		a, b []string
+		same bool
+	}{
+		{name: "Authorization keeps users apart", a: []string{"Authorization", "a"}, b: []string{"Authorization", "b"}},
+		{name: "Authorization and none", a: []string{"Authorization", "a"}},
+		{name: "Cookie keeps users apart", a: []string{"Cookie", "s=1"}, b: []string{"Cookie", "s=2"}},
+		{name: "Cookie is not Authorization", a: []string{"Cookie", "x"}, b: []string{"Authorization", "x"}},
+		{name: "an ignored Cookie", rule: Rule{Ignore: Ignore{Header: []string{"cookie"}}}, a: []string{"Cookie", "s=1"}, same: true},
+		{name: "other fields make no difference", a: []string{"X-A", "1"}, b: []string{"X-A", "2"}, same: true},
+		{name: "unless a rule says so", rule: Rule{KeyHeaders: []string{"x-a"}}, a: []string{"X-A", "1"}, b: []string{"X-A", "2"}},
+		{name: "a key field and none", rule: Rule{KeyHeaders: []string{"X-A"}}, a: []string{"X-A", ""}},
+		{name: "all fields", rule: Rule{KeyHeaders: []string{"*"}}, a: []string{"X-A", "1"}, b: []string{"X-A", "2"}},
+		{name: "all fields but one", rule: Rule{KeyHeaders: []string{"*"}, Ignore: Ignore{Header: []string{"X-*"}}},
+			a: []string{"X-A", "1"}, b: []string{"X-A", "2"}, same: true},
+	} {
+		c := new(Cache)
+		if a, b := keyOf(t, c, tc.rule, "GET", u, "", tc.a...), keyOf(t, c, tc.rule, "GET", u, "", tc.b...); (a == b) != tc.same {
+			t.Errorf("%s: same is %v, want %v", tc.name, a == b, tc.same)
+		}
+	}
+	if get, head := keyOf(t, new(Cache), Rule{}, "GET", u, ""), keyOf(t, new(Cache), Rule{}, "HEAD", u, ""); get != head {
+		t.Error("GET and HEAD have different keys")
+	}
+	if strings.Contains(string(keyOf(t, new(Cache), Rule{KeyHeaders: []string{"*"}}, "GET", u, "", "Authorization", "hush")), "hush") {
+		t.Error("a secret is in the key")
+	}
+	if key := keyOf(t, new(Cache), Rule{Redact: []string{"Token"}}, "GET", u+"?token=hush", ""); strings.Contains(string(key), "hush") {
+		t.Error("a redacted parameter is in the key")
+	}
+}
+
+func TestKeyOfBodies(t *testing.T) {
+	const (
+		json  = "application/json"
+		form  = "application/x-www-form-urlencoded"
+		multi = "multipart/form-data; boundary="
+	)
+	part := func(boundary, value string) string {
+		return "--" + boundary + "\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n" + value + "\r\n--" + boundary + "--\r\n"
+	}
+	for _, tc := range []struct {
+		name         string
+		aType, aBody string
+		bType, bBody string
+		ignore       Ignore
+		same         bool
+	}{
+		{"bytes", "", "a", "", "b", Ignore{}, false},
+		{"type", "text/plain", "a", "text/html", "a", Ignore{}, false},
+		{"JSON's keys have no order", json, `{"a":1,"b":2}`, json, `{ "b":2, "a":1 }`, Ignore{}, true},
+		{"JSON's parameters are as JSON's", "application/problem+json", `{"a":1}`, "application/problem+json", `{"a": 1}`, Ignore{}, true},
+		{"JSON's arrays have an order", json, `[1,2]`, json, `[2,1]`, Ignore{}, false},
+		{"JSON's numbers are kept as they are", json, `1.0`, json, `1`, Ignore{}, false},
+		{"JSON string and number", json, `{"a":"1"}`, json, `{"a":1}`, Ignore{}, false},
+		{"duplicate keys are not merged", json, `{"a":1,"a":2}`, json, `{"a":2}`, Ignore{}, false},
+		{"lone surrogates are not merged", json, `"\ud800"`, json, `"\ud801"`, Ignore{}, false},
+		{"invalid UTF-8 is not merged", json, "\"\xff\"", json, "\"\xfe\"", Ignore{}, false},
+		{"two values are not one", json, `1 2`, json, `1`, Ignore{}, false},
+		{"an empty array is no empty object", json, `[]`, json, `{}`, Ignore{}, false},
+		{"an ignored key", json, `{"a":1,"t":5}`, json, `{"a":1,"t":6}`, Ignore{JSON: []string{"t"}}, true},
+		{"an ignored key further down", json, `{"m":{"t":5}}`, json, `{"m":{"t":6}}`, Ignore{JSON: []string{"m.t"}}, true},
+		{"an ignored key in every element", json, `[{"t":5}]`, json, `[{"t":6}]`, Ignore{JSON: []string{"*.t"}}, true},
+		{"an ignored key of the same name elsewhere", json, `{"m":{"t":5}}`, json, `{"m":{"t":6}}`, Ignore{JSON: []string{"t"}}, false},
+		{"a form's names have no order", form, "a=1&b=2", form, "b=2&a=1", Ignore{}, true},
+		{"a form's values have one", form, "a=1&a=2", form, "a=2&a=1", Ignore{}, false},
+		{"an ignored form field", form, "a=1&csrf=2", form, "a=1", Ignore{Form: []string{"csrf"}}, true},
+		{"multipart without its boundary", multi + "x", part("x", "v"), multi + "y", part("y", "v"), Ignore{}, true},
+		{"multipart's values", multi + "x", part("x", "v"), multi + "x", part("x", "w"), Ignore{}, false},
+		{"an ignored multipart field", multi + "x", part("x", "v"), multi + "x", part("x", "w"), Ignore{Form: []string{"f"}}, true},
+		{"JSON and form that say the same", json, `{"a":1}`, form, "a=1", Ignore{}, false},
+	} {
+		r := Rule{Ignore: tc.ignore}
+		a := keyOf(t, new(Cache), r, "POST", "http://example.com/", tc.aBody, "Content-Type", tc.aType)
+		b := keyOf(t, new(Cache), r, "POST", "http://example.com/", tc.bBody, "Content-Type", tc.bType)
+		if (a == b) != tc.same {
+			t.Errorf("%s: same is %v, want %v", tc.name, a == b, tc.same)
+		}
+	}
+	query := keyOf(t, new(Cache), Rule{}, "POST", "http://example.com/?a=1", "x")
+	body := keyOf(t, new(Cache), Rule{}, "POST", "http://example.com/", "a=1", "Content-Type", form)
+	if query == body {
+		t.Error("a=1 in the query is a=1 in the body")
+	}
+}
+
+func TestPattern(t *testing.T) {
+	for _, tc := range []struct {
+		pattern, url string
+		want         bool
+	}{
+		{"", "http://example.com/a", true},
+		{"example.com", "http://example.com/any/path?x", true},
+		{"example.com", "https://EXAMPLE.com:8443/", true},
+		{"example.com", "http://example.com.evil.org/", false},
+		{"example.com", "http://evil.org/?http://example.com/", false},
+		{"example.com", "http://www.example.com/", false},
+		{"*.example.com", "http://www.example.com/", true},
+		{"*.example.com", "http://a.b.example.com/", false},
+		{"**.example.com", "http://a.b.example.com/", true},
+		{"**.example.com", "http://example.com/", false},
+		{"**", "http://anything/", true},
+		{"example.com:8080", "http://example.com:8080/", true},
+		{"example.com:8080", "http://example.com/", false},
+		{"example.com:443", "https://example.com/", true},
+		{"https://example.com", "http://example.com/", false},
+		{"*://example.com", "http://example.com/", true},
+		{"example.com/v1/*", "http://example.com/v1/a", true},
+		{"example.com/v1/*", "http://example.com/v1/a/b", false},
+		{"example.com/v1/**", "http://example.com/v1/a/b", true},
+		{"example.com/v1/**", "http://example.com/v2/", false},
+		{"example.com/v1/**", "http://example.com/v1", false},
+		{"example.com/v1/**/raw", "http://example.com/v1/a/b/raw", true},
+		{"example.com/*.json", "http://example.com/a.json", true},
+		{"example.com/*.json", "http://example.com/a.jsonp", false},
+		{"example.com/", "http://example.com/", true},
+		{"example.com/", "http://example.com/a", false},
+		{"example.com/a/**", "http://example.com/a/../secret", false},
+		{"[::1]:8080/x", "http://[::1]:8080/x", true},
+		{"127.0.0.1", "http://127.0.0.1:4711/x", true},
+	} {
+		p, err := parsePattern(tc.pattern)
+		if err != nil {
+			t.Errorf("%q: %v", tc.pattern, err)
+			continue
+		}
+		u, err := url.Parse(tc.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.match(u, normalPath(u)); got != tc.want {
+			t.Errorf("%q on %q: got %v", tc.pattern, tc.url, got)
+		}
+	}
+	for _, broken := range []string{"ftp://example.com", "/path", "example.com:x", "example.com:", "example.com/?q", "exa mple.com", "a.com/***"} {
+		if _, err := parsePattern(broken); err == nil || !strings.Contains(err.Error(), broken) {
+			t.Errorf("%q: got %v, want an error that names it", broken, err)
+		}
+	}
+}
+
+func TestRuleCheck(t *testing.T) {
+	for _, tc := range []struct {
+		rule Rule
+		want string // in the error; "": none
+	}{
+		{Rule{}, ""},
+		{Everything(Forever), ""},
+		{Rule{TTL: Never}, ""},
+		{Rule{TTL: -5}, "want a positive duration"},
+		{Rule{Match: "http://"}, "no host"},
+		{Rule{Statuses: []int{42}}, "status 42"},
+		{Rule{Statuses: []int{206}}, "status 206"},
+		{Rule{Methods: []string{"get"}}, "capitals"},
+		{Rule{Methods: []string{"CONNECT"}}, "can't be stored"},
+		{Rule{MaxBody: -1}, "must not be negative"},
+	} {
+		err := tc.rule.Check()
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%+v: got %v, want %q", tc.rule, err, tc.want)
+		}
+	}
+}
+
+// The body that content has read is given back to the byte, with GetBody.
+func TestContentGivesTheBodyBack(t *testing.T) {
+	const limit = 16
+	for _, tc := range []struct {
+		name string
+		body string
+		ok   bool
+	}{
+		{"within the limit", "0123456789abcdef", true},
+		{"over the limit", "0123456789abcdefg", false},
+	} {
+		req, _ := http.NewRequest("POST", "http://example.com/", io.NopCloser(strings.NewReader(tc.body)))
+		send, digest, ok := content(req, standard, limit)
+		if ok != tc.ok || (digest != "") != tc.ok {
+			t.Errorf("%s: got %v, digest %x", tc.name, ok, digest)
+		}
+		got, err := io.ReadAll(send.Body)
+		if string(got) != tc.body || err != nil {
+			t.Errorf("%s: body is %q, %v", tc.name, got, err)
+		}
+		if !tc.ok {
+			continue
+		}
+		again, err := send.GetBody()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := io.ReadAll(again); !bytes.Equal(got, []byte(tc.body)) {
+			t.Errorf("%s: GetBody gives %q", tc.name, got)
+		}
+	}
+}
