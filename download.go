@@ -34,6 +34,7 @@ type download struct {
 	record     *store.Record // without Size and Trailer
 	superseded []store.ID
 	resp       *http.Response  // the origin's
+	trailers   []string        // that it announced
 	length     int64           // of the body; -1: unknown
 	maxBody    int64           // 0: no limit
 	ctx        context.Context // of the fetch
@@ -182,7 +183,7 @@ func (d *download) pull() {
 	d.mu.Lock()
 	d.chunk = buf[:n]
 	end := d.start + int64(n)
-	if err == nil && end == d.length && d.resp.Trailer == nil {
+	if err == nil && end == d.length && len(d.trailers) == 0 {
 		err = io.EOF
 	}
 	if err == io.EOF && d.length >= 0 && end != d.length {

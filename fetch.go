@@ -106,14 +106,20 @@ func (c *Cache) lead(f *flight, x *exchange) {
 	if i := x.verdict.Index; i >= 0 && x.ask.mode != ForceRefresh {
 		conditions = rfc9111.Conditions(x.stored, i)
 	}
-	resp, requested, err := c.ask(f.ctx, x, conditions)
+	resp, requested, err := c.ask(f.ctx, x, x.send.Body, conditions)
 	if err == nil && resp.StatusCode == http.StatusNotModified && len(conditions) > 0 {
 		if c.notModified(f, x, resp, requested) {
 			return
 		}
 		// It speaks of a response that is not stored: ask again, for the whole.
 		drain(resp)
-		resp, requested, err = c.ask(f.ctx, x, nil)
+		body := x.send.Body
+		if x.send.GetBody != nil {
+			body, err = x.send.GetBody()
+		}
+		if err == nil {
+			resp, requested, err = c.ask(f.ctx, x, body, nil)
+		}
 	}
 	if err != nil {
 		c.flights.land(f)
@@ -140,18 +146,14 @@ func (c *Cache) lead(f *flight, x *exchange) {
 }
 
 // ask sends the request to the origin, with conditions in the place of the caller's own, if there are any.
-func (c *Cache) ask(ctx context.Context, x *exchange, conditions http.Header) (resp *http.Response, requested time.Time, err error) {
+func (c *Cache) ask(ctx context.Context, x *exchange, body io.ReadCloser, conditions http.Header) (resp *http.Response, requested time.Time, err error) {
 	out := x.send.WithContext(ctx)
+	out.Body = body
 	if len(conditions) > 0 {
 		out.Header = out.Header.Clone()
 		out.Header.Del("If-None-Match")
 		out.Header.Del("If-Modified-Since")
 		maps.Copy(out.Header, conditions)
-	}
-	if x.send.GetBody != nil {
-		if out.Body, err = x.send.GetBody(); err != nil {
-			return nil, time.Time{}, err
-		}
 	}
 	requested = c.now()
 	resp, err = c.base().RoundTrip(out)

@@ -100,6 +100,9 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 	d := &download{c: c, x: x, record: r, superseded: c.supersededBy(x), resp: resp, length: resp.ContentLength,
 		maxBody: x.maxBody(c), ctx: f.ctx, cancel: f.cancel, readers: make(map[*reader]bool, 1),
 		landed: func() { c.flights.land(f) }}
+	for name := range resp.Trailer {
+		d.trailers = append(d.trailers, name)
+	}
 	d.storeCtx = context.WithoutCancel(f.ctx)
 	d.giveUp = func() {}
 	if !c.localStore {
@@ -115,7 +118,7 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 func (c *Cache) supersededBy(x *exchange) []store.ID {
 	var ids []store.ID
 	keep := c.maxVariants() - 1
-	for _, r := range x.records { // newest first
+	for _, r := range x.found { // newest first
 		switch {
 		case x.rr.Method == http.MethodHead && r.Method != http.MethodHead:
 		case rfc9111.Selects(r.Selecting, x.header), keep <= 0:

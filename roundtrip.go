@@ -24,8 +24,9 @@ type exchange struct {
 	rr     rfc9111.Request // the request as the rules see it
 
 	landings int64               // of flights before the store was looked into
-	records  []*store.Record     // stored under key, newest first
-	stored   []*rfc9111.Response // the same as the rules see them
+	found    []*store.Record     // stored under key, newest first
+	records  []*store.Record     // those of them that the rule allows
+	stored   []*rfc9111.Response // the same as the standard sees them
 	vary     []string            // the fields that are known to select a variant
 	verdict  rfc9111.Verdict
 }
@@ -128,7 +129,7 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 
 // weigh decides what to do with the request, given what is stored.
 func (c *Cache) weigh(x *exchange, records []*store.Record) {
-	x.records, x.stored = records, nil
+	x.found, x.records, x.stored = records, records, nil
 	if len(records) == 1 && x.rule.statusAllowed(records[0].Status) {
 		x.stored = readingOf(records[0]).alone[:]
 	} else if len(records) > 0 {

@@ -251,11 +251,11 @@ func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *h
 		resp.Header = d.record.Header.Clone()
 	}
 	resp.Trailer = nil
-	for name := range d.resp.Trailer {
-		if resp.Trailer == nil {
-			resp.Trailer = make(http.Header)
+	if len(d.trailers) > 0 {
+		resp.Trailer = make(http.Header, len(d.trailers))
+		for _, name := range d.trailers {
+			resp.Trailer[name] = nil
 		}
-		resp.Trailer[name] = nil
 	}
 	r := d.attach(x.req.Context(), resp)
 	if r == nil {

@@ -184,7 +184,9 @@ func gone(err error) bool {
 
 // sameHead fails unless got says the same as want, body and derived values aside.
 func (t *check) sameHead(got, want *store.Record) {
-	differ := func(field string, got, want any) { t.errorf("%s: %.200v, want %.200v", field, got, want) }
+	differ := func(field string, got, want any) {
+		t.errorf("%s: %.200s, want %.200s", field, fmt.Sprint(got), fmt.Sprint(want))
+	}
 	eq(differ, "Key", got.Key, want.Key)
 	eq(differ, "ID", got.ID, want.ID)
 	eq(differ, "Method", got.Method, want.Method)
