@@ -298,3 +298,5 @@ func TestContentGivesTheBodyBack(t *testing.T) {
 		}
 	}
 }
+
+func bodyOf(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }

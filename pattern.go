@@ -67,31 +67,32 @@ func portOf(u *url.URL) string {
 	}
 }
 
-// glob matches s whole: * stands for any run without sep, ** for any run.
+// glob matches s whole: * stands for any run without sep, ** for any run. A wildcard first takes nothing, and one byte more each time
+// what follows does not fit; only the last of each kind need be tried again.
 func glob(pattern, s string, sep byte) bool {
-	for {
-		star := strings.IndexByte(pattern, '*')
-		if star < 0 {
-			return pattern == s
-		}
-		if !strings.HasPrefix(s, pattern[:star]) {
+	i, j := 0, 0
+	star, starAt := -1, 0 // where to go on in pattern and s after the last *; -1: none since the last **
+	deep, deepAt := -1, 0
+	for i < len(pattern) || j < len(s) {
+		switch {
+		case strings.HasPrefix(pattern[i:], "**"):
+			i += 2
+			star, deep, deepAt = -1, i, j
+		case strings.HasPrefix(pattern[i:], "*"):
+			i++
+			star, starAt = i, j
+		case i < len(pattern) && j < len(s) && pattern[i] == s[j]:
+			i++
+			j++
+		case star >= 0 && starAt < len(s) && s[starAt] != sep:
+			starAt++
+			i, j = star, starAt
+		case deep >= 0 && deepAt < len(s):
+			deepAt++
+			star, i, j = -1, deep, deepAt
+		default:
 			return false
 		}
-		pattern, s = pattern[star+1:], s[star:]
-		across := strings.HasPrefix(pattern, "*")
-		if across {
-			pattern = pattern[1:]
-		}
-		if pattern == "" {
-			return across || strings.IndexByte(s, sep) < 0
-		}
-		for i := 0; ; i++ {
-			if glob(pattern, s[i:], sep) {
-				return true
-			}
-			if i == len(s) || !across && s[i] == sep {
-				return false
-			}
-		}
 	}
+	return true
 }
