@@ -25,9 +25,10 @@ const (
 var errAbandoned = errors.New("every reader left before the end")
 
 // download is one body on its way from the origin to any number of readers and into the store. Nothing pumps: a reader
-// that wants bytes which nobody has yet starts a pull, one at a time, which reads one chunk from the origin, shows it
-// to the readers and then writes it to the store. Readers further behind read back from the store's Writer, so that a slow one
-// holds nobody back. Once the store has failed, or the body has grown too long for it, the next chunk waits until every reader has had this one.
+// that wants bytes which nobody has yet starts a pull, one at a time, which writes the last chunk to the store and reads the
+// next one from the origin; so no byte waits for the store that has come already. Readers further behind read back from the
+// store's Writer, so that a slow one holds nobody back. Once the store has failed, or the body has grown too long
+// for it, the next chunk waits until every reader has had this one.
 type download struct {
 	c          *Cache
 	x          *exchange
@@ -45,8 +46,9 @@ type download struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change; nil: nobody waits
-	chunk   []byte        // the bytes that came last
+	chunk   []byte        // the bytes that came last, not yet written
 	start   int64         // where chunk stands in the body
+	came    error         // with chunk: io.EOF or what went wrong
 	writer  store.Writer  // nil: not yet begun
 	broken  bool          // nothing more is written
 	pulling bool
@@ -117,6 +119,11 @@ func (r *reader) Read(p []byte) (int, error) {
 			return 0, err
 		case !d.pulling && d.everybodyHas(end):
 			d.pulling = true
+			if r.ctx.Done() == nil { // this reader stays in any case
+				d.mu.Unlock()
+				d.pull()
+				continue
+			}
 			d.c.background.run(d.pull)
 		}
 		if d.changed == nil {
@@ -167,8 +174,15 @@ func (d *download) wake() {
 
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
-// pull reads one chunk from the origin, shows it, and writes it to the store.
+// pull writes the chunk to the store, and reads the next one from the origin or, after the last, ends the download.
 func (d *download) pull() {
+	if len(d.chunk) > 0 && !d.broken { // only pulls change chunk, broken and came
+		d.write(d.chunk, d.start+int64(len(d.chunk)))
+	}
+	if d.came != nil {
+		d.end(d.came)
+		return
+	}
 	d.mu.Lock()
 	d.start += int64(len(d.chunk))
 	if d.chunk == nil {
@@ -180,26 +194,15 @@ func (d *download) pull() {
 
 	n, err := d.resp.Body.Read(buf)
 
-	d.mu.Lock()
-	d.chunk = buf[:n]
 	end := d.start + int64(n)
-	if err == nil && end == d.length && len(d.trailers) == 0 {
+	switch {
+	case err == nil && end == d.length && len(d.trailers) == 0:
 		err = io.EOF
-	}
-	if err == io.EOF && d.length >= 0 && end != d.length {
+	case err == io.EOF && d.length >= 0 && end != d.length:
 		err = io.ErrUnexpectedEOF
 	}
-	d.wake()
-	d.mu.Unlock()
-
-	if n > 0 && !d.broken { // only pulls set broken
-		d.write(buf[:n], end)
-	}
-	if err != nil {
-		d.end(err)
-		return
-	}
 	d.mu.Lock()
+	d.chunk, d.came = buf[:n], err
 	d.pulling = false
 	d.wake()
 	d.mu.Unlock()

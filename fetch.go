@@ -20,8 +20,12 @@ func (c *Cache) fetch(x exchange, attempt int) (resp *http.Response, again bool,
 	f, leads := c.flightFor(&x, attempt)
 	if leads {
 		led := x
-		led.detach(f.ctx)
-		c.background.run(func() { c.lead(f, &led) })
+		if x.req.Context().Done() == nil { // the caller stays in any case
+			c.lead(f, &led)
+		} else {
+			led.detach()
+			c.background.run(func() { c.lead(f, &led) })
+		}
 	} else {
 		closeBody(x.send)
 	}
@@ -76,12 +80,9 @@ func (x *exchange) noStore() bool {
 }
 
 // detach gives x a request of its own, so that the caller may go, and change its request, before the origin has answered.
-func (x *exchange) detach(ctx context.Context) {
-	x.send = x.send.WithContext(ctx)
+func (x *exchange) detach() {
+	x.send = x.send.WithContext(x.send.Context())
 	x.send.Header = x.req.Header.Clone()
-	if x.send.Header == nil {
-		x.send.Header = make(http.Header)
-	}
 	x.req = x.send
 	x.header = x.rule.selectable(x.req.Header)
 	x.rr.Header = x.header
@@ -150,7 +151,9 @@ func (c *Cache) ask(ctx context.Context, x *exchange, body io.ReadCloser, condit
 	out := x.send.WithContext(ctx)
 	out.Body = body
 	if len(conditions) > 0 {
-		out.Header = out.Header.Clone()
+		if out.Header = out.Header.Clone(); out.Header == nil {
+			out.Header = make(http.Header)
+		}
 		out.Header.Del("If-None-Match")
 		out.Header.Del("If-Modified-Since")
 		maps.Copy(out.Header, conditions)
@@ -178,11 +181,13 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 		}
 	}
 	f.settle(result{record: fresh[chosen], status: resp.StatusCode})
-	for _, r := range fresh {
-		c.update(f.ctx, x, r)
-	}
-	c.flights.land(f)
-	f.cancel()
+	c.background.run(func() { // nobody need wait for that; who comes meanwhile joins the flight
+		for _, r := range fresh {
+			c.update(f.ctx, x, r)
+		}
+		c.flights.land(f)
+		f.cancel()
+	})
 	return true
 }
 
@@ -191,6 +196,9 @@ func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requ
 	r := old.Clone()
 	r.Header = c.storedHeader(x, rfc9111.Freshen(old.Header, said))
 	r.Requested, r.Received = requested, now
+	if ttl := x.rule.ttl(x.ask, r.Status, now); ttl >= 0 {
+		r.TTL = ttl
+	}
 	c.setTimes(x, r)
 	return r
 }
@@ -321,12 +329,12 @@ func (c *Cache) refresh(x exchange) {
 	x.now = c.now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.req.Context()), c.refreshTimeout())
 	stop := context.AfterFunc(c.closing, cancel)
+	x.req = x.req.WithContext(ctx)
 	x.send = x.req
-	x.detach(ctx)
+	x.detach()
 	f, leads := c.flightFor(&x, 0)
 	if leads {
 		led := x
-		led.detach(f.ctx)
 		c.background.run(func() { c.lead(f, &led) })
 	}
 	c.background.run(func() {

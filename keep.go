@@ -53,9 +53,8 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 		Size: resp.ContentLength,
 		Tags: x.rule.Tags,
 	}
-	as := rfc9111.Response{Method: r.Method, Status: r.Status, Header: resp.Header, Requested: requested, Received: received,
-		Selecting: selecting, TTL: ttl, StaleWhileRevalidate: r.StaleWhileRevalidate, StaleIfError: r.StaleIfError}
-	if ok, why := c.policy().Storable(&x.rr, rfc9111.Parse(as)); !ok {
+	r.Header = c.storedHeader(x, resp.Header)
+	if ok, why := c.policy().Storable(&x.rr, readingOf(r).alone[0]); !ok {
 		return nil, why.String()
 	}
 	if x.rule.Filter != nil {
@@ -65,7 +64,6 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 			return nil, "the rule's filter turned it away"
 		}
 	}
-	r.Header = c.storedHeader(x, resp.Header)
 	c.setTimes(x, r)
 	return r, ""
 }
@@ -74,9 +72,6 @@ func (x *exchange) maxBody(c *Cache) int64 { return orDefault(x.rule.MaxBody, c.
 
 // setTimes works out how long r is fresh and kept; its header and Received are new.
 func (c *Cache) setTimes(x *exchange, r *store.Record) {
-	if ttl := x.rule.ttl(x.ask, r.Status, r.Received); ttl >= 0 {
-		r.TTL = ttl
-	}
 	parsed := readingOf(r).alone[0]
 	r.FreshUntil = c.policy().FreshUntil(parsed)
 	r.KeepUntil = time.Time{}

@@ -1,0 +1,25 @@
+package larder_test
+
+import (
+	"testing"
+
+	"github.com/larder-go/larder/internal/behaviour"
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/disk"
+	"github.com/larder-go/larder/store/memory"
+)
+
+func TestBehaviourOnMemory(t *testing.T) {
+	behaviour.Run(t, func(*testing.T) store.Store { return new(memory.Store) })
+}
+
+func TestBehaviourOnDisk(t *testing.T) {
+	behaviour.Run(t, func(t *testing.T) store.Store {
+		s, err := disk.Open(t.TempDir(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
