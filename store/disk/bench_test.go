@@ -1,0 +1,330 @@
+package disk_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/disk"
+	"github.com/larder-go/larder/store/storetest"
+)
+
+func BenchmarkContract(b *testing.B) { storetest.Benchmark(b, kit) }
+
+// BenchmarkHit1K is a Lookup beside what it cannot do without: os.ReadFile of the same file, and the part that any store
+// has, the digest of the key and the decoding of the head.
+func BenchmarkHit1K(b *testing.B) {
+	s, dir := open(b, nil)
+	r := put(b, s, "https://example.com/a", 1024)
+	path := only(b, dir, "*.head")
+	b.Run("floor=ReadFile", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := os.ReadFile(path); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("floor=ReadDir+ReadFile", func(b *testing.B) { // what a folder for each key comes to, bare
+		b.ReportAllocs()
+		for b.Loop() {
+			d, err := os.Open(filepath.Dir(path))
+			if err != nil {
+				b.Fatal(err)
+			}
+			names, err := d.Readdirnames(-1)
+			d.Close()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := os.ReadFile(filepath.Join(filepath.Dir(path), names[0])); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("floor=digest+decode", func(b *testing.B) {
+		b.ReportAllocs()
+		head := store.AppendHead(nil, r)
+		for b.Loop() {
+			r.Key.Digest()
+			if _, err := store.DecodeHead(head); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Lookup", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if found, err := s.Lookup(b.Context(), r.Key); len(found) != 1 || err != nil {
+				b.Fatal(found, err)
+			}
+		}
+	})
+	b.Run("miss", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if found, err := s.Lookup(b.Context(), "https://example.com/none"); len(found) != 0 || err != nil {
+				b.Fatal(found, err)
+			}
+		}
+	})
+}
+
+// BenchmarkRead1M reads a body of 1 MB, open to close, beside the same file streamed bare, and the same with the
+// checksums, without which no store could give its promise.
+func BenchmarkRead1M(b *testing.B) {
+	s, dir := open(b, nil)
+	r := put(b, s, "https://example.com/a", 1<<20)
+	path := only(b, dir, "*.body")
+	bare := func(b *testing.B, each func([]byte)) {
+		b.ReportAllocs()
+		b.SetBytes(1 << 20)
+		buf := make([]byte, 64<<10)
+		for b.Loop() {
+			f, err := os.Open(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for {
+				n, err := f.Read(buf)
+				if err != nil {
+					break
+				}
+				each(buf[:n])
+			}
+			f.Close()
+		}
+	}
+	b.Run("floor=stream", func(b *testing.B) { bare(b, func([]byte) {}) })
+	b.Run("floor=stream+checksum", func(b *testing.B) { bare(b, func(p []byte) { store.Checksum(0, p) }) })
+	b.Run("floor=ReadFile", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(1 << 20)
+		for b.Loop() {
+			if _, err := os.ReadFile(path); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	for _, size := range []int{4, 32, 64, 256} {
+		b.Run(fmt.Sprintf("Read/%dKB", size), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(1 << 20)
+			buf := make([]byte, size<<10)
+			for b.Loop() {
+				body, err := s.Open(b.Context(), r)
+				for err == nil {
+					_, err = body.Read(buf)
+				}
+				if err != io.EOF {
+					b.Fatal(err)
+				}
+				body.Close()
+			}
+		})
+	}
+	b.Run("WriteTo", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(1 << 20)
+		for b.Loop() {
+			body, err := s.Open(b.Context(), r)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if n, err := io.Copy(io.Discard, body); n != 1<<20 || err != nil {
+				b.Fatal(n, err)
+			}
+			body.Close()
+		}
+	})
+}
+
+// BenchmarkInline finds where a body is better off in the head file: a hit with the body inside against one with the
+// body in a file of its own.
+func BenchmarkInline(b *testing.B) {
+	buf := make([]byte, 64<<10)
+	for _, size := range []int{4 << 10, 16 << 10, 32 << 10, 64 << 10, 64<<10 + 1} {
+		s, _ := open(b, nil)
+		r := put(b, s, "https://example.com/a", size)
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				found, err := s.Lookup(b.Context(), r.Key)
+				if len(found) != 1 || err != nil {
+					b.Fatal(found, err)
+				}
+				if found[0].Body != nil {
+					continue
+				}
+				body, err := s.Open(b.Context(), found[0])
+				for err == nil {
+					_, err = body.Read(buf)
+				}
+				body.Close()
+			}
+		})
+	}
+}
+
+// BenchmarkStore stores under new keys, into a directory that fills up, in turn with the bare making of a folder and a
+// file of that size, which is the floor: what a file system takes to make them varies too much from second to second to
+// be measured one after the other.
+func BenchmarkStore(b *testing.B) {
+	for _, size := range []int{1 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("%dKB", size>>10), func(b *testing.B) {
+			b.ReportAllocs()
+			s, _ := open(b, &disk.Options{MaxBytes: -1})
+			bare, content := b.TempDir(), make([]byte, size+400)
+			for i := range 256 {
+				os.Mkdir(filepath.Join(bare, fmt.Sprintf("%02x", i)), 0o700)
+			}
+			var floor, stored time.Duration
+			for i := 0; b.Loop(); i++ {
+				start := time.Now()
+				folder := filepath.Join(bare, fmt.Sprintf("%02x", i&255), fmt.Sprintf("%064d", i))
+				if err := os.Mkdir(folder, 0o700); err != nil {
+					b.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(folder, "head"), content, 0o600); err != nil {
+					b.Fatal(err)
+				}
+				between := time.Now()
+				put(b, s, store.Key(fmt.Sprintf("https://example.com/%d", i)), size)
+				floor += between.Sub(start)
+				stored += time.Since(between)
+			}
+			b.ReportMetric(float64(floor.Nanoseconds())/float64(b.N), "floor-ns/op")
+			b.ReportMetric(float64(stored.Nanoseconds())/float64(b.N), "store-ns/op")
+			b.ReportMetric(float64(stored)/float64(floor), "ratio")
+		})
+	}
+	b.Run("1KB/at the limit", func(b *testing.B) {
+		b.ReportAllocs()
+		s, _ := open(b, &disk.Options{MaxBytes: 8 << 20})
+		i := 0
+		for ; i < 1200; i++ {
+			put(b, s, store.Key(fmt.Sprintf("https://example.com/%d", i)), 1<<10)
+		}
+		for ; b.Loop(); i++ {
+			put(b, s, store.Key(fmt.Sprintf("https://example.com/%d", i)), 1<<10)
+		}
+	})
+}
+
+// BenchmarkOpen opens and closes a store that holds much; Sweep reads through it.
+func BenchmarkOpen(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		s, dir := open(b, nil)
+		for i := range n {
+			put(b, s, store.Key(fmt.Sprint(i)), 100)
+		}
+		b.Run(fmt.Sprint(n, " records/Open"), func(b *testing.B) {
+			for b.Loop() {
+				s, err := disk.Open(dir, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				s.Close()
+			}
+		})
+		b.Run(fmt.Sprint(n, " records/Sweep"), func(b *testing.B) {
+			for b.Loop() {
+				if n, err := s.Sweep(b.Context(), time.Now()); n != 0 || err != nil {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	for _, size := range []int{1 << 10, 64 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("%dKB", size>>10), func(b *testing.B) {
+			s, _ := open(b, nil)
+			r := put(b, s, "https://example.com/a", size)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := s.Update(b.Context(), r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func open(t testing.TB, o *disk.Options) (*disk.Store, string) {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := disk.Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, dir
+}
+
+// bodyOf is what the body of the record with this ID has to be.
+func bodyOf(id store.ID, size int) []byte {
+	return bytes.Repeat(id[:], size/len(id)+1)[:size]
+}
+
+func record(key store.Key, size int) *store.Record {
+	now := time.Now()
+	return &store.Record{Key: key, ID: store.NewID(now), Size: int64(size), Head: store.Head{
+		Method: "GET", URL: string(key), Status: 200, Proto: "HTTP/1.1", Length: int64(size), Requested: now, Received: now,
+		Header: http.Header{"Content-Type": {"text/plain"}, "Etag": {`"1"`}, "Date": {"Mon, 23 Nov 2026 05:00:00 GMT"},
+			"Cache-Control": {"max-age=600"}, "Server": {"origin"}, "Vary": {"Accept-Encoding"}},
+	}}
+}
+
+func put(t testing.TB, s store.Store, key store.Key, size int, superseded ...store.ID) *store.Record {
+	t.Helper()
+	r, err := try(s, key, size, superseded...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func try(s store.Store, key store.Key, size int, superseded ...store.ID) (*store.Record, error) {
+	r := record(key, size)
+	w, err := s.Create(context.Background(), r)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	for p := bodyOf(r.ID, size); len(p) > 0; {
+		n, err := w.Write(p[:min(len(p), 32<<10)])
+		if err != nil {
+			return nil, err
+		}
+		p = p[n:]
+	}
+	return r, w.Commit(r, superseded...)
+}
+
+// only returns the path of the only file in the key folders that matches.
+func only(t testing.TB, dir, pattern string) string {
+	t.Helper()
+	paths := files(t, dir, pattern)
+	if len(paths) != 1 {
+		t.Fatalf("%d files %s, want 1: %q", len(paths), pattern, paths)
+	}
+	return paths[0]
+}
+
+func files(t testing.TB, dir, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "v1", "*", "*", pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}

@@ -1,0 +1,274 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+
+	"github.com/larder-go/larder/store"
+)
+
+// A body file: the body as it is, from the first byte of the file on; the checksum of every block of 64 KiB of it; the
+// footer. A checksum goes on from that of the ID and the block's number, so that a block in the wrong place
+// does not pass.
+//
+//	-32  "LDB1"
+//	-28  the ID
+//	-12  uint64  length of the body
+//	 -4  uint32  CRC-32C of the 28 bytes before
+const (
+	bodyMagic  = "LDB1"
+	footerSize = 32
+	sumSize    = 4
+)
+
+type block [blockSize]byte
+
+var blocks = sync.Pool{New: func() any { return new(block) }}
+
+func blockCount(size int64) int64 { return (size + blockSize - 1) / blockSize }
+
+func blockSum(id store.ID, n int64, b []byte) uint32 {
+	var seed [24]byte
+	copy(seed[:], id[:])
+	binary.BigEndian.PutUint64(seed[16:], uint64(n))
+	return store.Checksum(store.Checksum(0, seed[:]), b)
+}
+
+func appendFooter(b []byte, id store.ID, size int64) []byte {
+	start := len(b)
+	b = append(append(b, bodyMagic...), id[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(size))
+	return binary.BigEndian.AppendUint32(b, store.Checksum(0, b[start:]))
+}
+
+// Open is described at store.Store. A body in a file of its own is read through one buffer of 64 KiB, whatever
+// its size, and can be read to its end whatever becomes of the record: the file stays while it is open.
+func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	d, err := s.folder(r.Key, false)
+	if err == nil && r.Body == nil {
+		var body *body
+		body, err = openBody(d, r)
+		if err == nil {
+			body.damaged = func() { s.remove(d, r.ID) }
+			return body, nil
+		}
+		if errors.Is(err, store.ErrCorrupt) {
+			s.remove(d, r.ID)
+		}
+	}
+	// Find leaves inline bodies out, too.
+	if err == nil || errors.Is(err, fs.ErrNotExist) && d.fan != nil {
+		var inline *store.Record
+		inline, err = s.readAgain(d, r.ID, r.Key)
+		if err == nil && inline.Body != nil {
+			return &inlineBody{Reader: bytes.NewReader(inline.Body)}, nil
+		}
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = store.ErrNotFound
+	}
+	return nil, fmt.Errorf("disk: open the body of %s: %w", r.ID, err)
+}
+
+// inlineBody reads a body from memory.
+type inlineBody struct{ *bytes.Reader }
+
+func (b *inlineBody) Close() error {
+	b.Reset(nil)
+	return nil
+}
+
+// body reads a body file, each block of which is verified before a byte of it is handed out.
+type body struct {
+	file    *os.File
+	name    string
+	id      store.ID
+	size    int64
+	off     int64
+	block   *block // holds block number held; nil until needed
+	held    int64
+	sums    []byte // a window on the checksums,
+	first   int64  // which begins with that of this block
+	damaged func()
+}
+
+// sumWindow is how many checksums are read at a time: enough for 16 MiB of body.
+const sumWindow = 256
+
+func openBody(d folder, r *store.Record) (*body, error) {
+	name := bodyName(r.ID)
+	f, err := d.open(name)
+	if err != nil {
+		return nil, err
+	}
+	b := &body{file: f, name: name, id: r.ID, size: r.Size, held: -1}
+	if err := b.verifyFooter(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *body) verifyFooter() error {
+	info, err := b.file.Stat()
+	if err != nil {
+		return err
+	}
+	at := b.size + blockCount(b.size)*sumSize
+	if info.Size() != at+footerSize {
+		return fmt.Errorf("%s: %d bytes long instead of %d: %w", b.name, info.Size(), at+footerSize, store.ErrCorrupt)
+	}
+	var got, want [footerSize]byte
+	if _, err := b.file.ReadAt(got[:], at); err != nil {
+		return err
+	}
+	if appendFooter(want[:0], b.id, b.size); got != want {
+		return fmt.Errorf("%s: does not end as the body of this record: %w", b.name, store.ErrCorrupt)
+	}
+	return nil
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.file == nil {
+		return 0, os.ErrClosed
+	}
+	if b.off >= b.size {
+		return 0, io.EOF
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, within := b.off/blockSize, b.off%blockSize
+	if length := b.length(n); n != b.held && within == 0 && len(p) >= length {
+		if err := b.load(n, p[:length]); err != nil {
+			return 0, err
+		}
+		b.off += int64(length)
+		return length, nil
+	}
+	held, err := b.hold(n)
+	if err != nil {
+		return 0, err
+	}
+	k := copy(p, held[within:])
+	b.off += int64(k)
+	return k, nil
+}
+
+// WriteTo hands out whole blocks, which spares io.Copy a second buffer.
+func (b *body) WriteTo(w io.Writer) (written int64, err error) {
+	if b.file == nil {
+		return 0, os.ErrClosed
+	}
+	for b.off < b.size {
+		held, err := b.hold(b.off / blockSize)
+		if err != nil {
+			return written, err
+		}
+		k, err := w.Write(held[b.off%blockSize:])
+		b.off += int64(k)
+		written += int64(k)
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+func (b *body) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += b.off
+	case io.SeekEnd:
+		offset += b.size
+	case io.SeekStart:
+	default:
+		return b.off, fmt.Errorf("disk: seek in a body: unknown whence %d", whence)
+	}
+	if offset < 0 {
+		return b.off, fmt.Errorf("disk: seek in a body: position %d is before its start", offset)
+	}
+	b.off = offset
+	return offset, nil
+}
+
+func (b *body) Close() error {
+	if b.file == nil {
+		return nil
+	}
+	if b.block != nil {
+		blocks.Put(b.block)
+		b.block = nil
+	}
+	err := b.file.Close()
+	b.file = nil
+	return err
+}
+
+// length returns the length of block n, which is short for the last one.
+func (b *body) length(n int64) int { return int(min(blockSize, b.size-n*blockSize)) }
+
+// hold returns block n, verified.
+func (b *body) hold(n int64) ([]byte, error) {
+	if b.block == nil {
+		b.block = blocks.Get().(*block)
+	}
+	p := b.block[:b.length(n)]
+	if b.held == n {
+		return p, nil
+	}
+	b.held = -1
+	if err := b.load(n, p); err != nil {
+		return nil, err
+	}
+	b.held = n
+	return p, nil
+}
+
+// load reads block n into p and verifies it.
+func (b *body) load(n int64, p []byte) error {
+	want, err := b.sum(n)
+	if err == nil {
+		_, err = b.file.ReadAt(p, n*blockSize)
+	}
+	if err == nil && blockSum(b.id, n, p) != want {
+		err = store.ErrCorrupt
+	}
+	if err == io.EOF {
+		err = store.ErrCorrupt // the file was cut while it was read
+	}
+	if errors.Is(err, store.ErrCorrupt) {
+		b.damaged()
+	}
+	if err != nil {
+		return fmt.Errorf("disk: read block %d of %s: %w", n, b.name, err)
+	}
+	return nil
+}
+
+// sum returns the checksum of block n.
+func (b *body) sum(n int64) (uint32, error) {
+	if i := n - b.first; b.sums == nil || i < 0 || i >= int64(len(b.sums)/sumSize) {
+		count := min(sumWindow, blockCount(b.size)-n)
+		if int64(cap(b.sums)) < count*sumSize {
+			b.sums = make([]byte, count*sumSize)
+		}
+		b.sums = b.sums[:count*sumSize]
+		b.first = n
+		if _, err := b.file.ReadAt(b.sums, b.size+n*sumSize); err != nil {
+			b.sums = nil
+			return 0, err
+		}
+	}
+	return binary.BigEndian.Uint32(b.sums[(n-b.first)*sumSize:]), nil
+}

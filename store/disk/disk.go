@@ -1,0 +1,147 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/larder-go/larder/store"
+)
+
+// DefaultMaxBytes is the limit of a Store opened without one: 1 GiB.
+const DefaultMaxBytes = 1 << 30
+
+// Options are what can be set when a Store is opened; nil or zero means the defaults.
+type Options struct {
+	// MaxBytes bounds what the records take on the disk, counted in blocks of 4 KiB with one block for each
+	// record's folder. The least recently used records make way for new ones; a body that is larger by itself
+	// is refused with store.ErrTooLarge. 0: DefaultMaxBytes; negative: no limit.
+	// Processes that share a directory should be given the same limit: the smallest one rules.
+	MaxBytes int64
+}
+
+// Store keeps records in a directory. Its methods are safe for concurrent use, and any number of Stores, in any
+// number of processes, may be open on one directory.
+type Store struct {
+	dir    string // absolute
+	max    int64
+	usage  ledger
+	fans   [fanout]fan
+	room   sync.Mutex // held by the one who makes room
+	mu     sync.Mutex // guards the opening of fans, and closed
+	closed bool
+}
+
+// Open opens the store in dir, which is made, for its owner alone, if it is not there. It does not read
+// what the store holds, and so takes no longer for a large one.
+func Open(dir string, o *Options) (*Store, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("disk: the cache directory %s cannot be used: %w", dir, err)
+	}
+	s := &Store{dir: abs, max: o.MaxBytes}
+	if s.max == 0 {
+		s.max = DefaultMaxBytes
+	}
+	if err := s.openUsage(); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("disk: the cache directory %s cannot be used: %w", abs, err)
+	}
+	return s, nil
+}
+
+// Close releases the directory. Readers that are open stay so; writers fail to commit.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for i := range s.fans {
+		if f := s.fans[i].open.Swap(nil); f != nil {
+			f.Close()
+		}
+	}
+	s.usage.close()
+	return nil
+}
+
+// Local says that a Store answers within the time of a few file operations.
+func (s *Store) Local() {}
+
+// Dir returns the absolute path of the directory.
+func (s *Store) Dir() string { return s.dir }
+
+// folder returns the folder of key, which need not exist; neither need the fan it is in, unless make is set.
+func (s *Store) folder(key store.Key, make bool) (folder, error) {
+	digest := key.Digest()
+	f, err := s.fan(digest[0], make)
+	return folder{fan: f, shard: digest[0], name: folderName(digest)}, err
+}
+
+// fan returns the directory of one shard. It is opened once and then held, which saves two path components at
+// every access.
+func (s *Store) fan(shard byte, make bool) (*os.Root, error) {
+	if f := s.fans[shard].open.Load(); f != nil {
+		return f, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, os.ErrClosed
+	}
+	if f := s.fans[shard].open.Load(); f != nil {
+		return f, nil
+	}
+	name := fanName(shard)
+	if make {
+		if err := os.MkdirAll(s.dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	top, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer top.Close()
+	if make {
+		if err := top.MkdirAll(name, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	f, err := top.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat(".")
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	s.fans[shard].info = info
+	s.fans[shard].open.Store(f)
+	if make {
+		// The tree may have been deleted and be growing anew.
+		s.usage.follow(top)
+	}
+	return f, nil
+}
+
+// check forgets the directory held for a shard if it is no longer the one that stands at its path, so that
+// the store heals after somebody deleted the tree. It is asked on a miss only.
+func (s *Store) check(shard byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := &s.fans[shard]
+	if held.open.Load() == nil {
+		return
+	}
+	now, err := os.Lstat(filepath.Join(s.dir, fanName(shard)))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(held.info, now) {
+		held.open.Store(nil) // others may be using it: the garbage collector closes it
+	}
+}

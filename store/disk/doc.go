@@ -1,0 +1,61 @@
+// Package disk keeps responses in a directory, on the standard library alone.
+//
+//	s, err := disk.Open(filepath.Join(cacheDir, "myprogram"), nil)
+//	client := (&larder.Cache{Store: s}).Client()
+//
+// # Layout
+//
+//	v1/usage-00000001      how much there is, see below
+//	v1/ab/abcd…/           a key: 256 fans by the first byte of its SHA-256, then a folder by the whole of it
+//	  ID.head              a record, with the body inside if that has 32 KiB or less
+//	  ID.body              a larger body: its bytes from offset 0 on, checksums of each 64 KiB, a footer
+//	  ID-N.head            a later head of the same record, after an Update
+//	  ID-N.temp            a head that is being written
+//
+// A hit reads a directory and a file. No file is overwritten, cut or renamed over, which keeps file systems
+// from flushing data (ext4 takes ten times as long for it) and readers from seeing two versions mixed. What
+// is not named as above is left alone. Directories are made with mode 0700, files with 0600, and nothing
+// outside is reached, by symbolic links neither (see os.Root).
+//
+// # What holds
+//
+// A record is there from the moment its head is renamed to ID.head, whole, until that file is removed. A
+// process that is killed leaves files that nobody sees; Sweep removes them when nothing was written to them
+// for an hour. An update counts only beside ID.head, so that it cannot bring a record back.
+//
+// Nothing is synced to the platter: after a power cut recent records may be empty or torn. Every byte is
+// under a CRC-32C, which is verified before the byte is handed out; a record that does not verify, or that is
+// not the one it is named for, is reported as store.ErrCorrupt and removed.
+//
+// A body that is open can be read to its end when its record is removed: on Unix because the file lives as
+// long as it is open, on Windows because os.Root opens files so that they may be deleted meanwhile.
+//
+// Any number of processes of one machine may share a directory. No lock is held between them. A directory
+// that is deleted under a running program makes misses; the next store makes it anew.
+//
+// # Limit
+//
+// Options.MaxBytes bounds what the records take in blocks of 4 KiB. Every process appends what it adds and
+// removes to the ledger, v1/usage-…, whose sum is the total; so Open counts nothing, and the limit holds for
+// all processes together. The Commit that goes beyond it makes room before it returns, down to 15/16 of the
+// limit: it compares records from a few neighbouring fans, 64 or so, and removes the least recently used
+// quarter of them, or the least recently used of all in a store of up to 64 records. There is no goroutine in
+// the background.
+//
+// Not counted are bodies while they are written, folders of no record, and what killed processes left. So the
+// limit may be exceeded by the bodies in progress, and by what is committed at the same time: one record for
+// each goroutine that is in Commit. A process that is killed between a change and its entry puts the ledger
+// off by that record until the next Sweep.
+//
+// The last use of a record is the modification time of its head, which a hit renews when it is older than an
+// hour: a hit writes nothing, as a rule, and what was used within the same hour goes in the order of its
+// first use in it.
+//
+// # What is not safe
+//
+// Network file systems: they may show a rename or an append late, or twice. Two machines must not share a
+// directory. The checksums find accidents, not forgery: who can write to the directory can put any response
+// there.
+//
+// A Store holds one open file for the ledger and one for each fan that it has used, up to 257.
+package disk

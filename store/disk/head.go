@@ -1,0 +1,117 @@
+package disk
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+// A head file: the prefix, the record as store.AppendHead encodes it, the body if it is inline. All numbers are
+// big-endian.
+//
+//	0   "LDH1"
+//	4   uint32  length of the encoded record
+//	8   uint32  length of the inline body; 0xffffffff: the body is in a file of its own
+//	12  uint32  CRC-32C of the inline body
+//	16  int64   KeepUntil in Unix nanoseconds; 0: none. Sweep reads no further than this
+//	24  uint32  CRC-32C of the 24 bytes before
+const (
+	headMagic  = "LDH1"
+	prefixSize = 28
+	separate   = math.MaxUint32
+)
+
+// encodeHead returns the head file of r; inline says that body goes with it.
+func encodeHead(r *store.Record, body []byte, inline bool) ([]byte, error) {
+	b := make([]byte, prefixSize, prefixSize+1024+len(body))
+	b = store.AppendHead(b, r)
+	head := len(b) - prefixSize
+	if head > maxHead-inlineMax-prefixSize {
+		return nil, fmt.Errorf("a head of %d bytes: %w", head, store.ErrTooLarge)
+	}
+	copy(b, headMagic)
+	binary.BigEndian.PutUint32(b[4:], uint32(head))
+	if inline {
+		binary.BigEndian.PutUint32(b[8:], uint32(len(body)))
+		binary.BigEndian.PutUint32(b[12:], store.Checksum(0, body))
+		b = append(b, body...)
+	} else {
+		binary.BigEndian.PutUint32(b[8:], separate)
+	}
+	binary.BigEndian.PutUint64(b[16:], uint64(nanos(r.KeepUntil)))
+	binary.BigEndian.PutUint32(b[24:], store.Checksum(0, b[:24]))
+	return b, nil
+}
+
+// decodeHead returns the record in a head file, with its body if that is inline, having made sure that it is the one
+// that is meant. The body is cut from b.
+func decodeHead(b []byte, key store.Key, id store.ID) (*store.Record, error) {
+	p, err := decodePrefix(b)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) != prefixSize+p.head+p.body() {
+		return nil, fmt.Errorf("%d bytes long instead of %d: %w", len(b), prefixSize+p.head+p.body(), store.ErrCorrupt)
+	}
+	r, err := store.DecodeHead(b[prefixSize : prefixSize+p.head])
+	if err != nil {
+		return nil, err
+	}
+	if r.ID != id || key != "" && r.Key != key {
+		return nil, fmt.Errorf("holds another record, %s: %w", r.ID, store.ErrCorrupt)
+	}
+	if p.inline == separate {
+		return r, nil
+	}
+	body := b[prefixSize+p.head:]
+	if store.Checksum(0, body) != p.sum || int64(len(body)) != r.Size {
+		return nil, fmt.Errorf("the inline body does not match its checksum: %w", store.ErrCorrupt)
+	}
+	r.Body = body[:len(body):len(body)]
+	return r, nil
+}
+
+type prefix struct {
+	head   int64
+	inline uint32
+	sum    uint32
+	keep   int64
+}
+
+// body returns the length of the inline body.
+func (p prefix) body() int64 {
+	if p.inline == separate {
+		return 0
+	}
+	return int64(p.inline)
+}
+
+func (p prefix) ended(now time.Time) bool { return p.keep != 0 && p.keep < nanos(now) }
+
+func decodePrefix(b []byte) (prefix, error) {
+	if len(b) < prefixSize || string(b[:4]) != headMagic || store.Checksum(0, b[:24]) != binary.BigEndian.Uint32(b[24:]) {
+		return prefix{}, fmt.Errorf("does not begin as a head file: %w", store.ErrCorrupt)
+	}
+	return prefix{
+		head:   int64(binary.BigEndian.Uint32(b[4:])),
+		inline: binary.BigEndian.Uint32(b[8:]),
+		sum:    binary.BigEndian.Uint32(b[12:]),
+		keep:   int64(binary.BigEndian.Uint64(b[16:])),
+	}, nil
+}
+
+// nanos returns t in Unix nanoseconds, never 0 but for the zero time, and held to what fits.
+func nanos(t time.Time) int64 {
+	switch {
+	case t.IsZero():
+		return 0
+	case t.Unix() >= math.MaxInt64/int64(time.Second):
+		return math.MaxInt64
+	case t.Unix() < 0:
+		return 1
+	}
+	return max(1, t.UnixNano())
+}

@@ -1,0 +1,264 @@
+package disk
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/larder-go/larder/store"
+)
+
+// The ledger is how processes agree on how much the directory holds without counting it: a file to which each of them
+// appends what it added or took away. Appends of a few bytes do not tear each other, so the sum of all
+// entries is the total, and nobody waits for anybody. What is lost when a process dies between a change and its
+// entry, Sweep puts right by an entry of its own.
+//
+// A ledger that has grown long ends with a closing entry, and goes on in the file of the next number, which
+// begins with the sum. Names are "usage-" and eight hexadecimal digits.
+type ledger struct {
+	mu     sync.Mutex
+	top    string // the directory of the store
+	file   *os.File
+	number uint32
+	off    int64 // what has been read
+	tally
+	moved tally // what came and went since the ledger was opened, without its sign
+}
+
+type tally struct{ bytes, records int64 }
+
+// An entry: int64 bytes, int64 records, 12 bytes of nothing, uint32 CRC-32C of these; big-endian. No entry lies on
+// two pages: one that does can be seen half written. The closing entry has the number of records that no other has.
+const (
+	entrySize   = 32
+	closing     = -1 << 63
+	maxLedger   = 1 << 20
+	usagePrefix = "usage-"
+)
+
+func usageName(n uint32) string { return fmt.Sprintf("%s/%s%08x", version, usagePrefix, n) }
+
+func appendEntry(b []byte, bytes, records int64) []byte {
+	start := len(b)
+	b = binary.BigEndian.AppendUint64(b, uint64(bytes))
+	b = binary.BigEndian.AppendUint64(b, uint64(records))
+	b = append(b, make([]byte, entrySize-20)...)
+	return binary.BigEndian.AppendUint32(b, store.Checksum(0, b[start:]))
+}
+
+// openUsage makes the directory and opens the ledger. Where there are records but no ledger it counts them.
+func (s *Store) openUsage() error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	top, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	s.usage.top = s.dir
+	s.usage.mu.Lock()
+	made, err := s.usage.open(top)
+	s.usage.mu.Unlock()
+	if err != nil || !made {
+		return err
+	}
+	return s.recount()
+}
+
+// open opens the ledger with the highest number, and makes the first one if there is none; made says that, or that the
+// one there is cannot be trusted. The mutex is held.
+func (l *ledger) open(top *os.Root) (made bool, err error) {
+	if err := top.MkdirAll(version, 0o700); err != nil {
+		return false, err
+	}
+	for range attempts {
+		number, err := newestLedger(top)
+		if err != nil {
+			return false, err
+		}
+		flag := os.O_RDWR | os.O_APPEND
+		if made = number == 0; made {
+			number, flag = 1, flag|os.O_CREATE|os.O_EXCL
+		}
+		f, err := top.OpenFile(usageName(number), flag, 0o600)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+			continue // another process went on to the next, or made the first
+		}
+		if err != nil {
+			return false, err
+		}
+		l.use(f, number)
+		if l.read() != nil {
+			made = true // it may have ended too early
+			l.turn(top)
+		}
+		return made, nil
+	}
+	return false, errors.New("the ledger changes too fast")
+}
+
+func newestLedger(top *os.Root) (newest uint32, err error) {
+	names, err := list(top, version)
+	for _, name := range names {
+		var n uint32
+		if rest, ok := strings.CutPrefix(name, usagePrefix); ok && len(rest) == 8 {
+			if k, err := fmt.Sscanf(rest, "%08x", &n); k == 1 && err == nil {
+				newest = max(newest, n)
+			}
+		}
+	}
+	return newest, err
+}
+
+func (l *ledger) use(f *os.File, number uint32) {
+	if l.file != nil {
+		l.file.Close()
+	}
+	l.file, l.number, l.off, l.tally = f, number, 0, tally{}
+}
+
+var errTurn = errors.New("the ledger ends here")
+
+// read adds up the entries that it has not seen. It returns errTurn at the closing entry, and at one that is damaged:
+// every process then sees the same sum before it.
+func (l *ledger) read() error {
+	var buf [200 * entrySize]byte
+	for {
+		n, err := l.file.ReadAt(buf[:], l.off)
+		for e := range slices.Chunk(buf[:n/entrySize*entrySize], entrySize) {
+			bytes, records := int64(binary.BigEndian.Uint64(e)), int64(binary.BigEndian.Uint64(e[8:]))
+			if store.Checksum(0, e[:entrySize-4]) != binary.BigEndian.Uint32(e[entrySize-4:]) || records == closing {
+				return errTurn
+			}
+			l.bytes += bytes
+			l.records += records
+			l.moved.bytes += max(bytes, -bytes)
+			l.moved.records += max(records, -records)
+			l.off += entrySize
+		}
+		if err == io.EOF && n%entrySize != 0 {
+			// Torn by a full disk, it seems: one more entry brings that to light, for everybody at this place.
+			if _, err := l.file.Write(appendEntry(nil, 0, closing)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// turn goes on with the next ledger, which it makes, with the sum so far, if no other process has yet.
+func (l *ledger) turn(top *os.Root) error {
+	for {
+		newest, err := newestLedger(top)
+		if err != nil {
+			return err
+		}
+		bytes, records, number := l.bytes, l.records, max(newest, l.number+1)
+		f, err := top.OpenFile(usageName(number), os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+		made := err == nil
+		if made {
+			_, err = f.Write(appendEntry(nil, bytes, records))
+		} else if errors.Is(err, fs.ErrExist) {
+			f, err = top.OpenFile(usageName(number), os.O_RDWR|os.O_APPEND, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+		l.use(f, number)
+		if made {
+			top.Remove(usageName(number - 1))
+		}
+		if err := l.read(); err != errTurn {
+			return err
+		}
+	}
+}
+
+// add enters a change and learns of those of other processes. It fails in silence: a total that is a little off
+// harms nobody until the next Sweep.
+func (l *ledger) add(bytes, records int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.file != nil {
+		if _, err := l.file.Write(appendEntry(nil, bytes, records)); err != nil {
+			return
+		}
+		end, err := l.file.Seek(0, io.SeekCurrent) // where the entry came to stand
+		if err != nil {
+			return
+		}
+		err = l.read()
+		if err == nil && l.off >= maxLedger {
+			l.file.Write(appendEntry(nil, 0, closing))
+			err = l.read()
+		}
+		if err != errTurn {
+			return
+		}
+		late := end > l.off // behind the closing entry: it does not count
+		if l.turnAtPath() != nil || !late {
+			return
+		}
+	}
+}
+
+func (l *ledger) turnAtPath() error {
+	top, err := os.OpenRoot(l.top)
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	return l.turn(top)
+}
+
+// total returns what the directory holds by the ledger.
+func (l *ledger) total() (bytes, records int64) {
+	now, _ := l.now()
+	return max(0, now.bytes), max(0, now.records)
+}
+
+func (l *ledger) now() (total, moved tally) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil && l.read() == errTurn {
+		l.turnAtPath()
+	}
+	return l.tally, l.moved
+}
+
+// follow opens the ledger anew if the one that is open is no longer at its place.
+func (l *ledger) follow(top *os.Root) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		held, err := l.file.Stat()
+		now, e := os.Lstat(filepath.Join(l.top, usageName(l.number)))
+		if err == nil && e == nil && os.SameFile(held, now) {
+			return
+		}
+	}
+	l.open(top)
+}
+
+func (l *ledger) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		l.file.Close()
+		l.file = nil
+	}
+}

@@ -1,0 +1,219 @@
+package disk_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/disk"
+)
+
+var duration = flag.Duration("stress.duration", time.Second, "how long each stress test runs")
+
+const (
+	stressLimit = 8 << 20
+	writers     = 8
+	stressEnv   = "LARDER_DISK_STRESS" // a duration, for a test binary that is to be one of several processes
+)
+
+func TestMain(m *testing.M) {
+	if d, err := time.ParseDuration(os.Getenv(stressEnv)); err == nil {
+		s, err := disk.Open(os.Args[1], &disk.Options{MaxBytes: stressLimit})
+		if err == nil {
+			fmt.Println("ready")
+			err = errors.Join(stress(s, d), s.Close())
+		}
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// stress has several goroutines do everything at once to few keys. The only error that may come is that something is not
+// there, and every byte has to be right.
+func stress(s *disk.Store, d time.Duration) error {
+	end := time.Now().Add(d)
+	errs := make([]error, writers)
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			for errs[i] == nil && time.Now().Before(end) {
+				errs[i] = act(s, store.Key(fmt.Sprint("https://example.com/", rand.IntN(40))))
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+func act(s *disk.Store, key store.Key) error {
+	ctx := context.Background()
+	found, err := s.Lookup(ctx, key)
+	if err != nil {
+		return err
+	}
+	for _, r := range found {
+		if err := verify(s, r); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	switch n := rand.IntN(100); {
+	case n < 50:
+		size := rand.IntN(60_000)
+		if rand.IntN(4) == 0 {
+			size = rand.IntN(600_000)
+		}
+		var old []store.ID
+		if rand.IntN(4) > 0 {
+			old = ids(found)
+		}
+		_, err := try(s, key, size, old...)
+		return err
+	case n < 80 && len(found) > 0:
+		r := found[0].Clone()
+		r.Status++
+		if err := s.Update(ctx, r); !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	case n < 85:
+		return s.Delete(ctx, key)
+	case n < 90 && len(found) > 0:
+		return s.Delete(ctx, key, found[0].ID)
+	case n == 90:
+		_, err := s.Sweep(ctx, time.Now())
+		return err
+	case n == 91:
+		for _, err := range s.Find(ctx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func TestTwoStoresOnOneDirectory(t *testing.T) {
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	for range 2 {
+		s, err := disk.Open(dir, &disk.Options{MaxBytes: stressLimit})
+		must(t, err)
+		defer s.Close()
+		all.Go(func() {
+			if err := stress(s, *duration); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	inspect(t, dir)
+}
+
+func TestTwoProcessesOnOneDirectory(t *testing.T) {
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	for range 2 {
+		cmd := process(t, dir, *duration)
+		all.Go(func() {
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+	all.Wait()
+	inspect(t, dir)
+}
+
+func TestKilledProcessesLeaveNothingHalf(t *testing.T) {
+	dir := t.TempDir()
+	for end := time.Now().Add(*duration); time.Now().Before(end); {
+		cmd := process(t, dir, time.Hour)
+		out, err := cmd.StdoutPipe()
+		must(t, err)
+		must(t, cmd.Start())
+		line := make([]byte, 64)
+		n, _ := out.Read(line)
+		if !strings.HasPrefix(string(line[:n]), "ready") {
+			t.Fatalf("the process says %q", line[:n])
+		}
+		timer := time.AfterFunc(time.Duration(rand.Int64N(int64(100*time.Millisecond))), func() { cmd.Process.Kill() })
+		n, _ = out.Read(line)
+		cmd.Wait()
+		if timer.Stop() || n > 0 {
+			t.Fatalf("the process ended by itself: %s", line[:n])
+		}
+		whole(t, dir)
+	}
+	inspect(t, dir)
+}
+
+func process(t *testing.T, dir string, d time.Duration) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	must(t, err)
+	cmd := exec.Command(self, dir)
+	cmd.Env = append(os.Environ(), stressEnv+"="+d.String())
+	return cmd
+}
+
+// whole reads everything that a new store sees.
+func whole(t *testing.T, dir string) {
+	t.Helper()
+	s, err := disk.Open(dir, &disk.Options{MaxBytes: stressLimit})
+	must(t, err)
+	defer s.Close()
+	n := 0
+	for r, err := range s.Find(t.Context(), store.Query{}) {
+		must(t, err)
+		must(t, verify(s, r))
+		n++
+	}
+	t.Logf("%d records are whole", n)
+}
+
+// inspect looks at a directory at rest: all is whole, the ledger is right, and nothing is left over but what a killed
+// writer could not remove, which Sweep does.
+func inspect(t *testing.T, dir string) {
+	t.Helper()
+	whole(t, dir)
+	s, err := disk.Open(dir, &disk.Options{MaxBytes: stressLimit})
+	must(t, err)
+	defer s.Close()
+	before, bytesBefore, _ := s.Size(t.Context())
+	past := time.Now().Add(-2 * time.Hour)
+	for _, path := range files(t, dir, "*") {
+		must(t, os.Chtimes(path, past, past))
+	}
+	removed, err := s.Sweep(t.Context(), time.Now())
+	must(t, err)
+	n, bytes, _ := s.Size(t.Context())
+	t.Logf("the ledger said %d records, %d bytes; there are %d, %d", before, bytesBefore, n+removed, bytes)
+	if got := onDisk(t, dir); got < bytes-1<<20 || got > bytes+1<<20 || got > stressLimit {
+		t.Errorf("%d bytes on the disk, the ledger says %d, the limit is %d", got, bytes, stressLimit)
+	}
+	bases := map[string]bool{}
+	for _, path := range files(t, dir, strings.Repeat("?", 32)+".head") {
+		bases[strings.TrimSuffix(path, ".head")] = true
+	}
+	for _, path := range files(t, dir, "*") {
+		if folder, name := filepath.Split(path); !bases[filepath.Join(folder, name[:32])] {
+			t.Errorf("left over: %s", path)
+		}
+	}
+	if len(bases) != n {
+		t.Errorf("%d records on the disk, Size says %d", len(bases), n)
+	}
+}

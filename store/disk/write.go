@@ -1,0 +1,293 @@
+package disk
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+
+	"github.com/larder-go/larder/store"
+)
+
+// Create is described at store.Store. Up to 64 KiB of the body are held in memory, so that a small one costs a single
+// file; a larger one goes into a file of its own, block by block. The directory is first touched when a
+// block is full, or by Commit.
+func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	w := &writer{store: s, ctx: ctx, key: r.Key, id: r.ID}
+	if err := w.fits(r.Size); err != nil {
+		return nil, fmt.Errorf("disk: create %s: %w", r.ID, err)
+	}
+	if r.Size >= 0 && r.Size < blockSize {
+		w.buf = make([]byte, 0, r.Size)
+	} else {
+		w.block = blocks.Get().(*block)
+		w.buf = w.block[:0]
+	}
+	return w, nil
+}
+
+type writer struct {
+	store *Store
+	ctx   context.Context
+	key   store.Key
+	id    store.ID
+
+	mu      sync.RWMutex // ReadAt reads, the others write
+	block   *block       // what buf is cut from; nil: buf was allocated
+	buf     []byte       // what follows flushed, at most a block
+	flushed int64        // in file, whole blocks until Commit
+	file    *os.File     // nil: nothing is flushed
+	dir     folder       // where file is
+	sums    []byte
+	done    bool // committed; ReadAt goes on until Close
+	closed  bool
+	err     error
+}
+
+func (w *writer) size() int64 { return w.flushed + int64(len(w.buf)) }
+
+func (w *writer) fits(size int64) error {
+	if limit := w.store.max; limit > 0 && size > limit-folderCost {
+		return fmt.Errorf("a body of %d bytes where the limit is %d: %w", size, limit, store.ErrTooLarge)
+	}
+	return nil
+}
+
+func (w *writer) Write(p []byte) (n int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.closed || w.done:
+		return 0, fmt.Errorf("disk: write %s: %w", w.id, os.ErrClosed)
+	case w.err == nil && w.ctx.Err() != nil:
+		w.err = w.ctx.Err()
+	case w.err == nil:
+		w.err = w.fits(w.size() + int64(len(p)))
+	}
+	for w.err == nil && len(p) > 0 {
+		k := 0
+		switch room := blockSize - len(w.buf); {
+		case room == 0:
+			w.err = w.flush(w.buf)
+			w.buf = w.buf[:0]
+		case len(w.buf) == 0 && len(p) > blockSize:
+			k = len(p) / blockSize * blockSize
+			w.err = w.flush(p[:k])
+		default:
+			k = min(room, len(p))
+			w.buf = append(w.buf, p[:k]...)
+		}
+		if w.err == nil {
+			n += k
+			p = p[k:]
+		}
+	}
+	if w.err != nil {
+		return n, fmt.Errorf("disk: write %s: %w", w.id, w.err)
+	}
+	return n, nil
+}
+
+// flush appends p, which begins a block, to the body file.
+func (w *writer) flush(p []byte) error {
+	if w.file == nil {
+		err := w.store.inFolder(w.key, func(d folder) (err error) {
+			w.dir = d
+			w.file, err = d.create(bodyName(w.id))
+			return err
+		})
+		if err != nil {
+			w.file = nil
+			return err
+		}
+	}
+	n, err := w.file.Write(p)
+	for at := 0; at < n; at += blockSize {
+		sum := blockSum(w.id, w.flushed/blockSize+int64(at/blockSize), p[at:min(n, at+blockSize)])
+		w.sums = binary.BigEndian.AppendUint32(w.sums, sum)
+	}
+	w.flushed += int64(n)
+	return err
+}
+
+func (w *writer) ReadAt(p []byte, off int64) (n int, err error) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	switch {
+	case w.closed:
+		return 0, fmt.Errorf("disk: read back %s: %w", w.id, os.ErrClosed)
+	case off < 0:
+		return 0, fmt.Errorf("disk: read back %s: position %d is before its start", w.id, off)
+	}
+	if off < w.flushed {
+		n, err = w.file.ReadAt(p[:min(int64(len(p)), w.flushed-off)], off)
+		if err != nil {
+			return n, fmt.Errorf("disk: read back %s: %w", w.id, err)
+		}
+	}
+	if n == len(p) {
+		return n, nil
+	}
+	if at := off + int64(n) - w.flushed; at < int64(len(w.buf)) {
+		n += copy(p[n:], w.buf[at:])
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.commit(r, superseded); err != nil {
+		if !w.done {
+			w.err = err
+		}
+		return fmt.Errorf("disk: commit %s: %w", w.id, err)
+	}
+	return nil
+}
+
+func (w *writer) commit(r *store.Record, superseded []store.ID) error {
+	switch {
+	case w.closed || w.done:
+		return os.ErrClosed
+	case w.err != nil:
+		return w.err
+	case w.ctx.Err() != nil:
+		return w.ctx.Err()
+	case r.Key != w.key || r.ID != w.id:
+		return errors.New("not the record that was created")
+	case r.Size != w.size():
+		return fmt.Errorf("the record says %d bytes, %d were written", r.Size, w.size())
+	}
+	inline := w.file == nil && len(w.buf) <= inlineMax
+	head, err := encodeHead(r, w.buf, inline)
+	if err != nil {
+		return err
+	}
+	added := cost(int64(len(head))) + folderCost
+	if !inline {
+		if err := w.finish(); err != nil {
+			return err
+		}
+		added += cost(w.flushed + int64(len(w.sums)) + footerSize)
+	}
+	if limit := w.store.max; limit > 0 && added > limit {
+		return fmt.Errorf("%d bytes with its head where the limit is %d: %w", added, limit, store.ErrTooLarge)
+	}
+	var replaced int64
+	var dir folder
+	err = w.store.inFolder(w.key, func(d folder) error {
+		dir = d
+		if !inline {
+			if _, err := d.stat(bodyName(w.id)); err != nil {
+				return fmt.Errorf("the body was removed while it was written: %w", errGone)
+			}
+		}
+		if old, err := d.stat(baseName(w.id)); err == nil {
+			replaced = cost(old.Size()) + folderCost
+		}
+		return d.publish(head, w.id, baseName(w.id))
+	})
+	if err != nil {
+		return err
+	}
+	if replaced > 0 {
+		w.store.usage.add(-replaced, -1)
+	}
+	w.store.usage.add(added, 1)
+	w.done = true
+	for _, id := range superseded {
+		if id != w.id {
+			w.store.remove(dir, id)
+		}
+	}
+	w.store.makeRoom(added)
+	return nil
+}
+
+// errGone is not fs.ErrNotExist, which asks for another attempt.
+var errGone = errors.New("not in the directory any more")
+
+// finish writes what is missing of the body file.
+func (w *writer) finish() error {
+	if err := w.flush(w.buf); err != nil {
+		return err
+	}
+	w.buf = w.buf[:0]
+	_, err := w.file.Write(appendFooter(w.sums, w.id, w.flushed))
+	return err
+}
+
+func (w *writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return nil
+	}
+	w.closed = true
+	if w.block != nil {
+		blocks.Put(w.block)
+	}
+	w.block, w.buf, w.sums = nil, nil, nil
+	if w.file == nil {
+		return nil
+	}
+	err := w.file.Close()
+	if !w.done {
+		w.dir.remove(bodyName(w.id))
+		w.dir.discard()
+	}
+	if err != nil {
+		return fmt.Errorf("disk: close %s: %w", w.id, err)
+	}
+	return nil
+}
+
+// inFolder calls do with the folder of key, and again after making it as long as do fails because it is not
+// there: it may be made for the first time, or be removed as an empty one just now.
+func (s *Store) inFolder(key store.Key, do func(folder) error) error {
+	for n := 1; ; n++ {
+		d, err := s.folder(key, true)
+		if err != nil {
+			return err
+		}
+		if err = do(d); !errors.Is(err, fs.ErrNotExist) || n == attempts {
+			return err
+		}
+		if err := d.fan.Mkdir(d.name, 0o700); errors.Is(err, fs.ErrNotExist) {
+			s.check(d.shard)
+		} else if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+}
+
+// publish makes a head file appear whole under its name, which is new.
+func (d folder) publish(head []byte, id store.ID, name string) error {
+	temp := tempName(id)
+	f, err := d.create(temp)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(head)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = d.rename(temp, name)
+	}
+	if err != nil {
+		d.remove(temp)
+	}
+	return err
+}
