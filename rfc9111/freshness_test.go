@@ -140,20 +140,3 @@ func TestFreshAndUsableUntil(t *testing.T) {
 		}
 	}
 }
-
-func TestStatuses(t *testing.T) {
-	heuristic := map[int]bool{200: true, 203: true, 204: true, 206: true, 300: true, 301: true, 308: true, 404: true, 405: true,
-		410: true, 414: true, 501: true}
-	unknown := map[int]bool{306: true, 418: true, 419: true, 420: true, 423: true, 424: true, 425: true, 428: true, 429: true, 431: true}
-	for status := 100; status < 1000; status++ {
-		if got := HeuristicallyCacheable(status); got != heuristic[status] {
-			t.Errorf("HeuristicallyCacheable(%d) = %v", status, got)
-		}
-		want := status >= 200 && status <= 206 || status >= 300 && status <= 308 || status >= 400 && status <= 431 && status != 427 ||
-			status == 451 || status >= 500 && status <= 505
-		want = want && !unknown[status]
-		if got := understood(status); got != want {
-			t.Errorf("understood(%d) = %v", status, got)
-		}
-	}
-}

@@ -70,15 +70,13 @@ func Selects(selecting, reqHeader http.Header) bool {
 // their weights alone and do not know case (RFC 9110 §12.5). In Accept, where the first of equals is often
 // preferred, the order stays.
 func normal(name string, lines []string) string {
-	parts := slices.Collect(members(lines))
 	switch name {
-	case "Accept-Charset", "Accept-Encoding", "Accept-Language":
-		for i, part := range parts {
-			parts[i] = compact(part)
-		}
+	case "Accept-Charset", "Accept-Encoding", "Accept-Language": // without quoted strings
+		parts := strings.Split(compact(strings.Join(lines, ",")), ",")
 		slices.Sort(parts)
+		return strings.Join(parts, ",")
 	}
-	return strings.Join(parts, ",")
+	return strings.Join(slices.Collect(members(lines)), ",")
 }
 
 // compact returns s in lower case and without white space. It changes ASCII alone: other bytes need not be

@@ -1,0 +1,75 @@
+package rfc9111
+
+import (
+	"net/url"
+	"slices"
+	"testing"
+)
+
+func TestInvalidates(t *testing.T) {
+	const own = "http://example.com/a/b?q=1"
+	for _, c := range []struct {
+		name   string
+		method string
+		status int
+		lines  []string
+		want   []string
+	}{
+		{"POST", "POST", 200, nil, []string{own}},
+		{"PUT", "PUT", 204, nil, []string{own}},
+		{"DELETE", "DELETE", 200, nil, []string{own}},
+		{"PATCH", "PATCH", 200, nil, []string{own}},
+		{"an unknown method", "M-SEARCH", 200, nil, []string{own}},
+		{"a method that only looks safe", "get", 200, nil, []string{own}},
+		{"a redirect", "POST", 303, nil, []string{own}},
+		{"GET", "GET", 200, []string{"Location: /x"}, nil},
+		{"no method", "", 200, nil, nil},
+		{"HEAD", "HEAD", 200, nil, nil},
+		{"OPTIONS", "OPTIONS", 200, nil, nil},
+		{"QUERY", "QUERY", 200, []string{"Location: /x"}, nil},
+		{"PROPFIND", "PROPFIND", 207, nil, nil},
+		{"a failed POST", "POST", 500, []string{"Location: /x"}, nil},
+		{"a refused POST", "POST", 404, nil, nil},
+		{"an interim response", "POST", 103, nil, nil},
+		{"Location", "POST", 201, []string{"Location: http://example.com/x"}, []string{own, "http://example.com/x"}},
+		{"a relative Location", "POST", 201, []string{"Location: c"}, []string{own, "http://example.com/a/c"}},
+		{"Content-Location", "PUT", 200, []string{"Content-Location: /y"}, []string{own, "http://example.com/y"}},
+		{"both", "PUT", 200, []string{"Content-Location: /y", "Location: /x#f"}, []string{own, "http://example.com/x", "http://example.com/y"}},
+		{"the same again", "PUT", 200, []string{"Content-Location: b?q=1", "Location:"}, []string{own}},
+		{"the default port", "POST", 201, []string{"Location: HTTP://EXAMPLE.com:80/x"}, []string{own, "http://EXAMPLE.com:80/x"}},
+		{"another host", "POST", 201, []string{"Location: http://example.org/x"}, []string{own}},
+		{"another port", "POST", 201, []string{"Location: http://example.com:8080/x"}, []string{own}},
+		{"another scheme", "POST", 201, []string{"Location: https://example.com/x"}, []string{own}},
+		{"another host without scheme", "POST", 201, []string{"Location: //example.org/x"}, []string{own}},
+		{"what is no URL", "POST", 201, []string{"Location: http://[::1", "Content-Location: %zz"}, []string{own}},
+		{"what has no host", "POST", 201, []string{"Location: mailto:a@example.com"}, []string{own}},
+	} {
+		u, err := url.Parse("http://me:secret@example.com/a/b?q=1#part")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := Invalidates(&Request{Method: c.method, URL: u}, c.status, fields(c.lines...))
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// FuzzInvalidates: whatever the response says, nothing of another origin is invalidated.
+func FuzzInvalidates(f *testing.F) {
+	for _, s := range []string{"/x", "//example.org", "http://example.com:80/", "http://example.com@example.org/", "\\\\example.org", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, location string) {
+		own, err := url.Parse("http://example.com/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range Invalidates(&Request{Method: "POST", URL: own}, 200, fields("Location: "+location)) {
+			u, err := url.Parse(s)
+			if err != nil || !sameOrigin(own, u) || u.Fragment != "" || u.User != nil {
+				t.Errorf("%q: %q, %v", location, s, err)
+			}
+		}
+	})
+}
