@@ -40,24 +40,32 @@ type target struct {
 
 // newTarget normalises u (RFC 3986 §6.2.2 and §6.2.3) under r; path is normalPath(u).
 func newTarget(u *url.URL, path string, r *rule) target {
-	var b strings.Builder
-	b.Grow(len(u.Scheme) + len("://") + len(u.Host) + len(path) + len("?") + len(u.RawQuery))
-	b.WriteString(strings.ToLower(u.Scheme))
-	b.WriteString("://")
-	b.WriteString(normalHost(u))
-	b.WriteString(path)
-	query := normalEscapes(u.RawQuery, false)
-	if r.SortQuery || len(r.Ignore.Query) > 0 || len(r.redact) > 0 {
-		base := b.String()
-		shown, keyed, redacted := r.query(query)
-		return target{url: withQuery(base, shown, u.ForceQuery), keyURL: withQuery(base, keyed, u.ForceQuery), redacted: redacted}
+	var array [256]byte
+	b := appendBase(array[:0], u, path)
+	if !r.readsQuery() {
+		s := string(appendQuery(b, u))
+		return target{url: s, keyURL: s}
 	}
-	if query != "" || u.ForceQuery {
-		b.WriteByte('?')
-		b.WriteString(query)
+	base := string(b)
+	shown, keyed, redacted := r.query(normalEscapes(u.RawQuery, false))
+	return target{url: withQuery(base, shown, u.ForceQuery), keyURL: withQuery(base, keyed, u.ForceQuery), redacted: redacted}
+}
+
+// readsQuery reports whether r does more with the query than to take it as it is.
+func (r *rule) readsQuery() bool { return r.SortQuery || len(r.Ignore.Query) > 0 || len(r.redact) > 0 }
+
+func appendBase(b []byte, u *url.URL, path string) []byte {
+	b = append(b, strings.ToLower(u.Scheme)...)
+	b = append(b, "://"...)
+	b = append(b, normalHost(u)...)
+	return append(b, path...)
+}
+
+func appendQuery(b []byte, u *url.URL) []byte {
+	if u.RawQuery != "" || u.ForceQuery {
+		b = append(append(b, '?'), normalEscapes(u.RawQuery, false)...)
 	}
-	s := b.String()
-	return target{url: s, keyURL: s}
+	return b
 }
 
 func withQuery(base, query string, force bool) string {

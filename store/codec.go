@@ -88,7 +88,7 @@ func AppendHead(dst []byte, r *Record) []byte {
 	e.time(tagFreshUntil, r.FreshUntil)
 	e.time(tagKeepUntil, r.KeepUntil)
 	for _, t := range r.Tags {
-		e.str(tagTag, t)
+		e.b = appendString(append(e.b, tagTag), t)
 	}
 	return binary.BigEndian.AppendUint32(e.b, Checksum(0, e.b[start:]))
 }
