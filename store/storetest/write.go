@@ -439,10 +439,13 @@ func tooLarge(t *check) {
 		r.Size = hint
 		w, err := s.Create(t.ctx, r)
 		if err == nil {
-			_, err = w.Write(bodyOf(r.Key, r.ID, size))
-			if err == nil {
-				r.Size = int64(size)
-				err = w.Commit(r, old.ID)
+			var n int
+			n, err = w.Write(bodyOf(r.Key, r.ID, size))
+			r.Size = int64(n)
+			if commit := w.Commit(r, old.ID); err == nil {
+				err = commit
+			} else if commit == nil {
+				t.errorf("Commit after a failed Write: no error; it can only be closed")
 			}
 			t.close(w)
 		}
