@@ -1,0 +1,269 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/larder-go/larder/store"
+)
+
+// background is the context of every statement: one that can be cancelled costs a goroutine a statement in the drivers, and a
+// statement ends soon by itself. Callers look at their own context before.
+var background = context.Background()
+
+// conn is one connection, kept for as long as the store is open, with the statements it has prepared. It is for one goroutine
+// at a time.
+type conn struct {
+	sql   *sql.Conn
+	stmts map[string]*sql.Stmt
+	head  []byte // scratch for an encoded head
+}
+
+// connect opens a connection and sets up what is its own, not the file's.
+func (s *Store) connect() (*conn, error) {
+	sc, err := s.db.Conn(background)
+	if err != nil {
+		return nil, wrapDamage(err)
+	}
+	c := &conn{sql: sc, stmts: make(map[string]*sql.Stmt)}
+	err = c.pragmas(
+		"busy_timeout = 5000",
+		"synchronous = NORMAL",
+		fmt.Sprintf("cache_size = -%d", cacheKiB),
+		fmt.Sprintf("mmap_size = %d", 0),
+		fmt.Sprintf("journal_size_limit = %d", walBytes),
+	)
+	if err != nil {
+		sc.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *conn) pragmas(settings ...string) error {
+	for _, s := range settings {
+		if _, err := c.sql.ExecContext(background, "PRAGMA "+s); err != nil {
+			return fmt.Errorf("PRAGMA %s: %w", s, wrapDamage(err))
+		}
+	}
+	return nil
+}
+
+func (c *conn) stmt(query string) (*sql.Stmt, error) {
+	if st := c.stmts[query]; st != nil {
+		return st, nil
+	}
+	st, err := c.sql.PrepareContext(background, query)
+	if err != nil {
+		return nil, err
+	}
+	c.stmts[query] = st
+	return st, nil
+}
+
+func (c *conn) query(query string, args ...any) (*sql.Rows, error) {
+	st, err := c.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	return st.QueryContext(background, args...)
+}
+
+// row scans the only row of a query; sql.ErrNoRows if there is none.
+func (c *conn) row(query string, args, dest []any) error {
+	st, err := c.stmt(query)
+	if err != nil {
+		return err
+	}
+	return st.QueryRowContext(background, args...).Scan(dest...)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (c *conn) exec(query string, args ...any) (int64, error) {
+	st, err := c.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(background, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// transaction runs f between BEGIN IMMEDIATE and COMMIT. A deferred transaction that reads before it writes fails as soon
+// as another process has written in between, whatever the busy_timeout.
+func (c *conn) transaction(f func() error) error {
+	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := f()
+	if err == nil {
+		_, err = c.exec("COMMIT")
+	}
+	if err != nil {
+		c.exec("ROLLBACK") // fails when SQLite has rolled back by itself
+	}
+	return err
+}
+
+func (c *conn) close() error {
+	for _, st := range c.stmts {
+		st.Close()
+	}
+	return c.sql.Close()
+}
+
+// write runs f with the writing connection when it is its turn.
+func (s *Store) write(ctx context.Context, f func(*conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	return s.noteDamage(f(s.writer))
+}
+
+// read runs f with a reading connection.
+func (s *Store) read(ctx context.Context, f func(*conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.readers == nil {
+		return s.write(ctx, f)
+	}
+	c, err := s.readers.get(ctx)
+	if err != nil {
+		return s.noteDamage(err)
+	}
+	err = f(c)
+	s.readers.put(c)
+	if err = wrapDamage(err); errors.Is(err, errDamaged) {
+		s.write(background, func(*conn) error { return err }) // to mark the file
+	}
+	return err
+}
+
+// noteDamage marks the file once it is found to be damaged, so that the next Open begins anew. The writer must be held.
+func (s *Store) noteDamage(err error) error {
+	err = wrapDamage(err)
+	if errors.Is(err, errDamaged) && s.marked.CompareAndSwap(false, true) {
+		s.writer.exec(fmt.Sprintf("PRAGMA user_version = %d", versionDamaged)) // best effort: where this fails, Open will too
+	}
+	return err
+}
+
+// errDamaged is the damage that SQLite itself reports, as opposed to that of a single record.
+var errDamaged = fmt.Errorf("the database file is damaged: %w", store.ErrCorrupt)
+
+// wrapDamage adds errDamaged to what SQLite says about a damaged file.
+func wrapDamage(err error) error {
+	if err == nil || errors.Is(err, errDamaged) {
+		return err
+	}
+	if code := resultCode(err); code == codeCorrupt || code == codeNotADB {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return err
+}
+
+func isNotADatabase(err error) bool { return resultCode(err) == codeNotADB }
+
+const (
+	codeCorrupt = 11
+	codeNotADB  = 26
+)
+
+// resultCode returns SQLite's primary result code. Drivers other than the bundled one have types of their own for it, which cannot be
+// named here; their texts are SQLite's.
+func resultCode(err error) int {
+	var coded interface{ Code() int }
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &coded):
+		return coded.Code() & 0xff
+	case strings.Contains(err.Error(), "database disk image is malformed"):
+		return codeCorrupt
+	case strings.Contains(err.Error(), "file is not a database"):
+		return codeNotADB
+	}
+	return 0
+}
+
+// pool hands out reading connections, the most recently used first, and opens one when none is free.
+type pool struct {
+	open  func() (*conn, error)
+	slots chan struct{}
+
+	mu     sync.Mutex
+	free   []*conn
+	closed bool
+}
+
+func newPool(n int, open func() (*conn, error)) *pool {
+	return &pool{open: open, slots: make(chan struct{}, n)}
+}
+
+func (p *pool) get(ctx context.Context) (*conn, error) {
+	select {
+	case p.slots <- struct{}{}:
+	default:
+		select {
+		case p.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	p.mu.Lock()
+	closed := p.closed
+	var c *conn
+	if n := len(p.free); n > 0 && !closed {
+		c, p.free = p.free[n-1], p.free[:n-1]
+	}
+	p.mu.Unlock()
+	var err error
+	if closed {
+		err = errClosed
+	} else if c == nil {
+		c, err = p.open()
+	}
+	if err != nil {
+		<-p.slots
+		return nil, err
+	}
+	return c, nil
+}
+
+func (p *pool) put(c *conn) {
+	p.mu.Lock()
+	p.free = append(p.free, c)
+	p.mu.Unlock()
+	<-p.slots
+}
+
+// close waits until every connection is back.
+func (p *pool) close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	for range cap(p.slots) {
+		p.slots <- struct{}{}
+	}
+	var errs []error
+	for _, c := range p.free {
+		errs = append(errs, c.close())
+	}
+	p.free = nil
+	for range cap(p.slots) {
+		<-p.slots
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,117 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/larder-go/larder/store"
+)
+
+// Find reads the table in steps of a few rows and holds nothing between them. Key, Tag and Ended go by an index, the other
+// fields by the columns of every row.
+func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
+	return func(yield func(*store.Record, error) bool) {
+		where, args := conditions(&q)
+		query := `SELECT n, key, id, head FROM entries WHERE n > ?` + where + ` ORDER BY n LIMIT ?`
+		found := 0
+		for last := int64(0); ; {
+			page, err := s.page(ctx, query, append(append([]any{last}, args...), rowsAtOnce))
+			if err != nil {
+				yield(nil, fmt.Errorf("sqlite: find: %w", err))
+				return
+			}
+			for _, f := range page {
+				last = f.n
+				if f.err == nil && !q.Match(f.r) {
+					continue
+				}
+				if !yield(f.r, f.err) {
+					return
+				}
+				if f.err == nil {
+					found++
+				}
+				if q.Limit > 0 && found == q.Limit {
+					return
+				}
+			}
+			if len(page) < rowsAtOnce {
+				return
+			}
+		}
+	}
+}
+
+// conditions returns what of q the database can tell. It may let through records that q.Match rejects, never the opposite.
+func conditions(q *store.Query) (where string, args []any) {
+	var b strings.Builder
+	and := func(condition string, arg any) {
+		b.WriteString(" AND ")
+		b.WriteString(condition)
+		args = append(args, arg)
+	}
+	if q.Key != "" {
+		and("key = ?", []byte(q.Key))
+	}
+	if q.ID != (store.ID{}) {
+		and("id = ?", q.ID[:])
+	}
+	if q.URL != "" {
+		and("url = ?", q.URL)
+	}
+	if q.Prefix != "" {
+		and("instr(url, ?) = 1", q.Prefix)
+	}
+	if q.Host != "" {
+		and("host = ? COLLATE NOCASE", q.Host)
+	}
+	if q.Tag != "" {
+		and("n IN (SELECT entry FROM tags WHERE tag IN (SELECT value FROM json_each(?)))", tagList([]string{q.Tag}))
+	}
+	if !q.Stale.IsZero() {
+		and("fresh_until <= ?", q.Stale.UnixMilli())
+	}
+	if !q.Ended.IsZero() {
+		and("keep_until <= ?", q.Ended.UnixMilli())
+	}
+	if !q.Before.IsZero() {
+		and("coalesce(received <= ?, true)", q.Before.UnixMilli())
+	}
+	return b.String(), args
+}
+
+type foundRow struct {
+	n   int64
+	r   *store.Record
+	err error // wraps ErrCorrupt
+}
+
+func (s *Store) page(ctx context.Context, query string, args []any) (page []foundRow, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		rows, err := c.sql.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var f foundRow
+			var key, id, head sql.RawBytes
+			if err := rows.Scan(&f.n, &key, &id, &head); err != nil {
+				return err
+			}
+			f.r, f.err = store.DecodeHead(head)
+			if f.err == nil && (string(f.r.Key) != string(key) || string(f.r.ID[:]) != string(id)) {
+				f.r, f.err = nil, store.ErrCorrupt
+			}
+			if f.err != nil {
+				f.err = fmt.Errorf("sqlite: find: record %x: %w", []byte(id), f.err)
+			}
+			page = append(page, f)
+		}
+		return rows.Err()
+	})
+	return page, err
+}

@@ -1,0 +1,188 @@
+package sqlite
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+func TestLimitHoldsUnderAHundredTimesAsMuch(t *testing.T) {
+	for _, size := range []int{1000, 30_000, 200_000} {
+		t.Run(fmt.Sprint(size, " bytes each"), func(t *testing.T) {
+			const limit = 1 << 20
+			path := temp(t)
+			s := mustOpen(t, path, &Options{MaxBytes: limit})
+			most := int64(0)
+			var last *store.Record
+			for i := range 100 * limit / (size + 1000) {
+				last = newRecord(fmt.Sprint("key", i), time.Now())
+				if err := put(s, last, bodyOf(last.ID, size)); err != nil {
+					t.Fatal(err)
+				}
+				if info, err := os.Stat(path); err == nil {
+					most = max(most, info.Size())
+				}
+			}
+			if most > limit+limit/2 {
+				t.Errorf("the file had %d bytes at the most, with a limit of %d", most, limit)
+			}
+			if _, err := s.Sweep(ctx, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if used, err := s.writer.used(); used > limit || err != nil {
+				t.Errorf("%d bytes are in use after Sweep, %v; the limit is %d", used, err, limit)
+			}
+			if n, bytes, err := s.Size(ctx); n == 0 || bytes < limit/3 || err != nil {
+				t.Errorf("only %d records of %d bytes are left, %v", n, bytes, err)
+			}
+			if found, err := s.Lookup(ctx, last.Key); len(found) != 1 || err != nil {
+				t.Errorf("the last record: %d found, %v", len(found), err)
+			}
+		})
+	}
+}
+
+func TestLeastRecentlyUsedGoFirst(t *testing.T) {
+	path := temp(t)
+	s := mustOpen(t, path, &Options{MaxBytes: 1 << 20})
+	for i := range 20 {
+		mustPut(t, s, fmt.Sprint("key", i), make([]byte, 20_000))
+	}
+	for i := range 10 { // these later than the others
+		if found, err := s.Lookup(ctx, store.Key(fmt.Sprint("key", i))); len(found) != 1 || err != nil {
+			t.Fatalf("%d found, %v", len(found), err)
+		}
+	}
+	for i := range 30 {
+		mustPut(t, s, fmt.Sprint("more", i), make([]byte, 20_000))
+	}
+	if _, err := s.Sweep(ctx, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	used, unused := 0, 0
+	for i := range 20 {
+		found, err := s.Lookup(ctx, store.Key(fmt.Sprint("key", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < 10 {
+			used += len(found)
+		} else {
+			unused += len(found)
+		}
+	}
+	if unused >= used || used == 0 {
+		t.Errorf("%d that were used and %d that were not are left", used, unused)
+	}
+}
+
+func TestBodyBeyondTheLimitIsRefused(t *testing.T) {
+	s := mustOpen(t, temp(t), &Options{MaxBytes: 1 << 20})
+	r := newRecord("key", time.Now())
+	r.Size = 2 << 20
+	if w, err := s.Create(ctx, r); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("Create: %v, %v; want ErrTooLarge", w, err)
+	}
+	r.Size = -1
+	w, err := s.Create(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(struct{ io.Writer }{w}, bytes.NewReader(make([]byte, 2<<20)))
+	if n > 1<<20 || !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("%d bytes written, %v; want ErrTooLarge", n, err)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := ask(t, s.path(t), "SELECT count(*) FROM chunks"); got != "0" {
+		t.Errorf("%s chunks are left", got)
+	}
+}
+
+func TestHitsWriteNothing(t *testing.T) {
+	path := temp(t)
+	s := mustOpen(t, path, nil)
+	for i := range 100 {
+		mustPut(t, s, fmt.Sprint("key", i), make([]byte, 1000*i))
+	}
+	state := func() string {
+		var all string
+		for _, suffix := range []string{"", "-wal"} {
+			info, err := os.Stat(path + suffix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all += fmt.Sprint(info.Size(), info.ModTime(), " ")
+		}
+		return all
+	}
+	before := state()
+	for i := range 1000 {
+		found, err := s.Lookup(ctx, store.Key(fmt.Sprint("key", i%100)))
+		if len(found) != 1 || err != nil {
+			t.Fatalf("%d found, %v", len(found), err)
+		}
+		if _, err := readBody(s, found[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := state(); after != before {
+		t.Errorf("the files were %s, and are %s", before, after)
+	}
+}
+
+func TestUseIsWrittenDownAtClose(t *testing.T) {
+	path := temp(t)
+	s, err := Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, s, "key", []byte("body"))
+	if err := alter(dirOf(path), "UPDATE entries SET last_used = 7"); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := s.Lookup(ctx, "key"); len(found) != 1 || err != nil {
+		t.Fatalf("%d found, %v", len(found), err)
+	}
+	if got := ask(t, path, "SELECT last_used FROM entries"); got != "7" {
+		t.Errorf("last_used is %s after a hit, want 7 still", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, path, "SELECT last_used > 7 FROM entries"); got != "1" {
+		t.Error("last_used is 7 after Close still")
+	}
+}
+
+func TestVacuumGivesSpaceBack(t *testing.T) {
+	path := temp(t)
+	s := mustOpen(t, path, nil)
+	for i := range 20 {
+		mustPut(t, s, fmt.Sprint("key", i), make([]byte, 1<<20))
+	}
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sweep(ctx, time.Now().Add(24*time.Hour)); n != 20 || err != nil {
+		t.Fatalf("Sweep: %d removed, %v; want 20", n, err)
+	}
+	after, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Size() > before.Size()/4 {
+		t.Errorf("the file had %d bytes, and has %d", before.Size(), after.Size())
+	}
+	if got := ask(t, path, "SELECT (SELECT count(*) FROM chunks) + (SELECT count(*) FROM loose)"); got != "0" {
+		t.Errorf("%s rows are left", got)
+	}
+}

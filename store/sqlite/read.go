@@ -1,0 +1,315 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/larder-go/larder/store"
+)
+
+const lookupSQL = `SELECT body_sum, head, body FROM entries WHERE key = ? ORDER BY id DESC`
+
+// Lookup is one SELECT; that the records were used is written down later.
+func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
+	var found []*store.Record
+	var damaged error
+	err := s.read(ctx, func(c *conn) error {
+		rows, err := c.query(lookupSQL, []byte(key))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var e entryRow
+			if err := rows.Scan(&e.sum, &e.head, &e.body); err != nil {
+				return err
+			}
+			r, err := e.record(key)
+			if err != nil {
+				damaged = err
+				continue
+			}
+			found = append(found, r)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: look up: %w", err)
+	}
+	if damaged != nil {
+		err = fmt.Errorf("sqlite: look up: %w", damaged)
+		if e := s.removeDamaged(ctx, key); e != nil {
+			err = fmt.Errorf("%w; removing it: %w", err, e)
+		}
+	}
+	if len(found) > 0 {
+		if s.touched.add(key) && s.mu.TryLock() { // if not, a later hit will
+			if !s.closed {
+				s.tidy()
+			}
+			s.mu.Unlock()
+		}
+	}
+	return found, err
+}
+
+// entryRow is what a record is made of; it aliases the driver's memory.
+type entryRow struct {
+	sum        any // int64, or nil without an inline body
+	head, body sql.RawBytes
+}
+
+func (e *entryRow) record(key store.Key) (*store.Record, error) {
+	r, err := store.DecodeHead(e.head)
+	if err != nil {
+		return nil, err
+	}
+	if r.Key != key {
+		return nil, fmt.Errorf("record %v is of another key than its row: %w", r.ID, store.ErrCorrupt)
+	}
+	if sum, ok := e.sum.(int64); ok {
+		if sum != inlineSum(r.ID, e.body) || int64(len(e.body)) != r.Size {
+			return nil, fmt.Errorf("record %v: checksum of the body does not match: %w", r.ID, store.ErrCorrupt)
+		}
+		if r.Size > 0 {
+			r.Body = bytes.Clone(e.body)
+		}
+	}
+	return r, nil
+}
+
+// removeDamaged deletes the rows of key that cannot be read.
+func (s *Store) removeDamaged(ctx context.Context, key store.Key) error {
+	return s.write(ctx, func(c *conn) error {
+		return c.transaction(func() error {
+			damaged, err := c.damagedRows(key)
+			if err != nil {
+				return err
+			}
+			for _, n := range damaged {
+				if _, err := c.exec(`DELETE FROM entries WHERE n = ?`, n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func (c *conn) damagedRows(key store.Key) (damaged []int64, err error) {
+	rows, err := c.query(`SELECT n, body_sum, head, body FROM entries WHERE key = ?`, []byte(key))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n int64
+		var e entryRow
+		if err := rows.Scan(&n, &e.sum, &e.head, &e.body); err != nil {
+			return nil, err
+		}
+		if _, err := e.record(key); err != nil {
+			damaged = append(damaged, n)
+		}
+	}
+	return damaged, rows.Err()
+}
+
+// inlineSum and chunkSum cover the bytes and where they belong, so that those of another record don't pass for them.
+func inlineSum(id store.ID, body []byte) int64 { return chunkSum(id, -1, body) }
+
+func chunkSum(id store.ID, seq int64, data []byte) int64 {
+	var place [len(id) + 8]byte
+	copy(place[:], id[:])
+	binary.BigEndian.PutUint64(place[len(id):], uint64(seq))
+	return int64(store.Checksum(store.Checksum(0, place[:]), data))
+}
+
+// Open reads a body row by row; between two Reads it holds no connection and no transaction. When the
+// record is deleted meanwhile the reader goes on for as long as the rows are there, see the package's doc comment.
+func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
+	b := &body{s: s, ctx: ctx, key: r.Key, id: r.ID}
+	s.inUse.add(r.ID) // before the record is seen to be there, so that its chunks stay from then on
+	err := s.read(ctx, func(c *conn) error {
+		var sum any
+		var chunks int64
+		var inline []byte
+		err := c.row(`SELECT size, chunks, body_sum, body FROM entries WHERE key = ? AND id = ?`,
+			[]any{[]byte(r.Key), r.ID[:]}, []any{&b.size, &chunks, &sum, &inline})
+		if errors.Is(err, sql.ErrNoRows) {
+			return store.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if chunks != chunkCount(b.size) && sum == nil {
+			return fmt.Errorf("%d chunks for %d bytes: %w", chunks, b.size, store.ErrCorrupt)
+		}
+		if sum != nil {
+			if sum != inlineSum(r.ID, inline) || int64(len(inline)) != b.size {
+				return fmt.Errorf("checksum does not match: %w", store.ErrCorrupt)
+			}
+			b.data, b.seq = inline, 0
+		}
+		return nil
+	})
+	if err != nil {
+		s.inUse.remove(r.ID)
+		return nil, fmt.Errorf("sqlite: open the body of %v: %w", r.ID, err)
+	}
+	if b.data == nil {
+		b.seq = -1
+	}
+	return b, nil
+}
+
+func chunkCount(size int64) int64 { return (size + chunkSize - 1) / chunkSize }
+
+// body reads the body of a record.
+type body struct {
+	s    *Store
+	ctx  context.Context
+	key  store.Key
+	id   store.ID
+	size int64
+	off  int64
+
+	data   []byte // of chunk seq, or the whole inline body as chunk 0
+	seq    int64  // -1: none yet
+	buf    *[chunkSize]byte
+	closed bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.closed {
+		return 0, errClosed
+	}
+	if b.off >= b.size {
+		return 0, io.EOF
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	seq := b.off / chunkSize
+	if seq != b.seq {
+		if err := b.load(seq); err != nil {
+			return 0, fmt.Errorf("sqlite: read the body of %v: %w", b.id, err)
+		}
+	}
+	n := copy(p, b.data[b.off-seq*chunkSize:])
+	b.off += int64(n)
+	return n, nil
+}
+
+func (b *body) load(seq int64) error {
+	if b.buf == nil {
+		b.buf = buffers.Get().(*[chunkSize]byte)
+	}
+	b.seq = -1
+	n, err := b.s.readChunk(b.ctx, b.id, seq, b.buf)
+	if err == nil && int64(n) != min(chunkSize, b.size-seq*chunkSize) {
+		err = fmt.Errorf("chunk %d has %d bytes: %w", seq, n, store.ErrCorrupt)
+	}
+	if err == nil {
+		b.data, b.seq = b.buf[:n], seq
+		return nil
+	}
+	if errors.Is(err, store.ErrCorrupt) && !errors.Is(err, errDamaged) {
+		if e := b.s.Delete(b.ctx, b.key, b.id); e != nil {
+			err = fmt.Errorf("%w; removing it: %w", err, e)
+		}
+	}
+	return err
+}
+
+// readChunk copies a chunk to buf and returns its length.
+func (s *Store) readChunk(ctx context.Context, id store.ID, seq int64, buf *[chunkSize]byte) (n int, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		rows, err := c.query(`SELECT sum, data FROM chunks WHERE id = ? AND seq = ?`, id[:], seq)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		if !rows.Next() {
+			if err := rows.Err(); err != nil {
+				return err
+			}
+			return fmt.Errorf("chunk %d: %w", seq, store.ErrNotFound)
+		}
+		var sum any
+		var data sql.RawBytes
+		if err := rows.Scan(&sum, &data); err != nil {
+			return err
+		}
+		if len(data) > chunkSize || sum != chunkSum(id, seq, data) {
+			return fmt.Errorf("chunk %d: checksum does not match: %w", seq, store.ErrCorrupt)
+		}
+		n = copy(buf[:], data)
+		return nil
+	})
+	return n, err
+}
+
+func (b *body) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += b.off
+	case io.SeekEnd:
+		offset += b.size
+	}
+	if offset < 0 || whence < io.SeekStart || whence > io.SeekEnd {
+		return 0, fmt.Errorf("sqlite: seek in the body of %v: no such place: offset %d, whence %d", b.id, offset, whence)
+	}
+	b.off = offset
+	return offset, nil
+}
+
+func (b *body) Close() error {
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	b.s.inUse.remove(b.id)
+	if b.buf != nil {
+		buffers.Put(b.buf)
+		b.buf, b.data = nil, nil
+	}
+	return nil
+}
+
+var buffers = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
+// inUse counts who in this process reads or writes the chunks of an id; they are not removed meanwhile.
+type inUse struct {
+	mu  sync.Mutex
+	ids map[store.ID]int
+}
+
+func (u *inUse) add(id store.ID) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ids == nil {
+		u.ids = make(map[store.ID]int)
+	}
+	u.ids[id]++
+}
+
+func (u *inUse) remove(id store.ID) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ids[id]--; u.ids[id] <= 0 {
+		delete(u.ids, id)
+	}
+}
+
+func (u *inUse) has(id store.ID) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.ids[id] > 0
+}

@@ -1,0 +1,155 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+)
+
+const (
+	applicationID  = 0x4c617264 // "Lard", in the file's header
+	version        = 1          // of the schema, in user_version
+	versionDamaged = -1         // in user_version: set the file aside at the next Open
+
+	pageSize = 4096
+	cacheKiB = 16 << 10
+	walBytes = 16 << 20
+
+	chunkSize = 64 << 10
+	inlineMax = 16 << 10 // larger bodies go into chunks
+)
+
+// Times are Unix milliseconds; NULL: never. Triggers keep the tables in step, whoever deletes: DELETE FROM entries
+// in a shell is as good as a purge.
+var schema = []string{
+	`CREATE TABLE entries (
+		n           INTEGER PRIMARY KEY,
+		key         BLOB NOT NULL,
+		id          BLOB NOT NULL,
+		url         TEXT NOT NULL,
+		host        TEXT NOT NULL,
+		method      TEXT NOT NULL,
+		status      INTEGER NOT NULL,
+		received    INTEGER,
+		fresh_until INTEGER,
+		keep_until  INTEGER,
+		last_used   INTEGER NOT NULL,
+		size        INTEGER NOT NULL,
+		chunks      INTEGER NOT NULL,
+		bytes       INTEGER NOT NULL,
+		tags        TEXT,
+		body_sum    INTEGER,
+		head        BLOB NOT NULL,
+		body        BLOB
+	)`,
+	`CREATE UNIQUE INDEX entries_key ON entries (key, id)`,
+	// All that Sweep, the limit and Size look at, in one index: each more would cost every store of a small body a tenth.
+	`CREATE INDEX entries_last_used ON entries (last_used, keep_until, bytes)`,
+
+	`CREATE TABLE chunks (
+		id   BLOB NOT NULL,
+		seq  INTEGER NOT NULL,
+		sum  INTEGER NOT NULL,
+		data BLOB NOT NULL,
+		UNIQUE (id, seq)
+	)`, // with rowids, for SQLite reads the whole row to compare a key otherwise
+
+	// The ids whose chunks belong to no entry: being written, or deleted and left for a while to those who read them.
+	`CREATE TABLE loose (
+		id      BLOB PRIMARY KEY,
+		writing INTEGER NOT NULL,
+		since   INTEGER NOT NULL
+	) WITHOUT ROWID`,
+
+	`CREATE TABLE tags (
+		tag   TEXT NOT NULL,
+		entry INTEGER NOT NULL,
+		PRIMARY KEY (tag, entry)
+	) WITHOUT ROWID`,
+
+	`CREATE TRIGGER entry_tagged AFTER INSERT ON entries WHEN new.tags IS NOT NULL BEGIN
+		INSERT OR IGNORE INTO tags SELECT value, new.n FROM json_each(new.tags);
+	END`,
+	`CREATE TRIGGER entry_retagged AFTER UPDATE OF tags ON entries WHEN old.tags IS NOT new.tags BEGIN
+		DELETE FROM tags WHERE entry = old.n AND tag IN (SELECT value FROM json_each(old.tags));
+		INSERT OR IGNORE INTO tags SELECT value, new.n FROM json_each(new.tags);
+	END`,
+	`CREATE TRIGGER entry_untagged AFTER DELETE ON entries WHEN old.tags IS NOT NULL BEGIN
+		DELETE FROM tags WHERE entry = old.n AND tag IN (SELECT value FROM json_each(old.tags));
+	END`,
+	`CREATE TRIGGER entry_deleted AFTER DELETE ON entries WHEN old.chunks > 0 BEGIN
+		INSERT OR REPLACE INTO loose VALUES (old.id, 0, unixepoch() * 1000);
+	END`,
+
+	`CREATE VIEW responses AS SELECT
+		url, method, status, size, tags,
+		datetime(received / 1000, 'unixepoch') AS received,
+		datetime(fresh_until / 1000, 'unixepoch') AS fresh_until,
+		datetime(keep_until / 1000, 'unixepoch') AS keep_until,
+		datetime(last_used / 1000, 'unixepoch') AS last_used
+	FROM entries`,
+}
+
+// migrate creates the tables in a new file and checks those of an old one. What is not ours it does not touch.
+func (c *conn) migrate() error {
+	done, err := c.current()
+	if err != nil {
+		return err
+	}
+	if !done {
+		if err := c.layOut(); err != nil {
+			return err
+		}
+	}
+	if err := c.pragmas("journal_mode = WAL"); err != nil || done {
+		return err
+	}
+	return c.transaction(func() error {
+		if done, err := c.current(); done || err != nil {
+			return err
+		}
+		for _, q := range schema {
+			if _, err := c.sql.ExecContext(background, q); err != nil {
+				return fmt.Errorf("create the tables: %w", err)
+			}
+		}
+		return c.pragmas(
+			fmt.Sprintf("application_id = %d", applicationID),
+			fmt.Sprintf("user_version = %d", version))
+	})
+}
+
+// layOut sets what counts only as long as the file is empty and not in WAL mode.
+func (c *conn) layOut() error {
+	var pages int64
+	if err := c.sql.QueryRowContext(background, "PRAGMA page_count").Scan(&pages); err != nil || pages > 0 {
+		return err
+	}
+	return c.pragmas(fmt.Sprintf("page_size = %d", pageSize), "auto_vacuum = INCREMENTAL")
+}
+
+// current reports whether the tables are there already.
+func (c *conn) current() (bool, error) {
+	var app, v, objects int64
+	for query, dest := range map[string]*int64{
+		"PRAGMA application_id":              &app,
+		"PRAGMA user_version":                &v,
+		"SELECT count(*) FROM sqlite_schema": &objects,
+	} {
+		if err := c.sql.QueryRowContext(background, query).Scan(dest); err != nil {
+			return false, fmt.Errorf("%s: %w", query, err)
+		}
+	}
+	switch {
+	case objects == 0 && app == 0 && v == 0:
+		return false, nil
+	case app != applicationID:
+		return false, errors.New("it is the database of another program; choose another path")
+	case v == versionDamaged:
+		return false, fmt.Errorf("found while it was in use: %w", errDamaged)
+	case v > version:
+		return false, fmt.Errorf("it was made by a newer version of larder (schema %d, this one knows %d)", v, version)
+	case v != version || objects < int64(len(schema)):
+		return false, fmt.Errorf("schema %d with %d objects: %w", v, objects, errDamaged)
+	}
+	return true, nil
+}

@@ -1,0 +1,253 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	driver "modernc.org/sqlite"
+
+	"github.com/larder-go/larder/store"
+)
+
+// Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
+type Options struct {
+	// MaxBytes is how much of the database file may be in use, whoever wrote it. Above it the least recently used
+	// records go. 0: 1 GiB; negative: no limit. A body that is larger by itself is refused with store.ErrTooLarge.
+	MaxBytes int64
+
+	// Readers is how many connections may read at once; each is opened when it is first needed. 0: GOMAXPROCS, at
+	// least 4. New stays within the limit of the *sql.DB that it is given.
+	Readers int
+
+	// MMap is how many bytes of the file SQLite may map into memory instead of reading them. 0: none. It makes small hits
+	// cheaper, at a price: an I/O error on a mapped page, or somebody who truncates the file, ends the program.
+	MMap int64
+
+	// FailDamaged makes Open fail with an error that wraps store.ErrCorrupt when the file is damaged, instead
+	// of setting it aside and beginning anew.
+	FailDamaged bool
+
+	// OnRebuild is told, before Open returns, that a damaged file was renamed to aside, and what was wrong
+	// with it. nil: nobody is told.
+	OnRebuild func(aside string, cause error)
+}
+
+const defaultMaxBytes = 1 << 30
+
+var errClosed = errors.New("sqlite: the store is closed")
+
+// Store keeps records in one SQLite database. It is safe for concurrent use, and so is the file by several
+// stores in one or several processes on the same machine.
+type Store struct {
+	db    *sql.DB
+	owned bool // db is closed with the store
+	limit int64
+	mmap  int64
+
+	readers *pool // nil: there is only one connection, the writer
+
+	mu        sync.Mutex // the writer's turn
+	writer    *conn
+	closed    bool
+	unchecked int64 // bytes written since the limit was last looked at
+
+	touched touches
+	inUse   inUse
+
+	evicting   atomic.Bool
+	background sync.WaitGroup
+	ctx        context.Context // of the background work; ends with Close
+	cancel     context.CancelFunc
+	marked     atomic.Bool // the file has been marked as damaged
+}
+
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Finder  = (*Store)(nil)
+	_ store.Sweeper = (*Store)(nil)
+	_ store.Sizer   = (*Store)(nil)
+	_ store.Local   = (*Store)(nil)
+)
+
+// opening keeps Opens of this process apart: closing a file by which another connection holds locks would drop them (POSIX).
+var opening sync.Mutex
+
+// Open opens the database at path with the bundled driver, and creates it (mode 0600) and the folders above it (0700)
+// where they are missing. A damaged file is renamed to path.damaged-TIME, and a new one takes its place; a file that
+// is something else is left alone and is an error. Close the store when it is no longer needed.
+func Open(path string, opts *Options) (*Store, error) {
+	if opts == nil {
+		opts = new(Options)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+	}
+	opening.Lock()
+	defer opening.Unlock()
+	for range 3 {
+		if err := prepareFile(path); err != nil {
+			return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+		}
+		before, err := os.Stat(path)
+		if err != nil {
+			return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+		}
+		s, cause := openFile(path, opts)
+		if cause == nil {
+			return s, nil
+		}
+		if !errors.Is(cause, store.ErrCorrupt) || opts.FailDamaged {
+			return nil, fmt.Errorf("sqlite: open %s: %w", path, cause)
+		}
+		aside, err := setAside(path, before)
+		if err != nil {
+			return nil, fmt.Errorf("sqlite: open %s: %w; setting it aside: %w", path, cause, err)
+		}
+		if aside != "" && opts.OnRebuild != nil {
+			opts.OnRebuild(aside, cause)
+		}
+	}
+	return nil, fmt.Errorf("sqlite: open %s: it is found damaged again and again", path)
+}
+
+// prepareFile sees to it that there is a file that can be written, without opening one that exists: closing it again would
+// drop the locks of this process's other connections.
+func prepareFile(path string) error {
+	if info, err := os.Stat(path); err == nil {
+		if info.IsDir() {
+			return errors.New("it is a folder; give the path of a file")
+		}
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func openFile(path string, opts *Options) (*Store, error) {
+	uri := filepath.ToSlash(path)
+	if !strings.HasPrefix(uri, "/") {
+		uri = "/" + uri // C:/…
+	}
+	connector, err := driver.NewConnector((&url.URL{Scheme: "file", Path: uri}).String())
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	s, err := open(db, opts)
+	if err != nil {
+		db.Close()
+		if isNotADatabase(err) && !looksLikeOurs(path) {
+			return nil, errors.New("it is not an SQLite database; remove it or choose another path")
+		}
+		return nil, err
+	}
+	s.owned = true
+	return s, nil
+}
+
+// New uses a database that the caller has opened with any SQLite driver, and that holds nothing but the store. The store
+// takes up to Readers + 1 connections of db for itself, or the only one if it has but one, and sets their pragmas. Close
+// gives them back; db stays the caller's. A damaged database is an error that wraps store.ErrCorrupt.
+func New(db *sql.DB, opts *Options) (*Store, error) {
+	if opts == nil {
+		opts = new(Options)
+	}
+	s, err := open(db, opts)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
+	return s, nil
+}
+
+func open(db *sql.DB, opts *Options) (*Store, error) {
+	s := &Store{db: db, limit: opts.MaxBytes, mmap: opts.MMap}
+	switch {
+	case s.limit == 0:
+		s.limit = defaultMaxBytes
+	case s.limit < 0:
+		s.limit = math.MaxInt64
+	}
+	readers := opts.Readers
+	if readers <= 0 {
+		readers = max(4, runtime.GOMAXPROCS(0))
+	}
+	if most := db.Stats().MaxOpenConnections; most > 0 {
+		readers = min(readers, most-1)
+	}
+	writer, err := s.connect()
+	if err != nil {
+		return nil, err
+	}
+	if err := writer.migrate(); err != nil {
+		writer.close()
+		return nil, wrapDamage(err)
+	}
+	s.writer = writer
+	if readers > 0 {
+		s.readers = newPool(readers, s.connect)
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Local says that calls return soon by themselves: a read waits for nobody, a write for the writers before it.
+func (s *Store) Local() {}
+
+// Close writes down what was used when, ends the background work and gives back the connections. What is
+// being written is discarded, and readers of bodies fail from then on.
+func (s *Store) Close() error {
+	s.cancel() // the background work
+	flushed := s.flushTouches(background)
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.background.Wait()
+
+	errs := []error{flushed}
+	if s.readers != nil {
+		errs = append(errs, s.readers.close())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	errs = append(errs, s.writer.close())
+	if s.owned {
+		errs = append(errs, s.db.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("sqlite: close: %w", err)
+	}
+	return nil
+}
+
+// unixMilli returns t as the columns hold it; the zero time, which means never, as NULL.
+func unixMilli(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}

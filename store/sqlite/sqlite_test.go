@@ -1,0 +1,182 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/storetest"
+)
+
+func TestContract(t *testing.T) {
+	storetest.Run(t, storetest.Kit{
+		Open:       func(dir string) (store.Store, error) { return Open(filepath.Join(dir, "cache.db"), nil) },
+		Persistent: true,
+		Shared:     true,
+		OpenLimited: func(dir string, limit int64) (store.Store, error) {
+			return Open(filepath.Join(dir, "cache.db"), &Options{MaxBytes: limit})
+		},
+		DamageHead: func(dir string, r *store.Record) error {
+			return alter(dir, `UPDATE entries SET head = substr(head, 1, 20) || x'fe' || substr(head, 22) WHERE id = ?`, r.ID[:])
+		},
+		DamageBody: func(dir string, r *store.Record) error {
+			return alter(dir, `UPDATE chunks SET data = substr(data, 1, 100) || x'00ff00' || substr(data, 104) WHERE id = ? AND seq = 1`, r.ID[:])
+		},
+	})
+}
+
+// TestContractWithOneConnection runs the contract on a database that allows but one.
+func TestContractWithOneConnection(t *testing.T) {
+	storetest.Run(t, storetest.Kit{
+		Open: func(dir string) (store.Store, error) {
+			db, err := sql.Open("sqlite", filepath.Join(dir, "cache.db"))
+			if err != nil {
+				return nil, err
+			}
+			db.SetMaxOpenConns(1)
+			s, err := New(db, nil)
+			if err != nil {
+				return nil, err
+			}
+			return &withDB{s, db}, nil
+		},
+		Persistent: true,
+		Shared:     true,
+	})
+}
+
+// withDB closes the database that was given to New.
+type withDB struct {
+	*Store
+	db *sql.DB
+}
+
+func (w *withDB) Close() error {
+	if err := w.Store.Close(); err != nil {
+		return err
+	}
+	return w.db.Close()
+}
+
+func alter(dir, query string, args ...any) error {
+	db, err := sql.Open("sqlite", filepath.Join(dir, "cache.db"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	res, err := db.Exec(query, args...)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); n != 1 || err != nil {
+		return fmt.Errorf("%s: %d rows altered, %v", query, n, err)
+	}
+	return nil
+}
+
+var ctx = context.Background()
+
+func mustOpen(t testing.TB, path string, opts *Options) *Store {
+	t.Helper()
+	s, err := Open(path, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func temp(t testing.TB) string { return filepath.Join(t.TempDir(), "cache.db") }
+
+// newRecord returns a record with a head of some 700 bytes.
+func newRecord(key string, now time.Time) *store.Record {
+	return &store.Record{
+		Key: store.Key(key), ID: store.NewID(now),
+		Head: store.Head{
+			Method: "GET", URL: "https://example.com/" + key, Status: 200, Proto: "HTTP/1.1",
+			Header: http.Header{
+				"Content-Type":              {"application/json; charset=utf-8"},
+				"Cache-Control":             {"public, max-age=3600, stale-while-revalidate=60"},
+				"Etag":                      {`"5f2b3c4d5e6f708192a3b4c5d6e7f809"`},
+				"Last-Modified":             {"Mon, 12 Oct 2026 08:12:31 GMT"},
+				"Date":                      {"Mon, 23 Nov 2026 05:33:42 GMT"},
+				"Vary":                      {"Accept-Encoding, Accept"},
+				"Server":                    {"nginx/1.27.3"},
+				"X-Request-Id":              {"0b9c1f6e-7c1e-4f0a-9d64-3d7f3f1f6a11"},
+				"Strict-Transport-Security": {"max-age=31536000; includeSubDomains"},
+				"X-Content-Type-Options":    {"nosniff"},
+				"X-Ratelimit-Remaining":     {"4999"},
+				"Content-Security-Policy":   {"default-src 'none'"},
+			},
+			Selecting: http.Header{"Accept-Encoding": {"gzip"}, "Accept": {"application/json"}},
+			Length:    -1, Requested: now.Add(-time.Second), Received: now,
+		},
+		FreshUntil: now.Add(time.Hour), KeepUntil: now.Add(2 * time.Hour),
+	}
+}
+
+// put stores a record of key with body.
+func put(s *Store, r *store.Record, body []byte, superseded ...store.ID) error {
+	r.Size = int64(len(body))
+	w, err := s.Create(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if _, err := w.Write(body); err != nil {
+		return err
+	}
+	return w.Commit(r, superseded...)
+}
+
+func mustPut(t testing.TB, s *Store, key string, body []byte, superseded ...store.ID) *store.Record {
+	t.Helper()
+	r := newRecord(key, time.Now())
+	if err := put(s, r, body, superseded...); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func readBody(s *Store, r *store.Record) ([]byte, error) {
+	if r.Body != nil || r.Size == 0 {
+		return r.Body, nil
+	}
+	b, err := s.Open(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	return io.ReadAll(b)
+}
+
+// bodyOf returns n bytes that only a record with this id has.
+func bodyOf(id store.ID, n int) []byte {
+	return bytes.Repeat(id[:], n/len(id)+1)[:n]
+}
+
+// ask returns the first column of the first row of a query on the file, as the sqlite3 shell would.
+func ask(t testing.TB, path, query string) string {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var answer sql.NullString
+	if err := db.QueryRow(query).Scan(&answer); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return answer.String
+}
