@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder"
+)
+
+// After the last body a refresh in the background may take backgroundTime; after an interrupt, interruptTime is for
+// what was being stored to be discarded.
+const (
+	backgroundTime = 30 * time.Second
+	interruptTime  = 5 * time.Second
+)
+
+type get struct {
+	request
+	output   string
+	include  bool
+	verbose  bool
+	json     bool
+	follow   bool
+	fail     bool
+	timeout  durationFlag
+	client   *http.Client
+	out, err io.Writer
+}
+
+func newGet(a *app) *cobra.Command {
+	g := new(get)
+	cmd := &cobra.Command{
+		Use:   "get URL...",
+		Short: "Fetch through the cache",
+		Long: `Fetch URLs through the cache, and write the bodies to standard output as they come.
+
+Responses are stored and reused as RFC 9111 allows, or for as long as --ttl says. Requests with different
+credentials (Authorization, Cookie) never share a response. With --ttl, responses to POST and other methods are
+stored as well, by method, URL and body. What is cut off or interrupted is not stored. --data is held in
+memory; with more than 1 MiB of it the response is not stored. Redirects are not followed without --location.
+
+` + exitCodes,
+		Example: `  larder get -v https://example.com/
+  larder get --ttl 1h -o things.json https://api.example.com/v1/things
+  larder get --ttl 1d -d '{"query":"bees"}' -H 'Content-Type: application/json' https://search.example.com/
+  larder get --offline --stale https://example.com/`,
+		Args:              urlArgs(1, -1),
+		ValidArgsFunction: a.completeURL,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return g.run(cmd, a, args)
+		},
+	}
+	g.flags(cmd)
+	g.modeFlags(cmd)
+	f := cmd.Flags()
+	f.StringVarP(&g.output, "output", "o", "", "write the body to `FILE`, when it is whole; - is standard output")
+	f.BoolVarP(&g.include, "include", "i", false, "write the response's head, too")
+	f.BoolVarP(&g.verbose, "verbose", "v", false, "tell on standard error how each response came about")
+	f.BoolVar(&g.json, "json", false, "as --verbose, one JSON object a line")
+	f.BoolVarP(&g.follow, "location", "L", false, "follow redirects, at most 10")
+	f.BoolVarP(&g.fail, "fail", "f", false, "no body for a status of 400 or above, but exit code 22")
+	f.Var(&g.timeout, "timeout", "give up on a URL after so long (default: never)")
+	return cmd
+}
+
+func (g *get) run(cmd *cobra.Command, a *app, args []string) (err error) {
+	urls, err := parseURLs(args)
+	if err != nil {
+		return err
+	}
+	if g.output != "" && g.output != "-" && len(urls) > 1 {
+		return usagef("--output takes the body of one URL, and %d are given", len(urls))
+	}
+	if err := g.prepare(cmd.InOrStdin()); err != nil {
+		return err
+	}
+	c, closeStore, err := a.cache(cmd, true)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := g.close(cmd.Context(), c, closeStore); err == nil {
+			err = closing
+		}
+	}()
+	if err := g.setRules(c); err != nil {
+		return err
+	}
+	g.out, g.err = cmd.OutOrStdout(), cmd.ErrOrStderr()
+	c.Observe = g.observe
+	g.client = c.Client()
+	if !g.follow {
+		g.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+
+	var first error
+	for _, u := range urls {
+		err := g.one(cmd.Context(), u)
+		if err == nil {
+			continue
+		}
+		if cmd.Context().Err() != nil || errors.Is(err, syscall.EPIPE) {
+			return err
+		}
+		tell(g.err, err)
+		if first == nil {
+			first = &exitError{code: exitCode(cmd.Context(), ranError{err})}
+		}
+	}
+	return first
+}
+
+// close lets the work in the background end, and closes the store.
+func (g *get) close(ctx context.Context, c *larder.Cache, closeStore func() error) error {
+	grace, cancel := context.WithTimeout(ctx, backgroundTime)
+	err := c.Close(grace)
+	cancel()
+	if err != nil && ctx.Err() != nil {
+		grace, cancel = context.WithTimeout(context.WithoutCancel(ctx), interruptTime)
+		c.Close(grace)
+		cancel()
+	}
+	return closeStore()
+}
+
+// one fetches one URL.
+func (g *get) one(ctx context.Context, u *url.URL) (err error) {
+	if g.timeout > 0 {
+		limited, cancel := context.WithTimeout(ctx, time.Duration(g.timeout))
+		defer cancel()
+		defer func() {
+			if err != nil && limited.Err() != nil && ctx.Err() == nil {
+				err = fmt.Errorf("%s: not answered in full within %s", u.Redacted(), &g.timeout)
+			}
+		}()
+		ctx = limited
+	}
+	req, err := g.to(ctx, u)
+	if err != nil {
+		return err
+	}
+	resp, err := g.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	d := larder.Info(resp)
+	switch {
+	case d.Outcome == larder.Refused && g.stale:
+		return &exitError{exitNotStored, fmt.Errorf("%s: nothing is stored for this request, and --offline keeps from asking the origin", u.Redacted())}
+	case d.Outcome == larder.Refused:
+		return &exitError{exitNotStored, fmt.Errorf("%s: %s (%s); --stale takes a stale one, too", u.Redacted(), d.Reason, d.Section)}
+	case g.fail && resp.StatusCode >= 400:
+		return &exitError{exitStatus, fmt.Errorf("%s: the answer is %s", u.Redacted(), resp.Status)}
+	}
+	if err := g.write(resp); err != nil {
+		return fmt.Errorf("%s: %w", u.Redacted(), err)
+	}
+	return nil
+}
+
+// write writes the response where it is wanted.
+func (g *get) write(resp *http.Response) error {
+	if g.output == "" || g.output == "-" {
+		return g.writeTo(g.out, resp)
+	}
+	return writeFile(g.output, func(w io.Writer) error { return g.writeTo(w, resp) })
+}
+
+func (g *get) writeTo(w io.Writer, resp *http.Response) error {
+	if g.include || g.head {
+		if _, err := fmt.Fprintf(w, "%s %s\n", printable(resp.Proto), printable(resp.Status)); err != nil {
+			return err
+		}
+		if err := writeHeader(w, "", resp.Header); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	_, err := io.Copy(w, resp.Body)
+	return err
+}
+
+// writeFile makes or replaces a file when all of it has been written, and not before. What is no regular file is written to as it is.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	old, err := os.Stat(path)
+	if err == nil && !old.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
+	part := fmt.Sprintf("%s.part-%d", path, os.Getpid())
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		err = f.Chmod(old.Mode())
+	}
+	if err == nil {
+		err = write(f)
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		os.Remove(part)
+	}
+	return err
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// printable returns s with everything that a terminal would obey, or show as something else, escaped as in Go: control
+// characters, direction marks, bytes that are no UTF-8.
+func printable(s string) string {
+	if !strings.ContainsFunc(s, unprintable) {
+		return s
+	}
+	b := make([]byte, 0, len(s)+16)
+	for i, r := range s {
+		_, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			b = fmt.Appendf(b, `\x%02x`, s[i])
+		case unprintable(r):
+			q := strconv.QuoteRuneToASCII(r)
+			b = append(b, q[1:len(q)-1]...)
+		default:
+			b = append(b, s[i:i+size]...)
+		}
+	}
+	return string(b)
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
+
+// writeJSON writes v as one line. What a terminal would obey is escaped there, too.
+func writeJSON(w io.Writer, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	line := strings.TrimSuffix(b.String(), "\n")
+	var out strings.Builder
+	for _, r := range line { // such characters can only stand in strings
+		switch {
+		case unicode.IsPrint(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			hi, lo := (r-0x10000)>>10+0xd800, (r-0x10000)&0x3ff+0xdc00
+			fmt.Fprintf(&out, `\u%04x\u%04x`, hi, lo)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	out.WriteByte('\n')
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// column is one of a table. A cell that is wider moves the rest of its line; the last column has no width.
+type column struct {
+	name  string
+	width int // negative: aligned to the left
+}
+
+// table writes lines as they come, so that a long one takes no memory. The head is written with the first row.
+type table struct {
+	w       io.Writer
+	columns []column
+	begun   bool
+}
+
+func (t *table) row(cells ...string) error {
+	if !t.begun {
+		t.begun = true
+		names := make([]string, len(t.columns))
+		for i, c := range t.columns {
+			names[i] = c.name
+		}
+		if err := t.row(names...); err != nil {
+			return err
+		}
+	}
+	var b strings.Builder
+	for i, cell := range cells {
+		if i > 0 {
+			b.WriteString("  ")
+		}
+		fmt.Fprintf(&b, "%*s", t.columns[i].width, printable(cell))
+	}
+	_, err := fmt.Fprintln(t.w, strings.TrimRight(b.String(), " "))
+	return err
+}
+
+// detail writes one line of a description: a name, and what there is to say about it.
+func detail(w io.Writer, name, format string, a ...any) error {
+	_, err := fmt.Fprintf(w, "%-10s %s\n", name, printable(fmt.Sprintf(format, a...)))
+	return err
+}
+
+// writeHeader writes header fields by name, each line after indent.
+func writeHeader(w io.Writer, indent string, h http.Header) error {
+	for _, name := range sortedNames(h) {
+		values := h[name]
+		if len(values) == 0 {
+			values = []string{"(none)"} // in Selecting: the request did not have the field
+		}
+		for _, v := range values {
+			if _, err := fmt.Fprintf(w, "%s%s: %s\n", indent, printable(name), printable(v)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func sortedNames(h http.Header) []string {
+	names := make([]string, 0, len(h))
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
+)
+
+// removal is what rm, purge and sweep tell in JSON.
+type removal struct {
+	Removed int  `json:"removed"`
+	DryRun  bool `json:"dry_run,omitempty"`
+}
+
+// removed tells how many responses are gone.
+func removed(cmd *cobra.Command, n int, asJSON bool) error {
+	if asJSON {
+		return writeJSON(cmd.OutOrStdout(), removal{Removed: n})
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", countText(n, "response"))
+	return err
+}
+
+func newRm(a *app) *cobra.Command {
+	var want request
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "rm URL...",
+		Short: "Remove what is stored of URLs",
+		Long: `Remove the stored responses of URLs: all variants, methods and credentials.
+
+With -X, -H, -d or -I only those to exactly that request. It is an error (exit code 1) if there is nothing to remove of a URL.`,
+		Example: `  larder rm https://api.example.com/v1/things
+  larder rm -H 'Authorization: Bearer s3cret' https://api.example.com/v1/things`,
+		Args:              urlArgs(1, -1),
+		ValidArgsFunction: a.completeURL,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			urls, err := parseURLs(args)
+			if err != nil {
+				return err
+			}
+			if err := want.prepare(cmd.InOrStdin()); err != nil {
+				return err
+			}
+			c, closeStore, err := a.cache(cmd, false)
+			if err != nil {
+				return err
+			}
+			defer closeStore()
+			total := 0
+			var missing error
+			for _, u := range urls {
+				records, err := want.find(cmd, c, u, store.ID{})
+				if err != nil {
+					return err
+				}
+				for _, r := range records {
+					n, err := c.Purge(cmd.Context(), store.Query{Key: r.Key, ID: r.ID})
+					if err != nil {
+						return err
+					}
+					total += n
+				}
+				if len(records) == 0 {
+					tell(cmd.ErrOrStderr(), fmt.Errorf("nothing is stored of %s%s", u.Redacted(), want.orElse()))
+					missing = &exitError{code: exitFailed}
+				}
+			}
+			if err := removed(cmd, total, asJSON); err != nil {
+				return err
+			}
+			return missing
+		},
+	}
+	want.flags(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func newPurge(a *app) *cobra.Command {
+	var f filter
+	var all, dryRun, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "purge",
+		Short: "Remove what satisfies all of the given filters",
+		Example: `  larder purge --stale --dry-run
+  larder purge --host api.example.com --older-than 7d
+  larder purge --all`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			now := time.Now()
+			q, given, err := f.query(cmd, now)
+			switch {
+			case err != nil:
+				return err
+			case all && given:
+				return usagef("--all goes with no filter")
+			case !all && !given:
+				return usagef("say what to remove: --host, --prefix, --match, --tag, --stale, --older-than, or --all")
+			}
+			c, closeStore, err := a.cache(cmd, false)
+			if err != nil {
+				return err
+			}
+			defer closeStore()
+			if dryRun {
+				return wouldRemove(cmd, c, q, asJSON, now)
+			}
+			n, err := c.Purge(cmd.Context(), q)
+			if err != nil {
+				return fmt.Errorf("%w; %s removed so far", err, countText(n, "response"))
+			}
+			return removed(cmd, n, asJSON)
+		},
+	}
+	f.flags(cmd)
+	cmd.Flags().BoolVar(&all, "all", false, "everything")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "list what would be removed, and remove nothing")
+	jsonFlag(cmd, &asJSON)
+	complete(cmd, "host", a.completeHost)
+	return cmd
+}
+
+// wouldRemove lists what q means; in JSON it tells the number alone.
+func wouldRemove(cmd *cobra.Command, c *larder.Cache, q store.Query, asJSON bool, now time.Time) error {
+	n, size := 0, int64(0)
+	count := func(r *store.Record) {
+		n++
+		size += r.Size
+	}
+	if asJSON {
+		if err := each(cmd, c, q, func(r *store.Record) error { count(r); return nil }); err != nil {
+			return err
+		}
+		return writeJSON(cmd.OutOrStdout(), removal{Removed: n, DryRun: true})
+	}
+	return buffered(cmd, func(w io.Writer) error {
+		if err := list(cmd, c, q, w, false, now, count); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(w, "would remove %s, %s\n", countText(n, "response"), bytesText(size))
+		return err
+	})
+}
+
+func newSweep(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "sweep",
+		Short: "Remove what has ended, and make the store keep its limit",
+		Long: `Remove responses that are of no use to anybody any more, what interrupted writes have left, and, if the store is
+above its limit, the least recently used responses.`,
+		Example: `  larder sweep
+  larder sweep --store 'sqlite:~/cache.sqlite?max-bytes=500MiB'`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, closeStore, err := a.cache(cmd, false)
+			if err != nil {
+				return err
+			}
+			defer closeStore()
+			n, err := c.Sweep(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return removed(cmd, n, asJSON)
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}

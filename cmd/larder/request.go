@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder"
+)
+
+// request is what a command line says of its requests, all but their URL.
+type request struct {
+	method  string
+	head    bool
+	headers []string
+	data    []string
+
+	ttl                                           ttlFlag
+	refresh, forceRefresh, offline, stale, bypass bool
+
+	header http.Header // of headers
+	body   []byte      // of data; nil: none
+}
+
+// flags adds those that a request consists of, and so its key.
+func (r *request) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVarP(&r.method, "request", "X", "", "the request's `METHOD` (default GET, POST with --data)")
+	f.BoolVarP(&r.head, "head", "I", false, "request the head alone, by HEAD")
+	f.StringArrayVarP(&r.headers, "header", "H", nil, "a `FIELD` of the request: \"Name: value\"; \"Name;\" is an empty one (may be repeated)")
+	f.StringArrayVarP(&r.data, "data", "d", nil, "the request's `BODY`; @FILE is that of a file, @- standard input; several are joined by &")
+	cmd.MarkFlagsMutuallyExclusive("head", "request")
+	cmd.MarkFlagsMutuallyExclusive("head", "data")
+	complete(cmd, "request", oneOf("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"))
+}
+
+// modeFlags adds those that ask something of the cache.
+func (r *request) modeFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.Var(&r.ttl, "ttl", "store and reuse the response for so long whatever its header says: a duration such as 90s, 15m, 2h, 7d; forever; never")
+	f.BoolVar(&r.refresh, "refresh", false, "ask the origin whether a stored response still holds, also if it is fresh")
+	f.BoolVar(&r.forceRefresh, "force-refresh", false, "fetch the whole response anew")
+	f.BoolVar(&r.offline, "offline", false, "never ask the origin")
+	f.BoolVar(&r.stale, "stale", false, "take a stored response however stale it is, and ask the origin only if there is none")
+	f.BoolVar(&r.bypass, "bypass", false, "neither read nor write the cache")
+	cmd.MarkFlagsMutuallyExclusive("refresh", "force-refresh", "offline", "bypass")
+	cmd.MarkFlagsMutuallyExclusive("stale", "refresh", "force-refresh", "bypass")
+	cmd.MarkFlagsMutuallyExclusive("ttl", "bypass")
+	complete(cmd, "ttl", oneOf("5m", "1h", "1d", "7d", "forever", "never"))
+}
+
+// exact reports whether the command line describes a request, and not only a URL.
+func (r *request) exact() bool { return r.method != "" || r.head || r.headers != nil || r.data != nil }
+
+// prepare reads what the flags refer to.
+func (r *request) prepare(stdin io.Reader) error {
+	r.header = http.Header{"User-Agent": {"larder"}}
+	given := make(map[string]bool)
+	for _, line := range r.headers {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok {
+			name, ok = strings.CutSuffix(line, ";")
+		}
+		name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+		if !ok || name == "" || !printableASCII(name) || strings.ContainsFunc(value, controls) {
+			return usagef("--header %q: want \"Name: value\" or \"Name;\"", line)
+		}
+		if name == "Host" {
+			return usagef("--header %q: the cache tells origins apart by the URL, so name the host there", line)
+		}
+		if !given[name] {
+			given[name] = true
+			r.header.Del(name)
+		}
+		r.header.Add(name, strings.TrimSpace(value))
+	}
+	if r.data == nil {
+		return nil
+	}
+	r.body = []byte{}
+	for i, d := range r.data {
+		if i > 0 {
+			r.body = append(r.body, '&')
+		}
+		b := []byte(d)
+		var err error
+		switch file, ok := strings.CutPrefix(d, "@"); {
+		case ok && file == "-":
+			if b, err = io.ReadAll(stdin); err != nil {
+				return fmt.Errorf("--data @-: read standard input: %w", err)
+			}
+		case ok:
+			if b, err = os.ReadFile(file); err != nil {
+				return fmt.Errorf("--data %s: %w", d, err)
+			}
+		}
+		r.body = append(r.body, b...)
+	}
+	if !given["Content-Type"] {
+		r.header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return nil
+}
+
+func controls(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+
+func printableASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+}
+
+func (r *request) verb() string {
+	switch {
+	case r.method != "":
+		return r.method
+	case r.head:
+		return http.MethodHead
+	case r.data != nil:
+		return http.MethodPost
+	}
+	return http.MethodGet
+}
+
+// rules are those that let responses to the request's method be stored; none for GET and HEAD, which need none.
+func (r *request) rules() []larder.Rule {
+	if verb := r.verb(); verb != http.MethodGet && verb != http.MethodHead {
+		return []larder.Rule{{Methods: []string{http.MethodGet, http.MethodHead, verb}}}
+	}
+	return nil
+}
+
+// setRules puts the rules in force that the command line asks for: with --ttl other methods than GET and HEAD are cached, too.
+func (r *request) setRules(c *larder.Cache) error {
+	if r.ttl == 0 {
+		return nil
+	}
+	if err := c.SetRules(r.rules()...); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return nil
+}
+
+// mode is what is asked of the cache.
+func (r *request) mode() larder.Mode {
+	switch {
+	case r.refresh:
+		return larder.Refresh
+	case r.forceRefresh:
+		return larder.ForceRefresh
+	case r.offline && r.stale:
+		return larder.OfflineStale
+	case r.offline:
+		return larder.Offline
+	case r.stale:
+		return larder.PreferStored
+	case r.bypass:
+		return larder.Bypass
+	}
+	return larder.Standard
+}
+
+// to returns the request to one URL.
+func (r *request) to(ctx context.Context, u *url.URL) (*http.Request, error) {
+	ctx = larder.WithMode(ctx, r.mode())
+	ctx = larder.WithTTL(ctx, time.Duration(r.ttl))
+	var body io.Reader
+	if r.body != nil {
+		body = bytes.NewReader(r.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.verb(), u.String(), body)
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
+	req.Header = r.header.Clone()
+	if user := req.URL.User; user != nil { // as http.Client does it, so that Explain sees the same request
+		if req.Header["Authorization"] == nil {
+			password, _ := user.Password()
+			req.SetBasicAuth(user.Username(), password)
+		}
+		req.URL.User = nil
+	}
+	return req, nil
+}
+
+// parseURL reads an absolute http or https URL.
+func parseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	lower := strings.ToLower(s)
+	switch {
+	case !strings.HasPrefix(lower, "http://") && !strings.HasPrefix(lower, "https://"):
+		return nil, usagef("URL %q: want it to begin with http:// or https://", s)
+	case err != nil:
+		return nil, &exitError{exitUsage, err}
+	case u.Hostname() == "":
+		return nil, usagef("URL %q: there is no host in it", s)
+	}
+	return u, nil
+}
+
+func parseURLs(args []string) ([]*url.URL, error) {
+	urls := make([]*url.URL, len(args))
+	for i, arg := range args {
+		u, err := parseURL(arg)
+		if err != nil {
+			return nil, err
+		}
+		urls[i] = u
+	}
+	return urls, nil
+}

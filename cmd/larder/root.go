@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder"
+)
+
+// Exit codes, as they stand in the help and in docs/command.md.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotStored   = 3
+	exitStatus      = 22 // as curl -f
+	exitInterrupted = 128 + int(syscall.SIGINT)
+	exitBrokenPipe  = 128 + int(syscall.SIGPIPE)
+)
+
+const exitCodes = `Exit codes:
+  0    done
+  1    it failed: an origin that cannot be reached, a store that cannot be used, nothing found
+  2    a wrong command line
+  3    get --offline, and nothing stored may be used
+  22   get --fail, and the status is 400 or above
+  130  interrupted
+  141  nobody reads the output any more`
+
+// exitError is an error with an exit code of its own. Without err it has been told of already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func usagef(format string, a ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, a...)}
+}
+
+// ranError wraps what a command returned, to tell it from cobra's complaints about the command line.
+type ranError struct{ error }
+
+func (e ranError) Unwrap() error { return e.error }
+
+// app is what all commands share.
+type app struct {
+	store string // the --store flag
+}
+
+// run is the program: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	code := exitCode(ctx, err)
+	var exit *exitError
+	switch told := errors.As(err, &exit) && exit.err == nil; {
+	case told, code == exitBrokenPipe:
+	case code == exitInterrupted:
+		fmt.Fprintln(stderr, "larder: interrupted")
+	case code == exitUsage:
+		fmt.Fprintf(stderr, "larder: %s (see %s --help)\n", printable(err.Error()), cmd.CommandPath())
+	default:
+		tell(stderr, err)
+	}
+	return code
+}
+
+func exitCode(ctx context.Context, err error) int {
+	var exit *exitError
+	switch {
+	case errors.As(err, &exit):
+		return exit.code
+	case !errors.As(err, new(ranError)):
+		return exitUsage
+	case errors.Is(err, syscall.EPIPE):
+		return exitBrokenPipe
+	case ctx.Err() != nil:
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+// tell writes one line about an error.
+func tell(stderr io.Writer, err error) {
+	fmt.Fprintln(stderr, "larder:", printable(err.Error()))
+}
+
+func newRoot() *cobra.Command {
+	a := new(app)
+	root := &cobra.Command{
+		Use:   "larder",
+		Short: "A persistent HTTP cache",
+		Long: `larder fetches URLs through a persistent HTTP cache that follows RFC 9111, and looks after what is stored.
+
+` + exitCodes,
+		Example: `  larder get -v https://example.com/
+  larder get --ttl 1h https://api.example.com/v1/things
+  larder ls --host api.example.com
+  larder why https://api.example.com/v1/things
+  larder purge --stale`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.PersistentFlags().StringVar(&a.store, "store", "",
+		"where responses are kept: "+storeForms+" (default $"+storeEnv+", or larder/cache.sqlite in the user's cache folder)")
+	complete(root, "store", completeStore)
+	root.AddCommand(newGet(a), newLs(a), newShow(a), newWhy(a), newRm(a), newPurge(a), newStats(a), newSweep(a))
+	for _, cmd := range root.Commands() {
+		do := cmd.RunE
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := do(cmd, args); err != nil {
+				return ranError{err}
+			}
+			return nil
+		}
+	}
+	return root
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+// cache opens the store and puts a cache in front of it, which the caller must close. Unless create is set, a store that is not there
+// is not made: it is as an empty one.
+func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStore func() error, err error) {
+	at, err := locate(a.store, os.Getenv(storeEnv))
+	if err != nil {
+		return nil, nil, &exitError{exitUsage, err}
+	}
+	s, closeStore, err := at.open(create, func(warning string) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "larder:", printable(warning))
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return &larder.Cache{Store: s}, closeStore, nil
+}
+
+// urlArgs accepts between least and most arguments; most < 0: any number.
+func urlArgs(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return errors.New("no URL is given")
+		case most >= 0 && len(args) > most:
+			return fmt.Errorf("%d URLs are given, want %d", len(args), most)
+		}
+		return nil
+	}
+}
+
+// noArgs is cobra.NoArgs with a message of our own: a command's argument is no unknown command.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%q: no arguments are expected", args[0])
+	}
+	return nil
+}
+
+// complete makes f the completion of a flag.
+func complete(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
+func oneOf(words ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+}

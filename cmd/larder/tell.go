@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
+)
+
+// observe tells of what happens in the cache: of trouble always, of the rest if it is wanted.
+func (g *get) observe(e larder.Event) {
+	switch e.Kind {
+	case larder.StoreFailed, larder.Damaged, larder.RefreshFailed:
+		tell(g.err, fmt.Errorf("%s: %w", e.Kind, e.Err))
+	case larder.Discarded:
+		if g.verbose && !g.json {
+			tell(g.err, fmt.Errorf("%s %s: not stored after all: %w", e.Method, e.URL, e.Err))
+		}
+	case larder.Answered:
+		if g.json {
+			writeJSON(g.err, newAnswer(e))
+		} else if g.verbose {
+			fmt.Fprintf(g.err, "larder: %s\n", printable(answerText(e)))
+		}
+	}
+}
+
+// answerText describes a response in one line.
+func answerText(e larder.Event) string {
+	d := e.Decision
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %d: %s", e.Method, e.URL, e.Status, d.Outcome)
+	if d.Reason != "" {
+		fmt.Fprintf(&b, ", %s", withSection(d.Reason, d.Section))
+	}
+	if d.Err != nil {
+		fmt.Fprintf(&b, ": %v", d.Err)
+	}
+	if d.NotStored != "" {
+		fmt.Fprintf(&b, "; not stored: %s", d.NotStored)
+	}
+	if d.ID == (store.ID{}) {
+		return b.String()
+	}
+	if d.Stored {
+		b.WriteString("; stored")
+	} else {
+		fmt.Fprintf(&b, "; age %s", durationText(d.Age))
+	}
+	switch ttl := d.TTL(); {
+	case ttl == larder.Forever:
+		b.WriteString(", fresh forever")
+	case ttl > 0:
+		fmt.Fprintf(&b, ", fresh for %s", durationText(ttl))
+	default:
+		fmt.Fprintf(&b, ", stale for %s", durationText(-ttl))
+	}
+	return b.String()
+}
+
+func withSection(reason, section string) string {
+	if section == "" {
+		return reason
+	}
+	return reason + " (" + section + ")"
+}
+
+// answer is what --json tells of a response.
+type answer struct {
+	Method    string   `json:"method"`
+	URL       string   `json:"url"`
+	Status    int      `json:"status"`
+	Outcome   string   `json:"outcome"`
+	Reason    string   `json:"reason,omitempty"`
+	Section   string   `json:"section,omitempty"`
+	Age       *float64 `json:"age,omitempty"`
+	TTL       *float64 `json:"ttl"`
+	Stored    bool     `json:"stored"`
+	NotStored string   `json:"not_stored,omitempty"`
+	Forwarded string   `json:"forwarded,omitempty"`
+	Error     string   `json:"error,omitempty"`
+	ID        string   `json:"id,omitempty"`
+	Duration  float64  `json:"duration"`
+}
+
+func newAnswer(e larder.Event) answer {
+	d := e.Decision
+	a := answer{Method: e.Method, URL: e.URL, Status: e.Status, Outcome: d.Outcome.String(), Reason: d.Reason, Section: d.Section,
+		Stored: d.Stored, NotStored: d.NotStored, Forwarded: d.Forwarded, Duration: e.Duration.Seconds()}
+	if d.Err != nil {
+		a.Error = d.Err.Error()
+	}
+	if d.ID != (store.ID{}) {
+		a.ID = d.ID.String()
+		a.Age, a.TTL = seconds(d.Age), seconds(d.TTL())
+	}
+	return a
+}
+
+// seconds is a duration in JSON; null: forever.
+func seconds(d time.Duration) *float64 {
+	if d == larder.Forever {
+		return nil
+	}
+	s := d.Seconds()
+	return &s
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+func newWhy(a *app) *cobra.Command {
+	var want request
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "why URL",
+		Short: "Tell what would happen to a request, and why",
+		Long: `Tell what larder get with the same flags would do now, by which rule and which section of the standard, without
+sending anything.`,
+		Example: `  larder why https://api.example.com/v1/things
+  larder why --offline -H 'Authorization: Bearer s3cret' https://api.example.com/v1/things
+  larder why --ttl 1h -d q=bees https://search.example.com/`,
+		Args:              urlArgs(1, 1),
+		ValidArgsFunction: a.completeURL,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			u, err := parseURL(args[0])
+			if err != nil {
+				return err
+			}
+			if err := want.prepare(cmd.InOrStdin()); err != nil {
+				return err
+			}
+			req, err := want.to(cmd.Context(), u)
+			if err != nil {
+				return err
+			}
+			c, closeStore, err := a.cache(cmd, false)
+			if err != nil {
+				return err
+			}
+			defer closeStore()
+			if err := want.setRules(c); err != nil {
+				return err
+			}
+			e, err := c.Explain(cmd.Context(), req)
+			if err != nil {
+				return err
+			}
+			others := 0
+			err = each(cmd, c, store.Query{URL: withoutUser(u)}, func(r *store.Record) error {
+				if r.Key != e.Key {
+					others++
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			x := explained{e, &want, req, others, time.Now()}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), x.json())
+			}
+			return buffered(cmd, x.write)
+		},
+	}
+	want.flags(cmd)
+	want.modeFlags(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// explained is an Explanation with what else is of interest beside it.
+type explained struct {
+	larder.Explanation
+	asked  *request
+	req    *http.Request
+	others int // responses of the same URL under other keys
+	now    time.Time
+}
+
+func (x *explained) write(w io.Writer) error {
+	detail(w, "request", "%s %s", x.req.Method, x.URL)
+	detail(w, "rule", "%s", x.rule())
+	if x.Key != "" {
+		detail(w, "key", "%s", keyText(x.Key))
+	}
+	detail(w, "stored", "%s", x.stored())
+	if len(x.Records) > 0 {
+		fmt.Fprintln(w)
+		t := table{w: w, columns: append([]column{{"", -3}}, append(entryColumns[:len(entryColumns)-1:len(entryColumns)-1], column{"VARY", 0})...)}
+		for _, r := range x.Records {
+			mark := ""
+			if r == x.Selected {
+				mark = "  >"
+			}
+			cells := entryCells(r, x.now)
+			if err := t.row(append([]string{mark}, append(cells[:len(cells)-1], varyText(r))...)...); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintln(w)
+	}
+	detail(w, "verdict", "%s", x.verdict())
+	if reason := x.reason(); reason != "" {
+		detail(w, "because", "%s", reason)
+	}
+	for i, advice := range x.advice() {
+		name := ""
+		if i == 0 {
+			name = "or else"
+		}
+		if err := detail(w, name, "%s", advice); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rule says what applies in place of the standard.
+func (x *explained) rule() string {
+	var parts []string
+	if x.Rule != nil {
+		parts = append(parts, strings.Join(x.Rule.Methods, ", ")+" may be stored")
+	}
+	if x.asked.ttl != 0 {
+		parts = append(parts, "--ttl "+x.asked.ttl.String())
+	}
+	if len(parts) == 0 {
+		return "none, the standard decides"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (x *explained) stored() string {
+	s := countText(len(x.Records), "response") + " for this request"
+	if x.others > 0 {
+		s += fmt.Sprintf(", %d more of the URL for other credentials, methods or bodies", x.others)
+	}
+	return s
+}
+
+// varyText shows the request fields that select r.
+func varyText(r *store.Record) string {
+	var fields []string
+	for _, name := range sortedNames(r.Selecting) {
+		value := "(none)"
+		if vv := r.Selecting[name]; len(vv) > 0 {
+			value = strings.Join(vv, ", ")
+		}
+		fields = append(fields, name+": "+value)
+	}
+	return strings.Join(fields, "; ")
+}
+
+func (x *explained) verdict() string {
+	if x.Bypass != "" {
+		return "the cache takes no part in it"
+	}
+	switch x.Verdict.Action {
+	case rfc9111.Serve:
+		return "answered from the store"
+	case rfc9111.ServeAndRefresh:
+		return "answered from the store, which is refreshed meanwhile"
+	case rfc9111.Validate:
+		return "the origin is asked whether the stored response still holds"
+	case rfc9111.Refuse:
+		return "refused with status 504"
+	default:
+		return "the origin is asked"
+	}
+}
+
+func (x *explained) reason() string {
+	if x.Bypass != "" {
+		return x.Bypass
+	}
+	s := withSection(x.Verdict.Reason.String(), x.Verdict.Reason.Section())
+	if x.Selected == nil {
+		return s
+	}
+	if x.Verdict.Lifetime == larder.Forever {
+		return fmt.Sprintf("%s; age %s", s, durationText(x.Verdict.Age))
+	}
+	return fmt.Sprintf("%s; age %s of %s", s, durationText(x.Verdict.Age), durationText(x.Verdict.Lifetime))
+}
+
+// advice is what to do for something else to happen.
+func (x *explained) advice() []string {
+	if x.Bypass != "" {
+		switch {
+		case x.asked.bypass:
+			return []string{"without --bypass the cache takes part"}
+		case x.asked.ttl == ttlFlag(larder.Never):
+			return []string{"without --ttl never the cache takes part"}
+		case x.asked.ttl == 0 && x.req.Method != http.MethodGet && x.req.Method != http.MethodHead:
+			return []string{"--ttl DURATION stores responses to " + x.req.Method + ", too"}
+		}
+		return nil
+	}
+	switch x.Verdict.Action {
+	case rfc9111.Serve, rfc9111.ServeAndRefresh:
+		return []string{
+			"--refresh asks the origin whether it still holds",
+			"--force-refresh fetches it anew",
+			"larder rm removes it",
+		}
+	case rfc9111.Validate:
+		return []string{
+			"--stale takes it as it is",
+			"--force-refresh fetches it anew",
+			"--ttl DURATION keeps it fresh for longer, from the next answer on",
+		}
+	case rfc9111.Refuse:
+		if x.Selected != nil {
+			return []string{"--stale takes the stale one", "without --offline the origin is asked"}
+		}
+		return []string{"without --offline the origin is asked"}
+	}
+	switch {
+	case x.asked.forceRefresh:
+		return []string{"without --force-refresh what is stored is looked at"}
+	case x.Selected != nil:
+		return []string{"--stale takes the stored one as it is", "--ttl DURATION keeps it fresh for longer, from the next answer on"}
+	case x.Verdict.Reason == rfc9111.NoVariant:
+		return []string{"send the fields in VARY with the same values as one of those stored"}
+	case x.others > 0:
+		return []string{"larder show lists what is stored for others", "send the same credentials, method and body as then"}
+	case x.asked.ttl == 0:
+		return []string{"larder get stores the answer if its header allows it", "larder get --ttl DURATION stores it whatever its header says"}
+	}
+	return []string{"larder get with the same flags stores the answer"}
+}
+
+// explanation is what why tells in JSON.
+type explanation struct {
+	Method   string   `json:"method"`
+	URL      string   `json:"url"`
+	Key      string   `json:"key,omitempty"`
+	Rule     string   `json:"rule"`
+	Action   string   `json:"action"`
+	Reason   string   `json:"reason"`
+	Section  string   `json:"section,omitempty"`
+	Age      *float64 `json:"age,omitempty"`
+	Lifetime *float64 `json:"lifetime"`
+	Selected string   `json:"selected,omitempty"`
+	Stored   []entry  `json:"stored"`
+	Others   int      `json:"others"`
+	Advice   []string `json:"advice"`
+}
+
+func (x *explained) json() explanation {
+	out := explanation{Method: x.req.Method, URL: x.URL, Rule: x.rule(), Action: x.Verdict.Action.String(),
+		Reason: x.Verdict.Reason.String(), Section: x.Verdict.Reason.Section(), Stored: []entry{}, Others: x.others, Advice: x.advice()}
+	if x.Key != "" {
+		out.Key = keyText(x.Key)
+	}
+	if x.Bypass != "" {
+		out.Action, out.Reason = "bypass", x.Bypass
+	}
+	if x.Selected != nil {
+		out.Selected = x.Selected.ID.String()
+		out.Age, out.Lifetime = seconds(x.Verdict.Age), seconds(x.Verdict.Lifetime)
+	}
+	for _, r := range x.Records {
+		out.Stored = append(out.Stored, newEntry(r, x.now))
+	}
+	return out
+}
