@@ -1,0 +1,159 @@
+// Command compare measures larder beside other HTTP caches for Go, beside the least that a hit can cost, and beside no cache, all in
+// one run, and prints one table:
+//
+//	go run ./compare
+//
+// Those that are compared take turns, a short while each, in every round; a ratio is the median of the ratios within the rounds, so that
+// a busy machine, which slows down all of a round, moves it little. docs/performance.md tells how to read the table.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"time"
+)
+
+func main() {
+	rounds := flag.Int("rounds", 9, "rounds in which everyone has a turn")
+	turn := flag.Duration("turn", 40*time.Millisecond, "length of a turn, roughly")
+	only := flag.String("run", "", "only the work whose name matches this regular expression")
+	flag.Parse()
+	if err := run(*rounds, *turn, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+func run(rounds int, turn time.Duration, only string) error {
+	match, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	t := newTable()
+	for _, c := range contests() {
+		if !match.MatchString(c.name) {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "measuring:", c.name)
+		if err := c.run(rounds, turn); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		t.add(&c)
+	}
+	for _, s := range stampedes {
+		if !match.MatchString(s.name) {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "counting:", s.name)
+		if err := s.run(t); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return t.print(os.Stdout)
+}
+
+// contest is one kind of work, and those that do it.
+type contest struct {
+	name    string
+	entries []*entry
+	workers int    // goroutines; 0: one
+	kept    bool   // everyone stays open; false: opened anew in each round, so that no store grows, and luck with hashes evens out
+	most    int    // operations a turn at most; 0: as many as fit into it
+	base    string // what an entry costs beyond this one is set against its bare one; "": all that it costs
+}
+
+// entry is one way to do the work.
+type entry struct {
+	name    string
+	open    func() (*job, error)
+	bare    string // name of the entry that reads or writes the same bytes without a cache around it
+	targets []target
+
+	n       int // operations a turn
+	samples []sample
+}
+
+// job is an entry at work.
+type job struct {
+	worker func() func(i int) error // returns what does operation i, for one goroutine
+	close  func() error             // says, too, whether the work was done as it should be
+	done   int                      // operations so far, none of which is asked for again
+}
+
+func (c *contest) entry(name string) *entry {
+	for _, e := range c.entries {
+		if e.name == name {
+			return e
+		}
+	}
+	return nil
+}
+
+func (c *contest) run(rounds int, turn time.Duration) (err error) {
+	jobs := make([]*job, len(c.entries))
+	defer func() {
+		for i, j := range jobs {
+			if j == nil {
+				continue
+			}
+			if e := j.close(); e != nil && err == nil {
+				err = fmt.Errorf("%s: %w", c.entries[i].name, e)
+			}
+		}
+	}()
+	for round := range rounds {
+		for _, i := range rand.Perm(len(c.entries)) {
+			e := c.entries[i]
+			if jobs[i] == nil {
+				if jobs[i], err = e.open(); err != nil {
+					return fmt.Errorf("open %s: %w", e.name, err)
+				}
+				if err := c.warmUp(e, jobs[i], turn, round == 0); err != nil {
+					return fmt.Errorf("%s: %w", e.name, err)
+				}
+			}
+			s, err := measure(jobs[i], e.n, max(c.workers, 1))
+			if err != nil {
+				return fmt.Errorf("%s: %w", e.name, err)
+			}
+			e.samples = append(e.samples, s)
+			if !c.kept {
+				j := jobs[i]
+				jobs[i] = nil
+				if err := j.close(); err != nil {
+					return fmt.Errorf("%s: %w", e.name, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// warmUp does a few operations, and for the first time more, to find out how many fit into a turn.
+func (c *contest) warmUp(e *entry, j *job, turn time.Duration, first bool) error {
+	workers := max(c.workers, 1)
+	if _, err := measure(j, 2*workers, workers); err != nil {
+		return err
+	}
+	if !first {
+		return nil
+	}
+	for e.n = 2 * workers; ; e.n *= 2 {
+		s, err := measure(j, e.n, workers)
+		if err != nil {
+			return err
+		}
+		took := s.wall * float64(e.n)
+		if c.most > 0 && e.n >= c.most || took >= float64(turn.Nanoseconds())/4 {
+			e.n = max(2*workers, int(float64(turn.Nanoseconds())/s.wall))
+			break
+		}
+	}
+	if c.most > 0 {
+		e.n = min(e.n, c.most)
+	}
+	return nil
+}
