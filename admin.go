@@ -39,8 +39,7 @@ func (c *Cache) Entries(ctx context.Context, q store.Query) iter.Seq2[*store.Rec
 	return finder.Find(ctx, q)
 }
 
-// Purge removes the stored responses that q means, and returns how many. The zero Query empties the cache. With Key set it needs no Finder,
-// and with Key alone it removes all of that key.
+// Purge removes the stored responses that q means, and returns how many. The zero Query empties the cache.
 func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err error) {
 	const batch = 256
 	ids := make(map[store.Key][]store.ID)
