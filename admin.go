@@ -18,9 +18,9 @@ import (
 // ErrUnsupported says that the store has not the optional interface that a call needs.
 var ErrUnsupported = errors.New("the store can't do that")
 
-// Entries yields the stored responses that q means, without their bodies, in no particular order. A fault that ends the listing comes last;
-// a damaged entry is yielded as an error that wraps store.ErrCorrupt, and the listing goes on. The records are read-only.
-// q.URL is normalised as that of a GET request would be.
+// Entries yields the stored responses that q means, without their bodies, in no particular order. A fault that
+// ends the listing comes last; a damaged entry is yielded as an error that wraps store.ErrCorrupt, and the
+// listing goes on. The records are read-only. q.URL is normalised as that of a GET request would be.
 func (c *Cache) Entries(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	c.start()
 	finder, ok := c.store.(store.Finder)
@@ -84,7 +84,8 @@ func (c *Cache) Delete(ctx context.Context, req *http.Request) error {
 	return nil
 }
 
-// Lookup returns the stored responses to requests like req for the same user, fresh or not, every variant, newest first.
+// Lookup returns the stored responses to requests like req for the same user, fresh or not, every variant,
+// newest first.
 func (c *Cache) Lookup(ctx context.Context, req *http.Request) ([]*store.Record, error) {
 	x, err := c.exchangeFor(req)
 	if err != nil {
@@ -208,8 +209,8 @@ func MatchURL(match string) (func(*store.Record) bool, error) {
 	}, nil
 }
 
-// Sweep removes what has ended, and what the store's limit has no room for, and returns how many responses that were. A store that
-// expires by itself need not be swept; then it does nothing.
+// Sweep removes what has ended, and what the store's limit has no room for, and returns how many responses that
+// were. A store that expires by itself need not be swept; then it does nothing.
 func (c *Cache) Sweep(ctx context.Context) (removed int, err error) {
 	c.start()
 	sweeper, ok := c.store.(store.Sweeper)

@@ -13,9 +13,10 @@ import (
 	"github.com/larder-go/larder/store/memory"
 )
 
-// Cache is an http.RoundTripper that keeps responses and reuses them as RFC 9111 and the user's rules allow. The zero value is a
-// private cache in 64 MiB of memory over http.DefaultTransport. Its fields must not be changed once it is in use, except by
-// SetRules; its methods are safe for concurrent use. A Cache must not be copied.
+// Cache is an http.RoundTripper that keeps responses and reuses them as RFC 9111 and the user's rules allow.
+// The zero value is a private cache in 64 MiB of memory over http.DefaultTransport. Its fields must not be
+// changed once it is in use, except by SetRules; its methods are safe for concurrent use. A Cache must not be
+// copied.
 type Cache struct {
 	// Base asks the origin; nil: http.DefaultTransport. It must honour the request's context.
 	Base http.RoundTripper
@@ -24,24 +25,27 @@ type Cache struct {
 	// Rules are what the user wants in place of the standard; the first that matches applies. A faulty rule
 	// fails every request; Rule.Check and SetRules tell beforehand.
 	Rules []Rule
-	// Shared makes it a shared cache: it honours s-maxage and private, and keeps users apart by RFC 9111 §3.5 rather than by
-	// Partition. False: a private cache.
+	// Shared makes it a shared cache: it honours s-maxage and private, and keeps users apart by RFC 9111 §3.5
+	// rather than by Partition. False: a private cache.
 	Shared bool
-	// Name is the cache's name in the Cache-Status field (RFC 9211) of its responses; "": no such field. Info tells the same either way.
+	// Name is the cache's name in the Cache-Status field (RFC 9211) of its responses; "": no such field. Info
+	// tells the same either way.
 	Name string
-	// Partition returns whose response it may be: requests with different results never share one. nil: Credentials in a private
-	// cache, nothing in a shared one. "" is a partition, too.
+	// Partition returns whose response it may be: requests with different results never share one. nil:
+	// Credentials in a private cache, nothing in a shared one. "" is a partition, too.
 	Partition func(*http.Request) string
 	// Key, if set, returns what takes the place of URL and body in the key, where it is not "".
 	Key func(*http.Request) string
-	// MaxBody is the length of the longest body that is stored, in bytes; 0: whatever the store takes. Longer ones pass through.
+	// MaxBody is the length of the longest body that is stored, in bytes; 0: whatever the store takes. Longer
+	// ones pass through.
 	MaxBody int64
-	// MaxKeyBody is the length of the longest request body that is read for a key, in bytes; 0: 1 MiB. Requests with longer ones are not cached.
+	// MaxKeyBody is the length of the longest request body that is read for a key, in bytes; 0: 1 MiB. Requests
+	// with longer ones are not cached.
 	MaxKeyBody int64
 	// MaxVariants is how many variants of one key are kept (RFC 9111 §4.1); 0: 32. The oldest goes first.
 	MaxVariants int
-	// KeepStale is how long a response is kept after it turned stale, to be validated, or used when the origin is down or
-	// the caller offline; 0: 7 days. A store with a limit may drop it before.
+	// KeepStale is how long a response is kept after it turned stale, to be validated, or used when the origin
+	// is down or the caller offline; 0: 7 days. A store with a limit may drop it before.
 	KeepStale time.Duration
 	// RefreshTimeout bounds a validation in the background; 0: 30 s.
 	RefreshTimeout time.Duration
@@ -49,7 +53,8 @@ type Cache struct {
 	StoreTimeout time.Duration
 	// FailClosed makes a request fail when the store cannot be read. False: it is a miss.
 	FailClosed bool
-	// Observe is called with each Event, by the goroutine in which it happened; nil: nobody is. It must be safe for concurrent use, and quick.
+	// Observe is called with each Event, by the goroutine in which it happened; nil: nobody is. It must be safe
+	// for concurrent use, and quick.
 	Observe func(Event)
 	// Logger gets each Event as a line: trouble as a warning, the rest for debugging; nil: nobody.
 	Logger *slog.Logger
@@ -107,9 +112,9 @@ func (c *Cache) SetRules(rules ...Rule) error {
 // Client returns a new http.Client whose requests go through c.
 func (c *Cache) Client() *http.Client { return &http.Client{Transport: c} }
 
-// Close ends the work in the background: what is stored or refreshed for nobody any more. It waits until that is done, or ctx is; then
-// it abandons it and returns ctx's error. The Cache can be used further, without refreshing in the background. It does not
-// close the Store.
+// Close ends the work in the background: what is stored or refreshed for nobody any more. It waits until that
+// is done, or ctx is; then it abandons it and returns ctx's error. The Cache can be used further, without
+// refreshing in the background. It does not close the Store.
 func (c *Cache) Close(ctx context.Context) error {
 	c.start()
 	defer c.close()

@@ -20,9 +20,10 @@ import (
 
 func hexDigest(s string) string { return hex.EncodeToString([]byte(digest(s))) }
 
-// content reads the request's body for the key. It returns the request to send, which has the same body to give, and the digest of what the
-// body says; ok is false if the body could not be read whole within limit bytes: then the request to send is good all the same, but has
-// no key. A request without a body has the digest "".
+// content reads the request's body for the key. It returns the request to send, which has the same body to
+// give, and the digest of what the body says; ok is false if the body could not be read whole within limit
+// bytes: then the request to send is good all the same, but has no key. A request without a body has the digest
+// "".
 func content(req *http.Request, r *rule, limit int64) (send *http.Request, digest string, ok bool) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req, "", true
@@ -64,9 +65,9 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// bodyDigest returns the SHA-256 of a body's media type and meaning: JSON without regard to white space and the order of keys,
-// forms without regard to the order of different names, multipart without its boundary, anything else byte by byte. Ignored
-// parts are left out.
+// bodyDigest returns the SHA-256 of a body's media type and meaning: JSON without regard to white space and the
+// order of keys, forms without regard to the order of different names, multipart without its boundary, anything
+// else byte by byte. Ignored parts are left out.
 func (r *rule) bodyDigest(h http.Header, body []byte) string {
 	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil {
@@ -136,8 +137,8 @@ func canonicalMultipart(body []byte, boundary string, ignore []string) ([]byte, 
 	}
 }
 
-// canonicalJSON writes one JSON value without white space, keys sorted, without what the ignored paths name. It declines what could
-// be read in two ways: duplicate keys, lone surrogates, invalid UTF-8.
+// canonicalJSON writes one JSON value without white space, keys sorted, without what the ignored paths name. It
+// declines what could be read in two ways: duplicate keys, lone surrogates, invalid UTF-8.
 func canonicalJSON(body []byte, ignore []string) ([]byte, bool) {
 	if !utf8.Valid(body) || bytes.Contains(bytes.ToLower(body), []byte(`\ud`)) {
 		return nil, false

@@ -38,7 +38,8 @@ func (o Outcome) String() string { return outcomes[o] }
 // Decision says how a response came about. It feeds Cache-Status, the log and the events.
 type Decision struct {
 	Outcome Outcome
-	// Reason says why, in a short sentence, and Section where that is written ("RFC 9111 §4.2"); "" where it is not the standard's.
+	// Reason says why, in a short sentence, and Section where that is written ("RFC 9111 §4.2"); "" where it is
+	// not the standard's.
 	Reason, Section string
 	// Rule is the Match of the rule that applied; "" if it was none, or one for every URL.
 	Rule string
@@ -46,10 +47,11 @@ type Decision struct {
 	Key store.Key
 	// ID names the stored response; zero if there is none.
 	ID store.ID
-	// Age and Lifetime of the stored response, when it was decided on; for one from the origin, those it is stored with.
+	// Age and Lifetime of the stored response, when it was decided on; for one from the origin, those it is
+	// stored with.
 	Age, Lifetime time.Duration
-	// Forwarded says why the origin was asked, in the words of RFC 9211 §2.2: bypass, method, uri-miss, vary-miss, stale, request,
-	// partial; "" if it was not.
+	// Forwarded says why the origin was asked, in the words of RFC 9211 §2.2: bypass, method, uri-miss,
+	// vary-miss, stale, request, partial; "" if it was not.
 	Forwarded string
 	// ForwardStatus is the origin's status, if it was asked and answered.
 	ForwardStatus int
@@ -126,7 +128,8 @@ func Info(resp *http.Response) Decision {
 
 type decisionKey struct{}
 
-// decided is the request's own context with the Decision about its response. It is a context itself to spare an allocation.
+// decided is the request's own context with the Decision about its response. It is a context itself to spare an
+// allocation.
 type decided struct {
 	context.Context
 	decision Decision

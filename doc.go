@@ -1,13 +1,13 @@
-// Package larder is a persistent HTTP cache for Go clients: an [http.RoundTripper] that keeps responses and reuses them as
-// RFC 9111 allows, and as the user's rules say.
+// Package larder is a persistent HTTP cache for Go clients: an [http.RoundTripper] that keeps responses and
+// reuses them as RFC 9111 allows, and as the user's rules say.
 //
 //	cache := &larder.Cache{}               // private, in 64 MiB of memory
 //	client := cache.Client()               // or &http.Client{Transport: cache}
 //	resp, err := client.Get("https://api.example.com/v1/things")
 //	fmt.Println(larder.Info(resp).Outcome) // miss, then hit
 //
-// To keep responses on disk give it a [store.Store], such as those of packages store/disk and store/sqlite. To keep them
-// for longer than their headers say, or to cache what the standard does not, give it a [Rule]:
+// To keep responses on disk give it a [store.Store], such as those of packages store/disk and store/sqlite. To
+// keep them for longer than their headers say, or to cache what the standard does not, give it a [Rule]:
 //
 //	cache := &larder.Cache{
 //		Store: files,
@@ -20,13 +20,16 @@
 // [Everything] is the rule for a cache that keeps all for a fixed time. One request asks for something else by its
 // context: [WithMode] (refresh, offline, bypass) and [WithTTL].
 //
-// A request goes like this. Its key is built from the user ([Cache.Partition]), the method, the URL, and what the rule adds; what is
-// stored under the key is weighed by package rfc9111; and the response comes from the store, or from the origin and on its way into the
-// store as it is read. Bodies stream in both directions. Callers who ask for the same at once share one download. What is
-// not read to its end is not stored, unless little is left. Trouble with the store is never the caller's trouble.
+// A request goes like this. Its key is built from the user ([Cache.Partition]), the method, the URL, and what
+// the rule adds; what is stored under the key is weighed by package rfc9111; and the response comes from the
+// store, or from the origin and on its way into the store as it is read. Bodies stream in both directions.
+// Callers who ask for the same at once share one download. What is not read to its end is not stored, unless
+// little is left. Trouble with the store is never the caller's trouble.
 //
-// [Info] tells how a response came about, [Cache.Explain] what would happen to a request; [Cache.Observe] and [Cache.Logger] hear of
-// everything. [Cache.Entries], [Cache.Purge], [Cache.Delete] and [Cache.Sweep] look after what is stored.
+// [Info] tells how a response came about, [Cache.Explain] what would happen to a request; [Cache.Observe] and
+// [Cache.Logger] hear of everything. [Cache.Entries], [Cache.Purge], [Cache.Delete] and [Cache.Sweep] look
+// after what is stored.
 //
-// http.Client.Timeout works, but costs each call more than twice what a hit from memory does; a context's deadline is cheaper.
+// http.Client.Timeout works, but costs each call more than twice what a hit from memory does; a context's
+// deadline is cheaper.
 package larder

@@ -15,7 +15,8 @@ import (
 // chunkSize is how much of a body is read from the origin at once.
 const chunkSize = 32 << 10
 
-// When its last reader leaves a download early, it is finished all the same if little is left: at most restSize bytes, within restTime.
+// When its last reader leaves a download early, it is finished all the same if little is left: at most restSize
+// bytes, within restTime.
 const (
 	restSize = 64 << 10
 	restTime = 2 * time.Second
@@ -24,11 +25,11 @@ const (
 // errAbandoned is why a response is not stored whose readers all left early.
 var errAbandoned = errors.New("every reader left before the end")
 
-// download is one body on its way from the origin to any number of readers and into the store. Nothing pumps: a reader
-// that wants bytes which nobody has yet starts a pull, one at a time, which writes the last chunk to the store and reads the
-// next one from the origin; so no byte waits for the store that has come already. Readers further behind read back from the
-// store's Writer, so that a slow one holds nobody back. Once the store has failed, or the body has grown too long
-// for it, the next chunk waits until every reader has had this one.
+// download is one body on its way from the origin to any number of readers and into the store. Nothing pumps: a
+// reader that wants bytes which nobody has yet starts a pull, one at a time, which writes the last chunk to the
+// store and reads the next one from the origin; so no byte waits for the store that has come already. Readers
+// further behind read back from the store's Writer, so that a slow one holds nobody back. Once the store has
+// failed, or the body has grown too long for it, the next chunk waits until every reader has had this one.
 type download struct {
 	c          *Cache
 	x          *exchange
@@ -153,7 +154,8 @@ func (r *reader) readBack(w store.Writer, p []byte) (int, error) {
 	return 0, fmt.Errorf("larder: reading back %s: %w", r.d.x.target.url, err)
 }
 
-// everybodyHas reports whether the chunk that ends at end may be forgotten: it is in the store, or all readers have had it.
+// everybodyHas reports whether the chunk that ends at end may be forgotten: it is in the store, or all readers
+// have had it.
 func (d *download) everybodyHas(end int64) bool {
 	if d.broken {
 		for r := range d.readers {
@@ -255,7 +257,8 @@ func (d *download) bounded(call func() error) error {
 	return call()
 }
 
-// end concludes the download, once, by the pull under way or, if there is none, by the last reader to leave: with io.EOF it commits.
+// end concludes the download, once, by the pull under way or, if there is none, by the last reader to leave:
+// with io.EOF it commits.
 func (d *download) end(err error) {
 	if err == io.EOF && !d.broken {
 		if fault := d.commit(); fault != nil {

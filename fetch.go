@@ -14,8 +14,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// fetch answers x from the origin: by the flight under way for the same, or one of its own. again means that the request is to be looked at
-// anew, since that brought nothing for it.
+// fetch answers x from the origin: by the flight under way for the same, or one of its own. again means that
+// the request is to be looked at anew, since that brought nothing for it.
 func (c *Cache) fetch(x exchange, attempt int) (resp *http.Response, again bool, err error) {
 	f, leads := c.flightFor(&x, attempt)
 	if leads {
@@ -55,8 +55,8 @@ func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	return c.flights.join(x.req.Context(), flightKey{x.key, x.rr.Method, x.variant()})
 }
 
-// sociable reports whether x may wait for an answer to somebody else's request, and others for its: not if it wants a new answer, a
-// part of one, or an answer to a condition of its own.
+// sociable reports whether x may wait for an answer to somebody else's request, and others for its: not if it
+// wants a new answer, a part of one, or an answer to a condition of its own.
 func (x *exchange) sociable() bool {
 	if x.ask.mode == Refresh || x.ask.mode == ForceRefresh {
 		return false
@@ -79,7 +79,8 @@ func (x *exchange) noStore() bool {
 	return len(cc) > 0 && strings.Contains(strings.ToLower(strings.Join(cc, ",")), "no-store")
 }
 
-// detach gives x a request of its own, so that the caller may go, and change its request, before the origin has answered.
+// detach gives x a request of its own, so that the caller may go, and change its request, before the origin has
+// answered.
 func (x *exchange) detach() {
 	x.send = x.send.WithContext(x.send.Context())
 	x.send.Header = x.req.Header.Clone()
@@ -90,7 +91,7 @@ func (x *exchange) detach() {
 
 // lead asks the origin and settles f.
 func (c *Cache) lead(f *flight, x *exchange) {
-	if f.key.key != "" && c.flights.landings() != x.landings {
+	if f.key.key != "" && c.flights.landed.Load() != x.landed {
 		// Another flight has ended since the store was looked into: perhaps with what is wanted here.
 		if records, err := c.lookup(f.ctx, x); err == nil && len(records) > 0 {
 			fresh := *x
@@ -163,7 +164,8 @@ func (c *Cache) ask(ctx context.Context, x *exchange, body io.ReadCloser, condit
 	return resp, requested, err
 }
 
-// notModified freshens what the origin's 304 says still holds (RFC 9111 §4.3.4), and settles f with it. It returns false if that is nothing stored.
+// notModified freshens what the origin's 304 says still holds (RFC 9111 §4.3.4), and settles f with it. It
+// returns false if that is nothing stored.
 func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, requested time.Time) bool {
 	now := c.now()
 	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
@@ -313,13 +315,15 @@ func (b *soloBody) Close() error {
 	return err
 }
 
-// drain reads the little that a response without a body of interest may hold, so that its connection can be used again.
+// drain reads the little that a response without a body of interest may hold, so that its connection can be
+// used again.
 func drain(resp *http.Response) {
 	io.CopyN(io.Discard, resp.Body, 4<<10)
 	resp.Body.Close()
 }
 
-// refresh validates what was just served stale, in the background (RFC 5861 §3), unless that is under way or too much else is.
+// refresh validates what was just served stale, in the background (RFC 5861 §3), unless that is under way or
+// too much else is.
 func (c *Cache) refresh(x exchange) {
 	select {
 	case c.refreshes <- struct{}{}:

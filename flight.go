@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/larder-go/larder/store"
 )
@@ -43,9 +44,10 @@ type result struct {
 
 // flights are those under way, and what is known of keys whose answers cannot be shared.
 type flights struct {
+	landed atomic.Int64 // how many have ended
+
 	mu       sync.Mutex
 	under    map[flightKey]*flight
-	landed   int64 // how many have ended
 	unshared map[store.Key]struct{}
 }
 
@@ -79,16 +81,10 @@ func (fs *flights) join(ctx context.Context, key flightKey) (f *flight, leads bo
 func (fs *flights) land(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.landed++
+	fs.landed.Add(1)
 	if fs.under[f.key] == f {
 		delete(fs.under, f.key)
 	}
-}
-
-func (fs *flights) landings() int64 {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	return fs.landed
 }
 
 // worthWaiting reports whether the last answer for key could be shared, as far as is known.

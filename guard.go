@@ -56,8 +56,8 @@ func (c *Cache) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, c.storeTimeout())
 }
 
-// failed takes in that the store failed at op for the request x, and tells of it. It returns the error that the caller is to get: nil,
-// unless the cache is to fail with its store.
+// failed takes in that the store failed at op for the request x, and tells of it. It returns the error that the
+// caller is to get: nil, unless the cache is to fail with its store.
 func (c *Cache) failed(op string, x *exchange, err error) error {
 	c.breaker.note(err, c.now())
 	switch {

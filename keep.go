@@ -9,8 +9,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// storedHeader returns the fields of h that are stored: not those that concern the connection alone, nor what the rule strips, nor
-// secrets.
+// storedHeader returns the fields of h that are stored: not those that concern the connection alone, nor what
+// the rule strips, nor secrets.
 func (c *Cache) storedHeader(x *exchange, h http.Header) http.Header {
 	h = c.policy().StoredHeader(h)
 	for _, name := range x.rule.Strip {
@@ -83,7 +83,8 @@ func (c *Cache) setTimes(x *exchange, r *store.Record) {
 	}
 }
 
-// download begins to store the response and returns what its readers read from; or nil, and why it is not to be stored.
+// download begins to store the response and returns what its readers read from; or nil, and why it is not to be
+// stored.
 func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested time.Time) (*download, string) {
 	r, why := c.record(x, resp, requested, c.now())
 	if r == nil {
@@ -109,7 +110,8 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 	return d, ""
 }
 
-// supersededBy returns the stored records in whose place the response to x goes: those that x selects, and the oldest of too many variants.
+// supersededBy returns the stored records in whose place the response to x goes: those that x selects, and the
+// oldest of too many variants.
 func (c *Cache) supersededBy(x *exchange) []store.ID {
 	var ids []store.ID
 	keep := c.maxVariants() - 1

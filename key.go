@@ -149,8 +149,8 @@ func unreserved(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
-// normalEscapes decodes escaped unreserved characters, writes the other escapes with capital letters, and escapes what
-// may not stand in a URL as it is.
+// normalEscapes decodes escaped unreserved characters, writes the other escapes with capital letters, and
+// escapes what may not stand in a URL as it is.
 func normalEscapes(s string, path bool) string {
 	clean := true
 	for i := range len(s) {
@@ -228,8 +228,8 @@ func digest(s string) string {
 	return string(sum[:])
 }
 
-// Credentials is the default Cache.Partition: a digest of the Authorization and Cookie fields, and of a user in the URL; empty without
-// any of them.
+// Credentials is the default Cache.Partition: a digest of the Authorization and Cookie fields, and of a user in
+// the URL; empty without any of them.
 func Credentials(req *http.Request) string { return credentials(req, standard) }
 
 func credentials(req *http.Request, r *rule) string {
@@ -320,8 +320,8 @@ func secret(name string) bool {
 	return name == "Authorization" || name == "Cookie" || name == "Proxy-Authorization"
 }
 
-// selectable returns the request's fields as Vary sees them: without those that r ignores, secrets as digests. It is h itself
-// where nothing of that is to be done.
+// selectable returns the request's fields as Vary sees them: without those that r ignores, secrets as digests.
+// It is h itself where nothing of that is to be done.
 func (r *rule) selectable(h http.Header) http.Header {
 	var out http.Header
 	for name, vv := range h {

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// pattern matches URLs: [scheme://]host[:port][/path]. It is anchored at both ends. In the host * stands for one
-// label and ** for any number; in the path * stands for any part of one segment and ** for any number of them. Without a
-// path it means all of the host, without a port every port; the empty pattern means every URL. The query takes no part.
+// pattern matches URLs: [scheme://]host[:port][/path]. It is anchored at both ends. In the host * stands for
+// one label and ** for any number; in the path * stands for any part of one segment and ** for any number of
+// them. Without a path it means all of the host, without a port every port; the empty pattern means every URL.
+// The query takes no part.
 type pattern struct {
 	scheme, host, port, path string
 }
@@ -67,8 +68,8 @@ func portOf(u *url.URL) string {
 	}
 }
 
-// glob matches s whole: * stands for any run without sep, ** for any run. A wildcard first takes nothing, and one byte more each time
-// what follows does not fit; only the last of each kind need be tried again.
+// glob matches s whole: * stands for any run without sep, ** for any run. A wildcard first takes nothing, and
+// one byte more each time what follows does not fit; only the last of each kind need be tried again.
 func glob(pattern, s string, sep byte) bool {
 	i, j := 0, 0
 	star, starAt := -1, 0 // where to go on in pattern and s after the last *; -1: none since the last **

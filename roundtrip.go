@@ -23,19 +23,20 @@ type exchange struct {
 	header http.Header     // the request's fields as Vary sees them
 	rr     rfc9111.Request // the request as the rules see it
 
-	landings int64               // of flights before the store was looked into
-	found    []*store.Record     // stored under key, newest first
-	records  []*store.Record     // those of them that the rule allows
-	stored   []*rfc9111.Response // the same as the standard sees them
-	vary     []string            // the fields that are known to select a variant
-	verdict  rfc9111.Verdict
+	landed  int64               // how many flights had, before the store was looked into
+	found   []*store.Record     // stored under key, newest first
+	records []*store.Record     // those of them that the rule allows
+	stored  []*rfc9111.Response // the same as the standard sees them
+	vary    []string            // the fields that are known to select a variant
+	verdict rfc9111.Verdict
 }
 
 // maxAttempts bounds how often a request is looked at anew because the flight it waited for brought nothing for it.
 const maxAttempts = 3
 
-// RoundTrip answers req from the store where the rules and RFC 9111 allow it, and from Base otherwise, whose response it stores
-// as the caller reads it. It implements http.RoundTripper; Info tells how the response came about.
+// RoundTrip answers req from the store where the rules and RFC 9111 allow it, and from Base otherwise, whose
+// response it stores as the caller reads it. It implements http.RoundTripper; Info tells how the response came
+// about.
 func (c *Cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.start()
 	resp, err := c.roundTrip(req)
@@ -56,7 +57,7 @@ func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
 		return c.pass(x, why)
 	}
 	for attempt := 0; ; attempt++ {
-		x.landings = c.flights.landings()
+		x.landed = c.flights.landed.Load()
 		records, err := c.lookup(req.Context(), &x)
 		if err != nil {
 			closeBody(x.send)

@@ -14,16 +14,16 @@ import (
 // Rule is what the user wants for some requests in place of the standard. The first rule whose Match and Methods
 // fit a request applies, alone. What it leaves zero stays as the standard has it.
 //
-// There is one order of precedence: first what the request itself asks for (its context, then its own Cache-Control), then the
-// rule, then the response's headers (RFC 9111), then heuristics. The TTL of a response is decided when it is stored or
-// validated, and travels with it: changing a rule changes what is stored from then on. Statuses and Filter are looked at
-// when a stored response is used, too.
+// There is one order of precedence: first what the request itself asks for (its context, then its own
+// Cache-Control), then the rule, then the response's headers (RFC 9111), then heuristics. The TTL of a response
+// is decided when it is stored or validated, and travels with it: changing a rule changes what is stored from
+// then on. Statuses and Filter are looked at when a stored response is used, too.
 type Rule struct {
 	// Match is a URL pattern, [scheme://]host[:port][/path], anchored at both ends: * stands for one label of
 	// the host or any part of one path segment, ** for any number of them. Empty: every URL.
 	Match string
-	// Methods are the request methods meant, and may be stored; nil: GET and HEAD. Responses to other methods are keyed by
-	// the request's body as well, and such a request invalidates nothing.
+	// Methods are the request methods meant, and may be stored; nil: GET and HEAD. Responses to other methods
+	// are keyed by the request's body as well, and such a request invalidates nothing.
 	Methods []string
 
 	// TTL is how long a response is stored and reused, whatever its headers say: a positive duration, Forever, or
@@ -34,20 +34,21 @@ type Rule struct {
 	// Statuses may be stored; nil: those the standard allows, and with TTL those it allows without explicit freshness
 	// (RFC 9110 §15.1). Others are neither stored nor, if they are, reused.
 	Statuses []int
-	// StaleWhileRevalidate and StaleIfError stand in place of the windows in the response's Cache-Control (RFC 5861); 0: these decide.
-	// must-revalidate forbids both.
+	// StaleWhileRevalidate and StaleIfError stand in place of the windows in the response's Cache-Control (RFC
+	// 5861); 0: these decide. must-revalidate forbids both.
 	StaleWhileRevalidate, StaleIfError time.Duration
 	// MaxBody is as Cache.MaxBody, for these requests; 0: that one.
 	MaxBody int64
-	// Filter, if set, must be true for a response to be stored, and again for it to be reused; where it is false then, the
-	// stored response is removed. It must not read or keep the response or its body.
+	// Filter, if set, must be true for a response to be stored, and again for it to be reused; where it is
+	// false then, the stored response is removed. It must not read or keep the response or its body.
 	Filter func(*http.Response) bool
 	// Tags are stored with the response, for Purge and Entries.
 	Tags []string
 
 	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=".
 	SortQuery bool
-	// KeyHeaders are request fields whose values are part of the key, whether the response names them in Vary or not; "*": all.
+	// KeyHeaders are request fields whose values are part of the key, whether the response names them in Vary
+	// or not; "*": all.
 	KeyHeaders []string
 	// Ignore names parts of the request that make no difference to the response.
 	Ignore Ignore
@@ -67,8 +68,9 @@ type Ignore struct {
 	JSON []string
 }
 
-// Everything is the rule under which larder behaves as aiohttp-client-cache does out of the box: GET and HEAD, 200 and the redirects
-// on the way to it, kept for ttl whatever the headers say, whatever the order of the query.
+// Everything is the rule under which larder behaves as aiohttp-client-cache does out of the box: GET and HEAD,
+// 200 and the redirects on the way to it, kept for ttl whatever the headers say, whatever the order of the
+// query.
 func Everything(ttl time.Duration) Rule {
 	return Rule{
 		TTL: ttl,
@@ -78,7 +80,8 @@ func Everything(ttl time.Duration) Rule {
 	}
 }
 
-// Check reports what is wrong with r, if anything: a broken pattern, a TTL that is none, a status or method that cannot be.
+// Check reports what is wrong with r, if anything: a broken pattern, a TTL that is none, a status or method
+// that cannot be.
 func (r Rule) Check() error {
 	_, err := compile(r)
 	return err
@@ -157,12 +160,14 @@ func ruleFor(rules []*rule, method string, u *url.URL, path string) *rule {
 	return standard
 }
 
-// statusAllowed reports whether r lets a response with this status be stored and reused. The standard has its own say.
+// statusAllowed reports whether r lets a response with this status be stored and reused. The standard has its
+// own say.
 func (r *rule) statusAllowed(status int) bool {
 	return r.Statuses == nil || slices.Contains(r.Statuses, status)
 }
 
-// ttl returns the lifetime that the request or r sets for a response with this status received at now; 0: its headers decide.
+// ttl returns the lifetime that the request or r sets for a response with this status received at now; 0: its
+// headers decide.
 func (r *rule) ttl(a ask, status int, now time.Time) time.Duration {
 	pick := func(ttl time.Duration, expires time.Time) time.Duration {
 		if expires.IsZero() {

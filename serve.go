@@ -105,7 +105,8 @@ func notModified(resp *http.Response) {
 	}
 }
 
-// cloneHeader returns a copy of a stored header that shares nothing with it, with the Age field. values is how many it holds then.
+// cloneHeader returns a copy of a stored header that shares nothing with it, with the Age field. values is how
+// many it holds then.
 func cloneHeader(h http.Header, values int, age time.Duration) http.Header {
 	all := make([]string, values)
 	out := maps.Clone(h)
@@ -204,7 +205,7 @@ func (t *tlsReading) state(c *store.Connection) *tls.ConnectionState {
 	}
 	t.once.Do(func() {
 		t.whole = tls.ConnectionState{Version: c.Version, HandshakeComplete: true, CipherSuite: c.CipherSuite,
-			ServerName: c.ServerName, NegotiatedProtocol: c.Protocol, NegotiatedProtocolIsMutual: c.Protocol != ""}
+			ServerName: c.ServerName, NegotiatedProtocol: c.Protocol}
 		for _, der := range c.Certificates {
 			if cert, err := parseCertificate(der); err == nil {
 				t.whole.PeerCertificates = append(t.whole.PeerCertificates, cert)

@@ -219,7 +219,8 @@ func (e *encoder) header(tag byte, h http.Header) {
 	})
 }
 
-// field writes a value of unknown length: write appends it where it would be after a length of one byte, and it is moved if the length takes more.
+// field writes a value of unknown length: write appends it where it would be after a length of one byte, and it
+// is moved if the length takes more.
 func (e *encoder) field(tag byte, write func([]byte) []byte) {
 	at := len(e.b) + 2
 	e.b = write(append(e.b, tag, 0))

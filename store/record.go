@@ -12,15 +12,16 @@ import (
 	"time"
 )
 
-// Key names what is cached: the canonical bytes that larder builds from a request (docs/format.md). Two requests
-// with the same Key ask for the same resource on behalf of the same user. Keys may be long and hold any byte; a store that needs
-// a short name takes Digest, and still compares the Key of the record it finds.
+// Key names what is cached: the canonical bytes that larder builds from a request (docs/format.md). Two
+// requests with the same Key ask for the same resource on behalf of the same user. Keys may be long and hold
+// any byte; a store that needs a short name takes Digest, and still compares the Key of the record it finds.
 type Key string
 
 // Digest returns the SHA-256 of the key.
 func (k Key) Digest() [sha256.Size]byte { return sha256.Sum256([]byte(k)) }
 
-// ID names one stored response: 48 bits of Unix milliseconds, then 80 random bits, so that ids sort by time and are never used again.
+// ID names one stored response: 48 bits of Unix milliseconds, then 80 random bits, so that ids sort by time and
+// are never used again.
 type ID [16]byte
 
 // NewID returns a new ID for a response received at now.
@@ -75,7 +76,8 @@ type Head struct {
 	// TTL is the freshness lifetime, from Received on, that a rule or the caller set in place of what the
 	// header says; 0: the header decides; the largest Duration: fresh forever.
 	TTL time.Duration
-	// StaleWhileRevalidate and StaleIfError are windows that a rule set in place of the header's; 0: the header decides.
+	// StaleWhileRevalidate and StaleIfError are windows that a rule set in place of the header's; 0: the header
+	// decides.
 	StaleWhileRevalidate, StaleIfError time.Duration
 }
 
@@ -116,8 +118,9 @@ type Record struct {
 	derived atomic.Pointer[any]
 }
 
-// Derived returns what compute made of r the first time: a place for its reader to keep what is costly to work out from the head, for as
-// long as the record is held in memory. It is not stored. Concurrent first calls may each compute.
+// Derived returns what compute made of r the first time: a place for its reader to keep what is costly to work
+// out from the head, for as long as the record is held in memory. It is not stored. Concurrent first calls may
+// each compute.
 func (r *Record) Derived(compute func(*Record) any) any {
 	if p := r.derived.Load(); p != nil {
 		return *p

@@ -65,9 +65,9 @@ type Writer interface {
 	// ReadAt reads back what has been written so far (io.EOF at that point), until Close, so after Commit too.
 	io.ReaderAt
 	// Commit makes r visible, with the body written so far, and then removes the superseded records of the same
-	// key; both happen as one where the store can do that, and never the removal alone. r has the Key and ID given to Create;
-	// every other field may have changed, and r.Size is the number of bytes written (an error otherwise).
-	// r must not be changed afterwards: the store may keep it.
+	// key; both happen as one where the store can do that, and never the removal alone. r has the Key and ID
+	// given to Create; every other field may have changed, and r.Size is the number of bytes written (an error
+	// otherwise). r must not be changed afterwards: the store may keep it.
 	Commit(r *Record, superseded ...ID) error
 	// Close ends the write and the reading back; without a successful Commit before, all that was written is
 	// discarded. It may be called at any time, and again.
@@ -76,28 +76,30 @@ type Writer interface {
 
 // Finder is a store that can list what it holds.
 type Finder interface {
-	// Find yields the records for which q.Match is true, in no promised order, each at most once and without its Body,
-	// and stops after q.Limit if that is positive. Records stored or removed meanwhile may or may not
-	// be seen. A fault that ends the listing is yielded last; one that concerns a single record
-	// is yielded in its place, wrapping ErrCorrupt, and the listing goes on.
+	// Find yields the records for which q.Match is true, in no promised order, each at most once and without
+	// its Body, and stops after q.Limit if that is positive. Records stored or removed meanwhile may or may not
+	// be seen. A fault that ends the listing is yielded last; one that concerns a single record is yielded in
+	// its place, wrapping ErrCorrupt, and the listing goes on.
 	Find(ctx context.Context, q Query) iter.Seq2[*Record, error]
 }
 
 // Sweeper is a store that needs somebody to remove what has ended.
 type Sweeper interface {
-	// Sweep removes records whose KeepUntil is before now, remains of writes that were never committed, and, if the store has
-	// a limit that is exceeded, the least recently used records. It returns how many records it removed.
-	// It may be called at any time, also by several processes at once, and gives way to requests.
+	// Sweep removes records whose KeepUntil is before now, remains of writes that were never committed, and, if
+	// the store has a limit that is exceeded, the least recently used records. It returns how many records it
+	// removed. It may be called at any time, also by several processes at once, and gives way to requests.
 	Sweep(ctx context.Context, now time.Time) (removed int, err error)
 }
 
 // Sizer is a store that knows how much it holds.
 type Sizer interface {
-	// Size returns the number of committed records and the bytes they take: bodies, heads and what the store counts on top.
+	// Size returns the number of committed records and the bytes they take: bodies, heads and what the store
+	// counts on top.
 	Size(ctx context.Context) (records int, bytes int64, err error)
 }
 
-// Local is a store whose calls stay on this machine and return soon by themselves, so that larder need not set a timer for each.
+// Local is a store whose calls stay on this machine and return soon by themselves, so that larder need not set
+// a timer for each.
 type Local interface {
 	Local()
 }

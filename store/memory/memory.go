@@ -1,8 +1,8 @@
 // Package memory keeps responses in memory, within an exact number of bytes.
 //
-// A hit takes one read lock on a part of the map, copies nothing and allocates nothing. When room is needed, what was used
-// only once goes first (S3-FIFO, see policy.go), so that a crawl through many URLs does not push out what is in use. There is no
-// goroutine: what a call has to do is done when it returns.
+// A hit takes one read lock on a part of the map, copies nothing and allocates nothing. When room is needed,
+// what was used only once goes first (S3-FIFO, see policy.go), so that a crawl through many URLs does not push
+// out what is in use. There is no goroutine: what a call has to do is done when it returns.
 package memory
 
 import (
@@ -19,8 +19,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Store is a store.Store in memory, and a store.Finder, store.Sweeper, store.Sizer and store.Local. The zero value works.
-// It must not be copied after first use.
+// Store is a store.Store in memory, and a store.Finder, store.Sweeper, store.Sizer and store.Local. The zero
+// value works. It must not be copied after first use.
 //
 // All records of a key are evicted together: a Lookup asks for all of them and does not say which one was of use,
 // so nothing is known of a single one.
@@ -206,7 +206,8 @@ func (s *Store) set(sh *shard, e *entry, records []*store.Record, k []kept) {
 	sh.entries[e.key] = e
 }
 
-// insert puts r, a record with body b, in the place of the superseded ones. The bytes of b are reserved already, as reserved.
+// insert puts r, a record with body b, in the place of the superseded ones. The bytes of b are reserved
+// already, as reserved.
 func (s *Store) insert(r *store.Record, b body, reserved int64, superseded []store.ID) error {
 	now := r.ID.Time()
 	head := headBytes(r)
@@ -249,8 +250,8 @@ func (s *Store) release(n int64) {
 	s.mu.Unlock()
 }
 
-// trim evicts until the bytes in use are within the limit. s.mu is held. now is the time of the record that needs the room,
-// so that the store needs no clock.
+// trim evicts until the bytes in use are within the limit. s.mu is held. now is the time of the record that
+// needs the room, so that the store needs no clock.
 func (s *Store) trim(now time.Time) {
 	for s.used > s.max() {
 		e := s.policy.victim(s.max(), now)
@@ -303,7 +304,8 @@ func (sh *shard) snapshot() []*store.Record {
 	return all
 }
 
-// Sweep removes records whose KeepUntil is before now. The store is never larger than its limit, so there is nothing else to do.
+// Sweep removes records whose KeepUntil is before now. The store is never larger than its limit, so there is
+// nothing else to do.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	removed := 0
 	for i := range s.shards {
@@ -325,7 +327,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	return removed, nil
 }
 
-// Size returns the records and the bytes they take, as they count towards MaxBytes; bodies being written are left out.
+// Size returns the records and the bytes they take, as they count towards MaxBytes; bodies being written are
+// left out.
 func (s *Store) Size(context.Context) (int, int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// policy decides what goes when room is needed: S3-FIFO (Yang et al., SOSP 2023) by bytes. New entries enter a small
-// queue; those used again before its end move on to the main queue, where use earns another round. What leaves the small queue
-// unused is remembered for a while without its content; if it comes back it goes to the main queue at once. A read only counts up,
-// so that it needs no lock.
+// policy decides what goes when room is needed: S3-FIFO (Yang et al., SOSP 2023) by bytes. New entries enter a
+// small queue; those used again before its end move on to the main queue, where use earns another round. What
+// leaves the small queue unused is remembered for a while without its content; if it comes back it goes to the
+// main queue at once. A read only counts up, so that it needs no lock.
 type policy struct {
 	small, main queue
 	ghosts      ghosts
@@ -56,7 +56,8 @@ func (p *policy) remove(e *entry) {
 	}
 }
 
-// victim returns the entry that is to go next, still in its queue; nil if there is none. max is the number of bytes in all.
+// victim returns the entry that is to go next, still in its queue; nil if there is none. max is the number of
+// bytes in all.
 func (p *policy) victim(max int64, now time.Time) *entry {
 	for {
 		if e := p.small.last; e != nil && (p.small.bytes > max/10 || p.main.last == nil) {

@@ -154,8 +154,8 @@ func (w *writer) ReadAt(p []byte, off int64) (int, error) {
 	return b.ReadAt(p, off)
 }
 
-// Commit makes the record visible, or fails with an error that wraps store.ErrTooLarge when bodies being written leave no room for
-// its head.
+// Commit makes the record visible, or fails with an error that wraps store.ErrTooLarge when bodies being
+// written leave no room for its head.
 func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 	if err := w.writable(); err != nil {
 		return fmt.Errorf("memory: commit %v: %w", w.id, err)
@@ -222,7 +222,8 @@ func (w *writer) Close() error {
 	return nil
 }
 
-// headBytes estimates what a record takes beside its body: what it says, and what Go and this package need to hold that.
+// headBytes estimates what a record takes beside its body: what it says, and what Go and this package need to
+// hold that.
 func headBytes(r *store.Record) int64 {
 	const (
 		slot  = 8 + int(unsafe.Sizeof(kept{})) + 24                                          // in records, in kept, in body
