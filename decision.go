@@ -128,11 +128,11 @@ func Info(resp *http.Response) Decision {
 
 type decisionKey struct{}
 
-// decided is the request's own context with the Decision about its response. It is a context itself to spare an
-// allocation.
+// decided is the request of a response, and its context with the Decision: in one piece, to spare allocations.
 type decided struct {
 	context.Context
 	decision Decision
+	request  http.Request
 }
 
 func (d *decided) Value(key any) any {
@@ -145,7 +145,8 @@ func (d *decided) Value(key any) any {
 // attach makes d findable by Info, and, if the cache has a name, by everybody (RFC 9211).
 func (c *Cache) attach(resp *http.Response, req *http.Request, d *decided) {
 	d.Context = req.Context()
-	resp.Request = req.WithContext(d)
+	d.request = *req.WithContext(d)
+	resp.Request = &d.request
 	if c.Name != "" {
 		resp.Header["Cache-Status"] = append(resp.Header["Cache-Status"], d.decision.CacheStatus(c.Name))
 	}

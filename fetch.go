@@ -14,9 +14,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// fetch answers x from the origin: by the flight under way for the same, or one of its own. again means that
-// the request is to be looked at anew, since that brought nothing for it.
-func (c *Cache) fetch(x exchange, attempt int) (resp *http.Response, again bool, err error) {
+// fetch answers x from the origin: by the flight under way for the same, or one of its own. No response and no error
+// mean that x, with what has been learnt by then, is to be looked at anew, since that brought nothing for it.
+func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error) {
 	f, leads := c.flightFor(&x, attempt)
 	if leads {
 		led := x
@@ -34,10 +34,11 @@ func (c *Cache) fetch(x exchange, attempt int) (resp *http.Response, again bool,
 	case <-f.ready:
 	case <-ctx.Done():
 		f.leave(leads)
-		return nil, false, context.Cause(ctx)
+		return nil, x, context.Cause(ctx)
 	}
 	defer f.leave(leads)
-	return c.conclude(&x, f, leads)
+	resp, err := c.conclude(&x, f, leads)
+	return resp, x, err
 }
 
 // flightFor returns the flight that x may wait for, or one to lead.
@@ -52,7 +53,22 @@ func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	}
 	slices.Sort(x.vary)
 	x.vary = slices.Compact(x.vary)
-	return c.flights.join(x.req.Context(), flightKey{x.key, x.rr.Method, x.variant()})
+	suits := func(r *result) bool { return c.suits(x, r) }
+	return c.flights.join(x.req.Context(), flightKey{x.key, x.rr.Method, x.variant()}, suits)
+}
+
+// suits reports whether an answer that came before x, and is not in the store yet, may be given to x.
+func (c *Cache) suits(x *exchange, r *result) bool {
+	var answer *store.Record
+	switch {
+	case r.record != nil:
+		answer = r.record
+	case r.download != nil:
+		answer = r.download.record
+	default:
+		return false
+	}
+	return c.policy().Reuse(&x.rr, readingOf(answer).alone[:], x.now).Action == rfc9111.Serve
 }
 
 // sociable reports whether x may wait for an answer to somebody else's request, and others for its: not if it
@@ -182,14 +198,20 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 			chosen = n
 		}
 	}
-	f.settle(result{record: fresh[chosen], status: resp.StatusCode})
-	c.background.run(func() { // nobody need wait for that; who comes meanwhile joins the flight
+	keep := func() {
 		for _, r := range fresh {
 			c.update(f.ctx, x, r)
 		}
 		c.flights.land(f)
 		f.cancel()
-	})
+	}
+	if c.localStore {
+		keep()
+	}
+	f.settle(result{record: fresh[chosen], status: resp.StatusCode})
+	if !c.localStore { // the callers need not wait for that
+		c.background.run(keep)
+	}
 	return true
 }
 
@@ -237,51 +259,51 @@ func (c *Cache) staleAllowed(x *exchange) bool {
 	return i >= 0 && c.policy().StaleIfError(&x.rr, x.stored[i], c.now())
 }
 
-// conclude makes x's response of what the flight brought.
-func (c *Cache) conclude(x *exchange, f *flight, leads bool) (resp *http.Response, again bool, err error) {
+// conclude makes x's response of what the flight brought; none, if that is nothing for x.
+func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, error) {
 	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
 		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads}
 	switch {
 	case f.err != nil || originFailed(f.status) && c.staleAllowed(x):
 		if !c.staleAllowed(x) {
-			return nil, false, f.err
+			return nil, f.err
 		}
 		d.Outcome, d.Err = Stale, f.err
 		d.Reason, d.Section = "stale, since the origin failed", "RFC 5861 §4"
-		if resp := c.serve(x, x.records[x.verdict.Index], d); resp != nil {
-			return resp, false, nil
+		if resp := c.serve(x, x.records[x.verdict.Index], c.now(), d); resp != nil {
+			return resp, nil
 		}
 		if f.err != nil {
-			return nil, false, f.err
+			return nil, f.err
 		}
 	case f.again:
-		return nil, true, nil
+		return nil, nil
 	case f.record != nil:
 		if !leads && !rfc9111.Selects(f.record.Selecting, x.header) {
-			return nil, true, nil
+			return nil, nil
 		}
 		d.Outcome = Revalidated
-		resp := c.serve(x, f.record, d)
-		return resp, resp == nil, nil
+		resp := c.serve(x, f.record, c.now(), d)
+		x.unusable = resp == nil
+		return resp, nil
 	case f.download != nil:
 		if !leads && !rfc9111.Selects(f.download.record.Selecting, x.header) {
 			for name := range f.download.record.Selecting {
 				x.vary = append(x.vary, name)
 			}
-			return nil, true, nil
+			return nil, nil
 		}
-		resp := c.join(x, f.download, d, leads)
-		return resp, resp == nil, nil
+		return c.join(x, f.download, d, leads), nil
 	}
 	if !leads {
-		return nil, true, nil
+		return nil, nil
 	}
 	if resp := f.take(); resp != nil {
 		d.NotStored = f.notStored
 		resp.Body = &soloBody{resp.Body, context.AfterFunc(x.req.Context(), f.cancel), f.cancel}
-		return c.answer(x, resp, d), false, nil
+		return c.answer(x, resp, d), nil
 	}
-	return nil, true, nil
+	return nil, nil
 }
 
 // forwarded says why the origin was asked, as RFC 9211 §2.2 has it.

@@ -61,11 +61,12 @@ func newFlight(ctx context.Context) *flight {
 	return f
 }
 
-// join returns the flight under way for key, or a new one that the caller leads.
-func (fs *flights) join(ctx context.Context, key flightKey) (f *flight, leads bool) {
+// join returns the flight under way for key, or a new one that the caller leads. To a caller that comes after the
+// answer that must suit as a stored response would.
+func (fs *flights) join(ctx context.Context, key flightKey, suits func(*result) bool) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f := fs.under[key]; f != nil && f.wait() {
+	if f := fs.under[key]; f != nil && f.wait(suits) {
 		return f, false
 	}
 	f = newFlight(ctx)
@@ -108,11 +109,11 @@ func (fs *flights) note(key store.Key, shared bool) {
 	fs.unshared[key] = struct{}{}
 }
 
-// wait adds a waiter, unless all have left and the flight is being given up.
-func (f *flight) wait() bool {
+// wait adds a waiter, unless the answer is there and does not suit, or all have left and the flight is being given up.
+func (f *flight) wait(suits func(*result) bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.ctx.Err() != nil {
+	if f.ctx.Err() != nil || f.settled && !suits(&f.result) {
 		return false
 	}
 	f.waiters++

@@ -2,6 +2,7 @@ package larder
 
 import (
 	"bytes"
+	"github.com/larder-go/larder/store"
 	"io"
 	"net/http"
 	"testing"
@@ -58,11 +59,11 @@ func BenchmarkHeaderClone(b *testing.B) {
 	}
 }
 
-func BenchmarkCloneHeader(b *testing.B) {
-	h := apiHeader()
+func BenchmarkNewHeader(b *testing.B) {
+	v := read(&store.Record{Head: store.Head{Header: apiHeader()}}).(*reading)
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = cloneHeader(h, 13, time.Second)
+		_ = v.newHeader(time.Second)
 	}
 }
 

@@ -2,6 +2,7 @@ package larder
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -23,12 +24,13 @@ type exchange struct {
 	header http.Header     // the request's fields as Vary sees them
 	rr     rfc9111.Request // the request as the rules see it
 
-	landed  int64               // how many flights had, before the store was looked into
-	found   []*store.Record     // stored under key, newest first
-	records []*store.Record     // those of them that the rule allows
-	stored  []*rfc9111.Response // the same as the standard sees them
-	vary    []string            // the fields that are known to select a variant
-	verdict rfc9111.Verdict
+	landed   int64               // how many flights had, before the store was looked into
+	found    []*store.Record     // stored under key, newest first
+	records  []*store.Record     // those of them that the rule allows
+	stored   []*rfc9111.Response // the same as the standard sees them
+	vary     []string            // the fields that are known to select a variant
+	verdict  rfc9111.Verdict
+	unusable bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
 }
 
 // maxAttempts bounds how often a request is looked at anew because the flight it waited for brought nothing for it.
@@ -70,26 +72,47 @@ func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
 			if x.verdict.Age >= x.verdict.Lifetime {
 				d.Outcome = Stale
 			}
-			if resp := c.serve(&x, x.records[x.verdict.Index], d); resp != nil {
+			now := x.now
+			if attempt > 0 { // it has waited
+				now = c.now()
+			}
+			if resp := c.serve(&x, x.records[x.verdict.Index], now, d); resp != nil {
 				if x.verdict.Action == rfc9111.ServeAndRefresh {
 					c.refresh(x)
 				}
 				closeBody(x.send)
 				return resp, nil
 			}
-			// The body is gone, or the filter turned it away: as if it had not been stored.
-			x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.NothingStored}
+			x.unusable = true
+			c.weigh(&x, records)
 			if x.rr.OnlyStored {
 				return c.refuse(&x), nil
 			}
 		case rfc9111.Refuse:
 			return c.refuse(&x), nil
 		}
-		resp, again, err := c.fetch(x, attempt)
-		if !again {
+		resp, next, err := c.fetch(x, attempt)
+		if resp != nil || err != nil {
 			return resp, err
 		}
+		if x, err = next.rewound(); err != nil {
+			return nil, err
+		}
 	}
+}
+
+// rewound returns x with its body to be sent from the start.
+func (x exchange) rewound() (exchange, error) {
+	if x.send.GetBody == nil {
+		return x, nil
+	}
+	body, err := x.send.GetBody()
+	if err != nil {
+		return x, fmt.Errorf("larder: the request's body cannot be read once more: %w", err)
+	}
+	x.send = x.send.WithContext(x.send.Context())
+	x.send.Body = body
+	return x, nil
 }
 
 // prepare finds out what the request asks for. If the cache takes no part in it, it returns why.
@@ -143,11 +166,14 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 			}
 		}
 	}
-	if x.ask.mode == ForceRefresh {
+	switch {
+	case x.unusable:
+		x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.NothingStored}
+	case x.ask.mode == ForceRefresh:
 		x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.RequestNoCache}
-		return
+	default:
+		x.verdict = c.policy().Reuse(&x.rr, x.stored, x.now)
 	}
-	x.verdict = c.policy().Reuse(&x.rr, x.stored, x.now)
 }
 
 // reading is what is worked out from a record when it is first used, and kept with it.
@@ -156,8 +182,15 @@ type reading struct {
 	status     string
 	major      int
 	minor      int
-	fields     int // values in the header, one for Age included
+	header     []field
+	values     int // in the header, one for Age included
 	connection tlsReading
+}
+
+// field is a header field: a slice of them is copied faster than a map is walked through.
+type field struct {
+	name   string
+	values []string
 }
 
 func readingOf(r *store.Record) *reading {
@@ -165,14 +198,15 @@ func readingOf(r *store.Record) *reading {
 }
 
 func read(r *store.Record) any {
-	v := &reading{status: statusText(r.Status), fields: 1}
+	v := &reading{status: statusText(r.Status), header: make([]field, 0, len(r.Header)), values: 1}
 	v.alone[0] = rfc9111.Parse(rfc9111.Response{Method: r.Method, Status: r.Status, Header: r.Header,
 		Requested: r.Requested, Received: r.Received, Selecting: r.Selecting,
 		TTL: r.TTL, StaleWhileRevalidate: r.StaleWhileRevalidate, StaleIfError: r.StaleIfError})
 	v.major, v.minor, _ = http.ParseHTTPVersion(r.Proto)
 	for name, vv := range r.Header {
 		if name != "Age" {
-			v.fields += len(vv)
+			v.header = append(v.header, field{name, vv})
+			v.values += len(vv)
 		}
 	}
 	return v

@@ -7,8 +7,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -25,10 +25,9 @@ type hit struct {
 }
 
 // serve answers x with a stored response. It returns nil if its body is gone, or the rule's filter turns it away.
-func (c *Cache) serve(x *exchange, r *store.Record, d Decision) *http.Response {
+func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *http.Response {
 	v := readingOf(r)
 	parsed := v.alone[0]
-	now := c.now()
 	age := parsed.Age(now)
 	d.ID, d.Age, d.Lifetime = r.ID, age, c.policy().Lifetime(parsed)
 	if d.Reason == "" {
@@ -38,7 +37,7 @@ func (c *Cache) serve(x *exchange, r *store.Record, d Decision) *http.Response {
 	h.resp = http.Response{
 		Status: v.status, StatusCode: r.Status,
 		Proto: r.Proto, ProtoMajor: v.major, ProtoMinor: v.minor,
-		Header: cloneHeader(r.Header, v.fields, age), ContentLength: r.Size,
+		Header: v.newHeader(age), ContentLength: r.Size,
 		Uncompressed: r.Uncompressed, TLS: v.connection.state(r.TLS),
 	}
 	resp := &h.resp
@@ -105,17 +104,13 @@ func notModified(resp *http.Response) {
 	}
 }
 
-// cloneHeader returns a copy of a stored header that shares nothing with it, with the Age field. values is how
-// many it holds then.
-func cloneHeader(h http.Header, values int, age time.Duration) http.Header {
-	all := make([]string, values)
-	out := maps.Clone(h)
-	for name, vv := range out {
-		if name == "Age" {
-			continue
-		}
-		n := copy(all, vv)
-		out[name], all = all[:n:n], all[n:]
+// newHeader returns a copy of the stored header that shares nothing with it, with the Age field.
+func (v *reading) newHeader(age time.Duration) http.Header {
+	all := make([]string, v.values)
+	out := make(http.Header, len(v.header)+1)
+	for _, f := range v.header {
+		n := copy(all, f.values)
+		out[f.name], all = all[:n:n], all[n:]
 	}
 	all[0] = strconv.FormatInt(int64(age/time.Second), 10)
 	out["Age"] = all[:1:1]
@@ -159,12 +154,16 @@ func (b *memoryBody) Close() error {
 
 // storedBody is a body that is read from the store as the caller reads it.
 type storedBody struct {
-	c  *Cache
-	x  *exchange
-	rc io.ReadCloser
+	c      *Cache
+	x      *exchange
+	rc     io.ReadCloser
+	closed bool
 }
 
 func (b *storedBody) Read(p []byte) (int, error) {
+	if b.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := b.rc.Read(p)
 	if err != nil && err != io.EOF {
 		b.c.failed("read", b.x, err)
@@ -173,7 +172,10 @@ func (b *storedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *storedBody) Close() error { return b.rc.Close() }
+func (b *storedBody) Close() error {
+	b.closed = true
+	return b.rc.Close()
+}
 
 // brief returns what of x is needed to tell of trouble with its body.
 func (x *exchange) brief() *exchange {
@@ -212,8 +214,16 @@ func (t *tlsReading) state(c *store.Connection) *tls.ConnectionState {
 			}
 		}
 	})
-	s := t.whole
-	s.PeerCertificates = append([]*x509.Certificate(nil), s.PeerCertificates...)
+	return cloneState(&t.whole)
+}
+
+// cloneState returns a copy for a caller to do with what it wants.
+func cloneState(t *tls.ConnectionState) *tls.ConnectionState {
+	if t == nil {
+		return nil
+	}
+	s := *t
+	s.PeerCertificates = slices.Clone(s.PeerCertificates)
 	return &s
 }
 
@@ -246,6 +256,7 @@ func parseCertificate(der []byte) (*x509.Certificate, error) {
 func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *http.Response {
 	resp := new(http.Response)
 	*resp = *d.resp
+	resp.TLS = cloneState(d.resp.TLS)
 	if leads {
 		resp.Header = d.resp.Header
 	} else {
