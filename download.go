@@ -41,8 +41,7 @@ type download struct {
 	maxBody    int64           // 0: no limit
 	ctx        context.Context // of the fetch
 	cancel     context.CancelFunc
-	storeCtx   context.Context // of the write; the store's trouble must not end the fetch
-	giveUp     context.CancelFunc
+	writing    bounds // the store's trouble must not end the fetch
 	landed     func() // called when the download has ended, before any reader sees the end
 
 	mu      sync.Mutex
@@ -55,7 +54,8 @@ type download struct {
 	pulling bool
 	err     error // io.EOF or what went wrong, once the download has ended
 	readers map[*reader]bool
-	holds   int // callers that may still become readers
+	holds   int  // callers that may still become readers
+	gone    bool // the bytes are given back
 }
 
 // reader is one caller's view of a download, from its first byte: a Response.Body.
@@ -73,7 +73,7 @@ type reader struct {
 func (d *download) attach(ctx context.Context, resp *http.Response) *reader {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.err != nil || d.broken && d.start > 0 {
+	if d.gone || d.broken && d.start > 0 {
 		return nil
 	}
 	r := &reader{d: d, ctx: ctx, resp: resp}
@@ -158,6 +158,9 @@ func (r *reader) readBack(w store.Writer, p []byte) (int, error) {
 // have had it.
 func (d *download) everybodyHas(end int64) bool {
 	if d.broken {
+		if d.holds > 0 && d.start == 0 {
+			return false
+		}
 		for r := range d.readers {
 			if r.pos < end {
 				return false
@@ -186,6 +189,13 @@ func (d *download) pull() {
 		return
 	}
 	d.mu.Lock()
+	if !d.everybodyHas(d.start + int64(len(d.chunk))) { // the store has failed just now: this is the only copy
+		d.pulling = false
+		d.wake()
+		d.mu.Unlock()
+		d.left()
+		return
+	}
 	d.start += int64(len(d.chunk))
 	if d.chunk == nil {
 		d.chunk = chunks.Get().(*[chunkSize]byte)[:]
@@ -214,14 +224,11 @@ func (d *download) pull() {
 // write hands one chunk to the store; end is where it ends in the body.
 func (d *download) write(p []byte, end int64) {
 	err := error(store.ErrTooLarge)
-	op := "write"
+	op := "create"
 	if d.maxBody == 0 || end <= d.maxBody {
-		err = nil
-		if d.writer == nil {
-			op, err = "create", d.create()
-		}
-		if err == nil {
-			err = d.bounded(func() error { _, err := d.writer.Write(p); return err })
+		if err = d.create(); err == nil {
+			op = "write"
+			err = d.writing.call(func() error { _, err := d.writer.Write(p); return err })
 		}
 	}
 	d.c.failed(op, d.x, err)
@@ -233,28 +240,22 @@ func (d *download) write(p []byte, end int64) {
 	}
 }
 
+// create begins the write, unless it has begun.
 func (d *download) create() error {
+	if d.writer != nil {
+		return nil
+	}
 	if !d.c.breaker.allows(d.c.now()) {
 		return errStoreRests
 	}
 	var w store.Writer
-	err := d.bounded(func() (err error) { w, err = d.c.store.Create(d.storeCtx, d.record); return err })
+	err := d.writing.call(func() (err error) { w, err = d.c.store.Create(d.writing.ctx, d.record); return err })
 	if err == nil {
 		d.mu.Lock()
 		d.writer = w
 		d.mu.Unlock()
 	}
 	return err
-}
-
-// bounded runs one call of the store's; if it takes too long, it ends the context of the write.
-func (d *download) bounded(call func() error) error {
-	if d.c.localStore {
-		return call()
-	}
-	t := time.AfterFunc(d.c.storeTimeout(), d.giveUp)
-	defer t.Stop()
-	return call()
 }
 
 // end concludes the download, once, by the pull under way or, if there is none, by the last reader to leave:
@@ -273,7 +274,7 @@ func (d *download) end(err error) {
 	d.mu.Lock()
 	d.err = err
 	d.pulling = false
-	last := len(d.readers) == 0
+	last := len(d.readers) == 0 && d.holds == 0
 	d.wake()
 	d.mu.Unlock()
 	if last {
@@ -283,19 +284,19 @@ func (d *download) end(err error) {
 
 // commit makes the whole response visible.
 func (d *download) commit() error {
-	op := "commit"
+	op := "create"
 	r := d.record.Clone()
 	r.Size = d.start + int64(len(d.chunk))
 	if len(d.resp.Trailer) > 0 {
 		r.Trailer = d.c.storedHeader(d.x, d.resp.Trailer)
 	}
-	var err error
 	if d.writer == nil { // there was no body
 		d.record.Size = 0
-		op, err = "create", d.create()
 	}
+	err := d.create()
 	if err == nil {
-		err = d.bounded(func() error { return d.writer.Commit(r, d.superseded...) })
+		op = "commit"
+		err = d.writing.call(func() error { return d.writer.Commit(r, d.superseded...) })
 	}
 	d.c.failed(op, d.x, err)
 	if err == nil {
@@ -308,12 +309,12 @@ func (d *download) commit() error {
 func (d *download) release() {
 	d.mu.Lock()
 	w, buf := d.writer, d.chunk
-	d.writer, d.chunk = nil, nil
+	d.writer, d.chunk, d.gone = nil, nil, true
 	d.mu.Unlock()
 	if w != nil {
 		w.Close()
 	}
-	d.giveUp()
+	d.writing.end()
 	if buf != nil {
 		chunks.Put((*[chunkSize]byte)(buf[:chunkSize]))
 	}
@@ -353,6 +354,7 @@ func (d *download) hold() {
 func (d *download) unhold() {
 	d.mu.Lock()
 	d.holds--
+	d.wake()
 	d.mu.Unlock()
 	d.left()
 }
@@ -394,7 +396,9 @@ func (d *download) left() {
 func (d *download) finish() {
 	ctx, cancel := context.WithTimeout(d.ctx, restTime)
 	defer cancel()
-	if r := d.attach(ctx, nil); r != nil {
+	r := d.attach(ctx, nil)
+	d.unhold()
+	if r != nil {
 		d.mu.Lock()
 		r.pos = d.start + int64(len(d.chunk))
 		d.mu.Unlock()
@@ -403,7 +407,6 @@ func (d *download) finish() {
 		}
 		r.Close()
 	}
-	d.unhold()
 }
 
 // copyTrailer fills in the trailers that resp announced, and those it did not.

@@ -167,10 +167,10 @@ func (c *Cache) lead(f *flight, x *exchange) {
 func (c *Cache) ask(ctx context.Context, x *exchange, body io.ReadCloser, conditions http.Header) (resp *http.Response, requested time.Time, err error) {
 	out := x.send.WithContext(ctx)
 	out.Body = body
+	if out.Header = out.Header.Clone(); out.Header == nil { // many a transport adds to it in place
+		out.Header = make(http.Header)
+	}
 	if len(conditions) > 0 {
-		if out.Header = out.Header.Clone(); out.Header == nil {
-			out.Header = make(http.Header)
-		}
 		out.Header.Del("If-None-Match")
 		out.Header.Del("If-Modified-Since")
 		maps.Copy(out.Header, conditions)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -54,6 +55,77 @@ func (c *Cache) bounded(ctx context.Context) (context.Context, context.CancelFun
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, c.storeTimeout())
+}
+
+// errStoreSlow is the fault of a call that took longer than StoreTimeout.
+var errStoreSlow = fmt.Errorf("the store took too long: %w", context.DeadlineExceeded)
+
+// bounds bound each of the calls that together read or write one body; all of them have its context.
+type bounds struct {
+	ctx    context.Context
+	each   time.Duration
+	giveUp context.CancelCauseFunc // nil: the store is local, and the calls not bounded
+}
+
+func (c *Cache) bounds(ctx context.Context) bounds {
+	if c.localStore {
+		return bounds{ctx: ctx}
+	}
+	ctx, giveUp := context.WithCancelCause(ctx)
+	return bounds{ctx, c.storeTimeout(), giveUp}
+}
+
+func (b *bounds) call(do func() error) error {
+	if b.giveUp == nil {
+		return do()
+	}
+	defer time.AfterFunc(b.each, func() { b.giveUp(errStoreSlow) }).Stop()
+	err := do()
+	if err != nil && context.Cause(b.ctx) == errStoreSlow {
+		return errStoreSlow
+	}
+	return err
+}
+
+// end ends the context.
+func (b *bounds) end() {
+	if b.giveUp != nil {
+		b.giveUp(nil)
+	}
+}
+
+// open returns a body that is not in its record.
+func (c *Cache) open(x *exchange, r *store.Record) (body io.ReadSeekCloser, err error) {
+	if !c.breaker.allows(x.now) {
+		return nil, errStoreRests
+	}
+	within := c.bounds(x.req.Context())
+	err = within.call(func() (err error) { body, err = c.store.Open(within.ctx, r); return err })
+	if err != nil {
+		within.end()
+		c.failed("open", x, err)
+		return nil, err
+	}
+	if !c.localStore {
+		body = &boundedBody{body, within}
+	}
+	return body, nil
+}
+
+// boundedBody is a body from a distant store, each Read of which is bounded.
+type boundedBody struct {
+	io.ReadSeekCloser
+	within bounds
+}
+
+func (b *boundedBody) Read(p []byte) (n int, err error) {
+	err = b.within.call(func() (err error) { n, err = b.ReadSeekCloser.Read(p); return err })
+	return n, err
+}
+
+func (b *boundedBody) Close() error {
+	b.within.end()
+	return b.ReadSeekCloser.Close()
 }
 
 // failed takes in that the store failed at op for the request x, and tells of it. It returns the error that the

@@ -99,11 +99,7 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 	for name := range resp.Trailer {
 		d.trailers = append(d.trailers, name)
 	}
-	d.storeCtx = context.WithoutCancel(f.ctx)
-	d.giveUp = func() {}
-	if !c.localStore {
-		d.storeCtx, d.giveUp = context.WithCancel(d.storeCtx)
-	}
+	d.writing = c.bounds(context.WithoutCancel(f.ctx))
 	if x.rr.Method == http.MethodHead || resp.Body == http.NoBody {
 		d.length, r.Size = 0, 0
 	}

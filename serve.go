@@ -117,18 +117,6 @@ func (v *reading) newHeader(age time.Duration) http.Header {
 	return out
 }
 
-// open returns a body that is not in its record.
-func (c *Cache) open(x *exchange, r *store.Record) (io.ReadSeekCloser, error) {
-	if !c.breaker.allows(x.now) {
-		return nil, errStoreRests
-	}
-	body, err := c.store.Open(x.req.Context(), r)
-	if err != nil {
-		c.failed("open", x, err)
-	}
-	return body, err
-}
-
 // memoryBody is a body that is wholly in memory. It never shows the memory itself to its reader.
 type memoryBody struct {
 	rest   []byte
