@@ -72,12 +72,14 @@ func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err erro
 	return removed, flush()
 }
 
-// Delete removes all responses to requests like req for the same user: GET and HEAD together, every variant.
+// Delete removes all responses to requests like req for the same user: GET and HEAD together, every variant. What is
+// under way from the origin is not stored.
 func (c *Cache) Delete(ctx context.Context, req *http.Request) error {
 	x, err := c.exchangeFor(req)
 	if err != nil {
 		return err
 	}
+	c.flights.outdate(x.key)
 	if err := c.store.Delete(ctx, x.key); err != nil {
 		return fmt.Errorf("larder: delete %s: %w", x.target.url, err)
 	}

@@ -69,10 +69,10 @@ type Cache struct {
 	counters   counters
 
 	flights    flights
-	background tasks         // what goes on without a caller
-	refreshes  chan struct{} // a place for each refresh under way
-	closing    context.Context
-	close      context.CancelFunc
+	background tasks           // what goes on without a caller
+	refreshes  chan struct{}   // a place for each refresh under way
+	abandoned  context.Context // ends when Close gives up
+	abandon    context.CancelFunc
 }
 
 // ruleSet is the rules in force, or what is wrong with them.
@@ -94,7 +94,7 @@ func (c *Cache) start() {
 			c.rules.Store(&ruleSet{rules, err})
 		}
 		c.refreshes = make(chan struct{}, maxRefreshes)
-		c.closing, c.close = context.WithCancel(context.Background())
+		c.abandoned, c.abandon = context.WithCancel(context.Background())
 	})
 }
 
@@ -112,13 +112,16 @@ func (c *Cache) SetRules(rules ...Rule) error {
 // Client returns a new http.Client whose requests go through c.
 func (c *Cache) Client() *http.Client { return &http.Client{Transport: c} }
 
-// Close ends the work in the background: what is stored or refreshed for nobody any more. It waits until that
-// is done, or ctx is; then it abandons it and returns ctx's error. The Cache can be used further, without
-// refreshing in the background. It does not close the Store.
+// Close waits for the work in the background: what is stored or refreshed for nobody any more. When ctx ends before
+// that, Close abandons it and returns ctx's error. The Cache can be used further; where work was abandoned, without any
+// in the background. Close does not close the Store.
 func (c *Cache) Close(ctx context.Context) error {
 	c.start()
-	defer c.close()
-	return c.background.wait(ctx)
+	err := c.background.wait(ctx)
+	if err != nil {
+		c.abandon()
+	}
+	return err
 }
 
 func (c *Cache) now() time.Time {

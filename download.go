@@ -22,6 +22,9 @@ const (
 	restTime = 2 * time.Second
 )
 
+// errOutdated is why a response is not stored that was under way while an unsafe request changed what it is of.
+var errOutdated = errors.New("it was invalidated on its way")
+
 // errAbandoned is why a response is not stored whose readers all left early.
 var errAbandoned = errors.New("every reader left before the end")
 
@@ -35,14 +38,12 @@ type download struct {
 	x          *exchange
 	record     *store.Record // without Size and Trailer
 	superseded []store.ID
-	resp       *http.Response  // the origin's
-	trailers   []string        // that it announced
-	length     int64           // of the body; -1: unknown
-	maxBody    int64           // 0: no limit
-	ctx        context.Context // of the fetch
-	cancel     context.CancelFunc
+	resp       *http.Response // the origin's
+	trailers   []string       // that it announced
+	length     int64          // of the body; -1: unknown
+	maxBody    int64          // 0: no limit
+	flight     *flight
 	writing    bounds // the store's trouble must not end the fetch
-	landed     func() // called when the download has ended, before any reader sees the end
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change; nil: nobody waits
@@ -56,6 +57,7 @@ type download struct {
 	readers map[*reader]bool
 	holds   int  // callers that may still become readers
 	gone    bool // the bytes are given back
+	tooSlow bool // to be finished for nobody
 }
 
 // reader is one caller's view of a download, from its first byte: a Response.Body.
@@ -269,8 +271,8 @@ func (d *download) end(err error) {
 		d.c.discarded(d.x, err)
 	}
 	d.resp.Body.Close()
-	d.landed()
-	d.cancel()
+	d.c.flights.land(d.flight) // before any reader sees the end
+	d.flight.cancel()
 	d.mu.Lock()
 	d.err = err
 	d.pulling = false
@@ -294,11 +296,18 @@ func (d *download) commit() error {
 		d.record.Size = 0
 	}
 	err := d.create()
+	if err == nil && d.flight.outdated.Load() {
+		return errOutdated
+	}
 	if err == nil {
 		op = "commit"
 		err = d.writing.call(func() error { return d.writer.Commit(r, d.superseded...) })
 	}
 	d.c.failed(op, d.x, err)
+	if err == nil && d.flight.outdated.Load() { // in the same moment
+		d.c.remove(d.writing.ctx, d.x, r.Key, r.ID)
+		return errOutdated
+	}
 	if err == nil {
 		d.c.emit(Event{Kind: StoredResponse, Method: d.x.req.Method, URL: d.x.target.url, Status: r.Status})
 	}
@@ -375,7 +384,7 @@ func (d *download) left() {
 	if d.length < 0 {
 		little = had > 0
 	}
-	finish := !d.broken && little && d.ctx.Err() == nil
+	finish := !d.broken && little && !d.tooSlow && d.flight.ctx.Err() == nil
 	if finish {
 		d.holds++ // for the goroutine
 	} else if !d.pulling {
@@ -388,14 +397,15 @@ func (d *download) left() {
 	if finish {
 		d.c.background.run(d.finish)
 	} else {
-		d.cancel() // ends the pull, which ends the download
+		d.flight.cancel() // ends the pull, which ends the download
 	}
 }
 
 // finish reads the small rest of a body that nobody reads any more, or gives it up.
 func (d *download) finish() {
-	ctx, cancel := context.WithTimeout(d.ctx, restTime)
+	ctx, cancel := context.WithTimeout(d.flight.ctx, restTime)
 	defer cancel()
+	defer context.AfterFunc(d.c.abandoned, cancel)()
 	r := d.attach(ctx, nil)
 	d.unhold()
 	if r != nil {
@@ -403,9 +413,11 @@ func (d *download) finish() {
 		r.pos = d.start + int64(len(d.chunk))
 		d.mu.Unlock()
 		if _, err := io.CopyN(io.Discard, r, restSize); err != io.EOF {
-			d.cancel() // too long, or too slow
+			d.mu.Lock()
+			d.tooSlow = true // or too long
+			d.mu.Unlock()
 		}
-		r.Close()
+		r.Close() // which ends the download, unless somebody else reads it by now
 	}
 }
 

@@ -193,12 +193,12 @@ func ExampleCache_SetRules() {
 	}
 	get(context.Background(), cache.Client(), origin.URL)
 	get(context.Background(), cache.Client(), origin.URL)
-	fmt.Println(cache.SetRules(larder.Rule{Match: "http://["}))
+	fmt.Println(cache.SetRules(larder.Rule{Match: "ftp://example.com"}))
 	// Output:
 	// miss 200 "1 /"
 	// miss 200 "2 /"
 	// hit 200 "2 /"
-	// URL pattern "http://[": no host; it has the form [scheme://]host[:port][/path], with ** for any host
+	// URL pattern "ftp://example.com": scheme is "ftp", want http, https or *
 }
 
 // What one request wants is said by its context.

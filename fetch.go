@@ -44,7 +44,7 @@ func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error)
 // flightFor returns the flight that x may wait for, or one to lead.
 func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	if attempt >= maxAttempts || !x.sociable() || !c.flights.worthWaiting(x.key) {
-		return newFlight(x.req.Context()), true
+		return c.flights.alone(x.req.Context(), flightKey{key: x.key, method: x.rr.Method}), true
 	}
 	for _, r := range x.records {
 		for name := range r.Selecting {
@@ -54,7 +54,7 @@ func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	slices.Sort(x.vary)
 	x.vary = slices.Compact(x.vary)
 	suits := func(r *result) bool { return c.suits(x, r) }
-	return c.flights.join(x.req.Context(), flightKey{x.key, x.rr.Method, x.variant()}, suits)
+	return c.flights.join(x.req.Context(), flightKey{key: x.key, method: x.rr.Method, variant: x.variant()}, suits)
 }
 
 // suits reports whether an answer that came before x, and is not in the store yet, may be given to x.
@@ -107,7 +107,7 @@ func (x *exchange) detach() {
 
 // lead asks the origin and settles f.
 func (c *Cache) lead(f *flight, x *exchange) {
-	if f.key.key != "" && c.flights.landed.Load() != x.landed {
+	if f.key.alone == 0 && c.flights.landed.Load() != x.landed {
 		// Another flight has ended since the store was looked into: perhaps with what is wanted here.
 		if records, err := c.lookup(f.ctx, x); err == nil && len(records) > 0 {
 			fresh := *x
@@ -219,6 +219,9 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requested, now time.Time) *store.Record {
 	r := old.Clone()
 	r.Header = c.storedHeader(x, rfc9111.Freshen(old.Header, said))
+	if rfc9111.Selects(old.Selecting, x.header) { // its Vary may name other fields now
+		r.Selecting = selecting(r.Header, x.header)
+	}
 	r.Requested, r.Received = requested, now
 	if ttl := x.rule.ttl(x.ask, r.Status, now); ttl >= 0 {
 		r.TTL = ttl
@@ -354,7 +357,7 @@ func (c *Cache) refresh(x exchange) {
 	}
 	x.now = c.now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.req.Context()), c.refreshTimeout())
-	stop := context.AfterFunc(c.closing, cancel)
+	stop := context.AfterFunc(c.abandoned, cancel)
 	x.req = x.req.WithContext(ctx)
 	x.send = x.req
 	x.detach()

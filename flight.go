@@ -14,6 +14,7 @@ type flightKey struct {
 	key     store.Key
 	method  string // GET or HEAD, or the method that a rule allowed
 	variant string // the request's values of the fields that are known to select a variant
+	alone   int64  // a number of its own, for one that nobody may join
 }
 
 // flight is one request to the origin and those who wait for its head.
@@ -29,6 +30,8 @@ type flight struct {
 	waiters int
 	leader  bool // the caller whose request it is still waits
 	settled bool
+
+	outdated atomic.Bool // an unsafe request has changed what it asks for: not to be stored
 }
 
 // result is what came of a flight; err, again, or one of the pointers is set.
@@ -48,17 +51,31 @@ type flights struct {
 
 	mu       sync.Mutex
 	under    map[flightKey]*flight
+	loners   int64
 	unshared map[store.Key]struct{}
 }
 
 // maxUnshared bounds the memory of keys that are not worth waiting for.
 const maxUnshared = 4096
 
-// newFlight returns a flight that only its leader knows of, on a context of its own with the values of ctx.
-func newFlight(ctx context.Context) *flight {
-	f := &flight{ready: make(chan struct{}), waiters: 1, leader: true}
+// begin adds a flight, on a context of its own with the values of ctx. The mutex is held.
+func (fs *flights) begin(ctx context.Context, key flightKey) *flight {
+	f := &flight{key: key, ready: make(chan struct{}), waiters: 1, leader: true}
 	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if fs.under == nil {
+		fs.under = make(map[flightKey]*flight)
+	}
+	fs.under[key] = f
 	return f
+}
+
+// alone returns a flight for the caller alone.
+func (fs *flights) alone(ctx context.Context, key flightKey) *flight {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.loners++
+	key.alone = fs.loners
+	return fs.begin(ctx, key)
 }
 
 // join returns the flight under way for key, or a new one that the caller leads. To a caller that comes after the
@@ -69,13 +86,19 @@ func (fs *flights) join(ctx context.Context, key flightKey, suits func(*result) 
 	if f := fs.under[key]; f != nil && f.wait(suits) {
 		return f, false
 	}
-	f = newFlight(ctx)
-	f.key = key
-	if fs.under == nil {
-		fs.under = make(map[flightKey]*flight)
+	return fs.begin(ctx, key), true
+}
+
+// outdate sees to it that what is under way for key is neither stored nor given to those who come later.
+func (fs *flights) outdate(key store.Key) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for k, f := range fs.under {
+		if k.key == key {
+			f.outdated.Store(true)
+			delete(fs.under, k)
+		}
 	}
-	fs.under[key] = f
-	return f, true
 }
 
 // land forgets f, so that the next caller looks into the store again.

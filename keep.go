@@ -2,6 +2,7 @@ package larder
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"time"
 
@@ -26,6 +27,21 @@ func (c *Cache) storedHeader(x *exchange, h http.Header) http.Header {
 	return h
 }
 
+// selecting returns the request's fields that select the response: those that Vary names. A response with a content
+// coding is also for those alone who asked for it in the same words, or not at all: net/http asks for gzip on behalf of
+// callers that do not, and unpacks it, which is too late when it comes from a cache.
+func selecting(respHeader, reqHeader http.Header) http.Header {
+	s, _ := rfc9111.Selecting(respHeader, reqHeader) // Vary: * is Storable's to judge
+	if respHeader["Content-Encoding"] != nil {
+		coding, _ := rfc9111.Selecting(http.Header{"Vary": {"Accept-Encoding"}}, reqHeader)
+		if s == nil {
+			return coding
+		}
+		maps.Copy(s, coding)
+	}
+	return s
+}
+
 // record returns what is to be stored of a response, without its body; or nil, and why it is not to be stored.
 func (c *Cache) record(x *exchange, resp *http.Response, requested, received time.Time) (r *store.Record, why string) {
 	if !x.rule.statusAllowed(resp.StatusCode) {
@@ -38,14 +54,13 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	if maxBody := x.maxBody(c); maxBody > 0 && resp.ContentLength > maxBody {
 		return nil, "its body is longer than MaxBody"
 	}
-	selecting, _ := rfc9111.Selecting(resp.Header, x.header) // Vary: * is Storable's to judge
 	r = &store.Record{
 		Key: x.key,
 		ID:  store.NewID(received),
 		Head: store.Head{
 			Method: x.rr.Method, URL: x.target.url,
 			Status: resp.StatusCode, Proto: resp.Proto,
-			Selecting:    selecting,
+			Selecting:    selecting(resp.Header, x.header),
 			Uncompressed: resp.Uncompressed, Length: resp.ContentLength, TLS: store.NewConnection(resp.TLS),
 			Requested: requested, Received: received,
 			TTL: ttl, StaleWhileRevalidate: x.rule.StaleWhileRevalidate, StaleIfError: x.rule.StaleIfError,
@@ -94,8 +109,7 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 		return nil, why
 	}
 	d := &download{c: c, x: x, record: r, superseded: c.supersededBy(x), resp: resp, length: resp.ContentLength,
-		maxBody: x.maxBody(c), ctx: f.ctx, cancel: f.cancel, readers: make(map[*reader]bool, 1),
-		landed: func() { c.flights.land(f) }}
+		maxBody: x.maxBody(c), flight: f, readers: make(map[*reader]bool, 1)}
 	for name := range resp.Trailer {
 		d.trailers = append(d.trailers, name)
 	}

@@ -236,7 +236,7 @@ func TestPattern(t *testing.T) {
 			t.Errorf("%q on %q: got %v", tc.pattern, tc.url, got)
 		}
 	}
-	for _, broken := range []string{"ftp://example.com", "/path", "example.com:x", "example.com:", "example.com/?q", "exa mple.com", "a.com/***"} {
+	for _, broken := range []string{"ftp://example.com", "/path", "example.com:x", "example.com:", "example.com/?q", "exa mple.com", "a[b", "[::1", "a.com/***"} {
 		if _, err := parsePattern(broken); err == nil || !strings.Contains(err.Error(), broken) {
 			t.Errorf("%q: got %v, want an error that names it", broken, err)
 		}

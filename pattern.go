@@ -36,11 +36,14 @@ func parsePattern(s string) (pattern, error) {
 			return p, fmt.Errorf("URL pattern %q: port is %q, want a number", s, p.port)
 		}
 	}
+	if strings.HasPrefix(host, "[") != strings.HasSuffix(host, "]") {
+		return p, fmt.Errorf("URL pattern %q: a bracket is missing around the IPv6 address", s)
+	}
 	p.host = strings.ToLower(strings.Trim(host, "[]"))
 	if p.host == "" && s != "" {
 		return p, fmt.Errorf("URL pattern %q: no host; it has the form [scheme://]host[:port][/path], with ** for any host", s)
 	}
-	if strings.ContainsAny(p.host, " \t\\{}") || strings.Contains(s, "***") {
+	if strings.ContainsAny(p.host, " \t\\{}[]") || strings.Contains(s, "***") {
 		return p, fmt.Errorf("URL pattern %q: only * and ** are wildcards", s)
 	}
 	return p, nil

@@ -30,7 +30,7 @@ func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, par
 	if len(parts) == 1 {
 		resp.Header.Set("Content-Range", contentRange(parts[0], r.Size))
 		setLength(resp, parts[0].Length)
-		resp.Body = &storedBody{c: c, x: x.brief(), rc: readCloser{&section{rs: body, part: parts[0]}, body}}
+		resp.Body = &storedBody{c: c, x: x.brief(), r: r, rc: readCloser{&section{rs: body, part: parts[0]}, body}}
 		return true
 	}
 	boundary := strings.ToLower(rand.Text())
@@ -59,7 +59,7 @@ func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, par
 	flush()
 	resp.Header.Set("Content-Type", "multipart/byteranges; boundary="+boundary)
 	setLength(resp, length)
-	resp.Body = &storedBody{c: c, x: x.brief(), rc: readCloser{io.MultiReader(pieces...), body}}
+	resp.Body = &storedBody{c: c, x: x.brief(), r: r, rc: readCloser{io.MultiReader(pieces...), body}}
 	return true
 }
 

@@ -240,7 +240,9 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 		path := normalPath(get.URL)
 		r := ruleFor(c.rules.Load().rules, http.MethodGet, get.URL, path)
 		t := newTarget(get.URL, path, r)
-		c.remove(get.Context(), x, c.key(get, r, t, ""))
+		key := c.key(get, r, t, "")
+		c.flights.outdate(key)
+		c.remove(get.Context(), x, key)
 		if len(r.KeyHeaders) > 0 { // there may be more keys than one
 			c.Purge(get.Context(), store.Query{URL: t.url})
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -88,7 +89,7 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 		if err != nil {
 			return false
 		}
-		resp.Body = &storedBody{c: c, x: x.brief(), rc: body}
+		resp.Body = &storedBody{c: c, x: x.brief(), r: r, rc: body}
 	}
 	return true
 }
@@ -144,6 +145,7 @@ func (b *memoryBody) Close() error {
 type storedBody struct {
 	c      *Cache
 	x      *exchange
+	r      *store.Record
 	rc     io.ReadCloser
 	closed bool
 }
@@ -155,6 +157,9 @@ func (b *storedBody) Read(p []byte) (int, error) {
 	n, err := b.rc.Read(p)
 	if err != nil && err != io.EOF {
 		b.c.failed("read", b.x, err)
+		if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
+			b.c.store.Delete(context.WithoutCancel(b.x.req.Context()), b.r.Key, b.r.ID)
+		}
 		err = fmt.Errorf("larder: reading the stored body of %s: %w", b.x.target.url, err)
 	}
 	return n, err
