@@ -25,7 +25,7 @@ type entry struct {
 	Received      time.Time   `json:"received"`
 	FreshUntil    *time.Time  `json:"fresh_until"`
 	KeepUntil     *time.Time  `json:"keep_until"`
-	TTL           string      `json:"ttl,omitempty"`
+	SetTTL        string      `json:"set_ttl,omitempty"`
 	Tags          []string    `json:"tags,omitempty"`
 	RequestHeader http.Header `json:"request_header,omitempty"`
 	Header        http.Header `json:"header"`
@@ -35,9 +35,9 @@ type entry struct {
 func newEntry(r *store.Record, now time.Time) entry {
 	return entry{
 		ID: r.ID.String(), Key: keyText(r.Key), Method: r.Method, URL: r.URL, Status: r.Status, Proto: r.Proto,
-		Size: r.Size, Age: ageOf(r, now).Seconds(), Fresh: fresh(r, now),
+		Size: r.Size, Age: ageOf(r, now).Round(time.Microsecond).Seconds(), Fresh: fresh(r, now),
 		Requested: r.Requested.UTC(), Received: r.Received.UTC(),
-		FreshUntil: moment(r.FreshUntil), KeepUntil: moment(r.KeepUntil), TTL: ttlText(r),
+		FreshUntil: moment(r.FreshUntil), KeepUntil: moment(r.KeepUntil), SetTTL: ttlText(r),
 		Tags: r.Tags, RequestHeader: r.Selecting, Header: r.Header, Trailer: r.Trailer,
 	}
 }

@@ -18,15 +18,19 @@ type filter struct {
 
 var filterFlags = []string{"host", "prefix", "match", "tag", "stale", "older-than"}
 
-func (f *filter) flags(cmd *cobra.Command) {
+func (f *filter) flags(cmd *cobra.Command, a *app) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.host, "host", "", "those of this `HOST`, with its port if it is not the default one")
 	flags.StringVar(&f.prefix, "prefix", "", "those whose URL begins with this `TEXT`")
-	flags.StringVar(&f.match, "match", "", "those whose URL matches this `PATTERN`, [scheme://]host[:port][/path]: * is one label of the host "+
-		"or any part of one path segment, ** any number of them")
-	flags.StringVar(&f.tag, "tag", "", "those with this `TAG`")
+	flags.StringVar(&f.match, "match", "", "those whose URL matches this `PATTERN`, [scheme://]host[:port][/path]: * is one "+
+		"label of the host or any part of one path segment, ** any number of them")
+	flags.StringVar(&f.tag, "tag", "", "those with this `TAG`, which a program's rules have set")
 	flags.BoolVar(&f.stale, "stale", false, "those that are stale")
-	flags.Var(&f.olderThan, "older-than", "those that were received or last validated longer ago than this")
+	flags.Var(&f.olderThan, "older-than", "those that were received or last validated longer than `DURATION` ago")
+	complete(cmd, "host", a.completeHost)
+	complete(cmd, "prefix", a.completeURL)
+	complete(cmd, "tag", a.completeTag)
+	complete(cmd, "older-than", oneOf("1h", "1d", "7d", "30d"))
 }
 
 // query returns what the flags mean, and whether any was given. An empty value is an error: it means nothing, not everything.

@@ -44,15 +44,16 @@ func newGet(a *app) *cobra.Command {
 		Short: "Fetch through the cache",
 		Long: `Fetch URLs through the cache, and write the bodies to standard output as they come.
 
-Responses are stored and reused as RFC 9111 allows, or for as long as --ttl says. Requests with different
-credentials (Authorization, Cookie) never share a response. With --ttl, responses to POST and other methods are
-stored as well, by method, URL and body. What is cut off or interrupted is not stored. --data is held in
-memory; with more than 1 MiB of it the response is not stored. Redirects are not followed without --location.
+Responses are stored and reused as RFC 9111 allows, or for as long as --ttl says; with --ttl also
+those to POST and other methods, by method, URL and body (up to 1 MiB). Requests with different
+credentials (Authorization, Cookie) never share a response. What is cut off or interrupted is not
+stored.
 
-` + exitCodes,
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 --offline and nothing stored may be used,
+22 --fail and the status is 400 or above, 130 interrupted.`,
 		Example: `  larder get -v https://example.com/
   larder get --ttl 1h -o things.json https://api.example.com/v1/things
-  larder get --ttl 1d -d '{"query":"bees"}' -H 'Content-Type: application/json' https://search.example.com/
+  larder get --ttl 1d -d q=bees https://search.example.com/
   larder get --offline --stale https://example.com/`,
 		Args:              urlArgs(1, -1),
 		ValidArgsFunction: a.completeURL,
@@ -66,10 +67,11 @@ memory; with more than 1 MiB of it the response is not stored. Redirects are not
 	f.StringVarP(&g.output, "output", "o", "", "write the body to `FILE`, when it is whole; - is standard output")
 	f.BoolVarP(&g.include, "include", "i", false, "write the response's head, too")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "tell on standard error how each response came about")
-	f.BoolVar(&g.json, "json", false, "as --verbose, one JSON object a line")
+	f.BoolVar(&g.json, "json", false, "as --verbose, but one JSON object a line")
 	f.BoolVarP(&g.follow, "location", "L", false, "follow redirects, at most 10")
-	f.BoolVarP(&g.fail, "fail", "f", false, "no body for a status of 400 or above, but exit code 22")
-	f.Var(&g.timeout, "timeout", "give up on a URL after so long (default: never)")
+	f.BoolVarP(&g.fail, "fail", "f", false, "for a status of 400 or above no body, but exit code 22")
+	f.Var(&g.timeout, "timeout", "give up on a URL after `DURATION` (default never)")
+	complete(cmd, "timeout", oneOf("10s", "1m", "10m"))
 	return cmd
 }
 
@@ -136,10 +138,11 @@ func (g *get) close(ctx context.Context, c *larder.Cache, closeStore func() erro
 // one fetches one URL.
 func (g *get) one(ctx context.Context, u *url.URL) (err error) {
 	if g.timeout > 0 {
-		limited, cancel := context.WithTimeout(ctx, time.Duration(g.timeout))
+		whole := ctx
+		limited, cancel := context.WithTimeout(whole, time.Duration(g.timeout))
 		defer cancel()
 		defer func() {
-			if err != nil && limited.Err() != nil && ctx.Err() == nil {
+			if err != nil && limited.Err() != nil && whole.Err() == nil {
 				err = fmt.Errorf("%s: not answered in full within %s", u.Redacted(), &g.timeout)
 			}
 		}()
@@ -157,9 +160,10 @@ func (g *get) one(ctx context.Context, u *url.URL) (err error) {
 	d := larder.Info(resp)
 	switch {
 	case d.Outcome == larder.Refused && g.stale:
-		return &exitError{exitNotStored, fmt.Errorf("%s: nothing is stored for this request, and --offline keeps from asking the origin", u.Redacted())}
+		return &exitError{exitNotStored, fmt.Errorf("%s: nothing is stored for this request, and --offline forbids asking the origin", u.Redacted())}
 	case d.Outcome == larder.Refused:
-		return &exitError{exitNotStored, fmt.Errorf("%s: %s (%s); --stale takes a stale one, too", u.Redacted(), d.Reason, d.Section)}
+		return &exitError{exitNotStored, fmt.Errorf("%s: nothing fresh is stored for this request, and --offline forbids asking the origin; "+
+			"--stale takes a stale response, too", u.Redacted())}
 	case g.fail && resp.StatusCode >= 400:
 		return &exitError{exitStatus, fmt.Errorf("%s: the answer is %s", u.Redacted(), resp.Status)}
 	}

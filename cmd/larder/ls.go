@@ -16,7 +16,7 @@ import (
 
 func newLs(a *app) *cobra.Command {
 	var f filter
-	var limit int
+	var limit countFlag
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "ls",
@@ -24,8 +24,8 @@ func newLs(a *app) *cobra.Command {
 		Short:   "List what is stored",
 		Long: `List the stored responses, in the order in which the store has them, as they are found.
 
-AGE is that of RFC 9111: since the origin made or last validated the response. FRESH is how long it is still
-fresh, or has been stale.`,
+AGE is that of RFC 9111: since the origin made or last validated the response. FRESH is how long it
+is still fresh, or has been stale.`,
 		Example: `  larder ls --host api.example.com --stale
   larder ls --match 'api.example.com/v1/**' --limit 20
   larder ls --json | jq -r 'select(.size > 1e6) | .url'`,
@@ -36,10 +36,7 @@ fresh, or has been stale.`,
 			if err != nil {
 				return err
 			}
-			if limit < 0 {
-				return usagef("--limit is %d, want a number of responses, or 0 for all", limit)
-			}
-			q.Limit = limit
+			q.Limit = int(limit)
 			c, closeStore, err := a.cache(cmd, false)
 			if err != nil {
 				return err
@@ -50,10 +47,9 @@ fresh, or has been stale.`,
 			})
 		},
 	}
-	f.flags(cmd)
-	cmd.Flags().IntVar(&limit, "limit", 0, "stop after `N` responses; 0: never")
+	f.flags(cmd, a)
+	cmd.Flags().Var(&limit, "limit", "stop after `N` responses; 0: never")
 	jsonFlag(cmd, &asJSON)
-	complete(cmd, "host", a.completeHost)
 	return cmd
 }
 
@@ -104,16 +100,23 @@ const (
 
 // completeURL offers the URLs that are stored.
 func (a *app) completeURL(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return a.completeFrom(cmd, store.Query{Prefix: word}, func(r *store.Record) string { return r.URL })
+	return a.completeFrom(cmd, store.Query{Prefix: word}, word, func(r *store.Record) []string { return []string{r.URL} })
 }
 
 // completeHost offers the hosts of what is stored.
 func (a *app) completeHost(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	ofWord := func(r *store.Record) bool { return strings.HasPrefix(store.Host(r.URL), word) }
-	return a.completeFrom(cmd, store.Query{Filter: ofWord}, func(r *store.Record) string { return store.Host(r.URL) })
+	return a.completeFrom(cmd, store.Query{}, word, func(r *store.Record) []string { return []string{store.Host(r.URL)} })
 }
 
-func (a *app) completeFrom(cmd *cobra.Command, q store.Query, word func(*store.Record) string) ([]cobra.Completion, cobra.ShellCompDirective) {
+// completeTag offers the tags of what is stored.
+func (a *app) completeTag(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeFrom(cmd, store.Query{}, word, func(r *store.Record) []string { return r.Tags })
+}
+
+// completeFrom offers those words of the records that begin with word.
+func (a *app) completeFrom(cmd *cobra.Command, q store.Query, word string, words func(*store.Record) []string) (
+	[]cobra.Completion, cobra.ShellCompDirective,
+) {
 	cmd.SetErr(io.Discard) // the shell shows it amid what is being typed
 	c, closeStore, err := a.cache(cmd, false)
 	if err != nil {
@@ -128,9 +131,11 @@ func (a *app) completeFrom(cmd *cobra.Command, q store.Query, word func(*store.R
 		if err != nil || len(out) == mostCompletions {
 			break
 		}
-		if s := word(r); !seen[s] {
-			seen[s] = true
-			out = append(out, printable(s))
+		for _, s := range words(r) {
+			if strings.HasPrefix(s, word) && !seen[s] {
+				seen[s] = true
+				out = append(out, printable(s))
+			}
 		}
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp

@@ -34,7 +34,8 @@ func newRm(a *app) *cobra.Command {
 		Short: "Remove what is stored of URLs",
 		Long: `Remove the stored responses of URLs: all variants, methods and credentials.
 
-With -X, -H, -d or -I only those to exactly that request. It is an error (exit code 1) if there is nothing to remove of a URL.`,
+With -X, -H, -d or -I only those to exactly that request. It is an error (exit code 1) if there is
+nothing to remove of a URL.`,
 		Example: `  larder rm https://api.example.com/v1/things
   larder rm -H 'Authorization: Bearer s3cret' https://api.example.com/v1/things`,
 		Args:              urlArgs(1, -1),
@@ -88,6 +89,8 @@ func newPurge(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "purge",
 		Short: "Remove what satisfies all of the given filters",
+		Long: `Remove the stored responses that satisfy all of the given filters; at least one must be given, or
+--all.`,
 		Example: `  larder purge --stale --dry-run
   larder purge --host api.example.com --older-than 7d
   larder purge --all`,
@@ -118,11 +121,10 @@ func newPurge(a *app) *cobra.Command {
 			return removed(cmd, n, asJSON)
 		},
 	}
-	f.flags(cmd)
+	f.flags(cmd, a)
 	cmd.Flags().BoolVar(&all, "all", false, "everything")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "list what would be removed, and remove nothing")
 	jsonFlag(cmd, &asJSON)
-	complete(cmd, "host", a.completeHost)
 	return cmd
 }
 
@@ -153,8 +155,8 @@ func newSweep(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sweep",
 		Short: "Remove what has ended, and make the store keep its limit",
-		Long: `Remove responses that are of no use to anybody any more, what interrupted writes have left, and, if the store is
-above its limit, the least recently used responses.`,
+		Long: `Remove responses that are of no use to anybody any more, what interrupted writes have left, and, if
+the store is above its limit, the least recently used responses.`,
 		Example: `  larder sweep
   larder sweep --store 'sqlite:~/cache.sqlite?max-bytes=500MiB'`,
 		Args: noArgs,

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,25 +36,25 @@ func (r *request) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&r.method, "request", "X", "", "the request's `METHOD` (default GET, POST with --data)")
 	f.BoolVarP(&r.head, "head", "I", false, "request the head alone, by HEAD")
-	f.StringArrayVarP(&r.headers, "header", "H", nil, "a `FIELD` of the request: \"Name: value\"; \"Name;\" is an empty one (may be repeated)")
-	f.StringArrayVarP(&r.data, "data", "d", nil, "the request's `BODY`; @FILE is that of a file, @- standard input; several are joined by &")
-	cmd.MarkFlagsMutuallyExclusive("head", "request")
-	cmd.MarkFlagsMutuallyExclusive("head", "data")
+	f.StringArrayVarP(&r.headers, "header", "H", nil, "a `FIELD`, \"Name: value\"; \"Name;\" is an empty one; may be repeated")
+	f.StringArrayVarP(&r.data, "data", "d", nil, "the request's `BODY`; @FILE: a file's, @-: standard input; may be repeated")
+	exclusive(cmd, "head", "request")
+	exclusive(cmd, "head", "data")
 	complete(cmd, "request", oneOf("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"))
 }
 
 // modeFlags adds those that ask something of the cache.
 func (r *request) modeFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.Var(&r.ttl, "ttl", "store and reuse the response for so long whatever its header says: a duration such as 90s, 15m, 2h, 7d; forever; never")
-	f.BoolVar(&r.refresh, "refresh", false, "ask the origin whether a stored response still holds, also if it is fresh")
+	f.Var(&r.ttl, "ttl", "store and reuse the response for `DURATION`: 90s, 15m, 2h, 7d, forever or never")
+	f.BoolVar(&r.refresh, "refresh", false, "ask the origin whether a stored response still holds, even a fresh one")
 	f.BoolVar(&r.forceRefresh, "force-refresh", false, "fetch the whole response anew")
 	f.BoolVar(&r.offline, "offline", false, "never ask the origin")
-	f.BoolVar(&r.stale, "stale", false, "take a stored response however stale it is, and ask the origin only if there is none")
+	f.BoolVar(&r.stale, "stale", false, "take what is stored, however stale, and ask the origin only for the rest")
 	f.BoolVar(&r.bypass, "bypass", false, "neither read nor write the cache")
-	cmd.MarkFlagsMutuallyExclusive("refresh", "force-refresh", "offline", "bypass")
-	cmd.MarkFlagsMutuallyExclusive("stale", "refresh", "force-refresh", "bypass")
-	cmd.MarkFlagsMutuallyExclusive("ttl", "bypass")
+	exclusive(cmd, "refresh", "force-refresh", "offline", "bypass")
+	exclusive(cmd, "stale", "refresh", "force-refresh", "bypass")
+	exclusive(cmd, "ttl", "bypass")
 	complete(cmd, "ttl", oneOf("5m", "1h", "1d", "7d", "forever", "never"))
 }
 
@@ -197,7 +198,7 @@ func parseURL(s string) (*url.URL, error) {
 	case !strings.HasPrefix(lower, "http://") && !strings.HasPrefix(lower, "https://"):
 		return nil, usagef("URL %q: want it to begin with http:// or https://", s)
 	case err != nil:
-		return nil, &exitError{exitUsage, err}
+		return nil, usagef("URL %q: %w", s, errors.Unwrap(err)) // of a *url.Error, which begins with the URL, too
 	case u.Hostname() == "":
 		return nil, usagef("URL %q: there is no host in it", s)
 	}

@@ -26,7 +26,7 @@ const (
 
 const exitCodes = `Exit codes:
   0    done
-  1    it failed: an origin that cannot be reached, a store that cannot be used, nothing found
+  1    it failed: the origin cannot be reached, the store cannot be used, nothing was found
   2    a wrong command line
   3    get --offline, and nothing stored may be used
   22   get --fail, and the status is 400 or above
@@ -112,7 +112,10 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "larder",
 		Short: "A persistent HTTP cache",
-		Long: `larder fetches URLs through a persistent HTTP cache that follows RFC 9111, and looks after what is stored.
+		Long: `larder fetches URLs through a persistent HTTP cache that follows RFC 9111, and looks after what is
+stored. A store is ` + storeForms + `, and takes options: ?max-bytes=2GiB is its
+limit (also 512MB, none); ?damaged=fail makes a damaged sqlite file an error, which otherwise is set
+aside, and a new one begun.
 
 ` + exitCodes,
 		Example: `  larder get -v https://example.com/
@@ -121,13 +124,20 @@ func newRoot() *cobra.Command {
   larder why https://api.example.com/v1/things
   larder purge --stale`,
 		Version:       version(),
+		Args:          unknownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.PersistentFlags().StringVar(&a.store, "store", "",
-		"where responses are kept: "+storeForms+" (default $"+storeEnv+", or larder/cache.sqlite in the user's cache folder)")
+	root.SetUsageFunc(usage)
+	root.SuggestionsMinimumDistance = 1
+	root.CompletionOptions.DisableDefaultCmd = true // ours is newCompletion
+	root.PersistentFlags().StringVar(&a.store, "store", "", "the `STORE`: "+storeForms+
+		" (default $"+storeEnv+", or else larder/cache.sqlite in the user's cache folder)")
+	root.PersistentFlags().BoolP("help", "h", false, "this text")
+	root.Flags().Bool("version", false, "the version")
 	complete(root, "store", completeStore)
-	root.AddCommand(newGet(a), newLs(a), newShow(a), newWhy(a), newRm(a), newPurge(a), newStats(a), newSweep(a))
+	root.AddCommand(newGet(a), newLs(a), newShow(a), newWhy(a), newRm(a), newPurge(a), newStats(a), newSweep(a), newCompletion())
 	for _, cmd := range root.Commands() {
 		do := cmd.RunE
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -159,9 +169,9 @@ func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStor
 		fmt.Fprintln(cmd.ErrOrStderr(), "larder:", printable(warning))
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
 	}
-	return &larder.Cache{Store: s}, closeStore, nil
+	return &larder.Cache{Store: s, Name: "larder"}, closeStore, nil
 }
 
 // urlArgs accepts between least and most arguments; most < 0: any number.

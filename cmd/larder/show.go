@@ -21,9 +21,11 @@ func newShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show URL",
 		Short: "Show what is stored of a URL",
-		Long: `Show the stored responses of a URL: their heads, the request fields that select one (Vary), sizes and times.
+		Long: `Show the stored responses of a URL: their heads, the request fields that select one (Vary), sizes
+and times.
 
-Without -X, -H, -d or -I all responses of the URL are shown, whoever they are for; with them those to exactly that request.`,
+Without -X, -H, -d or -I all responses of the URL are shown, whoever they are for; with them those
+to exactly that request.`,
 		Example: `  larder show https://api.example.com/v1/things
   larder show -H 'Authorization: Bearer s3cret' https://api.example.com/v1/things
   larder show --body https://example.com/logo.png > logo.png`,
@@ -73,7 +75,7 @@ Without -X, -H, -d or -I all responses of the URL are shown, whoever they are fo
 	cmd.Flags().StringVar(&id, "id", "", "the one response with this `ID`")
 	cmd.Flags().BoolVar(&body, "body", false, "write the stored body and nothing else")
 	jsonFlag(cmd, &asJSON)
-	cmd.MarkFlagsMutuallyExclusive("body", "json")
+	exclusive(cmd, "body", "json")
 	return cmd
 }
 

@@ -43,6 +43,7 @@ func newStats(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "stats",
 		Short:   "Count what is stored, by host",
+		Long:    "Count the stored responses and their bytes, in all and by host, the largest first.",
 		Example: `  larder stats --json | jq .hosts[0]`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,7 +23,7 @@ import (
 
 const (
 	storeEnv   = "LARDER_STORE"
-	storeForms = "sqlite:PATH, disk:DIR or memory:, each with ?max-bytes=SIZE"
+	storeForms = "sqlite:PATH, disk:DIR or memory:"
 )
 
 var storeSchemes = []string{"sqlite", "disk", "memory"}
@@ -32,6 +33,7 @@ type location struct {
 	scheme   string
 	path     string // without ~
 	maxBytes int64  // 0: the store's default; negative: no limit
+	fail     bool   // sqlite: a damaged file is an error, and not set aside
 }
 
 // locate reads the first of specs that is set; none: the user's own cache.
@@ -55,12 +57,14 @@ func parseLocation(spec string) (location, error) {
 	scheme, path, found := strings.Cut(rest, ":")
 	at := location{scheme: scheme, path: path}
 	switch {
-	case !found || !slices.Contains(storeSchemes, scheme):
-		return fault("want %s", storeForms)
+	case !found:
+		return fault("it names no kind of store, want %s", storeForms)
+	case !slices.Contains(storeSchemes, scheme):
+		return fault("there is no kind of store %q, want %s", scheme, storeForms)
 	case scheme == "memory" && path != "":
 		return fault("memory: takes no path")
 	case scheme != "memory" && path == "":
-		return fault("no path; want %s", storeForms)
+		return fault("no path, want %s", storeForms)
 	}
 	if path == "~" || strings.HasPrefix(path, "~/") {
 		home, err := os.UserHomeDir()
@@ -74,11 +78,19 @@ func parseLocation(spec string) (location, error) {
 		return fault("%v", err)
 	}
 	for name, value := range values {
-		if name != "max-bytes" {
-			return fault("unknown option %q, want max-bytes", name)
-		}
-		if at.maxBytes, err = parseBytes(value[len(value)-1]); err != nil {
-			return fault("max-bytes: %v", err)
+		last := value[len(value)-1]
+		switch {
+		case name == "max-bytes":
+			if at.maxBytes, err = parseBytes(last); err != nil {
+				return fault("max-bytes: %v", err)
+			}
+		case name == "damaged" && scheme == "sqlite":
+			if last != "fail" && last != "rebuild" {
+				return fault("damaged is %q, want fail or rebuild", last)
+			}
+			at.fail = last == "fail"
+		default:
+			return fault("unknown option %q, want max-bytes=SIZE or, for sqlite, damaged=fail or damaged=rebuild", name)
 		}
 	}
 	return at, nil
@@ -104,13 +116,17 @@ func (at location) open(create bool, warn func(string)) (s store.Store, closeSto
 	}
 	db, err := sqlite.Open(at.path, &sqlite.Options{
 		MaxBytes:    at.maxBytes,
-		FailDamaged: !create,
+		FailDamaged: at.fail || !create,
 		OnRebuild: func(aside string, cause error) {
 			warn(fmt.Sprintf("the store was damaged (%v); it is now %s, and a new one takes its place", cause, aside))
 		},
 	})
 	if errors.Is(err, store.ErrCorrupt) {
-		err = fmt.Errorf("%w; nothing was changed, the next larder get sets it aside and begins anew", err)
+		next := "the next larder get sets it aside and begins anew"
+		if at.fail {
+			next = "without damaged=fail larder get would set it aside and begin anew"
+		}
+		err = fmt.Errorf("%w; nothing was changed, %s", err, next)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -122,13 +138,48 @@ func emptyStore(at location) (store.Store, func() error, error) {
 	return &memory.Store{MaxBytes: at.maxBytes}, func() error { return nil }, nil
 }
 
-// completeStore completes the scheme, and leaves paths to the shell.
+// completeStore completes the scheme, the path and the options.
 func completeStore(_ *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	var out []cobra.Completion
-	for _, scheme := range storeSchemes {
-		if strings.HasPrefix(scheme+":", word) {
-			out = append(out, scheme+":")
+	const directive = cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+	var all []string
+	scheme, path, found := strings.Cut(word, ":")
+	switch before, options, hasOptions := strings.Cut(word, "?"); {
+	case !found:
+		all = []string{"sqlite:", "disk:", "memory:"}
+	case hasOptions:
+		if i := strings.LastIndexByte(options, '&'); i >= 0 {
+			before += "?" + options[:i] // before, too, is what stands already
+		}
+		sep := word[len(before):][:1]
+		all = []string{before + sep + "max-bytes=", before + sep + "max-bytes=512MiB", before + sep + "max-bytes=2GiB", before + sep + "max-bytes=none"}
+		if scheme == "sqlite" {
+			all = append(all, before+sep+"damaged=fail", before+sep+"damaged=rebuild")
+		}
+	case scheme == "sqlite" || scheme == "disk":
+		all = completePath(scheme+":", path, scheme == "disk")
+	}
+	return slices.DeleteFunc(all, func(s string) bool { return !strings.HasPrefix(s, word) }), directive
+}
+
+// completePath returns the files and folders, or folders alone, whose path begins with path, each after scheme.
+func completePath(scheme, path string, foldersOnly bool) []string {
+	dir, _ := filepath.Split(path)
+	at := dir
+	if home, err := os.UserHomeDir(); err == nil && strings.HasPrefix(dir, "~/") {
+		at = home + dir[1:]
+	}
+	entries, err := os.ReadDir(cmp.Or(at, "."))
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		name := scheme + dir + e.Name()
+		if info, err := os.Stat(filepath.Join(at, e.Name())); err == nil && info.IsDir() {
+			out = append(out, name+"/")
+		} else if !foldersOnly {
+			out = append(out, name)
 		}
 	}
-	return out, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+	return out
 }

@@ -54,6 +54,8 @@ func answerText(e larder.Event) string {
 		b.WriteString(", fresh forever")
 	case ttl > 0:
 		fmt.Fprintf(&b, ", fresh for %s", durationText(ttl))
+	case ttl > -time.Second:
+		b.WriteString(", stale")
 	default:
 		fmt.Fprintf(&b, ", stale for %s", durationText(-ttl))
 	}
@@ -88,7 +90,7 @@ type answer struct {
 func newAnswer(e larder.Event) answer {
 	d := e.Decision
 	a := answer{Method: e.Method, URL: e.URL, Status: e.Status, Outcome: d.Outcome.String(), Reason: d.Reason, Section: d.Section,
-		Stored: d.Stored, NotStored: d.NotStored, Forwarded: d.Forwarded, Duration: e.Duration.Seconds()}
+		Stored: d.Stored, NotStored: d.NotStored, Forwarded: d.Forwarded, Duration: e.Duration.Round(time.Microsecond).Seconds()}
 	if d.Err != nil {
 		a.Error = d.Err.Error()
 	}
@@ -99,11 +101,11 @@ func newAnswer(e larder.Event) answer {
 	return a
 }
 
-// seconds is a duration in JSON; null: forever.
+// seconds is a duration in JSON, to the microsecond; null: forever.
 func seconds(d time.Duration) *float64 {
 	if d == larder.Forever {
 		return nil
 	}
-	s := d.Seconds()
+	s := d.Round(time.Microsecond).Seconds()
 	return &s
 }

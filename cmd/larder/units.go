@@ -43,7 +43,28 @@ func (f *durationFlag) String() string {
 	if *f == 0 {
 		return ""
 	}
-	return time.Duration(*f).String()
+	return exactText(time.Duration(*f))
+}
+
+// countFlag is a flag with a number of responses.
+type countFlag int
+
+func (f *countFlag) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return errors.New("want a number of responses, or 0 for all")
+	}
+	*f = countFlag(n)
+	return nil
+}
+
+func (f *countFlag) Type() string { return "number" }
+
+func (f *countFlag) String() string {
+	if *f == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*f))
 }
 
 // ttlFlag is a flag for larder.WithTTL.
@@ -76,7 +97,7 @@ func (f *ttlFlag) String() string {
 	case larder.Never:
 		return "never"
 	default:
-		return d.String()
+		return exactText(d)
 	}
 }
 
@@ -123,20 +144,32 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.0f %s", f, byteUnits[unit].name)
 }
 
-// durationText returns a duration for people, in its largest unit, rounded down: 45s, 3m, 2h, 9d.
+// durationText returns a duration for people, in its largest unit, rounded: 45s, 3m, 2h, 9d.
 func durationText(d time.Duration) string {
-	switch {
-	case d == larder.Forever:
+	if d == larder.Forever {
 		return "forever"
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", max(0, d)/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < 2*day:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	default:
-		return fmt.Sprintf("%dd", d/day)
 	}
+	for _, u := range []struct {
+		name       string
+		size, most time.Duration
+	}{{"s", time.Second, 59 * time.Second}, {"m", time.Minute, 59 * time.Minute}, {"h", time.Hour, 47 * time.Hour}} {
+		if rounded := max(0, d).Round(u.size); rounded <= u.most {
+			return fmt.Sprintf("%d%s", rounded/u.size, u.name)
+		}
+	}
+	return fmt.Sprintf("%dd", d.Round(day)/day)
+}
+
+// exactText is d.String without units that are zero: 1h and not 1h0m0s.
+func exactText(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // countText returns "1 response", "2 responses".

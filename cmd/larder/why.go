@@ -20,8 +20,8 @@ func newWhy(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "why URL",
 		Short: "Tell what would happen to a request, and why",
-		Long: `Tell what larder get with the same flags would do now, by which rule and which section of the standard, without
-sending anything.`,
+		Long: `Tell what larder get with the same flags would do now, by which rule and which section of the
+standard, without sending anything.`,
 		Example: `  larder why https://api.example.com/v1/things
   larder why --offline -H 'Authorization: Bearer s3cret' https://api.example.com/v1/things
   larder why --ttl 1h -d q=bees https://search.example.com/`,
@@ -186,7 +186,7 @@ func (x *explained) reason() string {
 	if x.Verdict.Lifetime == larder.Forever {
 		return fmt.Sprintf("%s; age %s", s, durationText(x.Verdict.Age))
 	}
-	return fmt.Sprintf("%s; age %s of %s", s, durationText(x.Verdict.Age), durationText(x.Verdict.Lifetime))
+	return fmt.Sprintf("%s; age %s, lifetime %s", s, durationText(x.Verdict.Age), durationText(x.Verdict.Lifetime))
 }
 
 // advice is what to do for something else to happen.

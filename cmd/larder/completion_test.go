@@ -1,0 +1,119 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestCompletion asks what the shells' scripts ask.
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	u, first, second := filled(t)
+	if err := os.MkdirAll(u.path("HOME/folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args string // the last word is being completed; _ is an empty one
+		want string // "" for none; with ... at the end there may be more
+	}{
+		{"_", "completion get help ls purge rm show stats sweep why"},
+		{"s", "show stats sweep"},
+		{"--store _", "sqlite: disk: memory:"},
+		{"ls --store s", "sqlite:"},
+		{"ls --store m", "memory:"},
+		{"ls --store redis", ""},
+		{"ls --store sqlite:HOME/c", "sqlite:HOME/cache.sqlite ..."},
+		{"ls --store sqlite:HOME/fo", "sqlite:HOME/folder/"},
+		{"ls --store sqlite:~/fo", "sqlite:~/folder/"},
+		{"ls --store disk:HOME/", "disk:HOME/folder/"},
+		{"ls --store sqlite:x?d", "sqlite:x?damaged=fail sqlite:x?damaged=rebuild"},
+		{"ls --store disk:x?d", ""},
+		{"ls --store sqlite:x?damaged=fail&max-bytes=2", "sqlite:x?damaged=fail&max-bytes=2GiB"},
+		{"get --ttl _", "5m 1h 1d 7d forever never"},
+		{"get -X _", "GET HEAD POST PUT PATCH DELETE OPTIONS QUERY"},
+		{"get --timeout _", "10s 1m 10m"},
+		{"get ONE/base64/", "ONE/base64/b25l ONE/base64/dHdv"},
+		{"why TWO/", "TWO/base64/b25l"},
+		{"purge --host 127.", "HOST-ONE HOST-TWO"},
+		{"ls --prefix TWO", "TWO/base64/b25l"},
+		{"ls --tag _", "colours"},
+		{"ls --older-than _", "1h 1d 7d 30d"},
+		{"completion _", "bash zsh fish powershell"},
+	} {
+		fill := strings.NewReplacer("HOST-ONE", first.Listener.Addr().String(), "HOST-TWO", second.Listener.Addr().String(),
+			"ONE", first.URL, "TWO", second.URL, "HOME", u.home)
+		args := strings.Fields(fill.Replace(test.args))
+		if test.args[len(test.args)-1] == '_' {
+			args[len(args)-1] = ""
+		}
+		lines := strings.Split(u.ok(append([]string{"__completeNoDesc"}, args...)...), "\n")
+		got := lines[:slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, ":") })]
+		want := strings.Fields(fill.Replace(test.want))
+		if n := len(want); n > 0 && want[n-1] == "..." {
+			want = want[:n-1]
+			got = got[:min(len(got), n-1)]
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("larder %s: offered are %q, want %q", test.args, got, want)
+		}
+	}
+}
+
+// TestCompletionScripts lets each shell that is here read its script, and bash complete by it.
+func TestCompletionScripts(t *testing.T) {
+	t.Parallel()
+	u, o := newUser(t, ""), newOrigin(t)
+	u.ok("get", "--ttl", "1h", o.URL+"/base64/b25l?$(touch+HOME;`touch+HOME`)'&")
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		script := u.ok("completion", shell)
+		if len(script) < 1000 || !strings.Contains(script, "__complete") {
+			t.Errorf("completion %s writes %q", shell, script)
+		}
+		write(t, u.path("HOME/script."+shell), script)
+		if path, err := exec.LookPath(shell); err == nil && shell != "powershell" {
+			if out, err := exec.Command(path, "-n", u.path("HOME/script."+shell)).CombinedOutput(); err != nil {
+				t.Errorf("%s can't read its script: %v, %s", shell, err, out)
+			}
+		}
+	}
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		return // the scripts were checked as far as they can be
+	}
+	if err := errors.Join(os.Mkdir(u.path("HOME/bin"), 0o700), os.Symlink(binary, u.path("HOME/bin/larder"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ line, want string }{
+		{"larder get --store sq", "sqlite:"},
+		{"larder get --ttl fore", "forever"},
+		{"larder pu", "purge"},
+		{"larder completion z", "zsh"},
+		{"larder show " + o.URL[:12], `/base64/b25l\?\$\(touch`},
+	} {
+		words := strings.Fields(test.line)
+		// What the package bash-completion gives the script, in the little that it needs.
+		stub := fmt.Sprintf(`PATH=%q:$PATH; cd %q
+_get_comp_words_by_ref() { words=(%s); cword=%d; cur=%q; prev=%q; }
+__ltrim_colon_completions() { :; }
+compopt() { :; }
+source script.bash
+COMP_LINE=%q COMP_TYPE=9
+__start_larder
+printf '%%s\n' "${COMPREPLY[@]}"`, u.path("HOME/bin"), u.home, test.line, len(words)-1, words[len(words)-1], words[len(words)-2], test.line)
+		cmd := u.command()
+		cmd.Path, cmd.Args = bash, []string{"bash", "-c", stub}
+		if r := u.finish(cmd); !strings.Contains(r.out, test.want) || strings.Count(r.out, "\n") != 1 {
+			t.Errorf("%s<TAB> offers %q (%s), want %q", test.line, r.out, r.err, test.want)
+		}
+	}
+	if _, err := os.Stat(u.path("HOME/HOME")); err == nil {
+		t.Error("what a URL says was run")
+	}
+}

@@ -1,0 +1,129 @@
+//go:build unix
+
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestProcessesShareAStore runs several gets at once on one store, which none of them has made before.
+func TestProcessesShareAStore(t *testing.T) {
+	for _, store := range []string{"sqlite:HOME/cache.sqlite", "disk:HOME/files"} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			u, o := newUser(t, store), newOrigin(t)
+			const processes = 4
+			var runs [processes]*exec.Cmd
+			var out, errs [processes]bytes.Buffer
+			for i := range runs {
+				runs[i] = u.command("get", "--ttl", "1h", o.URL+"/bytes/300000?seed=1", fmt.Sprint(o.URL, "/bytes/50000?seed=", i+2))
+				runs[i].Stdout, runs[i].Stderr = &out[i], &errs[i]
+				if err := runs[i].Start(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, run := range runs {
+				if err := run.Wait(); err != nil || errs[i].Len() > 0 {
+					t.Errorf("process %d: %v, %s", i, err, errs[i].String())
+				}
+			}
+			o.Close()
+			for i := range runs {
+				again := u.ok("get", "--offline", o.URL+"/bytes/300000?seed=1", fmt.Sprint(o.URL, "/bytes/50000?seed=", i+2))
+				if again != out[i].String() || len(again) != 350000 {
+					t.Errorf("from the store come %d bytes, and they differ from the %d of before", len(again), out[i].Len())
+				}
+			}
+		})
+	}
+}
+
+// TestInterruptLeavesNothing ends downloads in the middle.
+func TestInterruptLeavesNothing(t *testing.T) {
+	for _, test := range []struct {
+		store  string
+		signal syscall.Signal
+		code   int // -1: killed
+	}{
+		{"sqlite:HOME/cache.sqlite", syscall.SIGINT, 130},
+		{"sqlite:HOME/cache.sqlite", syscall.SIGTERM, 130},
+		{"sqlite:HOME/cache.sqlite", syscall.SIGKILL, -1},
+		{"disk:HOME/files", syscall.SIGINT, 130},
+		{"disk:HOME/files", syscall.SIGKILL, -1},
+	} {
+		t.Run(fmt.Sprint(test.store, " ", test.signal), func(t *testing.T) {
+			t.Parallel()
+			u, o := newUser(t, test.store), newOrigin(t)
+			url := o.URL + "/drip?numbytes=20000&duration=9s&delay=0"
+			cmd := u.command("get", "--ttl", "1h", "-v", url)
+			var errs bytes.Buffer
+			cmd.Stderr = &errs
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(out, make([]byte, 100)); err != nil { // the first byte is not held back
+				t.Fatal(err, errs.String())
+			}
+			if err := cmd.Process.Signal(test.signal); err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, out)
+			cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != test.code {
+				t.Errorf("exit code %d, want %d", code, test.code)
+			}
+			if test.code == 130 && !strings.HasSuffix(errs.String(), "larder: interrupted\n") {
+				t.Errorf("says %s", errs.String())
+			}
+			if left := u.stored(); len(left) != 0 {
+				t.Errorf("stored: %v", left)
+			}
+			if r := u.run("get", "--offline", "--stale", url); r.code != 3 || r.out != "" {
+				t.Errorf("then --offline ends with %d and %d bytes", r.code, len(r.out))
+			}
+			u.ok("get", "--ttl", "1h", o.URL+"/drip?numbytes=200&duration=0&delay=0") // whole, it would be stored
+			if left := u.stored(); len(left) != 1 {
+				t.Errorf("then stored: %v", left)
+			}
+		})
+	}
+}
+
+// TestBrokenPipe shows that larder get | head ends quietly, and leaves the store whole.
+func TestBrokenPipe(t *testing.T) {
+	t.Parallel()
+	u, o := newUser(t, ""), newOrigin(t)
+	cmd := u.command("get", "--ttl", "1h", o.URL+"/bytes/1000000?seed=1")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 141 || errs.Len() > 0 {
+		t.Errorf("exit code %d, %q", code, errs.String())
+	}
+	for _, e := range u.stored() {
+		if e.Size != 1000000 {
+			t.Errorf("stored are %d bytes, want all or nothing", e.Size)
+		}
+	}
+}
