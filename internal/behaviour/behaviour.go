@@ -199,3 +199,8 @@ func (t *T) settle() {
 	t.Helper()
 	synctest.Wait()
 }
+
+// transport is a RoundTripper made of a function.
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

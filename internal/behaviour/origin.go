@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // origin is a server whose pages are scripted, and that remembers what it was asked. Its Date is the test's clock.
@@ -21,6 +23,9 @@ type origin struct {
 	pages map[string]http.HandlerFunc
 	seen  map[string][]*http.Request // by path; without their bodies
 }
+
+// maxSeen ends a test in which the origin is asked for one page again and again.
+const maxSeen = 1000
 
 func newOrigin(t *testing.T, clock *clock, network bool) *origin {
 	o := &origin{clock: clock, pages: make(map[string]http.HandlerFunc), seen: make(map[string][]*http.Request)}
@@ -46,7 +51,11 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	page := o.pages[r.URL.Path]
 	o.seen[r.URL.Path] = append(o.seen[r.URL.Path], r)
+	endless := len(o.seen[r.URL.Path]) > maxSeen
 	o.mu.Unlock()
+	if endless {
+		panic(http.ErrAbortHandler)
+	}
 	w.Header().Set("Date", o.clock.Now().UTC().Format(http.TimeFormat))
 	if page == nil {
 		http.NotFound(w, r)
@@ -104,6 +113,53 @@ func (o *origin) varies(path, field string, header ...string) {
 	o.handle(path, func(w http.ResponseWriter, r *http.Request) {
 		set(w.Header(), append([]string{"Vary", field, "Cache-Control", "max-age=60"}, header...))
 		fmt.Fprintf(w, "for %q", r.Header.Get(field))
+	})
+}
+
+// hold lets path answer only when the gate that it returns is opened.
+func (o *origin) hold(path string) gate {
+	o.mu.Lock()
+	page := o.pages[path]
+	o.mu.Unlock()
+	g := make(gate)
+	o.handle(path, func(w http.ResponseWriter, r *http.Request) {
+		g.wait(r)
+		page(w, r)
+	})
+	return g
+}
+
+// halves makes path a page that sends its head and half of its body, and the rest when the gate that it returns is opened.
+func (o *origin) halves(path, body string, header ...string) gate {
+	g := make(gate)
+	o.handle(path, func(w http.ResponseWriter, r *http.Request) {
+		set(w.Header(), header)
+		io.WriteString(w, body[:len(body)/2])
+		w.(http.Flusher).Flush()
+		g.wait(r)
+		io.WriteString(w, body[len(body)/2:])
+	})
+	return g
+}
+
+// cut makes path a page whose connection breaks after the first half of its body, when the gate that it returns is opened.
+func (o *origin) cut(path, body string, header ...string) gate {
+	g := make(gate)
+	o.handle(path, func(w http.ResponseWriter, r *http.Request) {
+		set(w.Header(), header)
+		io.WriteString(w, body[:len(body)/2])
+		w.(http.Flusher).Flush()
+		g.wait(r)
+		panic(http.ErrAbortHandler)
+	})
+	return g
+}
+
+// content makes path a page that knows ranges and conditions, as a file server does.
+func (o *origin) content(path, body string, header ...string) {
+	o.handle(path, func(w http.ResponseWriter, r *http.Request) {
+		set(w.Header(), header)
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(body))
 	})
 }
 

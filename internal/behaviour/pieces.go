@@ -1,9 +1,20 @@
 package behaviour
 
 import (
+	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 )
+
+// long returns n bytes of text in which no two places are alike.
+func long(seed string, n int) string {
+	var b strings.Builder
+	for b.Len() < n {
+		fmt.Fprintf(&b, "%s %d\n", seed, b.Len())
+	}
+	return b.String()[:n]
+}
 
 // failing is a reader that has only an error to give.
 type failing struct{ err error }

@@ -1,0 +1,344 @@
+package behaviour
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/larder"
+)
+
+// flights are tests of many callers who want the same at once.
+var flights = []test{
+	{name: "a hundred callers of a cold URL are one request", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		p := t.start(100, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		t.wantHits("/a", 1)
+		g.open()
+		t.wantAll(p.done(), "/a 1")
+		t.wantHits("/a", 1)
+		t.wantStored(1)
+	}},
+	{name: "so are those who cannot leave", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		p := t.start(100, func(int) answer { return t.try("GET", "/a", under(context.Background())) })
+		t.settle()
+		g.open()
+		t.wantAll(p.done(), "/a 1")
+		t.wantHits("/a", 1)
+	}},
+	{name: "all but one of them are told, and counted, as collapsed", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		p := t.start(10, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		g.open()
+		collapsed := 0
+		for _, a := range p.done() {
+			if a.Outcome == larder.Miss && a.Collapsed {
+				collapsed++
+			}
+		}
+		equal(t, "collapsed answers", collapsed, 9)
+		equal(t, "collapsed in the statistics", t.cache.Stats().Collapsed, 9)
+	}},
+	{name: "a hundred callers of a stale URL are one validation", run: func(t *T) {
+		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60")
+		t.get("/a")
+		t.clock.advance(time.Hour)
+		g := t.origin.hold("/a")
+		p := t.start(100, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		t.wantHits("/a", 2)
+		g.open()
+		answers := p.done()
+		t.wantAll(answers, "one")
+		equal(t, "validated answers", outcomes(answers)[larder.Revalidated], 100)
+		t.wantHits("/a", 2)
+	}},
+	{name: "a hundred callers of what has changed are one validation, too", run: func(t *T) {
+		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60")
+		t.get("/a")
+		t.clock.advance(time.Hour)
+		t.origin.tagged("/a", `"2"`, "two", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		p := t.start(100, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		g.open()
+		t.wantAll(p.done(), "two")
+		t.wantHits("/a", 2)
+		t.wantStored(1)
+	}},
+	{name: "fifty callers each of two variants are two requests", run: func(t *T) {
+		t.origin.varies("/a", "Accept-Language")
+		languages := []string{"de", "en"}
+		call := func(i int) answer { return t.try("GET", "/a", header("Accept-Language", languages[i%2])) }
+		g := t.origin.hold("/a")
+		p := t.start(100, call)
+		t.settle()
+		g.open()
+		for i, a := range p.done() {
+			equal(t, "body", a.body, fmt.Sprintf("for %q", languages[i%2]))
+		}
+		t.wantHits("/a", 2)
+
+		t.clock.advance(time.Hour)
+		g = t.origin.hold("/a")
+		p = t.start(100, call)
+		t.settle()
+		t.wantHits("/a", 4) // both at once, now that the variants are known
+		g.open()
+		for i, a := range p.done() {
+			equal(t, "body", a.body, fmt.Sprintf("for %q", languages[i%2]))
+		}
+		t.wantHits("/a", 4)
+	}},
+	{name: "many callers of many URLs are one request each", run: func(t *T) {
+		path := func(i int) string { return fmt.Sprint("/", i%20) }
+		var pages [20]string
+		for i := range pages {
+			pages[i] = long(path(i), 50_000)
+			t.origin.page(path(i), pages[i], "Cache-Control", "max-age=60")
+		}
+		for i, a := range t.start(200, func(i int) answer { return t.try("GET", path(i)) }).done() {
+			if a.err != nil || a.body != pages[i%20] {
+				t.Errorf("caller %d got %d bytes, error %v", i, len(a.body), a.err)
+			}
+		}
+		for i := range pages {
+			t.wantHits(path(i), 1)
+		}
+	}},
+	{name: "who asks for something else does not wait", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		t.origin.numbered("/b", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		p := t.start(6, func(i int) answer {
+			return [...]func() answer{
+				func() answer { return t.try("GET", "/a") },
+				func() answer { return t.try("HEAD", "/a") },
+				func() answer { return t.try("GET", "/a?x") },
+				func() answer { return t.try("GET", "/a", header("Authorization", "Bearer b")) },
+				func() answer { return t.try("GET", "/a", mode(larder.ForceRefresh)) },
+				func() answer { return t.try("GET", "/a", header("Range", "bytes=0-1")) },
+			}[i]()
+		})
+		t.settle()
+		t.wantHits("/a", 6)
+		t.get("/b").want(larder.Miss, "/b 1")
+		g.open()
+		p.done()
+	}},
+	{name: "the first caller may leave before the head", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		ctx, cancel := context.WithCancel(t.Context())
+		first := t.start(1, func(int) answer { return t.try("GET", "/a", under(ctx)) })
+		t.settle()
+		rest := t.start(9, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		cancel()
+		wantCancelled(t, first.done())
+		g.open()
+		t.wantAll(rest.done(), "/a 1")
+		t.wantHits("/a", 1)
+		t.get("/a").want(larder.Hit, "/a 1")
+	}},
+	{name: "the first caller may leave amid the body", run: func(t *T) {
+		whole := long("a", 1<<20)
+		g := t.origin.halves("/a", whole, "Cache-Control", "max-age=60")
+		ctx, cancel := context.WithCancel(t.Context())
+		first := t.begin("/a", under(ctx))
+		rest := t.start(9, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		cancel()
+		wantCancelled(t, []answer{t.read(first)})
+		g.open()
+		t.wantAll(rest.done(), whole)
+		t.wantHits("/a", 1)
+		t.get("/a").want(larder.Hit, whole)
+	}},
+	{name: "a later caller may leave at any time, at once", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		first := t.start(1, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		ctx, cancel := context.WithCancel(t.Context())
+		rest := t.start(9, func(int) answer { return t.try("GET", "/a", under(ctx)) })
+		t.settle()
+		cancel()
+		wantCancelled(t, rest.done())
+		g.open()
+		t.wantAll(first.done(), "/a 1")
+		t.wantHits("/a", 1)
+	}},
+	{name: "when all have left, before the head or amid the body, the origin is told", run: func(t *T) {
+		t.origin.numbered("/head", "Cache-Control", "max-age=60")
+		t.origin.hold("/head")
+		t.origin.halves("/body", long("b", 1<<20), "Cache-Control", "max-age=60", "Content-Length", fmt.Sprint(1<<20))
+		for _, path := range []string{"/head", "/body"} {
+			ctx, cancel := context.WithCancel(t.Context())
+			p := t.start(5, func(int) answer { return t.try("GET", path, under(ctx)) })
+			t.settle()
+			t.wantHits(path, 1)
+			cancel()
+			wantCancelled(t, p.done())
+			t.settle()
+			if t.origin.last(path).Context().Err() == nil {
+				t.Errorf("%s: the origin still works for nobody", path)
+			}
+		}
+		t.wantStored(0)
+		t.origin.numbered("/head")
+		t.get("/head").want(larder.Miss, "/head 2")
+	}},
+	{name: "a deadline is the caller's own", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		first := t.start(1, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if a := t.try("GET", "/a", under(ctx)); !errors.Is(a.err, context.DeadlineExceeded) {
+			t.Errorf("got %d, error %v, want a deadline exceeded", a.status, a.err)
+		}
+		g.open()
+		t.wantAll(first.done(), "/a 1")
+	}},
+	{name: "what its context carries reaches the transport below", run: func(t *T) {
+		type traceKey struct{}
+		t.origin.numbered("/a")
+		var got any
+		t.cache.Base = transport(func(r *http.Request) (*http.Response, error) {
+			got = r.Context().Value(traceKey{})
+			return t.origin.transport.RoundTrip(r)
+		})
+		t.get("/a", under(context.WithValue(t.Context(), traceKey{}, "trace")))
+		equal(t, "value", got, any("trace"))
+	}},
+	{name: "answers that may not be shared are not waited for in line", run: func(t *T) {
+		var asked atomic.Int64
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "no-store")
+			n := asked.Add(1)
+			<-time.After(200 * time.Millisecond)
+			fmt.Fprint(w, n)
+		})
+		// The first time nobody can know that it is so: one goes ahead. From then on all go at once.
+		for _, want := range []time.Duration{400 * time.Millisecond, 200 * time.Millisecond, 200 * time.Millisecond} {
+			begun := time.Now()
+			bodies := make(map[string]bool)
+			for _, a := range t.start(5, func(int) answer { return t.try("GET", "/a") }).done() {
+				a.wantStatus(larder.Miss, 200)
+				bodies[a.body] = true
+			}
+			equal(t, "different answers", len(bodies), 5)
+			equal(t, "time for five", time.Since(begun), want)
+		}
+		t.wantStored(0)
+	}},
+	{name: "answers that become sharable again are waited for again", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "no-store")
+		t.get("/a")
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		t.get("/a")
+		t.clock.advance(time.Hour)
+		g := t.origin.hold("/a")
+		p := t.start(10, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		t.wantHits("/a", 3)
+		g.open()
+		t.wantAll(p.done(), "/a 3")
+	}},
+	{name: "a slow reader holds nobody back", run: func(t *T) {
+		whole := long("a", 1<<20)
+		t.origin.page("/a", whole, "Cache-Control", "max-age=60")
+		slow := t.begin("/a")
+		t.get("/a").want(larder.Miss, whole)
+		t.get("/a").want(larder.Hit, whole)
+		t.read(slow).want(larder.Miss, whole)
+		t.wantHits("/a", 1)
+	}},
+	{name: "who comes amid the body reads it from its beginning", run: func(t *T) {
+		whole := long("a", 1<<20)
+		g := t.origin.halves("/a", whole, "Cache-Control", "max-age=60")
+		first := t.begin("/a")
+		if _, err := io.CopyN(io.Discard, first.resp.Body, 1<<19); err != nil {
+			t.Fatal(err)
+		}
+		late := t.start(5, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		g.open()
+		t.wantAll(late.done(), whole)
+		t.read(first).want(larder.Miss, whole[1<<19:])
+		t.wantHits("/a", 1)
+	}},
+	{name: "a body that is cut is an error for every reader, and is not stored", run: func(t *T) {
+		for path, length := range map[string][]string{"/chunked": nil, "/known": {"Content-Length", "100000"}} {
+			g := t.origin.cut(path, long(path, 100_000), append(length, "Cache-Control", "max-age=60")...)
+			p := t.start(10, func(int) answer { return t.try("GET", path) })
+			t.settle()
+			g.open()
+			for i, a := range p.done() {
+				if !errors.Is(a.err, io.ErrUnexpectedEOF) || a.body != long(path, 100_000)[:50_000] {
+					t.Errorf("%s: caller %d got %d bytes, error %v, want half of them and an unexpected EOF", path, i, len(a.body), a.err)
+				}
+			}
+			t.wantHits(path, 1)
+			t.wantStored(0)
+			t.origin.numbered(path)
+			t.get(path).want(larder.Miss, path+" 2")
+		}
+	}},
+	{name: "an origin that breaks off before the head is an error for every caller, once", run: func(t *T) {
+		t.origin.handle("/a", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+		g := t.origin.hold("/a")
+		p := t.start(10, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		g.open()
+		for i, a := range p.done() {
+			if a.err == nil {
+				t.Errorf("caller %d got %d", i, a.status)
+			}
+		}
+		t.wantHits("/a", 1)
+	}},
+	{name: "an error page is nobody else's", run: func(t *T) {
+		t.origin.status("/a", http.StatusServiceUnavailable)
+		g := t.origin.hold("/a")
+		p := t.start(5, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		g.open()
+		for _, a := range p.done() {
+			a.wantStatus(larder.Miss, http.StatusServiceUnavailable)
+		}
+		t.wantHits("/a", 5)
+	}},
+	{name: "a redirect is one request for all, and so is its target", run: func(t *T) {
+		t.origin.status("/from", http.StatusMovedPermanently, "Location", "/to", "Cache-Control", "max-age=60")
+		t.origin.numbered("/to", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/from")
+		p := t.start(20, func(int) answer { return t.try("GET", "/from") })
+		t.settle()
+		g.open()
+		t.wantAll(p.done(), "/to 1")
+		t.wantHits("/from", 1)
+		t.wantHits("/to", 1)
+	}},
+}
+
+func wantCancelled(t *T, answers []answer) {
+	t.Helper()
+	for i, a := range answers {
+		if !errors.Is(a.err, context.Canceled) {
+			t.Errorf("caller %d got %d %.60q, error %v, want its context's", i, a.status, a.body, a.err)
+		}
+	}
+}

@@ -1,0 +1,394 @@
+package behaviour
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
+)
+
+// large is a body that no store keeps beside the head.
+var large = strings.Repeat("0123456789abcdef", 1<<14)
+
+var errBroken = errors.New("the disk is on fire")
+
+// trouble are tests of stores and origins that fail: a caller is never worse off than without a cache.
+var trouble = append([]test{
+	{name: "a store that fails at any one thing harms no caller", run: func(t *T) {
+		for _, op := range []string{lookup, open, create, write, commit, update, remove} {
+			u, f := t.near()
+			u.journal = new(journal)
+			u.cache.Observe = u.journal.note
+			f.at(with(errBroken), op)
+			u.workday("/"+op, under(context.Background()))
+			u.wantFailures(op, errBroken)
+			if n := u.cache.Stats().StoreFailures; n == 0 {
+				t.Errorf("%s: the failures are not counted", op)
+			}
+			f.mended()
+			t.clock.advance(time.Minute)
+			u.workday("/then/" + op)
+		}
+	}},
+	{name: "a store that hangs at any one thing harms no caller", run: func(t *T) {
+		for _, op := range []string{lookup, open, create, write, commit, update, remove} {
+			u, f := t.distant()
+			u.journal = new(journal)
+			u.cache.Observe = u.journal.note
+			f.at(hang, op)
+			u.workday("/"+op, patient)
+			if err := u.cache.Close(t.Context()); err != nil { // some of it goes on in the background
+				t.Error(err)
+			}
+			if len(u.journal.of(larder.StoreFailed)) == 0 {
+				u.Errorf("that the store hangs at %s is not told of", op)
+			}
+			f.mended()
+			t.clock.advance(time.Minute)
+			u.workday("/then/"+op, patient)
+		}
+	}},
+	{name: "a store that fails at everything harms no caller", run: func(t *T) {
+		u, f := t.near()
+		f.at(with(errBroken), lookup, open, read, create, write, readBack, commit, update, remove)
+		u.workday("/a")
+		u.wantAll(u.start(20, func(int) answer { return u.try("GET", "/a/large") }).done(), large)
+		t.wantStored(0)
+	}},
+	{name: "a store that hangs costs StoreTimeout, and soon nothing", run: func(t *T) {
+		u, f := t.distant()
+		u.cache.StoreTimeout = 3 * time.Second
+		f.at(hang, lookup)
+		t.origin.numbered("/a", "Cache-Control", "no-store")
+		for i := range 10 {
+			began := time.Now()
+			u.get("/a").wantStatus(larder.Miss, 200)
+			want := 3 * time.Second
+			if i >= 5 {
+				want = 0
+			}
+			equal(t, fmt.Sprint("time for request ", i), time.Since(began), want)
+		}
+	}},
+	{name: "a store that hangs while it writes holds no reader back longer than StoreTimeout", run: func(t *T) {
+		u, f := t.distant()
+		f.at(hang, write)
+		t.origin.page("/a", large, "Cache-Control", "max-age=60")
+		began := time.Now()
+		u.wantAll(u.start(10, func(int) answer { return u.try("GET", "/a") }).done(), large)
+		equal(t, "time", time.Since(began), 2*time.Second)
+		t.wantStored(0)
+	}},
+	{name: "a store that is down is left alone, tried again, and then used again", run: func(t *T) {
+		u, f := t.near()
+		f.at(with(errBroken), lookup, create)
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		for range 20 {
+			u.get("/a").wantStatus(larder.Miss, 200)
+		}
+		equal(t, "calls while it was down", f.count(lookup)+f.count(create), 5)
+		f.mended()
+		u.get("/a").wantStatus(larder.Miss, 200)
+		t.clock.advance(6 * time.Second)
+		u.get("/a").wantStatus(larder.Miss, 200)
+		u.get("/a").wantStatus(larder.Hit, 200)
+	}},
+	{name: "a store that is down still is tried by one call at a time", run: func(t *T) {
+		u, f := t.near()
+		f.at(with(errBroken), lookup)
+		t.origin.numbered("/a", "Cache-Control", "no-store")
+		for range 10 {
+			u.get("/a")
+		}
+		before := f.count(lookup)
+		t.clock.advance(6 * time.Second)
+		for _, a := range u.start(20, func(int) answer { return u.try("GET", "/a") }).done() {
+			a.wantStatus(larder.Miss, 200)
+		}
+		equal(t, "calls of the store", f.count(lookup)-before, 1)
+	}},
+	{name: "with FailClosed what cannot be looked up is an error", run: func(t *T) {
+		u, f := t.near()
+		u.cache.FailClosed = true
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		u.get("/a").want(larder.Miss, "/a 1")
+		f.at(with(errBroken), lookup)
+		for i := range 10 { // the breaker's turn included
+			a := u.try("GET", "/a")
+			if a.err == nil || i == 0 && !errors.Is(a.err, errBroken) {
+				t.Errorf("request %d: got %v %d, error %v", i, a.Outcome, a.status, a.err)
+			}
+		}
+		t.wantHits("/a", 1)
+		equal(t, "errors", u.cache.Stats().Errors, 10)
+		f.mended()
+		t.clock.advance(6 * time.Second)
+		u.get("/a").want(larder.Hit, "/a 1")
+	}},
+	{name: "with FailClosed what cannot be written is still delivered", run: func(t *T) {
+		u, f := t.near()
+		u.cache.FailClosed = true
+		f.at(with(errBroken), create)
+		t.origin.page("/a", large, "Cache-Control", "max-age=60")
+		u.get("/a").want(larder.Miss, large)
+	}},
+	{name: "what is too large for the store passes through, and that is no trouble", run: func(t *T) {
+		for _, op := range []string{create, write, commit} {
+			u, f := t.near()
+			u.journal = new(journal)
+			u.cache.Observe = u.journal.note
+			f.at(with(fmt.Errorf("no room: %w", store.ErrTooLarge)), op)
+			path := "/" + op
+			t.origin.page(path, large, "Cache-Control", "max-age=60")
+			u.wantAll(u.start(10, func(int) answer { return u.try("GET", path) }).done(), large)
+			discarded := u.journal.of(larder.Discarded)
+			if len(discarded) == 0 || !errors.Is(discarded[0].Err, store.ErrTooLarge) {
+				t.Errorf("%s: events of what was not stored: %+v", op, discarded)
+			}
+			equal(t, op+": failures", u.cache.Stats().StoreFailures, 0)
+			for range 10 {
+				u.get(path).want(larder.Miss, large)
+			}
+			f.mended()
+			u.get(path).want(larder.Miss, large)
+			u.get(path).want(larder.Hit, large)
+		}
+	}},
+	{name: "a write that fails in the middle is nothing to the readers, slow ones included", run: func(t *T) {
+		u, f := t.near()
+		f.at(after(5, with(errBroken)), write)
+		t.origin.page("/a", large, "Cache-Control", "max-age=60")
+		slow := u.begin("/a")
+		fast := u.start(10, func(int) answer { return u.try("GET", "/a") })
+		t.settle()
+		slow = u.read(slow)
+		u.wantAll(append(fast.done(), slow), large)
+		t.wantStored(0)
+	}},
+	{name: "a stale one is not lost when its replacement cannot be stored", run: func(t *T) {
+		for _, op := range []string{create, write, commit} {
+			u, f := t.near()
+			path := "/" + op
+			u.numberedStale(path, "max-age=60")
+			f.at(with(errBroken), op)
+			u.get(path).want(larder.Miss, path+" 2")
+			u.get(path, mode(larder.OfflineStale)).want(larder.Stale, path+" 1")
+		}
+	}},
+	{name: "a freshened one is served though that could not be written down", run: func(t *T) {
+		u, f := t.near()
+		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60")
+		u.get("/a")
+		t.clock.advance(time.Minute)
+		f.at(with(errBroken), update)
+		u.get("/a").want(larder.Revalidated, "one")
+		t.settle()
+		u.get("/a").want(larder.Revalidated, "one")
+	}},
+	{name: "a body that is gone is fetched again", run: func(t *T) {
+		u, f := t.near()
+		t.origin.page("/a", large, "Cache-Control", "max-age=60")
+		u.get("/a")
+		for _, lost := range []error{store.ErrNotFound, store.ErrCorrupt, errBroken} {
+			f.at(with(lost), open)
+			u.get("/a").want(larder.Miss, large)
+			f.mended()
+			u.get("/a").want(larder.Hit, large)
+		}
+		t.wantStored(1)
+	}},
+	{name: "a body that is gone is no answer offline", run: func(t *T) {
+		u, f := t.near()
+		t.origin.page("/a", large, "Cache-Control", "max-age=60")
+		u.get("/a")
+		f.at(with(store.ErrNotFound), open)
+		u.get("/a", mode(larder.Offline)).wantStatus(larder.Refused, 504)
+		u.get("/a", header("Range", "bytes=0-1")).wantStatus(larder.Miss, 200)
+	}},
+	{name: "a body that is gone when the origin says it still holds is fetched again", run: func(t *T) {
+		u, f := t.near()
+		t.origin.tagged("/a", `"1"`, large, "Cache-Control", "max-age=60")
+		u.get("/a")
+		t.clock.advance(time.Minute)
+		f.at(with(store.ErrNotFound), open)
+		u.get("/a").want(larder.Miss, large)
+	}},
+	{name: "a record that is gone when the origin says it still holds is fetched again", run: func(t *T) {
+		for path, content := range map[string]string{"/small": "one", "/large": large} {
+			t.origin.tagged(path, `"1"`, content, "Cache-Control", "max-age=60")
+			t.get(path)
+			t.clock.advance(time.Minute)
+			g := make(gate)
+			t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
+				g.wait(r)
+				w.Header().Set("ETag", `"1"`)
+				if r.Header.Get("If-None-Match") != "" {
+					w.WriteHeader(304)
+					return
+				}
+				io.WriteString(w, content)
+			})
+			p := t.start(1, func(int) answer { return t.try("GET", path) })
+			t.settle()
+			t.wantPurged(store.Query{URL: t.origin.url + path}, 1)
+			g.open()
+			t.wantAll(p.done(), content)
+		}
+	}},
+	{name: "a body that breaks off while it is read is an error, never a short body, and is not used again", run: func(t *T) {
+		for _, lost := range []error{store.ErrNotFound, store.ErrCorrupt} {
+			u, f := t.near()
+			path := fmt.Sprint("/", lost == store.ErrCorrupt)
+			t.origin.page(path, large, "Cache-Control", "max-age=60")
+			u.get(path)
+			f.at(after(2, with(lost)), read)
+			a := u.begin(path)
+			a.wantStatus(larder.Hit, 200)
+			if a = u.read(a); !errors.Is(a.err, lost) {
+				t.Errorf("%v: got %d bytes, error %v", lost, len(a.body), a.err)
+			}
+			f.mended()
+			u.get(path).want(larder.Miss, large)
+			u.get(path).want(larder.Hit, large)
+		}
+	}},
+	{name: "damage is told of, and what can be read is used", run: func(t *T) {
+		u, f := t.near()
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		u.get("/a")
+		f.at(with(store.ErrCorrupt), lookup)
+		u.get("/a").want(larder.Hit, "/a 1")
+		t.origin.numbered("/b", "Cache-Control", "max-age=60")
+		u.get("/b").want(larder.Miss, "/b 1")
+		damaged := t.journal.of(larder.Damaged)
+		if len(damaged) != 2 || damaged[0].Op != lookup || damaged[1].URL != t.origin.url+"/b" || !errors.Is(damaged[0].Err, store.ErrCorrupt) {
+			t.Errorf("events: %+v", damaged)
+		}
+		s := u.cache.Stats()
+		if s.Damaged != 2 || s.StoreFailures != 0 {
+			t.Errorf("stats: %+v", s)
+		}
+	}},
+	{name: "the unsafe method's answer comes through though nothing could be removed", run: func(t *T) {
+		u, f := t.near()
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		u.get("/a")
+		f.at(with(errBroken), remove)
+		u.do("PUT", "/a").want(larder.Bypassed, "/a 2")
+		u.wantFailures(remove, errBroken)
+	}},
+}, originTrouble...)
+
+// patient gives a caller a minute, which is more than any trouble with a store may cost.
+func patient(r *http.Request) *http.Request {
+	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
+	context.AfterFunc(ctx, cancel)
+	return r.WithContext(ctx)
+}
+
+// workday is what callers do in a day: they must not notice whether the cache's store works.
+func (t *T) workday(path string, how ...option) {
+	t.Helper()
+	pages := map[string]string{"/small": "hello", "/large": large, "/none": ""}
+	for _, name := range slices.Sorted(maps.Keys(pages)) {
+		page, content := path+name, pages[name]
+		t.origin.tagged(page, `"1"`, content, "Cache-Control", "max-age=60")
+		for _, o := range []option{header("X", "1"), header("X", "1"), mode(larder.Refresh), mode(larder.ForceRefresh), header("Cache-Control", "max-age=0")} {
+			a := t.try("GET", page, append(how, o)...)
+			if a.err != nil || a.status != 200 || a.body != content {
+				t.Errorf("GET %s: got %v %d with %d bytes, error %v", page, a.Outcome, a.status, len(a.body), a.err)
+			}
+			t.settle()
+		}
+		for _, m := range []string{"HEAD", "DELETE"} {
+			if a := t.try(m, page, how...); a.err != nil || a.status != 200 {
+				t.Errorf("%s %s: got %v %d, error %v", m, page, a.Outcome, a.status, a.err)
+			}
+		}
+		t.clock.advance(time.Second)
+	}
+}
+
+// originTrouble are tests of responses that do not come to their end.
+var originTrouble = []test{
+	{name: "a body cut short is an error to every reader, and not stored", run: func(t *T) {
+		for path, length := range map[string]string{"/known": "100000", "/chunked": ""} {
+			g := make(gate)
+			t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Cache-Control", "max-age=60")
+				if length != "" {
+					w.Header().Set("Content-Length", length)
+				}
+				w.Write(bytes.Repeat([]byte("x"), 50_000))
+				w.(http.Flusher).Flush()
+				g.wait(r)
+				panic(http.ErrAbortHandler)
+			})
+			p := t.start(10, func(int) answer { return t.try("GET", path) })
+			t.settle()
+			g.open()
+			for _, a := range p.done() {
+				if a.err == nil || len(a.body) > 50_000 {
+					t.Errorf("%s: got %v with %d bytes and no error", path, a.Outcome, len(a.body))
+				}
+			}
+			t.wantHits(path, 1)
+			t.wantStored(0)
+			if len(t.journal.of(larder.Discarded)) == 0 {
+				t.Error("that it was not stored is not told of")
+			}
+			t.origin.page(path, "whole", "Cache-Control", "no-store")
+			t.get(path).want(larder.Miss, "whole")
+		}
+	}},
+	{name: "a body cut short leaves the stale one", run: func(t *T) {
+		t.numberedStale("/a", "max-age=60")
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			w.Header().Set("Content-Length", "10")
+			io.WriteString(w, "half")
+		})
+		if a := t.try("GET", "/a"); !errors.Is(a.err, io.ErrUnexpectedEOF) {
+			t.Errorf("got %q, error %v", a.body, a.err)
+		}
+		t.get("/a", mode(larder.OfflineStale)).want(larder.Stale, "/a 1")
+	}},
+	{name: "an origin that cannot be reached is an error to everybody who waits", run: func(t *T) {
+		down := t.down()
+		for _, a := range down.start(10, func(int) answer { return down.try("GET", "/a") }).done() {
+			if a.err == nil {
+				t.Errorf("got %v %d", a.Outcome, a.status)
+			}
+		}
+		equal(t, "errors", down.cache.Stats().Errors, 10)
+	}},
+	{name: "one caller's deadline is not another's", run: func(t *T) {
+		g := make(gate)
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) { g.wait(r); io.WriteString(w, "hello") })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		p := t.start(2, func(i int) answer {
+			if i == 0 {
+				return t.try("GET", "/a", under(ctx))
+			}
+			return t.try("GET", "/a")
+		})
+		<-ctx.Done()
+		t.settle()
+		g.open()
+		answers := p.done()
+		if !errors.Is(answers[0].err, context.DeadlineExceeded) {
+			t.Errorf("the caller with a deadline got %v", answers[0].err)
+		}
+		answers[1].wantStatus(larder.Miss, 200)
+	}},
+}

@@ -1,0 +1,205 @@
+package behaviour
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/larder-go/larder"
+)
+
+// users are tests of several users of one cache: nobody gets somebody else's answer.
+var users = []test{
+	{name: "whoever says who he is gets his own answers", run: func(t *T) {
+		for path, as := range credentials {
+			t.personal(path, "Cache-Control", "max-age=60, public")
+			t.get(path, as("alice")).want(larder.Miss, path+" for alice")
+			t.get(path, as("bob")).want(larder.Miss, path+" for bob")
+			t.get(path).want(larder.Miss, path+" for nobody")
+			t.get(path, as("alice")).want(larder.Hit, path+" for alice")
+			t.get(path, as("bob")).want(larder.Hit, path+" for bob")
+			t.get(path).want(larder.Hit, path+" for nobody")
+		}
+	}},
+	{name: "a rule that stores whatever the headers say keeps users apart, too", run: func(t *T) {
+		t.rule(larder.Everything(larder.Forever))
+		for path, as := range credentials {
+			t.personal(path)
+			t.get(path, as("alice")).want(larder.Miss, path+" for alice")
+			t.get(path, as("bob")).want(larder.Miss, path+" for bob")
+		}
+	}},
+	{name: "a user in the URL is one, without a client that makes a field of it", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		for i, user := range []string{"alice:x@", "bob:x@", "alice:y@", "", "alice:x@"} {
+			resp, err := t.cache.RoundTrip(t.request("GET", strings.Replace(t.origin.url, "//", "//"+user, 1)+"/a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if want := fmt.Sprint("/a ", i%4+1); string(b) != want || err != nil {
+				t.Errorf("%q got %q, error %v, want %q", user, b, err, want)
+			}
+		}
+	}},
+	{name: "users who ask at once do not share a request", run: func(t *T) {
+		for path, as := range credentials {
+			t.personal(path, "Cache-Control", "max-age=60")
+			names := []string{"alice", "bob"}
+			for i, a := range t.start(50, func(i int) answer { return t.try("GET", path, as(names[i%2])) }).done() {
+				if want := path + " for " + names[i%2]; a.err != nil || a.body != want {
+					t.Errorf("got %v %q, error %v, want %q", a.Outcome, a.body, a.err, want)
+				}
+			}
+			t.wantHits(path, 2)
+		}
+	}},
+	{name: "one user's stale response is neither served nor validated for another", run: func(t *T) {
+		as := credentials["/token"]
+		t.origin.tagged("/a", `"alice"`, "alice's", "Cache-Control", "max-age=60, stale-while-revalidate=600, stale-if-error=600")
+		t.get("/a", as("alice"))
+		t.clock.advance(2 * time.Minute)
+		if a := t.down().try("GET", "/a", as("bob")); a.err == nil {
+			t.Errorf("got %v %q", a.Outcome, a.body)
+		}
+		t.get("/a", as("bob"), mode(larder.OfflineStale)).wantStatus(larder.Refused, 504)
+		t.get("/a", as("bob")).wantStatus(larder.Miss, 200)
+		equal(t, "If-None-Match", t.origin.last("/a").Header.Get("If-None-Match"), "")
+	}},
+	{name: "looking, deleting and asking are for one user", run: func(t *T) {
+		as := credentials["/token"]
+		t.personal("/a", "Cache-Control", "max-age=60")
+		t.get("/a", as("alice"))
+		t.wantHas("/a", false)
+		found, err := t.cache.Lookup(t.Context(), t.request("GET", "/a", as("bob")))
+		if len(found) != 0 || err != nil {
+			t.Errorf("bob finds %d responses, error %v", len(found), err)
+		}
+		if err := t.cache.Delete(t.Context(), t.request("GET", "/a", as("bob"))); err != nil {
+			t.Error(err)
+		}
+		t.get("/a", as("alice")).want(larder.Hit, "/a for alice")
+		if err := t.cache.Delete(t.Context(), t.request("GET", "/a", as("alice"))); err != nil {
+			t.Error(err)
+		}
+		t.wantStored(0)
+	}},
+	{name: "two values of one field are not one value of both", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		t.get("/a", header("Cookie", "a=1"), header("Cookie", "b=2")).want(larder.Miss, "/a 1")
+		t.get("/a", header("Cookie", "a=1b=2")).want(larder.Miss, "/a 2")
+		t.get("/a", header("Authorization", "a=1"), header("Cookie", "b=2")).want(larder.Miss, "/a 3")
+		t.get("/a", header("Cookie", "a=1"), header("Authorization", "b=2")).want(larder.Miss, "/a 4")
+	}},
+	{name: "Partition says who shares", run: func(t *T) {
+		t.cache.Partition = func(r *http.Request) string { return r.Header.Get("X-Tenant") }
+		as := credentials["/token"]
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		t.get("/a", as("alice"), header("X-Tenant", "1")).want(larder.Miss, "/a 1")
+		t.get("/a", as("bob"), header("X-Tenant", "1")).want(larder.Hit, "/a 1")
+		t.get("/a", as("bob"), header("X-Tenant", "2")).want(larder.Miss, "/a 2")
+		t.get("/a", as("bob")).want(larder.Miss, "/a 3")
+	}},
+	{name: "an ignored credential keeps nobody apart", run: func(t *T) {
+		t.rule(larder.Rule{Ignore: larder.Ignore{Header: []string{"cookie"}}})
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		t.get("/a", header("Cookie", "a=1")).want(larder.Miss, "/a 1")
+		t.get("/a", header("Cookie", "a=2")).want(larder.Hit, "/a 1")
+		t.get("/a", header("Cookie", "a=2"), header("Authorization", "x")).want(larder.Miss, "/a 2")
+	}},
+	{name: "Vary on a credential works", run: func(t *T) {
+		t.cache.Partition = func(*http.Request) string { return "" }
+		t.origin.varies("/a", "Authorization")
+		t.get("/a", header("Authorization", "alice")).want(larder.Miss, `for "alice"`)
+		t.get("/a", header("Authorization", "bob")).want(larder.Miss, `for "bob"`)
+		t.get("/a", header("Authorization", "alice")).want(larder.Hit, `for "alice"`)
+		t.get("/a", header("Authorization", "bob")).want(larder.Hit, `for "bob"`)
+	}},
+	{name: "Set-Cookie is replayed to its user, and to nobody else", run: func(t *T) {
+		as := credentials["/token"]
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			w.Header().Set("Set-Cookie", "sid="+r.Header.Get("Authorization"))
+		})
+		for _, outcome := range []larder.Outcome{larder.Miss, larder.Hit} {
+			for _, user := range []string{"alice", "bob"} {
+				a := t.get("/a", as(user))
+				a.wantStatus(outcome, 200)
+				equal(t, "Set-Cookie", a.header.Get("Set-Cookie"), "sid=Bearer "+user)
+			}
+		}
+	}},
+	{name: "a shared cache stores an authorised answer only where that is allowed, and then for everybody", run: func(t *T) {
+		t.cache.Shared = true
+		as := credentials["/token"]
+		for i, c := range []struct {
+			says string
+			want larder.Outcome
+		}{
+			{"max-age=60", larder.Miss},
+			{"private, max-age=60", larder.Miss},
+			{"max-age=60, private=\"x\"", larder.Miss},
+			{"no-store, s-maxage=60", larder.Miss},
+			{"public, max-age=60", larder.Hit},
+			{"s-maxage=60", larder.Hit},
+			{"max-age=60, must-revalidate", larder.Hit},
+		} {
+			path := fmt.Sprint("/", i)
+			t.origin.numbered(path, "Cache-Control", c.says)
+			t.get(path, as("alice"))
+			if a := t.get(path, as("bob")); a.Outcome != c.want {
+				t.Errorf("%s: bob got %v (%s), want %v", c.says, a.Outcome, a.Reason, c.want)
+			}
+		}
+	}},
+	{name: "a shared cache with a Partition keeps its parts apart", run: func(t *T) {
+		t.cache.Shared, t.cache.Partition = true, larder.Credentials
+		as := credentials["/token"]
+		t.personal("/a", "Cache-Control", "s-maxage=60")
+		t.get("/a", as("alice")).want(larder.Miss, "/a for alice")
+		t.get("/a", as("bob")).want(larder.Miss, "/a for bob")
+		t.get("/a", as("alice")).want(larder.Hit, "/a for alice")
+	}},
+	{name: "a shared cache keeps private answers and fields to itself", run: func(t *T) {
+		t.cache.Shared = true
+		t.origin.numbered("/private", "Cache-Control", "private, max-age=60")
+		t.get("/private")
+		t.get("/private").want(larder.Miss, "/private 2")
+		t.origin.page("/field", "hello", "Cache-Control", `max-age=60, private="set-cookie"`, "Set-Cookie", "sid=1")
+		equal(t, "Set-Cookie at first", t.get("/field").header.Get("Set-Cookie"), "sid=1")
+		again := t.get("/field")
+		again.want(larder.Hit, "hello")
+		equal(t, "Set-Cookie from the store", again.header.Get("Set-Cookie"), "")
+	}},
+}
+
+// credentials are the ways in which a request says on whose behalf it is.
+var credentials = map[string]func(user string) option{
+	"/token":  func(user string) option { return header("Authorization", "Bearer "+user) },
+	"/cookie": func(user string) option { return header("Cookie", "user="+user) },
+	"/url": func(user string) option {
+		return func(r *http.Request) *http.Request {
+			r.URL.User = url.UserPassword(user, "open sesame")
+			return r
+		}
+	},
+}
+
+// personal makes path a page that says who asked.
+func (t *T) personal(path string, fields ...string) {
+	t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
+		set(w.Header(), fields)
+		who := "nobody"
+		for _, name := range []string{"alice", "bob"} {
+			user, _, _ := r.BasicAuth()
+			if user == name || strings.HasSuffix(r.Header.Get("Authorization")+r.Header.Get("Cookie"), name) {
+				who = name
+			}
+		}
+		fmt.Fprintf(w, "%s for %s", path, who)
+	})
+}
