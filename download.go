@@ -287,8 +287,7 @@ func (d *download) end(err error) {
 // commit makes the whole response visible.
 func (d *download) commit() error {
 	op := "create"
-	r := d.record.Clone()
-	r.Size = d.start + int64(len(d.chunk))
+	r := d.record.WithBody(nil, d.start+int64(len(d.chunk)))
 	if len(d.resp.Trailer) > 0 {
 		r.Trailer = d.c.storedHeader(d.x, d.resp.Trailer)
 	}

@@ -28,7 +28,7 @@ const (
 	StoreFailed
 	// Damaged: stored bytes were found damaged, and removed.
 	Damaged
-	// RefreshFailed: a validation in the background failed.
+	// RefreshFailed: a validation in the background failed, or the origin answered with a server error.
 	RefreshFailed
 )
 

@@ -3,6 +3,7 @@ package larder
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -343,6 +344,9 @@ func (b *soloBody) Close() error {
 // drain reads the little that a response without a body of interest may hold, so that its connection can be
 // used again.
 func drain(resp *http.Response) {
+	if resp.Body == http.NoBody {
+		return
+	}
 	io.CopyN(io.Discard, resp.Body, 4<<10)
 	resp.Body.Close()
 }
@@ -383,6 +387,9 @@ func (c *Cache) await(ctx context.Context, f *flight, leads bool) error {
 	case <-f.ready:
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	if f.err == nil && originFailed(f.status) {
+		return fmt.Errorf("the origin answered %d", f.status)
 	}
 	if f.err != nil || f.download == nil {
 		return f.err

@@ -69,7 +69,13 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 		Tags: x.rule.Tags,
 	}
 	r.Header = c.storedHeader(x, resp.Header)
-	if ok, why := c.policy().Storable(&x.rr, readingOf(r).alone[0]); !ok {
+	asReceived := readingOf(r).alone[0]
+	if len(x.rule.Strip) > 0 || len(x.rule.redact) > 0 { // the origin may have forbidden it in one of those
+		whole := *asReceived
+		whole.Header = c.policy().StoredHeader(resp.Header)
+		asReceived = rfc9111.Parse(whole)
+	}
+	if ok, why := c.policy().Storable(&x.rr, asReceived); !ok {
 		return nil, why.String()
 	}
 	if x.rule.Filter != nil {

@@ -53,7 +53,8 @@ type Rule struct {
 	// Ignore names parts of the request that make no difference to the response.
 	Ignore Ignore
 	// Redact names request and response header fields and query parameters whose values are secret: they are never
-	// stored, and take part in the key by their SHA-256 only. Case does not matter.
+	// stored, and take part in the key by their SHA-256 only. Case does not matter. A stored Location keeps them
+	// all the same, since the redirect needs them.
 	Redact []string
 	// Strip names response header fields that are not stored, such as Set-Cookie.
 	Strip []string

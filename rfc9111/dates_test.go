@@ -1,6 +1,7 @@
 package rfc9111
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,6 +19,8 @@ func TestDates(t *testing.T) {
 		{"RFC 850", "Sunday, 06-Nov-94 08:49:37 GMT", want},
 		{"asctime", "Sun Nov  6 08:49:37 1994", want},
 		{"asctime with two digits", "Wed Nov 16 08:49:37 1994", want.AddDate(0, 0, 10)},
+		{"a Saturday", "Sat, 05 Nov 1994 08:49:37 GMT", want.AddDate(0, 0, -1)},
+		{"a Saturday in full", "Saturday, 05-Nov-94 08:49:37 GMT", want.AddDate(0, 0, -1)},
 		{"white space around it", "  Sun, 06 Nov 1994 08:49:37 GMT\t", want},
 		{"a day in upper case", "SUN, 06 Nov 1994 08:49:37 GMT", want},
 		{"a month in lower case", "Sun, 06 nov 1994 08:49:37 GMT", want},
@@ -45,6 +48,15 @@ func TestDates(t *testing.T) {
 		{"points in the time", "Sun, 06 Nov 1994 08.49.37 GMT", time.Time{}},
 		{"a thirteenth month", "Sun, 06 Xyz 1994 08:49:37 GMT", time.Time{}},
 		{"a day that the month does not have", "Mon, 30 Feb 1994 08:49:37 GMT", time.Time{}},
+		{"a day before the month begins", "Mon, 00 Nov 1994 08:49:37 GMT", time.Time{}},
+		{"a leap day", "Thu, 29 Feb 2024 00:00:00 GMT", time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC)},
+		{"a leap day in a year without", "Wed, 29 Feb 2023 00:00:00 GMT", time.Time{}},
+		{"a leap second, which no time.Time can hold", "Sat, 31 Dec 2016 23:59:60 GMT", time.Time{}},
+		{"minute 60", "Sun, 06 Nov 1994 08:60:00 GMT", time.Time{}},
+		{"the last year", "Fri, 31 Dec 9999 23:59:59 GMT", time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)},
+		{"five digits of the year", "Fri, 31 Dec 10000 23:59:59 GMT", time.Time{}},
+		{"asctime with a zone", "Sun Nov  6 08:49:37 1994 GMT", time.Time{}},
+		{"asctime with a zero", "Sun Nov 06 08:49:37 1994", want},
 		{"hour 24", "Sun, 06 Nov 1994 24:00:00 GMT", time.Time{}},
 		{"words after it", "Sun, 06 Nov 1994 08:49:37 GMT or so", time.Time{}},
 		{"two dates", "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT", time.Time{}},
@@ -56,6 +68,27 @@ func TestDates(t *testing.T) {
 		if !got.Equal(c.want) || ok == c.want.IsZero() {
 			t.Errorf("%s: %q: got %v, %v", c.name, c.date, got, ok)
 		}
+	}
+}
+
+func TestTheCenturyOfTwoDigitsIsTheNearest(t *testing.T) {
+	for _, c := range []struct{ about, year, want int }{
+		{2026, 26, 2026},
+		{2026, 75, 2075},
+		{2026, 77, 1977},
+		{1999, 0, 2000},
+		{1999, 60, 1960},
+		{2060, 69, 2069},
+		{2090, 10, 2110},
+		{2090, 95, 2095},
+	} {
+		s := fmt.Sprintf("Friday, 01-Jan-%02d 00:00:00 GMT", c.year)
+		if got, ok := parseDate(s, time.Date(c.about, 3, 1, 0, 0, 0, 0, time.UTC)); !ok || got.Year() != c.want {
+			t.Errorf("%s in %d: got %d, want %d", s, c.about, got.Year(), c.want)
+		}
+	}
+	if got, ok := parseDate("Friday, 01-Jan-99 00:00:00 GMT", time.Time{}); !ok || got.Year() != 1999 {
+		t.Errorf("the time is not known: got %v", got)
 	}
 }
 

@@ -2,7 +2,6 @@ package rfc9111
 
 import (
 	"math"
-	"net/http"
 	"net/textproto"
 	"strings"
 	"time"
@@ -43,9 +42,6 @@ func (d *delta) put(arg string, invalid time.Duration) {
 	}
 	*d = delta{true, n}
 }
-
-// within reports whether d is set and at least n.
-func (d delta) within(n time.Duration) bool { return d.set && n <= d.d }
 
 // seconds reads delta-seconds (RFC 9111 §1.2.2).
 func seconds(s string) (time.Duration, bool) {
@@ -136,19 +132,4 @@ func fieldNames(arg string) []string {
 var essential = map[string]bool{
 	"Age": true, "Cache-Control": true, "Content-Encoding": true, "Content-Length": true, "Content-Range": true,
 	"Content-Type": true, "Date": true, "Expires": true, "Vary": true,
-}
-
-// age reads the Age field: the first member of the first line, 0 if that is no number (RFC 9111 §5.1). A
-// parameter behind the number is passed over.
-func age(h http.Header) time.Duration {
-	v := h["Age"]
-	if len(v) == 0 {
-		return 0
-	}
-	s := v[0]
-	if i := strings.IndexAny(s, ",;"); i >= 0 {
-		s = s[:i]
-	}
-	n, _ := seconds(trim(s))
-	return n
 }

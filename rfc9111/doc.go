@@ -21,8 +21,8 @@
 //
 // # Where the standard leaves a choice
 //
-// Of a directive that is repeated the first value counts (§4.2.1), of one with and without an argument the
-// stricter form. A lifetime that is no number, or negative, is 0; one above 2^31 seconds is 2^31 seconds
+// Of a directive that is repeated the first value counts (§4.2.1); of no-cache and private with field names and
+// without, the latter. A lifetime that is no number, or negative, is 0; one above 2^31 seconds is 2^31 seconds
 // (§1.2.2).
 //
 // Without explicit freshness a response is fresh for a tenth of the time since Last-Modified, at most a week

@@ -36,6 +36,64 @@ func ExamplePolicy_Reuse() {
 	// map[If-None-Match:["v1"]]
 }
 
+func ExamplePolicy_Storable() {
+	req := &rfc9111.Request{Header: http.Header{"Authorization": {"Bearer abc"}}}
+	for _, cc := range []string{"max-age=60", "public, max-age=60", "private, max-age=60", "no-store"} {
+		resp := rfc9111.Parse(rfc9111.Response{Status: http.StatusOK, Header: http.Header{"Cache-Control": {cc}}, Received: time.Now()})
+		ok, why := rfc9111.Policy{Shared: true}.Storable(req, resp)
+		fmt.Printf("%s: %v, %v\n", cc, ok, why)
+	}
+	// Output:
+	// max-age=60: false, the request has Authorization and the cache is shared
+	// public, max-age=60: true, may be stored
+	// private, max-age=60: false, the response is private and the cache shared
+	// no-store: false, the response says no-store
+}
+
+// The origin can't be reached; may what is stored stand in?
+func ExamplePolicy_StaleIfError() {
+	var cache rfc9111.Policy
+	noon := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	h := http.Header{"Cache-Control": {"max-age=60, stale-if-error=3600"}}
+	resp := rfc9111.Parse(rfc9111.Response{Status: http.StatusOK, Header: h, Received: noon})
+	fmt.Println(cache.StaleIfError(&rfc9111.Request{}, resp, noon.Add(30*time.Minute)))
+	fmt.Println(cache.StaleIfError(&rfc9111.Request{}, resp, noon.Add(3*time.Hour)))
+	fmt.Println(cache.UsableUntil(resp).Format(time.TimeOnly))
+	// Output:
+	// true
+	// false
+	// 13:01:00
+}
+
+func ExamplePolicy_StoredHeader() {
+	received := http.Header{
+		"Cache-Control": {`max-age=60, no-cache="Set-Cookie"`},
+		"Connection":    {"close, X-Trace"},
+		"Content-Type":  {"text/plain"},
+		"Set-Cookie":    {"id=1"},
+		"X-Trace":       {"7"},
+	}
+	fmt.Println(rfc9111.Policy{}.StoredHeader(received))
+	// Output:
+	// map[Cache-Control:[max-age=60, no-cache="Set-Cookie"] Content-Type:[text/plain]]
+}
+
+// Two variants are stored, and the request matches the first. The origin is asked about both, and says that the second is
+// the one.
+func ExampleFreshens() {
+	variant := func(tag string) *rfc9111.Response {
+		return rfc9111.Parse(rfc9111.Response{Status: http.StatusOK, Header: http.Header{"Etag": {tag}}})
+	}
+	stored := []*rfc9111.Response{variant(`"en"`), variant(`"de"`)}
+	fmt.Println(rfc9111.Conditions(stored, 0))
+
+	notModified := rfc9111.Parse(rfc9111.Response{Status: http.StatusNotModified, Header: http.Header{"Etag": {`"de"`}}})
+	fmt.Println(rfc9111.Freshens(notModified, stored, 0))
+	// Output:
+	// map[If-None-Match:["en", "de"]]
+	// [1]
+}
+
 // The origin said 304: the stored response has its new freshness, and keeps what describes its content.
 func ExampleFreshen() {
 	stored := http.Header{"Cache-Control": {"max-age=60"}, "Content-Length": {"1024"}, "Age": {"30"}}
@@ -43,6 +101,25 @@ func ExampleFreshen() {
 	fmt.Println(rfc9111.Freshen(stored, notModified))
 	// Output:
 	// map[Cache-Control:[max-age=120] Content-Length:[1024]]
+}
+
+// A HEAD went to the origin; its answer shows that the stored GET has changed.
+func ExampleByHead() {
+	stored := rfc9111.Parse(rfc9111.Response{Status: http.StatusOK, Header: http.Header{"Etag": {`"v1"`}}})
+	head := rfc9111.Parse(rfc9111.Response{Method: http.MethodHead, Status: http.StatusOK, Header: http.Header{"Etag": {`"v2"`}}})
+	fmt.Println(rfc9111.ByHead(stored, head) == rfc9111.HeadInvalidates)
+	// Output:
+	// true
+}
+
+// The caller has a copy of its own, and asks whether it still holds.
+func ExampleNotModified() {
+	resp := rfc9111.Parse(rfc9111.Response{Status: http.StatusOK, Header: http.Header{"Etag": {`W/"v2"`}}})
+	fmt.Println(rfc9111.NotModified(http.Header{"If-None-Match": {`"v1", "v2"`}}, resp))
+	fmt.Println(rfc9111.NotModified(http.Header{"If-None-Match": {`"v1"`}}, resp))
+	// Output:
+	// true
+	// false
 }
 
 func ExampleSelecting() {

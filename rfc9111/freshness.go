@@ -1,6 +1,10 @@
 package rfc9111
 
-import "time"
+import (
+	"net/http"
+	"strings"
+	"time"
+)
 
 // A heuristic lifetime is a tenth of the time since Last-Modified, and no longer than a week (RFC 9111
 // §4.2.2).
@@ -24,6 +28,21 @@ func (r *Response) correctedInitialAge() time.Duration {
 		corrected += max(0, r.Received.Sub(r.Requested))
 	}
 	return min(max(0, apparent, corrected), maxDelta)
+}
+
+// age reads the Age field: the first member of the first line, 0 if that is no number (RFC 9111 §5.1). A
+// parameter behind the number is passed over.
+func age(h http.Header) time.Duration {
+	v := h["Age"]
+	if len(v) == 0 {
+		return 0
+	}
+	s := v[0]
+	if i := strings.IndexAny(s, ",;"); i >= 0 {
+		s = s[:i]
+	}
+	n, _ := seconds(trim(s))
+	return n
 }
 
 // Lifetime returns the freshness lifetime (RFC 9111 §4.2.1): the response is fresh as long as its Age is

@@ -2,6 +2,8 @@ package rfc9111
 
 import (
 	"math"
+	"net/http"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -139,4 +141,48 @@ func TestFreshAndUsableUntil(t *testing.T) {
 			t.Errorf("%s: usable until %v, want %v", c.name, got, at(c.usable))
 		}
 	}
+}
+
+func TestAgeField(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		lines []string
+		want  time.Duration
+	}{
+		{"none", nil, 0},
+		{"a number", []string{"7200"}, 7200 * time.Second},
+		{"the first member counts", []string{"7200, 0"}, 7200 * time.Second},
+		{"the first member counts, also if it is less", []string{"0, 7200"}, 0},
+		{"the first line counts", []string{"7200", "0"}, 7200 * time.Second},
+		{"a parameter is passed over", []string{"7200;foo=bar"}, 7200 * time.Second},
+		{"words are ignored", []string{"abc"}, 0},
+		{"a number with a suffix is ignored", []string{"7200s"}, 0},
+		{"a fraction is ignored", []string{"7200.0"}, 0},
+		{"a negative number is ignored", []string{"-7200"}, 0},
+		{"an empty line is ignored", []string{""}, 0},
+		{"too large a number", []string{"99999999999"}, maxDelta},
+	} {
+		if got := age(http.Header{"Age": c.lines}); got != c.want {
+			t.Errorf("%s: %q: got %v, want %v", c.name, c.lines, got, c.want)
+		}
+	}
+}
+
+// An Age is a number, whatever follows in the list, or nothing.
+func FuzzAgeField(f *testing.F) {
+	for _, s := range []string{"0", "7200", "7200;a", " 1 ,", "-1", "99999999999999999999"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := age(http.Header{"Age": {s}})
+		if got < 0 || got > maxDelta {
+			t.Errorf("%q: %v", s, got)
+		}
+		if more := age(http.Header{"Age": {s + ", 1", "2"}}); more != got {
+			t.Errorf("%q: got %v, and %v with more behind it", s, got, more)
+		}
+		if again := age(http.Header{"Age": {strconv.Itoa(int(got / time.Second))}}); again != got {
+			t.Errorf("%q: got %v, and then %v", s, got, again)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package rfc9111
 import (
 	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +25,11 @@ func TestStoredHeader(t *testing.T) {
 			fields("Cache-Control: no-cache", "Vary: A"), fields("Cache-Control: no-cache", "Vary: A")},
 		{"no-cache with fields", fields(`Cache-Control: no-cache="set-cookie"`, "Set-Cookie: a"),
 			fields(`Cache-Control: no-cache="set-cookie"`), fields(`Cache-Control: no-cache="set-cookie"`)},
+		{"no-cache with a field that can't be left out", fields(`Cache-Control: no-cache="date, x-a"`, "Date: a", "X-A: b"),
+			fields(`Cache-Control: no-cache="date, x-a"`, "Date: a", "X-A: b"), fields(`Cache-Control: no-cache="date, x-a"`, "Date: a", "X-A: b")},
+		{"fields on several lines", fields(`Cache-Control: no-cache="a"`, `Cache-Control: no-cache=b, private="c"`, "A: 1", "B: 2", "C: 3"),
+			fields(`Cache-Control: no-cache="a"`, `Cache-Control: no-cache=b, private="c"`, "C: 3"),
+			fields(`Cache-Control: no-cache="a"`, `Cache-Control: no-cache=b, private="c"`)},
 		{"private with fields", fields(`Cache-Control: private="x-user"`, "X-User: a"),
 			fields(`Cache-Control: private="x-user"`, "X-User: a"), fields(`Cache-Control: private="x-user"`)},
 	} {
@@ -64,6 +70,10 @@ func TestFreshen(t *testing.T) {
 			[]string{"Content-Type: text/html", "Content-Foo: b"}},
 		{"cookies", []string{"Set-Cookie: a=1", "Set-Cookie: b=1"}, []string{"Set-Cookie: c=1"}, []string{"Set-Cookie: c=1"}},
 		{"hop-by-hop fields", []string{"A: 1"}, []string{"Connection: x", "X: 1", "Keep-Alive: 1", "Transfer-Encoding: a"}, []string{"A: 1"}},
+		{"validators and Vary", []string{`ETag: "a"`, "Last-Modified: a", "Vary: a"}, []string{`ETag: "b"`, "Last-Modified: b", "Vary: b"},
+			[]string{`ETag: "b"`, "Last-Modified: b", "Vary: b"}},
+		{"what Connection lists and the answer needs", []string{"Cache-Control: max-age=1"}, []string{"Connection: cache-control", "Cache-Control: max-age=2"},
+			[]string{"Cache-Control: max-age=2"}},
 		{"a weak tag stays weak", []string{`ETag: W/"a"`}, []string{`ETag: "a"`}, []string{`ETag: W/"a"`}},
 		{"a strong tag may become weak", []string{`ETag: "a"`}, []string{`ETag: W/"a"`}, []string{`ETag: W/"a"`}},
 		{"another tag", []string{`ETag: W/"a"`}, []string{`ETag: "b"`}, []string{`ETag: "b"`}},
@@ -80,4 +90,34 @@ func TestFreshen(t *testing.T) {
 			t.Errorf("%s: an argument has changed: %v, %v", c.name, stored, fresh)
 		}
 	}
+}
+
+// What has been done to a header once changes nothing the second time, and the length of the content stays.
+func FuzzHeader(f *testing.F) {
+	f.Add("Connection: a, b\nA: 1\nCache-Control: no-cache=\"c\", private=d\nC: 2\nContent-Length: 9", "Content-Length: 0\nConnection: x\nX: 1\nETag: \"a\"")
+	f.Add("ETag: W/\"a\"\nAge: 3", "ETag: \"a\"\nAge: 4\nDate: x")
+	f.Add("Connection: connection, content-length\nContent-Length: 1", "")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		stored, fresh := fields(strings.Split(a, "\n")...), fields(strings.Split(b, "\n")...)
+		for _, p := range []Policy{{}, {Shared: true}} {
+			once := p.StoredHeader(stored)
+			if twice := p.StoredHeader(once); !reflect.DeepEqual(twice, once) {
+				t.Errorf("%q is stored as %q, and that as %q", stored, once, twice)
+			}
+		}
+		once := Freshen(stored, fresh)
+		if twice := Freshen(once, fresh); !reflect.DeepEqual(twice, once) {
+			t.Errorf("%q freshened by %q is %q, and again %q", stored, fresh, once, twice)
+		}
+		for _, name := range describesContent {
+			if !reflect.DeepEqual(once[name], stored[name]) && !strings.Contains(strings.ToLower(a), "connection") {
+				t.Errorf("%s was %q and is %q", name, stored[name], once[name])
+			}
+		}
+		for _, name := range hopByHop {
+			if once[name] != nil {
+				t.Errorf("%s: %q is left", name, once[name])
+			}
+		}
+	})
 }

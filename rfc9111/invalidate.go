@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Safe reports whether the method is registered as safe, so that a request with it changes nothing: those of
+// safe reports whether the method is registered as safe, so that a request with it changes nothing: those of
 // RFC 9110 §9.2.1, of WebDAV, and QUERY. Methods know case; a method that is not known is not safe.
-func Safe(method string) bool {
+func safe(method string) bool {
 	switch method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "PROPFIND", "REPORT", "SEARCH", "QUERY":
 		return true
@@ -21,7 +21,7 @@ func Safe(method string) bool {
 // and without fragment: its own first, then those in the response's Location and Content-Location that have
 // the same origin. It returns nil if the method is safe, or the status is no success or redirect.
 func Invalidates(req *Request, status int, respHeader http.Header) []string {
-	if Safe(req.Method) || status < 200 || status > 399 {
+	if safe(req.Method) || status < 200 || status > 399 {
 		return nil
 	}
 	urls := []string{bare(req.URL)}

@@ -21,6 +21,12 @@ func TestInvalidates(t *testing.T) {
 		{"PATCH", "PATCH", 200, nil, []string{own}},
 		{"an unknown method", "M-SEARCH", 200, nil, []string{own}},
 		{"a method that only looks safe", "get", 200, nil, []string{own}},
+		{"the last status of success", "POST", 299, nil, []string{own}},
+		{"the last status of a redirect", "POST", 399, nil, []string{own}},
+		{"the first error", "POST", 400, nil, nil},
+		{"TRACE", "TRACE", 200, nil, nil},
+		{"REPORT", "REPORT", 200, nil, nil},
+		{"SEARCH", "SEARCH", 200, nil, nil},
 		{"a redirect", "POST", 303, nil, []string{own}},
 		{"GET", "GET", 200, []string{"Location: /x"}, nil},
 		{"no method", "", 200, nil, nil},
@@ -37,6 +43,10 @@ func TestInvalidates(t *testing.T) {
 		{"both", "PUT", 200, []string{"Content-Location: /y", "Location: /x#f"}, []string{own, "http://example.com/x", "http://example.com/y"}},
 		{"the same again", "PUT", 200, []string{"Content-Location: b?q=1", "Location:"}, []string{own}},
 		{"the default port", "POST", 201, []string{"Location: HTTP://EXAMPLE.com:80/x"}, []string{own, "http://EXAMPLE.com:80/x"}},
+		{"both of another origin", "POST", 201, []string{"Location: //a.example", "Content-Location: //b.example"}, []string{own}},
+		{"two Locations, the first of another origin", "POST", 201, []string{"Location: //a.example", "Location: /y"}, []string{own, "http://example.com/y"}},
+		{"two Locations", "POST", 201, []string{"Location: /x", "Location: /y"}, []string{own, "http://example.com/x", "http://example.com/y"}},
+		{"a query alone", "POST", 201, []string{"Location: ?p=2"}, []string{own, "http://example.com/a/b?p=2"}},
 		{"another host", "POST", 201, []string{"Location: http://example.org/x"}, []string{own}},
 		{"another port", "POST", 201, []string{"Location: http://example.com:8080/x"}, []string{own}},
 		{"another scheme", "POST", 201, []string{"Location: https://example.com/x"}, []string{own}},
@@ -51,6 +61,39 @@ func TestInvalidates(t *testing.T) {
 		got := Invalidates(&Request{Method: c.method, URL: u}, c.status, fields(c.lines...))
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestSameOrigin(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"http://h/a", "http://h/b?c", true},
+		{"http://h", "HTTP://H:80/", true},
+		{"https://h", "https://h:443/", true},
+		{"https://h:443", "http://h:443", false},
+		{"http://h:443", "https://h", false},
+		{"http://h", "http://h.", false},
+		{"http://h", "http://h:8080", false},
+		{"http://h", "http://h:", true},
+		{"http://[::1]", "http://[::1]:80", true},
+		{"http://[::1]", "http://[::2]", false},
+		{"http://u@h", "http://v@h", true},
+		{"ftp://h", "ftp://h", true},
+		{"ftp://h", "ftp://h:21", false}, // whose default port is not known here
+	} {
+		a, err := url.Parse(c.a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := url.Parse(c.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sameOrigin(a, b) != c.want || sameOrigin(b, a) != c.want {
+			t.Errorf("%s and %s: want %v", a, b, c.want)
 		}
 	}
 }

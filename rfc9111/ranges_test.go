@@ -2,9 +2,11 @@ package rfc9111
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRanges(t *testing.T) {
@@ -51,15 +53,22 @@ func TestRanges(t *testing.T) {
 		{"two lines", []string{"Range: bytes=0-1", "Range: bytes=3-4"}, nil, 10, nil, 200},
 		{"overlapping", []string{"Range: bytes=0-5, 5-9"}, nil, 10, nil, 200},
 		{"side by side", []string{"Range: bytes=0-4, 5-9"}, nil, 10, []Part{{0, 5}, {5, 5}}, 206},
+		{"side by side, backwards", []string{"Range: bytes=5-9, 0-4"}, nil, 10, []Part{{5, 5}, {0, 5}}, 206},
+		{"the last byte of the largest size", []string{"Range: bytes=9223372036854775806-9223372036854775806"}, nil, math.MaxInt64, []Part{{math.MaxInt64 - 1, 1}}, 206},
 		{"an empty body", []string{"Range: bytes=0-"}, nil, 0, nil, 200},
 		{"an unknown size", []string{"Range: bytes=0-1"}, nil, -1, nil, 200},
 
 		{"If-Range with the tag", []string{"Range: bytes=0-1", `If-Range: "a"`}, []string{`ETag: "a"`}, 10, []Part{{0, 2}}, 206},
 		{"If-Range with another tag", []string{"Range: bytes=0-1", `If-Range: "b"`}, []string{`ETag: "a"`}, 10, nil, 200},
 		{"If-Range with a weak tag", []string{"Range: bytes=0-1", `If-Range: W/"a"`}, []string{`ETag: W/"a"`}, 10, nil, 200},
+		{"If-Range with the tag of a weak one", []string{"Range: bytes=0-1", `If-Range: "a"`}, []string{`ETag: W/"a"`}, 10, nil, 200},
+		{"If-Range with the date of arrival for Date", []string{"Range: bytes=0-1", "If-Range: " + date(-hour)}, []string{modified}, 10, []Part{{0, 2}}, 206},
+		{"If-Range with an earlier date", []string{"Range: bytes=0-1", "If-Range: " + date(-2*hour)}, []string{modified, "Date: " + date(0)}, 10, nil, 200},
+		{"If-Range alone", []string{`If-Range: "a"`}, []string{`ETag: "a"`}, 10, nil, 200},
 		{"If-Range with two tags", []string{"Range: bytes=0-1", `If-Range: "a", "a"`}, []string{`ETag: "a"`}, 10, nil, 200},
 		{"If-Range with the date", []string{"Range: bytes=0-1", "If-Range: " + date(-hour)}, []string{modified, "Date: " + date(0)}, 10, []Part{{0, 2}}, 206},
 		{"If-Range with a later date", []string{"Range: bytes=0-1", "If-Range: " + date(0)}, []string{modified, "Date: " + date(0)}, 10, nil, 200},
+		{"If-Range with a date just old enough", []string{"Range: bytes=0-1", "If-Range: " + date(-hour)}, []string{modified, "Date: " + date(-hour+time.Second)}, 10, []Part{{0, 2}}, 206},
 		{"If-Range with a date too near", []string{"Range: bytes=0-1", "If-Range: " + date(-hour)}, []string{modified, "Date: " + date(-hour)}, 10, nil, 200},
 		{"If-Range with the date of nothing", []string{"Range: bytes=0-1", "If-Range: Mon, 01 Jan 0001 00:00:00 GMT"}, nil, 10, nil, 200},
 		{"If-Range with garbage", []string{"Range: bytes=0-1", "If-Range: a"}, []string{`ETag: "a"`}, 10, nil, 200},
@@ -89,7 +98,8 @@ func TestTooManyRangesGetTheWhole(t *testing.T) {
 	}
 }
 
-// Whatever is asked for, the parts lie inside the body, hold a byte at least and do not overlap.
+// Whatever is asked for, the parts lie inside the body, hold a byte at least, do not overlap, and are what one gets who
+// asks for just them.
 func FuzzRanges(f *testing.F) {
 	f.Add("bytes=0-1, 3-", int64(10))
 	f.Add("bytes=-5,-9223372036854775808", int64(1))
@@ -98,6 +108,13 @@ func FuzzRanges(f *testing.F) {
 		parts, status := Ranges(fields("Range: "+s), response(200), size)
 		if (status == 206) != (len(parts) > 0) || status != 206 && status != 200 && status != 416 || len(parts) > maxRanges {
 			t.Errorf("%q of %d: %v, %d", s, size, parts, status)
+		}
+		set := make([]string, len(parts))
+		for i, p := range parts {
+			set[i] = fmt.Sprintf("%d-%d", p.Start, p.Start+(p.Length-1))
+		}
+		if again, _ := Ranges(fields("Range: bytes="+strings.Join(set, ",")), response(200), size); !slices.Equal(again, parts) {
+			t.Errorf("%q of %d: %v, written out and read again %v", s, size, parts, again)
 		}
 		for i, p := range parts {
 			if p.Start < 0 || p.Length < 1 || p.Start > size-p.Length {

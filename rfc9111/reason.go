@@ -27,7 +27,7 @@ const (
 	OnlyIfCached
 )
 
-// Reasons of Storable.
+// Reasons of Storable. PrivateResponse is one of Reuse too.
 const (
 	Allowed Reason = OnlyIfCached + 1 + iota
 	AllowedByRule

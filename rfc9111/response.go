@@ -74,7 +74,7 @@ func Parse(r Response) *Response {
 	r.initialAge = r.correctedInitialAge()
 	r.etag = etagField(h)
 	if len(h["Vary"]) > 0 {
-		names := VaryNames(h)
+		names := varyNames(h)
 		r.variesOnUnknown = len(names) == 1 && names[0] == "*"
 	}
 	return &r
@@ -89,12 +89,9 @@ func dateField(h http.Header, name string, about time.Time) (time.Time, bool) {
 	return parseDate(v[0], about)
 }
 
-// HasValidator reports whether the response can be validated by itself: by a well-formed ETag or
+// hasValidator reports whether the response can be validated by itself: by a well-formed ETag or
 // Last-Modified.
-func (r *Response) HasValidator() bool { return r.etag != "" || !r.lastModified.IsZero() }
-
-// ETag returns the entity tag with its quotes, and W/ if it is weak; "" if there is none or it is malformed.
-func (r *Response) ETag() string { return r.etag }
+func (r *Response) hasValidator() bool { return r.etag != "" || !r.lastModified.IsZero() }
 
 // answers reports whether the response, stored for its own method, may answer a request with the other one
 // (RFC 9111 §4).

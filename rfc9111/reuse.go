@@ -1,6 +1,7 @@
 package rfc9111
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,10 +39,11 @@ type Verdict struct {
 
 // Reuse decides what to do with a request, given what is stored for its URL and what time it is (RFC 9111
 // §4). Of the stored responses that match by method and by Vary, the most recent is selected. A stored GET
-// answers GET and HEAD; any other method's response only that method.
+// answers GET and HEAD; any other method's response only that method. A shared cache leaves out what is private,
+// which a private cache may have put into the same store.
 func (p Policy) Reuse(req *Request, stored []*Response, now time.Time) Verdict {
 	w := wishesOf(req)
-	i, why := choose(req, stored)
+	i, why := p.choose(req, stored)
 	if i < 0 {
 		if w.onlyIfCached {
 			return Verdict{Action: Refuse, Index: -1, Reason: OnlyIfCached}
@@ -68,7 +70,7 @@ func (p Policy) Reuse(req *Request, stored []*Response, now time.Time) Verdict {
 // decide leaves TakeStale and only-if-cached out of account.
 func (p Policy) decide(w *wishes, r *Response, age, lifetime time.Duration, fresh Reason) (Action, Reason) {
 	check := Forward
-	if r.HasValidator() {
+	if r.hasValidator() {
 		check = Validate
 	}
 	staleness := age - lifetime // fresh below 0 (RFC 9111 §4.2)
@@ -85,7 +87,7 @@ func (p Policy) decide(w *wishes, r *Response, age, lifetime time.Duration, fres
 		return check, RequestMinFresh
 	case staleness < 0:
 		return Serve, fresh
-	case w.maxStale.within(staleness):
+	case w.maxStale.set && staleness <= w.maxStale.d:
 		return Serve, MaxStale
 	case within(r.whileRevalidate(), staleness) && !w.limitsFreshness():
 		return ServeAndRefresh, StaleWhileRevalidate
@@ -107,7 +109,7 @@ func (p Policy) StaleIfError(req *Request, resp *Response, now time.Time) bool {
 	switch {
 	case resp.cc.noCache && resp.TTL == 0, staleness >= 0 && p.neverStale(resp):
 		return false
-	case w.staleIfError.within(staleness):
+	case within(w.staleIfError.d, staleness):
 		return true
 	case w.noCache || w.limitsFreshness():
 		return false
@@ -120,7 +122,7 @@ func within(window, staleness time.Duration) bool { return window > 0 && stalene
 
 // choose returns the index of the response to use for req: of those that match, the most recent by Date, then
 // by arrival; -1 and the reason if none matches (RFC 9111 §4 and §4.1).
-func choose(req *Request, stored []*Response) (int, Reason) {
+func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 	best, why := -1, NothingStored
 	for i, r := range stored {
 		switch {
@@ -130,11 +132,19 @@ func choose(req *Request, stored []*Response) (int, Reason) {
 			}
 		case r.variesOnUnknown && r.TTL == 0 || !Selects(r.Selecting, req.Header):
 			why = NoVariant
+		case p.Shared && r.personal():
+			why = PrivateResponse
 		case best < 0 || moreRecent(r, stored[best]):
 			best = i
 		}
 	}
 	return best, why
+}
+
+// personal reports whether the response is for one user alone. A shared cache does not store such, but may find
+// it if it shares its store with a private cache.
+func (r *Response) personal() bool {
+	return r.TTL == 0 && (r.cc.private || slices.ContainsFunc(r.cc.privateFields, func(name string) bool { return len(r.Header[name]) > 0 }))
 }
 
 func moreRecent(a, b *Response) bool {

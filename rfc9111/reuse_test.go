@@ -22,11 +22,22 @@ func TestReuse(t *testing.T) {
 		{"stale, nothing to validate by", private, nil, []string{"Cache-Control: max-age=60"}, minute, Forward, Stale},
 		{"stale, Last-Modified", private, nil, []string{"Cache-Control: max-age=60", "Last-Modified: " + date(-hour)}, minute, Validate, Stale},
 		{"aged on the way", private, nil, []string{"Cache-Control: max-age=60", "Age: 30", tag}, 30 * time.Second, Validate, Stale},
+		{"aged by its Date", private, nil, []string{"Cache-Control: max-age=60", "Date: " + date(-30*time.Second), tag}, 30 * time.Second, Validate, Stale},
+		{"fresh, shared", shared, nil, []string{"Cache-Control: max-age=60"}, 59 * time.Second, Serve, Fresh},
+		{"fresh by s-maxage, shared", shared, nil, []string{"Cache-Control: max-age=0, s-maxage=60"}, 59 * time.Second, Serve, Fresh},
+		{"fresh by s-maxage is stale in a private cache", private, nil, []string{"Cache-Control: max-age=0, s-maxage=60", tag}, 0, Validate, Stale},
+		{"fresh by Expires", private, nil, []string{"Expires: " + date(minute)}, 59 * time.Second, Serve, Fresh},
+		{"stale by Expires", private, nil, []string{"Expires: " + date(minute), tag}, minute, Validate, Stale},
+		{"Expires: 0", private, nil, []string{"Expires: 0", tag}, 0, Validate, Stale},
+		{"a malformed tag does not validate", private, nil, []string{"Cache-Control: max-age=60", "ETag: a"}, minute, Forward, Stale},
 		{"fresh by heuristic", private, nil, []string{"Last-Modified: " + date(-10*hour)}, 59 * minute, Serve, FreshByHeuristic},
 		{"stale by heuristic", private, nil, []string{"Last-Modified: " + date(-10*hour)}, hour, Validate, Stale},
 
 		{"no-cache", private, nil, []string{"Cache-Control: no-cache, max-age=60", tag}, 0, Validate, ResponseNoCache},
+		{"no-cache, nothing to validate by", private, nil, []string{"Cache-Control: no-cache, max-age=60"}, 0, Forward, ResponseNoCache},
+		{"no-cache, shared", shared, nil, []string{"Cache-Control: no-cache, s-maxage=60", tag}, 0, Validate, ResponseNoCache},
 		{"no-cache with fields", private, nil, []string{`Cache-Control: no-cache="a", max-age=60`, tag}, 0, Serve, Fresh},
+		{"no-cache with and without fields", private, nil, []string{`Cache-Control: no-cache="a", no-cache, max-age=60`, tag}, 0, Validate, ResponseNoCache},
 		{"must-revalidate, fresh", private, nil, []string{"Cache-Control: must-revalidate, max-age=60", tag}, 0, Serve, Fresh},
 		{"must-revalidate, stale", private, nil, []string{"Cache-Control: must-revalidate, max-age=60", tag}, minute, Validate, MustRevalidate},
 		{"Pragma in the response", private, nil, []string{"Pragma: no-cache", "Cache-Control: max-age=60"}, 0, Serve, Fresh},
@@ -34,8 +45,11 @@ func TestReuse(t *testing.T) {
 		{"request no-cache", private, []string{"Cache-Control: no-cache"}, []string{"Cache-Control: max-age=60", tag}, 0, Validate, RequestNoCache},
 		{"request no-cache, nothing to validate by", private, []string{"Cache-Control: no-cache"}, []string{"Cache-Control: max-age=60"}, 0, Forward, RequestNoCache},
 		{"Pragma: no-cache", private, []string{"Pragma: No-Cache"}, []string{"Cache-Control: max-age=60", tag}, 0, Validate, RequestNoCache},
+		{"Pragma: no-cache in a list", private, []string{"Pragma: x, no-cache"}, []string{"Cache-Control: max-age=60", tag}, 0, Validate, RequestNoCache},
 		{"Pragma: no-cache beside Cache-Control", private, []string{"Pragma: no-cache", "Cache-Control: x"}, []string{"Cache-Control: max-age=60", tag}, 0, Serve, Fresh},
 		{"another Pragma", private, []string{"Pragma: unrecognised"}, []string{"Cache-Control: max-age=60"}, 0, Serve, Fresh},
+		{"no-transform changes nothing", private, []string{"Cache-Control: no-transform"}, []string{"Cache-Control: max-age=60, no-transform"}, 0, Serve, Fresh},
+		{"unknown directives change nothing", private, []string{"Cache-Control: x, y=z"}, []string{"Cache-Control: max-age=60, x"}, 0, Serve, Fresh},
 		{"request no-store does not forbid reuse", private, []string{"Cache-Control: no-store"}, []string{"Cache-Control: max-age=60"}, 0, Serve, Fresh},
 
 		{"request max-age, young enough", private, []string{"Cache-Control: max-age=30"}, []string{"Cache-Control: max-age=60"}, 30 * time.Second, Serve, Fresh},
@@ -43,10 +57,14 @@ func TestReuse(t *testing.T) {
 		{"request max-age counts Age", private, []string{"Cache-Control: max-age=600"}, []string{"Cache-Control: max-age=3600", "Age: 1800", tag}, 0, Validate, RequestMaxAge},
 		{"request max-age=0 at once", private, []string{"Cache-Control: max-age=0"}, []string{"Cache-Control: max-age=60", tag}, 0, Validate, RequestMaxAge},
 		{"an invalid request max-age", private, []string{"Cache-Control: max-age=x"}, []string{"Cache-Control: max-age=60", tag}, 0, Validate, RequestMaxAge},
+		{"a request's s-maxage, public and immutable say nothing", private, []string{"Cache-Control: s-maxage=0, public, immutable, must-revalidate"}, []string{"Cache-Control: max-age=60"}, 0, Serve, Fresh},
 		{"request max-age above the lifetime", private, []string{"Cache-Control: max-age=600"}, []string{"Cache-Control: max-age=60", tag}, minute, Validate, Stale},
 		{"min-fresh, fresh long enough", private, []string{"Cache-Control: min-fresh=30"}, []string{"Cache-Control: max-age=60"}, 30 * time.Second, Serve, Fresh},
 		{"min-fresh, not long enough", private, []string{"Cache-Control: min-fresh=30"}, []string{"Cache-Control: max-age=60", tag}, 31 * time.Second, Validate, RequestMinFresh},
 
+		{"min-fresh above the lifetime", private, []string{"Cache-Control: min-fresh=120"}, []string{"Cache-Control: max-age=60", tag}, 0, Validate, RequestMinFresh},
+		{"min-fresh with garbage", private, []string{"Cache-Control: min-fresh=x"}, []string{"Cache-Control: max-age=60", tag}, 0, Validate, RequestMinFresh},
+		{"min-fresh and max-stale", private, []string{"Cache-Control: min-fresh=30, max-stale"}, []string{"Cache-Control: max-age=60", tag}, minute, Validate, RequestMinFresh},
 		{"max-stale, inside", private, []string{"Cache-Control: max-stale=60"}, []string{"Cache-Control: max-age=60", tag}, 2 * minute, Serve, MaxStale},
 		{"max-stale, outside", private, []string{"Cache-Control: max-stale=60"}, []string{"Cache-Control: max-age=60", tag}, 2*minute + 1, Validate, Stale},
 		{"max-stale without a limit", private, []string{"Cache-Control: max-stale"}, []string{"Cache-Control: max-age=60"}, 1000 * day, Serve, MaxStale},
@@ -65,15 +83,26 @@ func TestReuse(t *testing.T) {
 		{"stale-while-revalidate=0, the first instant", private, nil, []string{"Cache-Control: max-age=60, stale-while-revalidate=0", tag}, minute, Validate, Stale},
 		{"stale-while-revalidate, must-revalidate", private, nil, []string{"Cache-Control: max-age=60, must-revalidate, stale-while-revalidate=60", tag}, minute, Validate, MustRevalidate},
 		{"stale-while-revalidate, s-maxage, shared", shared, nil, []string{"Cache-Control: s-maxage=60, stale-while-revalidate=60", tag}, minute, Validate, MustRevalidate},
+		{"stale-while-revalidate, shared", shared, nil, []string{"Cache-Control: max-age=60, stale-while-revalidate=60"}, minute, ServeAndRefresh, StaleWhileRevalidate},
+		{"stale-while-revalidate, proxy-revalidate", private, nil, []string{"Cache-Control: max-age=60, proxy-revalidate, stale-while-revalidate=60"}, minute, ServeAndRefresh, StaleWhileRevalidate},
+		{"stale-while-revalidate, proxy-revalidate, shared", shared, nil, []string{"Cache-Control: max-age=60, proxy-revalidate, stale-while-revalidate=60", tag}, minute, Validate, MustRevalidate},
+		{"stale-while-revalidate, no-cache", private, nil, []string{"Cache-Control: no-cache, stale-while-revalidate=60", tag}, 0, Validate, ResponseNoCache},
+		{"stale-while-revalidate, request no-cache", private, []string{"Cache-Control: no-cache"}, []string{"Cache-Control: max-age=60, stale-while-revalidate=60", tag}, minute, Validate, RequestNoCache},
+		{"stale-while-revalidate of the request", private, []string{"Cache-Control: stale-while-revalidate=60"}, []string{"Cache-Control: max-age=60", tag}, minute, Validate, Stale},
+		{"stale-if-error while nothing has failed", private, nil, []string{"Cache-Control: max-age=60, stale-if-error=60", tag}, minute, Validate, Stale},
 		{"stale-while-revalidate, request max-age", private, []string{"Cache-Control: max-age=600"}, []string{"Cache-Control: max-age=60, stale-while-revalidate=60", tag}, minute, Validate, Stale},
 		{"stale-while-revalidate, max-stale exceeded", private, []string{"Cache-Control: max-stale=5"}, []string{"Cache-Control: max-age=60, stale-while-revalidate=60", tag}, minute + 6*time.Second, Validate, Stale},
 		{"stale-while-revalidate, only-if-cached", private, []string{"Cache-Control: only-if-cached"}, []string{"Cache-Control: max-age=60, stale-while-revalidate=60"}, minute, Serve, StaleWhileRevalidate},
 
 		{"only-if-cached, fresh", private, []string{"Cache-Control: only-if-cached"}, []string{"Cache-Control: max-age=60"}, 0, Serve, Fresh},
 		{"only-if-cached, stale", private, []string{"Cache-Control: only-if-cached"}, []string{"Cache-Control: max-age=60", tag}, minute, Refuse, OnlyIfCached},
+		{"only-if-cached and no-cache", private, []string{"Cache-Control: only-if-cached, no-cache"}, []string{"Cache-Control: max-age=60", tag}, 0, Refuse, OnlyIfCached},
+		{"only-if-cached, response no-cache", private, []string{"Cache-Control: only-if-cached"}, []string{"Cache-Control: no-cache", tag}, 0, Refuse, OnlyIfCached},
 		{"only-if-cached and max-stale", private, []string{"Cache-Control: only-if-cached, max-stale"}, []string{"Cache-Control: max-age=60"}, minute, Serve, MaxStale},
 
 		{"immutable, reloaded", private, []string{"Cache-Control: max-age=0"}, []string{"Cache-Control: max-age=60, immutable", tag}, 30 * time.Second, Serve, Fresh},
+		{"immutable, reloaded, shared", shared, []string{"Cache-Control: max-age=0"}, []string{"Cache-Control: s-maxage=60, immutable", tag}, 30 * time.Second, Serve, Fresh},
+		{"immutable, no-cache", private, nil, []string{"Cache-Control: no-cache, max-age=60, immutable", tag}, 0, Validate, ResponseNoCache},
 		{"immutable, forced reload", private, []string{"Cache-Control: no-cache"}, []string{"Cache-Control: max-age=60, immutable", tag}, 0, Validate, RequestNoCache},
 		{"immutable, stale", private, []string{"Cache-Control: max-age=0"}, []string{"Cache-Control: max-age=60, immutable", tag}, minute, Validate, RequestMaxAge},
 		{"immutable, min-fresh", private, []string{"Cache-Control: min-fresh=60"}, []string{"Cache-Control: max-age=60, immutable", tag}, 1, Validate, RequestMinFresh},
@@ -166,6 +195,8 @@ func TestReuseSelects(t *testing.T) {
 		{"no variant matches", "GET", []string{"Accept-Language: fr"}, []*Response{stored("GET", "en", 0), stored("HEAD", "", 0)}, -1, NoVariant},
 		{"a field that is missing", "GET", nil, []*Response{stored("GET", "en", 0)}, -1, NoVariant},
 		{"Vary: *", "GET", nil, []*Response{stored("GET", "", 0, "Vary: *")}, -1, NoVariant},
+		{"Vary: * beside one that matches", "GET", nil, []*Response{stored("GET", "", minute, "Vary: *"), stored("GET", "", 0)}, 1, Fresh},
+		{"HEAD from the most recent of GET and HEAD", "HEAD", nil, []*Response{stored("GET", "", 0), stored("HEAD", "", minute)}, 1, Fresh},
 		{"the most recent", "GET", nil, []*Response{stored("GET", "", 0), stored("GET", "", 2*minute), stored("GET", "", minute)}, 1, Fresh},
 		{"the most recent by Date", "GET", nil, []*Response{stored("GET", "", 0, "Date: "+date(0)), stored("GET", "", minute, "Date: "+date(-minute))}, 0, Fresh},
 		{"of equal dates the last to come", "GET", nil, []*Response{stored("GET", "", 0, "Date: "+date(0)), stored("GET", "", minute, "Date: "+date(0))}, 1, Fresh},
@@ -181,6 +212,28 @@ func TestReuseSelects(t *testing.T) {
 		v = (Policy{}).Reuse(req, c.stored, t0.Add(2*minute))
 		if want := map[bool]Action{true: Refuse, false: Serve}[c.index < 0]; v.Action != want {
 			t.Errorf("%s, only stored: got %v, want %v", c.name, v.Action, want)
+		}
+	}
+}
+
+func TestASharedCacheLeavesOutWhatAPrivateOneStored(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		lines []string
+		ttl   time.Duration
+		want  Reason
+	}{
+		{"private", []string{"Cache-Control: private, max-age=60"}, 0, PrivateResponse},
+		{"a private field that is there", []string{`Cache-Control: private="x-user", max-age=60`, "X-User: a"}, 0, PrivateResponse},
+		{"a private field that is not there", []string{`Cache-Control: private="x-user", max-age=60`}, 0, Fresh},
+		{"private, but the user says otherwise", []string{"Cache-Control: private, max-age=60"}, hour, FreshByRule},
+	} {
+		r := Parse(Response{Status: 200, Header: fields(c.lines...), Requested: t0, Received: t0, TTL: c.ttl})
+		if v := (Policy{Shared: true}).Reuse(request(), []*Response{r}, t0); v.Reason != c.want || (v.Index < 0) != (c.want == PrivateResponse) {
+			t.Errorf("%s: got %d: %v, want %v", c.name, v.Index, v.Reason, c.want)
+		}
+		if v := (Policy{}).Reuse(request(), []*Response{r}, t0); v.Action != Serve {
+			t.Errorf("%s: a private cache: %v", c.name, v)
 		}
 	}
 }
@@ -206,6 +259,12 @@ func TestStaleIfError(t *testing.T) {
 		{"the user's with a TTL", private, Request{}, Response{Header: fields("Cache-Control: must-revalidate"), TTL: minute, StaleIfError: hour}, hour, true},
 		{"must-revalidate", private, Request{}, Response{Header: fields("Cache-Control: max-age=60, must-revalidate, stale-if-error=60")}, minute, false},
 		{"no-cache", private, Request{}, Response{Header: fields("Cache-Control: no-cache, max-age=60, stale-if-error=60")}, 0, false},
+		{"inside the window, shared", shared, Request{}, Response{Header: fields("Cache-Control: max-age=60, stale-if-error=60")}, minute, true},
+		{"the request's window against proxy-revalidate, shared", shared, *request("Cache-Control: stale-if-error=60"), Response{Header: fields("Cache-Control: max-age=60, proxy-revalidate")}, minute, false},
+		{"the request's window against no-cache", private, *request("Cache-Control: stale-if-error=60"), Response{Header: fields("Cache-Control: no-cache")}, minute, false},
+		{"the request's window that is garbage", private, *request("Cache-Control: stale-if-error=x"), Response{Header: fields("Cache-Control: max-age=60")}, minute, false},
+		{"request max-stale", private, *request("Cache-Control: max-stale=10"), Response{Header: fields("Cache-Control: max-age=60, stale-if-error=60")}, 2 * minute, false},
+		{"request min-fresh, fresh", private, *request("Cache-Control: min-fresh=120"), Response{Header: fields("Cache-Control: max-age=60")}, 0, false},
 		{"proxy-revalidate", private, Request{}, Response{Header: fields("Cache-Control: max-age=60, proxy-revalidate, stale-if-error=60")}, minute, true},
 		{"proxy-revalidate, shared", shared, Request{}, Response{Header: fields("Cache-Control: max-age=60, proxy-revalidate, stale-if-error=60")}, minute, false},
 		{"s-maxage, shared", shared, Request{}, Response{Header: fields("Cache-Control: s-maxage=60, stale-if-error=60")}, minute, false},
@@ -240,28 +299,6 @@ func TestActionNames(t *testing.T) {
 func hit() (*Request, []*Response, time.Time) {
 	return request("Accept: */*", "User-Agent: test"), []*Response{response(200, "Cache-Control: max-age=60", "Date: "+date(0),
 		`ETag: "a"`, "Content-Type: text/plain")}, t0.Add(time.Second)
-}
-
-func TestReuseOfACommonHitAllocatesNothing(t *testing.T) {
-	req, stored, now := hit()
-	if n := testing.AllocsPerRun(100, func() {
-		if v := (Policy{}).Reuse(req, stored, now); v.Action != Serve {
-			t.Fatal(v)
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-	req.Header.Set("Accept-Language", "de")
-	h := fields("Cache-Control: max-age=60", "Vary: Accept-Language")
-	selecting, _ := Selecting(h, req.Header)
-	stored[0] = Parse(Response{Status: 200, Header: h, Received: t0, Selecting: selecting})
-	if n := testing.AllocsPerRun(100, func() {
-		if v := (Policy{}).Reuse(req, stored, now); v.Action != Serve {
-			t.Fatal(v)
-		}
-	}); n != 0 {
-		t.Errorf("with Vary: %v allocations", n)
-	}
 }
 
 func BenchmarkReuse(b *testing.B) {

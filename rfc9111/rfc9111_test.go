@@ -30,7 +30,12 @@ func response(status int, lines ...string) *Response {
 func request(lines ...string) *Request { return &Request{Header: fields(lines...)} }
 
 func TestEveryReasonHasASentenceAndASection(t *testing.T) {
+	same := map[string]Reason{}
 	for r := Fresh; r <= NothingToReuseBy; r++ {
+		if other, ok := same[r.String()]; ok {
+			t.Errorf("reasons %d and %d are both %q", other, r, r)
+		}
+		same[r.String()] = r
 		if r.String() == "" || !strings.HasPrefix(r.Section(), "RFC ") {
 			t.Errorf("reason %d: %q, %q", r, r.String(), r.Section())
 		}

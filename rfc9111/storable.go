@@ -3,12 +3,13 @@ package rfc9111
 import "net/http"
 
 // Storable reports whether the response to req may be stored and would be of use, and why (RFC 9111 §3). resp
-// has its header as received. A TTL counts as explicit freshness and overrides all that the response says
-// against it; never the request's no-store, nor a status that only answers this request's conditions or
-// range.
+// has its header as received, or as StoredHeader leaves it. A TTL counts as explicit freshness and overrides all
+// that the response says against it; never the request's no-store, nor a status that only answers this request's
+// conditions or range.
 //
-// GET, HEAD and QUERY are stored as their headers say; POST and PATCH only with explicit freshness, and it is
-// for the caller to key them by their content or not to store them; other methods only with a TTL.
+// Responses to GET, HEAD and QUERY are stored as their headers say; to POST and PATCH only with explicit
+// freshness, to other methods only with a TTL. That a stored POST answers a later POST goes beyond RFC 9110
+// §9.3.3: it is for the caller to key requests with content by that, or not to store their responses.
 func (p Policy) Storable(req *Request, resp *Response) (bool, Reason) {
 	if why := p.unstorable(req, resp); why != 0 {
 		return false, why
@@ -66,7 +67,7 @@ func (p Policy) storableMethod(resp *Response) bool {
 
 // reusable reports whether there is a later request that the response could answer.
 func (p Policy) reusable(resp *Response) bool {
-	if resp.HasValidator() {
+	if resp.hasValidator() {
 		return true
 	}
 	if resp.cc.noCache {

@@ -15,6 +15,7 @@ func TestStorable(t *testing.T) {
 		want   Reason
 	}{
 		{"explicit freshness", private, nil, 200, []string{maxAge}, Allowed},
+		{"explicit freshness, shared", shared, nil, 200, []string{maxAge}, Allowed},
 		{"explicit freshness of any status", private, nil, 599, []string{maxAge}, Allowed},
 		{"Expires", private, nil, 302, []string{"Expires: " + date(hour)}, Allowed},
 		{"a heuristic", private, nil, 200, []string{old}, Allowed},
@@ -27,6 +28,9 @@ func TestStorable(t *testing.T) {
 		{"a private one", private, nil, 302, []string{"Location: /", old, "Cache-Control: private"}, Allowed},
 		{"a private one with fields", private, nil, 302, []string{"Location: /", old, `Cache-Control: private="x-a"`}, Allowed},
 		{"a private one with fields, shared", shared, nil, 302, []string{"Location: /", old, `Cache-Control: private="x-a"`}, NoFreshness},
+		{"a private one, shared", shared, nil, 302, []string{"Location: /", old, "Cache-Control: private"}, PrivateResponse},
+		{"an invalid Expires is explicit", private, nil, 302, []string{"Expires: 0", `ETag: "a"`}, Allowed},
+		{"an invalid max-age is explicit", private, nil, 302, []string{"Cache-Control: max-age=x", `ETag: "a"`}, Allowed},
 		{"a 500 with a validator", private, nil, 500, []string{`ETag: "a"`}, NoFreshness},
 		{"s-maxage means nothing to a private cache", private, nil, 302, []string{"Cache-Control: s-maxage=60"}, NoFreshness},
 		{"s-maxage", shared, nil, 302, []string{"Cache-Control: s-maxage=60"}, Allowed},
@@ -39,12 +43,19 @@ func TestStorable(t *testing.T) {
 		{"a stale window beside must-revalidate", private, nil, 200, []string{"Cache-Control: max-age=0, must-revalidate, stale-if-error=60"}, NothingToReuseBy},
 
 		{"no-store", private, nil, 200, []string{"Cache-Control: no-store"}, ResponseNoStore},
+		{"no-store beside all that allows", shared, nil, 200, []string{"Cache-Control: public, no-store, s-maxage=60", `ETag: "a"`}, ResponseNoStore},
+		{"no-store with an argument", private, nil, 200, []string{"Cache-Control: no-store=x, max-age=60"}, ResponseNoStore},
+		{"no-store behind a string that is not closed", private, nil, 200, []string{`Cache-Control: a="b, no-store, max-age=60`}, ResponseNoStore},
 		{"no-store on a second line", private, nil, 200, []string{maxAge, "Cache-Control: no-store"}, ResponseNoStore},
 		{"no-store in capitals", private, nil, 200, []string{"Cache-Control: NO-STORE, max-age=60"}, ResponseNoStore},
 		{"no-store in the request", private, []string{"Cache-Control: no-store"}, 200, []string{maxAge}, RequestNoStore},
+		{"no-store in the request, on a second line", private, []string{"Cache-Control: a", "Cache-Control: b, NO-STORE"}, 200, []string{maxAge}, RequestNoStore},
 		{"no-store in a string of the request", private, []string{`Cache-Control: a="no-store"`}, 200, []string{maxAge}, Allowed},
+		{"Pragma in the response", private, nil, 200, []string{"Pragma: no-cache", maxAge}, Allowed},
 		{"no-cache in the request", private, []string{"Cache-Control: no-cache"}, 200, []string{maxAge}, Allowed},
 		{"must-understand beats no-store", private, nil, 200, []string{"Cache-Control: no-store, must-understand, max-age=60"}, Allowed},
+		{"must-understand needs freshness like any other", private, nil, 302, []string{"Cache-Control: no-store, must-understand"}, NoFreshness},
+		{"must-understand and private, shared", shared, nil, 200, []string{"Cache-Control: no-store, must-understand, private, max-age=60"}, PrivateResponse},
 		{"must-understand, status not understood", private, nil, 599, []string{"Cache-Control: no-store, must-understand, max-age=60"}, StatusNotUnderstood},
 		{"must-understand without no-store", private, nil, 599, []string{"Cache-Control: must-understand, max-age=60"}, StatusNotUnderstood},
 
@@ -60,6 +71,8 @@ func TestStorable(t *testing.T) {
 		{"Authorization and public", shared, []string{"Authorization: x"}, 200, []string{"Cache-Control: public, max-age=60"}, Allowed},
 		{"Authorization and must-revalidate", shared, []string{"Authorization: x"}, 200, []string{"Cache-Control: must-revalidate, max-age=60"}, Allowed},
 		{"Authorization and s-maxage", shared, []string{"Authorization: x"}, 200, []string{"Cache-Control: s-maxage=60"}, Allowed},
+		{"Authorization and s-maxage=0", shared, []string{"Authorization: x"}, 200, []string{"Cache-Control: s-maxage=0", `ETag: "a"`}, Allowed},
+		{"Authorization, public and private", shared, []string{"Authorization: x"}, 200, []string{"Cache-Control: public, private, max-age=60"}, PrivateResponse},
 		{"Authorization and proxy-revalidate", shared, []string{"Authorization: x"}, 200, []string{"Cache-Control: proxy-revalidate, max-age=60"}, Authorized},
 
 		{"Vary", private, nil, 200, []string{maxAge, "Vary: Accept"}, Allowed},
@@ -72,6 +85,9 @@ func TestStorable(t *testing.T) {
 		{"not modified", private, nil, 304, []string{maxAge, `ETag: "a"`}, ConditionalStatus},
 		{"precondition failed", private, nil, 412, []string{maxAge}, ConditionalStatus},
 		{"range not satisfiable", private, nil, 416, []string{maxAge}, ConditionalStatus},
+		{"expectation failed", private, nil, 417, []string{maxAge}, ConditionalStatus},
+		{"precondition required", private, nil, 428, []string{maxAge}, ForbiddenStatus},
+		{"header fields too large", private, nil, 431, []string{maxAge}, ForbiddenStatus},
 		{"too many requests", private, nil, 429, []string{maxAge}, ForbiddenStatus},
 		{"authentication of the network", private, nil, 511, []string{maxAge}, ForbiddenStatus},
 	} {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// VaryNames returns the names in Vary, canonical, sorted, each once; "*" alone if it is among them or if a
+// varyNames returns the names in Vary, canonical, sorted, each once; "*" alone if it is among them or if a
 // member is no field name, for nobody can tell what that varies on (RFC 9110 §12.5.5).
-func VaryNames(respHeader http.Header) []string {
+func varyNames(respHeader http.Header) []string {
 	var names []string
 	for m := range members(respHeader["Vary"]) {
 		switch {
@@ -28,7 +28,7 @@ func VaryNames(respHeader http.Header) []string {
 // fields that Vary names, each with one normalised value, or nil if the request does not have it (RFC 9111
 // §4.1). It is nil if there is no Vary. The result is false if no request can match (Vary: *).
 func Selecting(respHeader, reqHeader http.Header) (http.Header, bool) {
-	names := VaryNames(respHeader)
+	names := varyNames(respHeader)
 	if len(names) == 0 {
 		return nil, true
 	}

@@ -21,12 +21,13 @@ func TestVaryNames(t *testing.T) {
 		{"a star in a list", []string{"Accept, *"}, []string{"*"}},
 		{"a star first", []string{"*, Accept"}, []string{"*"}},
 		{"a star behind nothing", []string{", *"}, []string{"*"}},
+		{"names on two lines", []string{"b", "a"}, []string{"A", "B"}},
 		{"a star on a second line", []string{"", "*"}, []string{"*"}},
 		{"two stars", []string{"*, *"}, []string{"*"}},
 		{"what is no name is as a star", []string{"Accept; q=1"}, []string{"*"}},
 		{"a quoted name is as a star", []string{`"Accept"`}, []string{"*"}},
 	} {
-		if got := VaryNames(http.Header{"Vary": c.lines}); !slices.Equal(got, c.want) {
+		if got := varyNames(http.Header{"Vary": c.lines}); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q: got %q, want %q", c.name, c.lines, got, c.want)
 		}
 	}
@@ -76,9 +77,15 @@ func TestSelects(t *testing.T) {
 		{"white space in a string", "A", []string{`A: "1,2"`}, []string{`A: "1, 2"`}, false},
 		{"lines and members", "A", []string{"A: 1", "A: 2"}, []string{"A: 1, 2"}, true},
 		{"the order of any field", "A", []string{"A: 1, 2"}, []string{"A: 2, 1"}, false},
+		{"empty members count", "A", []string{"A: 1,,2"}, []string{"A: 1,2"}, false},
+		{"a name in another case", "a", []string{"A: 1"}, []string{"A: 2"}, false},
+		{"names on the wire in another case", "x-a", []string{"x-a: 1"}, []string{"X-A: 1"}, true},
 		{"the case of any field", "A", []string{"A: a"}, []string{"A: A"}, false},
 		{"the order of languages", "Accept-Language", []string{"Accept-Language: en, de"}, []string{"Accept-Language: de, en"}, true},
 		{"the case of languages", "Accept-Language", []string{"Accept-Language: en, de"}, []string{"Accept-Language: eN, De"}, true},
+		{"the first and the last letter", "Accept-Language", []string{"Accept-Language: az, ZA"}, []string{"Accept-Language: za, AZ"}, true},
+		{"the order of character sets", "Accept-Charset", []string{"Accept-Charset: utf-8, *"}, []string{"Accept-Charset: *, UTF-8"}, true},
+		{"the order of codings", "Accept-Encoding", []string{"Accept-Encoding: gzip, br"}, []string{"Accept-Encoding: br", "Accept-Encoding: gzip"}, true},
 		{"the weights of languages", "Accept-Language", []string{"Accept-Language: en, de;q=0.5"}, []string{"Accept-Language: de, en;q=0.5"}, false},
 		{"white space before a weight", "Accept-Encoding", []string{"Accept-Encoding: gzip;q=0.5"}, []string{"Accept-Encoding: GZIP ; q=0.5"}, true},
 		{"the order of media types", "Accept", []string{"Accept: text/html, text/plain"}, []string{"Accept: text/plain, text/html"}, false},
@@ -99,8 +106,12 @@ func FuzzVary(f *testing.F) {
 	f.Add("A, B", "\"\t,\\\"", "\xff,")
 	f.Fuzz(func(t *testing.T, vary, a, b string) {
 		resp := http.Header{"Vary": {vary}}
+		names := varyNames(resp)
+		if again := varyNames(http.Header{"Vary": names}); !slices.Equal(again, names) || !slices.IsSorted(names) {
+			t.Errorf("Vary: %q names %q, which name %q", vary, names, again)
+		}
 		req := http.Header{}
-		for _, name := range VaryNames(resp) {
+		for _, name := range names {
 			req[name] = []string{a, b}
 		}
 		selecting, ok := Selecting(resp, req)

@@ -130,6 +130,14 @@ func (r *Record) Derived(compute func(*Record) any) any {
 	return v
 }
 
+// WithBody returns a copy of r with this body, of size bytes. What Derived returned for r holds for the copy.
+func (r *Record) WithBody(body []byte, size int64) *Record {
+	out := r.Clone()
+	out.Body, out.Size = body, size
+	out.derived.Store(r.derived.Load())
+	return out
+}
+
 // Clone returns a shallow copy of r to make an updated record from.
 func (r *Record) Clone() *Record {
 	return &Record{Key: r.Key, ID: r.ID, Head: r.Head, Size: r.Size, Body: r.Body,

@@ -132,6 +132,12 @@ var rules = []test{
 		equal(t, "Set-Cookie from the origin", t.get("/a").header.Get("Set-Cookie"), "sid=1")
 		equal(t, "Set-Cookie from the store", t.get("/a").header.Get("Set-Cookie"), "")
 	}},
+	{name: "a stripped field still counts for whether the response may be stored", run: func(t *T) {
+		t.rule(larder.Rule{Strip: []string{"Cache-Control"}})
+		t.origin.numbered("/a", "Cache-Control", "no-store", "Expires", t.date(time.Hour))
+		t.get("/a")
+		t.get("/a").want(larder.Miss, "/a 2")
+	}},
 	{name: "a body longer than MaxBody passes through", run: func(t *T) {
 		t.cache.MaxBody = 10
 		t.cache.Rules = []larder.Rule{{Match: "**/small/**", TTL: time.Minute, MaxBody: 5}, {TTL: time.Minute}}

@@ -150,6 +150,8 @@ var stale = append([]test{
 		t.get("/a").want(larder.Stale, "/a 1")
 		t.settle()
 		t.get("/a").want(larder.Stale, "/a 1")
+		t.settle()
+		equal(t, "failures", len(t.journal.of(larder.RefreshFailed)), 2)
 	}},
 	{name: "a validation that takes too long is given up, and may begin again", run: func(t *T) {
 		t.cache.RefreshTimeout = 5 * time.Second

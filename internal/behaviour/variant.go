@@ -96,6 +96,17 @@ var variants = []test{
 		t.get("/a", header("Accept", "text/html")).want(larder.Hit, `for "text/html"`)
 		t.wantStored(2)
 	}},
+	{name: "a 304 that brings a Vary makes a variant of what was none", run: func(t *T) {
+		t.origin.tagged("/a", `"1"`, "english", "Cache-Control", "max-age=0")
+		t.get("/a", header("Accept-Language", "en"))
+		t.clock.advance(time.Second)
+		t.origin.status("/a", 304, "ETag", `"1"`, "Cache-Control", "max-age=60", "Vary", "Accept-Language")
+		t.get("/a", header("Accept-Language", "en")).want(larder.Revalidated, "english")
+		t.settle()
+		t.origin.page("/a", "deutsch", "Cache-Control", "max-age=60", "Vary", "Accept-Language")
+		t.get("/a", header("Accept-Language", "de")).want(larder.Miss, "deutsch")
+		t.get("/a", header("Accept-Language", "en")).want(larder.Hit, "english")
+	}},
 	{name: "codings are variants: each caller gets the one it asked for", run: func(t *T) {
 		t.origin.varies("/a", "Accept-Encoding")
 		t.get("/a", header("Accept-Encoding", "br")).want(larder.Miss, `for "br"`)

@@ -1,8 +1,14 @@
 // Package memory keeps responses in memory, within an exact number of bytes.
 //
-// A hit takes one read lock on a part of the map, copies nothing and allocates nothing. When room is needed,
-// what was used only once goes first (S3-FIFO, see policy.go), so that a crawl through many URLs does not push
-// out what is in use. There is no goroutine: what a call has to do is done when it returns.
+//	client := (&larder.Cache{Store: &memory.Store{MaxBytes: 256 << 20}}).Client()
+//
+// A hit takes one read lock on a part of the map, copies nothing and allocates nothing. When room is needed, what was
+// used only once goes first (S3-FIFO, see policy.go), so that a crawl through many URLs does not push out what is in use.
+// There is no goroutine: what a call has to do is done when it returns.
+//
+// The bytes are those of bodies, the ones being written too, and an estimate of what heads and the store's own structures
+// take: within a quarter of what the Go heap says, for heads of usual length. Contents end with the process and
+// are its own. A body that is open can be read to its end, whatever becomes of the record.
 package memory
 
 import (
@@ -135,8 +141,7 @@ func (s *Store) Update(_ context.Context, r *store.Record) error {
 	}
 	records, k := slices.Clone(e.records), slices.Clone(e.kept)
 	old := records[i]
-	records[i] = r.Clone()
-	records[i].Size, records[i].Body = old.Size, old.Body
+	records[i] = r.WithBody(old.Body, old.Size)
 	k[i].bytes += headBytes(r) - headBytes(old)
 	s.set(sh, e, records, k)
 	s.trim(r.ID.Time())

@@ -418,24 +418,3 @@ func TestReadAtServesAWriteInProgress(t *testing.T) {
 		t.Errorf("ReadAt: %q, %v", p[:n], err)
 	}
 }
-
-func Example() {
-	s := &Store{MaxBytes: 256 << 20}
-	r := &store.Record{Key: "key", ID: store.NewID(time.Now()), Size: -1}
-
-	w, err := s.Create(ctx, r)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer w.Close()
-	r.Size, _ = io.Copy(w, strings.NewReader("pickled gherkins"))
-	if err := w.Commit(r); err != nil {
-		fmt.Println(err)
-		return
-	}
-
-	found, _ := s.Lookup(ctx, "key")
-	fmt.Printf("%d: %s\n", len(found), found[0].Body)
-	// Output: 1: pickled gherkins
-}

@@ -164,11 +164,12 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 		return fmt.Errorf("memory: commit %v: Size is %d, but %d bytes were written", w.id, r.Size, w.written)
 	}
 	w.settle()
-	r = r.Clone()
-	r.Key, r.ID, r.Body = w.key, w.id, nil
+	var whole []byte
 	if len(w.body) == 1 {
-		r.Body = w.body[0]
+		whole = w.body[0]
 	}
+	r = r.WithBody(whole, r.Size)
+	r.Key, r.ID = w.key, w.id
 	if err := w.store.insert(r, w.body, w.reserved, superseded); err != nil {
 		return fmt.Errorf("memory: commit %v: %w", w.id, err)
 	}
