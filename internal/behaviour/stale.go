@@ -151,7 +151,7 @@ var stale = append([]test{
 		t.settle()
 		t.get("/a").want(larder.Stale, "/a 1")
 		t.settle()
-		equal(t, "failures", len(t.journal.of(larder.RefreshFailed)), 2)
+		equal(t, "failures", len(t.journal.of(larder.RefreshFailed)), 3)
 	}},
 	{name: "a validation that takes too long is given up, and may begin again", run: func(t *T) {
 		t.cache.RefreshTimeout = 5 * time.Second
