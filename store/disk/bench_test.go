@@ -1,11 +1,8 @@
 package disk_test
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -18,8 +15,8 @@ import (
 
 func BenchmarkContract(b *testing.B) { storetest.Benchmark(b, kit) }
 
-// BenchmarkHit1K is a Lookup beside what it cannot do without: os.ReadFile of the same file, and the part that any store
-// has, the digest of the key and the decoding of the head.
+// BenchmarkHit1K is a Lookup beside what it cannot do without: os.ReadFile of the same file, and the part that
+// any store has, the digest of the key and the decoding of the head.
 func BenchmarkHit1K(b *testing.B) {
 	s, dir := open(b, nil)
 	r := put(b, s, "https://example.com/a", 1024)
@@ -257,74 +254,4 @@ func BenchmarkUpdate(b *testing.B) {
 			}
 		})
 	}
-}
-
-func open(t testing.TB, o *disk.Options) (*disk.Store, string) {
-	t.Helper()
-	dir := t.TempDir()
-	s, err := disk.Open(dir, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s, dir
-}
-
-// bodyOf is what the body of the record with this ID has to be.
-func bodyOf(id store.ID, size int) []byte {
-	return bytes.Repeat(id[:], size/len(id)+1)[:size]
-}
-
-func record(key store.Key, size int) *store.Record {
-	now := time.Now()
-	return &store.Record{Key: key, ID: store.NewID(now), Size: int64(size), Head: store.Head{
-		Method: "GET", URL: string(key), Status: 200, Proto: "HTTP/1.1", Length: int64(size), Requested: now, Received: now,
-		Header: http.Header{"Content-Type": {"text/plain"}, "Etag": {`"1"`}, "Date": {"Mon, 23 Nov 2026 05:00:00 GMT"},
-			"Cache-Control": {"max-age=600"}, "Server": {"origin"}, "Vary": {"Accept-Encoding"}},
-	}}
-}
-
-func put(t testing.TB, s store.Store, key store.Key, size int, superseded ...store.ID) *store.Record {
-	t.Helper()
-	r, err := try(s, key, size, superseded...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-func try(s store.Store, key store.Key, size int, superseded ...store.ID) (*store.Record, error) {
-	r := record(key, size)
-	w, err := s.Create(context.Background(), r)
-	if err != nil {
-		return nil, err
-	}
-	defer w.Close()
-	for p := bodyOf(r.ID, size); len(p) > 0; {
-		n, err := w.Write(p[:min(len(p), 32<<10)])
-		if err != nil {
-			return nil, err
-		}
-		p = p[n:]
-	}
-	return r, w.Commit(r, superseded...)
-}
-
-// only returns the path of the only file in the key folders that matches.
-func only(t testing.TB, dir, pattern string) string {
-	t.Helper()
-	paths := files(t, dir, pattern)
-	if len(paths) != 1 {
-		t.Fatalf("%d files %s, want 1: %q", len(paths), pattern, paths)
-	}
-	return paths[0]
-}
-
-func files(t testing.TB, dir, pattern string) []string {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(dir, "v1", "*", "*", pattern))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return paths
 }

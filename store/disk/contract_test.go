@@ -29,7 +29,10 @@ var kit = storetest.Kit{
 	DamageBody: func(dir string, r *store.Record) error { return flip(dir, r.ID.String()+".body", 70_000) },
 }
 
-func TestContract(t *testing.T) { storetest.Run(t, kit) }
+func TestContract(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, kit)
+}
 
 // flip inverts one byte of the only file of that name.
 func flip(dir, name string, at int64) error {

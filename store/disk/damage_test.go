@@ -26,6 +26,7 @@ var corruptions = []struct {
 }
 
 func TestDamageOfAHeadAtEveryByteIsAMiss(t *testing.T) {
+	t.Parallel()
 	for _, c := range corruptions {
 		t.Run(c.name, func(t *testing.T) {
 			s, dir := open(t, nil)
@@ -55,6 +56,7 @@ func TestDamageOfAHeadAtEveryByteIsAMiss(t *testing.T) {
 }
 
 func TestDamageOfABodyIsNeverAWrongByte(t *testing.T) {
+	t.Parallel()
 	const size = 5*65536 + 1000
 	for _, c := range corruptions {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,16 +1,12 @@
 package disk_test
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -153,6 +149,7 @@ func TestForeignFilesAreLeftAlone(t *testing.T) {
 }
 
 func TestDeletedDirectoryHeals(t *testing.T) {
+	t.Parallel()
 	for name, remove := range map[string]func(dir string) error{
 		"the directory": os.RemoveAll,
 		"what is in it": func(dir string) error { return os.RemoveAll(filepath.Join(dir, "v1")) },
@@ -287,6 +284,7 @@ func TestSweepRemovesWhatDeadWritersLeft(t *testing.T) {
 }
 
 func TestTheLimitHolds(t *testing.T) {
+	t.Parallel()
 	const limit = 512 << 10
 	for _, c := range []struct {
 		name   string
@@ -334,19 +332,6 @@ func TestTheLimitHolds(t *testing.T) {
 			}
 		})
 	}
-}
-
-// onDisk returns what the records take, as the documentation of MaxBytes says, reckoned from the files.
-func onDisk(t *testing.T, dir string) (sum int64) {
-	for _, path := range files(t, dir, "*") {
-		info, err := os.Stat(path)
-		must(t, err)
-		sum += (info.Size() + 4095) / 4096 * 4096
-		if strings.HasSuffix(path, ".head") {
-			sum += 4096
-		}
-	}
-	return sum
 }
 
 func TestTheLeastRecentlyUsedGoesFirst(t *testing.T) {
@@ -467,62 +452,4 @@ func TestClosedStoreFails(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func sweep(t testing.TB, s *disk.Store, want int) {
-	t.Helper()
-	if n, err := s.Sweep(t.Context(), time.Now()); n != want || err != nil {
-		t.Errorf("Sweep: %d, %v; want %d", n, err, want)
-	}
-}
-
-func find(t testing.TB, s store.Store, key store.Key) []*store.Record {
-	t.Helper()
-	found, err := s.Lookup(t.Context(), key)
-	must(t, err)
-	return found
-}
-
-// lookup wants these records under key, and their bodies whole.
-func lookup(t testing.TB, s store.Store, key store.Key, want ...*store.Record) {
-	t.Helper()
-	found := find(t, s, key)
-	if got, want := ids(found), ids(want); !slices.Equal(got, want) {
-		t.Fatalf("Lookup %q: %v, want %v", key, got, want)
-	}
-	for _, r := range found {
-		must(t, verify(s, r))
-	}
-}
-
-func ids(all []*store.Record) (ids []store.ID) {
-	for _, r := range all {
-		ids = append(ids, r.ID)
-	}
-	return ids
-}
-
-// verify reads the body of a record that try stored. It returns ErrNotFound and ErrCorrupt only after right bytes.
-func verify(s store.Store, r *store.Record) error {
-	want := bodyOf(r.ID, int(r.Size))
-	if r.Body != nil && !bytes.Equal(r.Body, want) {
-		return fmt.Errorf("wrong bytes in the inline body of %s", r.ID)
-	}
-	body, err := s.Open(context.Background(), r)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	got, err := io.ReadAll(body)
-	if !bytes.HasPrefix(want, got) || err == nil && len(got) != len(want) {
-		return fmt.Errorf("wrong bytes in the body of %s: %d of %d, %v", r.ID, len(got), len(want), err)
-	}
-	return err
 }

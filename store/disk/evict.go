@@ -59,7 +59,7 @@ func (s *Store) makeRoom(added int64) {
 		if total <= s.max {
 			return
 		}
-		n := s.evict(total - s.max + s.max/16)
+		n, _ := s.evict(total - s.max + s.max/16)
 		if n == 0 {
 			return
 		}
@@ -69,21 +69,20 @@ func (s *Store) makeRoom(added int64) {
 
 // evict removes records of about the given size and returns what it freed. It compares a sample of the records and
 // removes the least recently used quarter of it at most, or, where the sample is all there is, as many as it takes.
-func (s *Store) evict(excess int64) (freed int64) {
-	all, complete := s.sample()
-	slices.SortFunc(all, func(a, b held) int { return a.used.Compare(b.used) })
-	if complete {
-		var sum int64
+func (s *Store) evict(excess int64) (freed int64, removed int) {
+	var all []held
+	complete := false
+	excess += s.settle(func() (counted, bool) {
+		c := s.begin()
+		all, complete = s.sample()
 		for _, h := range all {
-			sum += h.cost
+			c.bytes += h.cost
+			c.records++
 		}
-		total, records := s.usage.total()
-		if excess -= total - sum; excess <= 0 {
-			// There is no need: the ledger was wrong.
-			s.usage.add(sum-total, int64(len(all))-records)
-			return 0
-		}
-	} else {
+		return c, complete
+	})
+	slices.SortFunc(all, func(a, b held) int { return a.used.Compare(b.used) })
+	if !complete {
 		all = all[:(len(all)+3)/4]
 	}
 	for i := range all {
@@ -93,17 +92,22 @@ func (s *Store) evict(excess int64) (freed int64) {
 		h := &all[i]
 		if s.removeRecord(h.folder, &h.group) == nil {
 			freed += h.cost
+			removed++
 		}
 	}
-	return freed
+	return freed, removed
 }
 
 // sample returns records from neighbouring shards, the first of which is chosen at random: keys are spread over them by
 // their digest, so that this is a fair choice. complete says that it was all there is.
 func (s *Store) sample() (all []held, complete bool) {
-	start := rand.IntN(fanout)
-	for i := range fanout {
-		folders, err := s.folders(byte(start + i))
+	shards, err := s.shards()
+	if err != nil || len(shards) == 0 {
+		return nil, err == nil
+	}
+	start := rand.IntN(len(shards))
+	for i := range shards {
+		folders, err := s.folders(shards[(start+i)%len(shards)])
 		if err != nil {
 			continue
 		}
@@ -130,34 +134,39 @@ func (s *Store) sample() (all []held, complete bool) {
 }
 
 // Sweep is described at store.Sweeper. It opens every head file there is, removes what was not committed
-// and has not been written to for an hour, and enters what it counted into the ledger.
+// and has not been written to for an hour, and puts the ledger right.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
 	var faults []error
-	count, err := s.count(ctx, func(d folder, g *group) bool {
-		ended, err := d.ended(g.head(), now)
-		if errors.Is(err, store.ErrCorrupt) {
-			faults = append(faults, fmt.Errorf("%s: %w", g.head(), err))
-			ended = true
-		}
-		if ended && s.removeRecord(d, g) == nil {
-			removed++
-		}
-		return ended
+	s.settle(func() (c counted, complete bool) {
+		c, err = s.count(ctx, func(d folder, g *group) bool {
+			ended, err := d.ended(g.head(), now)
+			if errors.Is(err, store.ErrCorrupt) {
+				faults = append(faults, fmt.Errorf("%s: %w", g.head(), err))
+				ended = true
+			}
+			if ended && s.removeRecord(d, g) == nil {
+				removed++
+			}
+			return ended
+		})
+		return c, err == nil
 	})
 	if err != nil {
 		return removed, fmt.Errorf("disk: sweep: %w", err)
 	}
-	s.enter(count)
 	if s.max > 0 {
 		s.room.Lock()
 		defer s.room.Unlock()
 		for ctx.Err() == nil {
-			total, before := s.usage.total()
-			if total <= s.max || s.evict(total-s.max) == 0 {
+			total, _ := s.usage.total()
+			if total <= s.max {
 				break
 			}
-			_, after := s.usage.total()
-			removed += int(max(0, before-after))
+			freed, n := s.evict(total - s.max)
+			removed += n
+			if freed == 0 {
+				break
+			}
 		}
 	}
 	if err := errors.Join(append(faults, ctx.Err())...); err != nil {
@@ -181,15 +190,9 @@ func (d folder) ended(name string, now time.Time) (bool, error) {
 	return err == nil && p.ended(now), err
 }
 
-// counted is the outcome of a walk through the directory, and what the ledger said before it.
-type counted struct {
-	tally
-	before, moved tally
-}
-
 // count walks through all records but those that gone disposes of, and removes what writers left behind.
 func (s *Store) count(ctx context.Context, gone func(folder, *group) bool) (c counted, err error) {
-	c.before, c.moved = s.usage.now()
+	c = s.begin()
 	err = s.eachFolder(ctx, "", func(d folder) bool {
 		all, err := d.list()
 		if err != nil {
@@ -228,30 +231,6 @@ func (s *Store) removeRemains(d folder, g *group) {
 	if !g.base {
 		d.discard()
 	}
-}
-
-// enter puts the ledger right, unless the difference may come from what was stored and removed during the count.
-func (s *Store) enter(c counted) {
-	_, moved := s.usage.now()
-	bytes, records := c.bytes-c.before.bytes, c.records-c.before.records
-	if moved.bytes -= c.moved.bytes; max(bytes, -bytes) <= moved.bytes {
-		bytes = 0
-	}
-	if moved.records -= c.moved.records; max(records, -records) <= moved.records {
-		records = 0
-	}
-	if bytes != 0 || records != 0 {
-		s.usage.add(bytes, records)
-	}
-}
-
-// recount counts what is there for a ledger that has just begun.
-func (s *Store) recount() error {
-	c, err := s.count(context.Background(), func(folder, *group) bool { return false })
-	if err == nil {
-		s.enter(c)
-	}
-	return err
 }
 
 // Size is described at store.Sizer. It reads the ledger, not the directory.

@@ -7,6 +7,7 @@ import (
 )
 
 func TestLedgersAgreeAcrossTurns(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	const each = maxLedger / entrySize // two of them in turn several times
 	var ledgers [2]ledger

@@ -2,10 +2,13 @@ package disk
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -15,8 +18,9 @@ import (
 // writes nothing, as a rule; the least recently used record is known to the hour.
 const touchEvery = time.Hour
 
-// attempts bounds how often a folder is read again that changed while it was read.
-const attempts = 4
+// attempts bounds how often a thing is tried again because somebody else changed the folder, or the ledger, in the midst of
+// it. Each takes another change at the wrong moment, so that a few are rare, and this many are a fault.
+const attempts = 64
 
 // Lookup is described at store.Store. A key that was never stored costs one failing open and one stat.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
@@ -197,9 +201,13 @@ func (s *Store) eachFolder(ctx context.Context, key store.Key, do func(folder) b
 		}
 		return ctx.Err()
 	}
-	for shard := range fanout {
-		s.check(byte(shard))
-		folders, err := s.folders(byte(shard))
+	shards, err := s.shards()
+	if err != nil {
+		return err
+	}
+	for _, shard := range shards {
+		s.check(shard)
+		folders, err := s.folders(shard)
 		if err != nil {
 			return err
 		}
@@ -213,6 +221,29 @@ func (s *Store) eachFolder(ctx context.Context, key store.Key, do func(folder) b
 		}
 	}
 	return ctx.Err()
+}
+
+// shards returns those that there is a fan of: a small store has few.
+func (s *Store) shards() ([]byte, error) {
+	top, err := os.OpenRoot(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer top.Close()
+	names, err := list(top, version)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var shards []byte
+	for _, name := range names {
+		if b, err := hex.DecodeString(name); err == nil && len(b) == 1 && fanName(b[0]) == version+"/"+name {
+			shards = append(shards, b[0])
+		}
+	}
+	slices.Sort(shards)
+	return shards, err
 }
 
 // folders returns the folders of one shard, in no order.

@@ -42,8 +42,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// stress has several goroutines do everything at once to few keys. The only error that may come is that something is not
-// there, and every byte has to be right.
+// stress has several goroutines do everything at once to few keys. The only error that may come is that
+// something is not there, and every byte has to be right.
 func stress(s *disk.Store, d time.Duration) error {
 	end := time.Now().Add(d)
 	errs := make([]error, writers)
@@ -106,6 +106,7 @@ func act(s *disk.Store, key store.Key) error {
 }
 
 func TestTwoStoresOnOneDirectory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var all sync.WaitGroup
 	for range 2 {
@@ -123,6 +124,7 @@ func TestTwoStoresOnOneDirectory(t *testing.T) {
 }
 
 func TestTwoProcessesOnOneDirectory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var all sync.WaitGroup
 	for range 2 {
@@ -138,6 +140,7 @@ func TestTwoProcessesOnOneDirectory(t *testing.T) {
 }
 
 func TestKilledProcessesLeaveNothingHalf(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for end := time.Now().Add(*duration); time.Now().Before(end); {
 		cmd := process(t, dir, time.Hour)

@@ -59,6 +59,8 @@ func (s *Store) update(d folder, r *store.Record) error {
 		before = g.head()
 	}
 	name := updateName(r.ID, before)
+	changes.RLock()
+	defer changes.RUnlock()
 	if err := d.publish(head, r.ID, name); err != nil {
 		return err
 	}
@@ -121,6 +123,8 @@ func (s *Store) remove(d folder, id store.ID) error {
 // removeRecord removes the files of a record, the base first: with it the record is gone. The folder goes as
 // well if it was the last one.
 func (s *Store) removeRecord(d folder, g *group) error {
+	changes.RLock()
+	defer changes.RUnlock()
 	info, err := d.stat(baseName(g.id))
 	if err == nil {
 		err = d.remove(baseName(g.id))

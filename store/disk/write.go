@@ -184,8 +184,9 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 	if limit := w.store.max; limit > 0 && added > limit {
 		return fmt.Errorf("%d bytes with its head where the limit is %d: %w", added, limit, store.ErrTooLarge)
 	}
-	var replaced int64
 	var dir folder
+	changes.RLock()
+	var replaced int64
 	err = w.store.inFolder(w.key, func(d folder) error {
 		dir = d
 		if !inline {
@@ -198,13 +199,16 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 		}
 		return d.publish(head, w.id, baseName(w.id))
 	})
+	switch {
+	case err == nil && replaced > 0:
+		w.store.usage.add(added-replaced, 0)
+	case err == nil:
+		w.store.usage.add(added, 1)
+	}
+	changes.RUnlock()
 	if err != nil {
 		return err
 	}
-	if replaced > 0 {
-		w.store.usage.add(-replaced, -1)
-	}
-	w.store.usage.add(added, 1)
 	w.done = true
 	for _, id := range superseded {
 		if id != w.id {

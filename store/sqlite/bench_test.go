@@ -16,8 +16,9 @@ import (
 	"github.com/larder-go/larder/store/storetest"
 )
 
-// Each benchmark has a floor, "bare": the same bytes by prepared statements on the same kind of connection, in a table of a key and a
-// value. What counts is the ratio, best of cpu-ns/op, which other programs on the machine move less.
+// Each benchmark has a floor, "bare": the same bytes by prepared statements on the same kind of connection, in
+// a table of a key and a value. What counts is the ratio, best of cpu-ns/op, which other programs on the
+// machine move less.
 
 func BenchmarkContract(b *testing.B) {
 	storetest.Benchmark(b, storetest.Kit{Open: func(dir string) (store.Store, error) { return Open(dir+"/cache.db", nil) }})

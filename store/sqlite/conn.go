@@ -11,12 +11,12 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// background is the context of every statement: one that can be cancelled costs a goroutine a statement in the drivers, and a
-// statement ends soon by itself. Callers look at their own context before.
+// background is the context of every statement: one that can be cancelled costs a goroutine a statement in the
+// drivers, and a statement ends soon by itself. Callers look at their own context before.
 var background = context.Background()
 
-// conn is one connection, kept for as long as the store is open, with the statements it has prepared. It is for one goroutine
-// at a time.
+// conn is one connection, kept for as long as the store is open, with the statements it has prepared. It is for
+// one goroutine at a time.
 type conn struct {
 	sql   *sql.Conn
 	stmts map[string]*sql.Stmt
@@ -34,7 +34,7 @@ func (s *Store) connect() (*conn, error) {
 		"busy_timeout = 5000",
 		"synchronous = NORMAL",
 		fmt.Sprintf("cache_size = -%d", cacheKiB),
-		fmt.Sprintf("mmap_size = %d", 0),
+		fmt.Sprintf("mmap_size = %d", s.mmap),
 		fmt.Sprintf("journal_size_limit = %d", walBytes),
 	)
 	if err != nil {
@@ -95,8 +95,8 @@ func (c *conn) exec(query string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
-// transaction runs f between BEGIN IMMEDIATE and COMMIT. A deferred transaction that reads before it writes fails as soon
-// as another process has written in between, whatever the busy_timeout.
+// transaction runs f between BEGIN IMMEDIATE and COMMIT. A deferred transaction that reads before it writes
+// fails as soon as another process has written in between, whatever the busy_timeout.
 func (c *conn) transaction(f func() error) error {
 	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
@@ -174,15 +174,15 @@ func wrapDamage(err error) error {
 	return err
 }
 
-func isNotADatabase(err error) bool { return resultCode(err) == codeNotADB }
-
 const (
-	codeCorrupt = 11
-	codeNotADB  = 26
+	codeReadOnly = 8
+	codeCorrupt  = 11
+	codeCantOpen = 14
+	codeNotADB   = 26
 )
 
-// resultCode returns SQLite's primary result code. Drivers other than the bundled one have types of their own for it, which cannot be
-// named here; their texts are SQLite's.
+// resultCode returns SQLite's primary result code. Drivers other than the bundled one have types of their own
+// for it, which cannot be named here; their texts are SQLite's.
 func resultCode(err error) int {
 	var coded interface{ Code() int }
 	switch {

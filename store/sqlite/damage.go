@@ -24,9 +24,9 @@ func looksLikeOurs(path string) bool {
 	return bytes.Contains(b, []byte("CREATE TABLE entries")) || bytes.Contains(b, []byte("LRD\x01"))
 }
 
-// setAside renames the database at path with its -wal and -shm, so that together they are a database still, and returns
-// the new name. If path is not the file seen before any more, somebody else was quicker: it does nothing and returns "".
-// Processes that have the old file open go on with it under its new name.
+// setAside renames the database at path with its -wal and -shm, so that together they are a database still, and
+// returns the new name. If path is not the file seen before any more, somebody else was quicker: it does
+// nothing and returns "". Processes that have the old file open go on with it under its new name.
 func setAside(path string, seen fs.FileInfo) (string, error) {
 	now, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, seen) {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,6 +91,7 @@ func overwrite(f *os.File, off int64, n int) error {
 // TestFlippedBytes flips bytes all over the file: whatever they hit, no wrong byte is read, and damage to the file
 // itself is remembered for the next Open.
 func TestFlippedBytes(t *testing.T) {
+	t.Parallel()
 	origin := temp(t)
 	records := fill(t, origin)
 	whole, err := os.ReadFile(origin)
@@ -99,15 +99,15 @@ func TestFlippedBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	missed, marked := 0, 0
-	for round := range 40 {
+	for round := range 20 {
 		path := temp(t)
 		file := bytes.Clone(whole)
 		for i := range 20 {
 			at := pageSize + (round*7919+i*104729*31)%(len(file)-pageSize)
 			file[at] ^= byte(1 + (round+i)%255)
 		}
-		if round%4 == 0 { // and a whole page, every one in the course of the rounds of its kind
-			page := 1 + round/4*len(file)/pageSize/10
+		if round%4 == 0 { // and a whole page
+			page := 1 + round/4*len(file)/pageSize/5
 			copy(file[page*pageSize:], bytes.Repeat([]byte{0xee}, pageSize))
 		}
 		if err := os.WriteFile(path, file, 0o600); err != nil {
@@ -216,6 +216,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	for _, c := range []struct{ name, path, want string }{
 		{"a folder", at("folder"), "it is a folder"},
+		{"a device", os.DevNull, "not a regular file"},
 		{"a file that is no database", write("notes.txt", strings.Repeat("remember the milk\n", 500)), "not an SQLite database"},
 		{"the database of another program", database("other.db", "CREATE TABLE users (name)"), "database of another program"},
 		{"a schema of a newer version", at("newer.db"), "made by a newer version of larder (schema 2, this one knows 1)"},
@@ -286,21 +287,45 @@ func TestReadOnlyDatabaseServesHits(t *testing.T) {
 	s.Close() // cannot write down what was used
 }
 
-func TestUnwritableFolder(t *testing.T) {
-	if os.Geteuid() == 0 {
-		// Root may write everywhere but here.
-		if s, err := Open("/proc/larder/cache.db", nil); err == nil || !strings.Contains(err.Error(), "/proc/larder") {
-			t.Errorf("Open: %v, %v; want an error that names the folder", s, err)
-		}
-		return
-	}
+func TestUnwritablePathIsOneSentence(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o500); err != nil {
-		t.Fatal(err)
+	made := func(folder string, dirMode, fileMode os.FileMode) string {
+		path := filepath.Join(dir, folder, "cache.db")
+		if fileMode != 0 {
+			fill(t, path)
+			if err := os.Chmod(path, fileMode); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Dir(path), dirMode); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Chmod(filepath.Dir(path), 0o700) })
+		return path
 	}
-	if s, err := Open(filepath.Join(dir, "cache.db"), nil); !errors.Is(err, os.ErrPermission) {
-		t.Errorf("Open: %v, %v; want ErrPermission", s, err)
+	type refused struct{ name, path, want string }
+	cases := []refused{
+		{"a folder below a file", "/dev/null/larder/cache.db", "its folder cannot be made"},
+		{"a folder where nobody may make one", "/proc/larder/cache.db", "its folder cannot be made"}, // not even root
+	}
+	if os.Geteuid() != 0 { // root may write everywhere else
+		cases = append(cases,
+			refused{"a new file in a folder to be read", made("a", 0o500, 0), "it cannot be made: permission denied"},
+			refused{"a file to be read", made("b", 0o700, 0o400), "it or its folder cannot be written"},
+			refused{"a file in a folder to be read", made("c", 0o500, 0o600), "it or its folder cannot be written"})
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := Open(c.path, nil)
+			if err == nil {
+				s.Close()
+				t.Fatal("Open: no error")
+			}
+			if msg := err.Error(); !strings.HasPrefix(msg, "sqlite: open "+c.path+": "+c.want) || strings.Contains(msg, "\n") {
+				t.Errorf("Open: %s; want it to say that %s", msg, c.want)
+			}
+		})
 	}
 }
-
-var _ io.Closer = (*Store)(nil)

@@ -10,8 +10,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Find reads the table in steps of a few rows and holds nothing between them. Key, Tag and Ended go by an index, the other
-// fields by the columns of every row.
+// Find reads the table in steps of a few rows and holds nothing between them. Key, Tag and Ended go by an
+// index, the other fields by the columns of every row.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		where, args := conditions(&q)
@@ -45,7 +45,8 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 	}
 }
 
-// conditions returns what of q the database can tell. It may let through records that q.Match rejects, never the opposite.
+// conditions returns what of q the database can tell. It may let through records that q.Match rejects, never
+// the opposite.
 func conditions(q *store.Query) (where string, args []any) {
 	var b strings.Builder
 	and := func(condition string, arg any) {

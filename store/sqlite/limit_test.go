@@ -12,17 +12,20 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-func TestLimitHoldsUnderAHundredTimesAsMuch(t *testing.T) {
-	for _, size := range []int{1000, 30_000, 200_000} {
-		t.Run(fmt.Sprint(size, " bytes each"), func(t *testing.T) {
+func TestLimitHoldsUnderManyTimesAsMuch(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ size, times int }{
+		{1000, 5}, {30_000, 30}, {200_000, 100}, // small ones take long
+	} {
+		t.Run(fmt.Sprint(c.size, " bytes each"), func(t *testing.T) {
 			const limit = 1 << 20
 			path := temp(t)
 			s := mustOpen(t, path, &Options{MaxBytes: limit})
 			most := int64(0)
 			var last *store.Record
-			for i := range 100 * limit / (size + 1000) {
+			for i := range c.times * limit / (c.size + 1000) {
 				last = newRecord(fmt.Sprint("key", i), time.Now())
-				if err := put(s, last, bodyOf(last.ID, size)); err != nil {
+				if err := put(s, last, bodyOf(last.ID, c.size)); err != nil {
 					t.Fatal(err)
 				}
 				if info, err := os.Stat(path); err == nil {
@@ -49,36 +52,49 @@ func TestLimitHoldsUnderAHundredTimesAsMuch(t *testing.T) {
 }
 
 func TestLeastRecentlyUsedGoFirst(t *testing.T) {
-	path := temp(t)
-	s := mustOpen(t, path, &Options{MaxBytes: 1 << 20})
-	for i := range 20 {
-		mustPut(t, s, fmt.Sprint("key", i), make([]byte, 20_000))
-	}
-	for i := range 10 { // these later than the others
-		if found, err := s.Lookup(ctx, store.Key(fmt.Sprint("key", i))); len(found) != 1 || err != nil {
-			t.Fatalf("%d found, %v", len(found), err)
-		}
-	}
-	for i := range 30 {
-		mustPut(t, s, fmt.Sprint("more", i), make([]byte, 20_000))
-	}
-	if _, err := s.Sweep(ctx, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	used, unused := 0, 0
-	for i := range 20 {
-		found, err := s.Lookup(ctx, store.Key(fmt.Sprint("key", i)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if i < 10 {
-			used += len(found)
-		} else {
-			unused += len(found)
-		}
-	}
-	if unused >= used || used == 0 {
-		t.Errorf("%d that were used and %d that were not are left", used, unused)
+	for _, c := range []struct {
+		name     string
+		evicting bool // already, so that the writers have to see to the limit themselves
+	}{
+		{"in the background", false},
+		{"by the writers", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := mustOpen(t, temp(t), &Options{MaxBytes: 1 << 20})
+			s.evicting.Store(c.evicting)
+			for i := range 20 {
+				mustPut(t, s, fmt.Sprint("key", i), make([]byte, 20_000))
+			}
+			if _, err := s.writer.exec(`UPDATE entries SET last_used = last_used - 60000`); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 10 {
+				if found, err := s.Lookup(ctx, store.Key(fmt.Sprint("key", i))); len(found) != 1 || err != nil {
+					t.Fatalf("%d found, %v", len(found), err)
+				}
+			}
+			for i := range 35 {
+				mustPut(t, s, fmt.Sprint("more", i), make([]byte, 20_000))
+			}
+			if _, err := s.Sweep(ctx, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			used, unused := 0, 0
+			for i := range 20 {
+				found, err := s.Lookup(ctx, store.Key(fmt.Sprint("key", i)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if i < 10 {
+					used += len(found)
+				} else {
+					unused += len(found)
+				}
+			}
+			if used < 10 && unused > 0 || unused == 10 || used == 0 {
+				t.Errorf("%d of 10 that were used and %d of 10 that were not are left", used, unused)
+			}
+		})
 	}
 }
 
@@ -124,7 +140,7 @@ func TestHitsWriteNothing(t *testing.T) {
 		return all
 	}
 	before := state()
-	for i := range 1000 {
+	for i := range 300 {
 		found, err := s.Lookup(ctx, store.Key(fmt.Sprint("key", i%100)))
 		if len(found) != 1 || err != nil {
 			t.Fatalf("%d found, %v", len(found), err)

@@ -17,7 +17,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-var soak = flag.Duration("soak", 2*time.Second, "how long TestTwoProcesses runs")
+var soak = flag.Duration("soak", time.Second, "how long TestTwoProcesses runs")
 
 // The test binary, started with these in its environment, is the other process.
 const (
@@ -50,6 +50,7 @@ func child(role, path string) *exec.Cmd {
 }
 
 func TestTwoProcesses(t *testing.T) {
+	t.Parallel()
 	path := temp(t)
 	cmds := []*exec.Cmd{child("work", path), child("work", path)} // both open the new file at once
 	for _, cmd := range cmds {
@@ -97,8 +98,8 @@ func readOpened(s *Store, r *store.Record) ([]byte, error) {
 	return io.ReadAll(b)
 }
 
-// work does all there is to do with eight goroutines, on few keys and against the limit, and allows of no error but that
-// something is gone, and of no wrong byte.
+// work does all there is to do with eight goroutines, on few keys and against the limit, and allows of no error
+// but that something is gone, and of no wrong byte.
 func work(path string, d time.Duration) error {
 	s, err := Open(path, &Options{MaxBytes: 8 << 20})
 	if err != nil {
@@ -180,6 +181,7 @@ func step(s *Store, rnd *rand.Rand) error {
 }
 
 func TestKilledWriterLeavesNothingHalf(t *testing.T) {
+	t.Parallel()
 	path := temp(t)
 	for range 5 {
 		cmd := child("write", path)

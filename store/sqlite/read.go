@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 
 	"github.com/larder-go/larder/store"
@@ -188,7 +189,7 @@ type body struct {
 
 func (b *body) Read(p []byte) (int, error) {
 	if b.closed {
-		return 0, errClosed
+		return 0, fmt.Errorf("sqlite: read the body of %v: %w", b.id, os.ErrClosed)
 	}
 	if b.off >= b.size {
 		return 0, io.EOF

@@ -42,7 +42,8 @@ var schema = []string{
 		body        BLOB
 	)`,
 	`CREATE UNIQUE INDEX entries_key ON entries (key, id)`,
-	// All that Sweep, the limit and Size look at, in one index: each more would cost every store of a small body a tenth.
+	// All that Sweep, the limit and Size look at, in one index: each more would cost every store of a small
+	// body a tenth.
 	`CREATE INDEX entries_last_used ON entries (last_used, keep_until, bytes)`,
 
 	`CREATE TABLE chunks (

@@ -30,8 +30,9 @@ type Options struct {
 	// least 4. New stays within the limit of the *sql.DB that it is given.
 	Readers int
 
-	// MMap is how many bytes of the file SQLite may map into memory instead of reading them. 0: none. It makes small hits
-	// cheaper, at a price: an I/O error on a mapped page, or somebody who truncates the file, ends the program.
+	// MMap is how many bytes of the file SQLite may map into memory instead of reading them. 0: none. It makes
+	// small hits cheaper, at a price: an I/O error on a mapped page, or somebody who truncates the file, ends
+	// the program.
 	MMap int64
 
 	// FailDamaged makes Open fail with an error that wraps store.ErrCorrupt when the file is damaged, instead
@@ -45,7 +46,7 @@ type Options struct {
 
 const defaultMaxBytes = 1 << 30
 
-var errClosed = errors.New("sqlite: the store is closed")
+var errClosed = errors.New("the store is closed")
 
 // Store keeps records in one SQLite database. It is safe for concurrent use, and so is the file by several
 // stores in one or several processes on the same machine.
@@ -80,7 +81,8 @@ var (
 	_ store.Local   = (*Store)(nil)
 )
 
-// opening keeps Opens of this process apart: closing a file by which another connection holds locks would drop them (POSIX).
+// opening keeps Opens of this process apart: closing a file by which another connection holds locks would drop
+// them (POSIX).
 var opening sync.Mutex
 
 // Open opens the database at path with the bundled driver, and creates it (mode 0600) and the folders above it (0700)
@@ -122,24 +124,27 @@ func Open(path string, opts *Options) (*Store, error) {
 	return nil, fmt.Errorf("sqlite: open %s: it is found damaged again and again", path)
 }
 
-// prepareFile sees to it that there is a file that can be written, without opening one that exists: closing it again would
-// drop the locks of this process's other connections.
+// prepareFile sees to it that there is a file that can be written, without opening one that exists: closing it
+// again would drop the locks of this process's other connections.
 func prepareFile(path string) error {
 	if info, err := os.Stat(path); err == nil {
-		if info.IsDir() {
+		switch {
+		case info.IsDir():
 			return errors.New("it is a folder; give the path of a file")
+		case !info.Mode().IsRegular():
+			return errors.New("it is not a regular file; give the path of one")
 		}
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+		return fmt.Errorf("its folder cannot be made: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return nil
 	}
-	if err != nil {
-		return err
+	if pathError := (*os.PathError)(nil); errors.As(err, &pathError) {
+		return fmt.Errorf("it cannot be made: %w", pathError.Err) // the path is named already
 	}
 	return f.Close()
 }
@@ -155,20 +160,27 @@ func openFile(path string, opts *Options) (*Store, error) {
 	}
 	db := sql.OpenDB(connector)
 	s, err := open(db, opts)
-	if err != nil {
-		db.Close()
-		if isNotADatabase(err) && !looksLikeOurs(path) {
-			return nil, errors.New("it is not an SQLite database; remove it or choose another path")
+	if err == nil {
+		s.owned = true
+		if _, err = s.writer.exec(`DELETE FROM loose WHERE false`); err == nil { // a file that can only be read can be opened, too
+			return s, nil
 		}
-		return nil, err
+		s.Close()
 	}
-	s.owned = true
-	return s, nil
+	db.Close()
+	switch code := resultCode(err); {
+	case code == codeNotADB && !looksLikeOurs(path):
+		err = errors.New("it is not an SQLite database; remove it or choose another path")
+	case code == codeReadOnly || code == codeCantOpen:
+		err = fmt.Errorf("it or its folder cannot be written: %w", err)
+	}
+	return nil, wrapDamage(err)
 }
 
-// New uses a database that the caller has opened with any SQLite driver, and that holds nothing but the store. The store
-// takes up to Readers + 1 connections of db for itself, or the only one if it has but one, and sets their pragmas. Close
-// gives them back; db stays the caller's. A damaged database is an error that wraps store.ErrCorrupt.
+// New uses a database that the caller has opened with any SQLite driver, and that holds nothing but the store.
+// The store takes up to Readers + 1 connections of db for itself, or the only one if it has but one, and sets
+// their pragmas. Close gives them back; db stays the caller's. A damaged database is an error that wraps
+// store.ErrCorrupt.
 func New(db *sql.DB, opts *Options) (*Store, error) {
 	if opts == nil {
 		opts = new(Options)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestContract(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, storetest.Kit{
 		Open:       func(dir string) (store.Store, error) { return Open(filepath.Join(dir, "cache.db"), nil) },
 		Persistent: true,
@@ -34,6 +35,7 @@ func TestContract(t *testing.T) {
 
 // TestContractWithOneConnection runs the contract on a database that allows but one.
 func TestContractWithOneConnection(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, storetest.Kit{
 		Open: func(dir string) (store.Store, error) {
 			db, err := sql.Open("sqlite", filepath.Join(dir, "cache.db"))

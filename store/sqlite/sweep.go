@@ -3,9 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -18,6 +16,12 @@ const (
 	rowsAtOnce   = 64 // entries in one transaction
 	chunksAtOnce = 32
 	pagesAtOnce  = 256
+)
+
+// The statements that look at many records go by one small index.
+const (
+	endedSQL = `SELECT n FROM entries INDEXED BY entries_last_used WHERE keep_until < ? LIMIT ?`
+	sizeSQL  = `SELECT count(*), coalesce(sum(bytes), 0) FROM entries INDEXED BY entries_last_used`
 )
 
 // Sweep works in transactions of a few milliseconds each, between which requests have their turn.
@@ -46,7 +50,7 @@ func (s *Store) sweepEnded(ctx context.Context, now time.Time) (removed int, err
 	for {
 		var ended []int64
 		err := s.read(ctx, func(c *conn) (err error) {
-			ended, err = c.numbers(`SELECT n FROM entries INDEXED BY entries_last_used WHERE keep_until < ? LIMIT ?`, now.UnixMilli(), atOnce)
+			ended, err = c.numbers(endedSQL, now.UnixMilli(), atOnce)
 			return err
 		})
 		if err != nil {
@@ -150,7 +154,8 @@ func (c *conn) ids(query string, args ...any) (ids []store.ID, err error) {
 	return ids, rows.Err()
 }
 
-// removeChunks removes some chunks of a loose id, the first ones first, for a reader has them behind it; at the end the id itself.
+// removeChunks removes some chunks of a loose id, the first ones first, for a reader has them behind it; at the
+// end the id itself.
 func (c *conn) removeChunks(id store.ID) (more bool, err error) {
 	err = c.transaction(func() error {
 		n, err := c.exec(`DELETE FROM chunks WHERE id = ? AND seq IN
@@ -162,114 +167,6 @@ func (c *conn) removeChunks(id store.ID) (more bool, err error) {
 		return err
 	})
 	return more, err
-}
-
-// wrote looks at the limit now and then, and has the least recently used records removed when it is exceeded: in the
-// background, but by the writers themselves when that does not keep up with them. The writer must be held.
-func (s *Store) wrote(c *conn, n int64) {
-	if s.unchecked += n; s.unchecked < s.limit/256 {
-		return
-	}
-	s.unchecked = 0
-	used, err := c.used()
-	if err != nil || used <= s.limit { // an error shows in the next write, too
-		return
-	}
-	if used-s.limit > s.limit/16 {
-		s.evictSome(c, used)
-	}
-	s.tidy()
-}
-
-// tidy flushes the touches and sees to the limit in the background, unless that is under way. The writer must be held.
-func (s *Store) tidy() {
-	if s.evicting.CompareAndSwap(false, true) {
-		s.background.Go(func() {
-			defer s.evicting.Store(false)
-			s.evict(s.ctx) // what fails is tried again with the next writes and the next Sweep
-		})
-	}
-}
-
-// evict removes records until a little less than the limit is in use.
-func (s *Store) evict(ctx context.Context) (removed int, err error) {
-	if err := s.flushTouches(ctx); err != nil {
-		return 0, err
-	}
-	low := s.limit
-	for more := true; more; {
-		err := s.write(ctx, func(c *conn) error {
-			used, err := c.used()
-			if err != nil || used <= low {
-				more = false
-				return err
-			}
-			low = s.limit - s.limit/32
-			n, progress, err := s.evictSome(c, used)
-			removed += n
-			more = progress
-			return err
-		})
-		if err != nil {
-			return removed, err
-		}
-	}
-	return removed, nil
-}
-
-// evictSome removes chunks that belong to no record; if there are none, records, as many as it seems to need.
-func (s *Store) evictSome(c *conn, used int64) (removed int, progress bool, err error) {
-	ids, err := c.ids(`SELECT id FROM loose WHERE writing = 0 ORDER BY since`)
-	if err != nil {
-		return 0, false, err
-	}
-	for _, id := range ids {
-		if !s.inUse.has(id) {
-			_, err := c.removeChunks(id)
-			return 0, true, err
-		}
-	}
-	victims, err := c.leastUsed(used - s.limit + s.limit/32)
-	if err != nil || len(victims) == 0 {
-		return 0, false, err
-	}
-	err = c.transaction(func() error {
-		for _, n := range victims {
-			if _, err := c.exec(`DELETE FROM entries WHERE n = ?`, n); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, false, err
-	}
-	return len(victims), true, nil
-}
-
-// leastUsed returns the entries that were not used for the longest time, until they make up so many bytes.
-func (c *conn) leastUsed(bytes int64) (victims []int64, err error) {
-	rows, err := c.query(`SELECT n, bytes FROM entries ORDER BY last_used LIMIT ?`, rowsAtOnce)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for bytes > 0 && rows.Next() {
-		var n, size int64
-		if err := rows.Scan(&n, &size); err != nil {
-			return nil, err
-		}
-		victims = append(victims, n)
-		bytes -= size
-	}
-	return victims, rows.Err()
-}
-
-// used returns how many bytes of the file are in use, which SQLite keeps in its header: every process sees the same.
-func (c *conn) used() (bytes int64, err error) {
-	err = c.row(`SELECT (page_count - freelist_count) * page_size
-		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`, nil, []any{&bytes})
-	return bytes, err
 }
 
 // vacuum gives pages back to the file system when more than an eighth of the file, and a megabyte, is free.
@@ -311,77 +208,14 @@ func (c *conn) drain(pragma string) error {
 	return rows.Err()
 }
 
-// Size reads an index of all records: about a third of a microsecond each. The bytes are those of bodies, heads and keys; the
-// file, which the limit goes by, is somewhat larger.
+// Size reads an index of all records: about a third of a microsecond each. The bytes are those of bodies, heads
+// and keys; the file, which the limit goes by, is somewhat larger.
 func (s *Store) Size(ctx context.Context) (records int, bytes int64, err error) {
 	err = s.read(ctx, func(c *conn) error {
-		return c.row(`SELECT count(*), coalesce(sum(bytes), 0) FROM entries INDEXED BY entries_last_used`, nil, []any{&records, &bytes})
+		return c.row(sizeSQL, nil, []any{&records, &bytes})
 	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("sqlite: size: %w", err)
 	}
 	return records, bytes, nil
-}
-
-const (
-	touchesMax   = 8192
-	touchesEvery = time.Minute
-)
-
-// touches remembers which keys were used when, until that is written down.
-type touches struct {
-	mu   sync.Mutex
-	keys map[store.Key]int64 // Unix milliseconds
-	due  int64               // not to be written down before, for being full
-}
-
-// add reports whether it is time to write them down: they are many, and it is a while since. Above the maximum new ones
-// are forgotten.
-func (t *touches) add(key store.Key) (full bool) {
-	now := time.Now().UnixMilli()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.keys == nil {
-		t.keys = make(map[store.Key]int64)
-	}
-	if _, there := t.keys[key]; there || len(t.keys) < touchesMax {
-		t.keys[key] = now
-	}
-	if len(t.keys) < touchesMax || now < t.due {
-		return false
-	}
-	t.due = now + touchesEvery.Milliseconds()
-	return true
-}
-
-func (t *touches) take() map[store.Key]int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	taken := t.keys
-	t.keys = nil
-	return taken
-}
-
-// flushTouches writes down when the touched records were used, as far as that is remembered at its start. What fails is lost.
-func (s *Store) flushTouches(ctx context.Context) error {
-	touched := s.touched.take()
-	for batch := range slices.Chunk(slices.Collect(maps.Keys(touched)), rowsAtOnce) {
-		err := s.write(ctx, func(c *conn) error { return c.touch(batch, touched) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *conn) touch(keys []store.Key, used map[store.Key]int64) error {
-	return c.transaction(func() error {
-		for _, key := range keys {
-			at := used[key]
-			if _, err := c.exec(`UPDATE entries SET last_used = ? WHERE key = ? AND last_used < ?`, at, []byte(key), at); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

@@ -347,9 +347,11 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	return nil
 }
 
+const deleteSQL = `DELETE FROM entries WHERE key = ? AND id = ?`
+
 func (c *conn) deleteEntries(key store.Key, ids []store.ID) error {
 	for _, id := range ids {
-		if _, err := c.exec(`DELETE FROM entries WHERE key = ? AND id = ?`, []byte(key), id[:]); err != nil {
+		if _, err := c.exec(deleteSQL, []byte(key), id[:]); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -100,24 +101,35 @@ func updateGone(t *check) {
 
 func updateBesideDelete(t *check) {
 	s := t.store()
+	other := s
+	if t.kit.Shared {
+		other = t.store()
+	}
 	for round := range 20 {
 		r := t.put(s, t.record("key"), 100+round%2*100_000)
+		var deleted atomic.Bool
 		var all sync.WaitGroup
-		for i := range 4 {
+		for i := range 3 {
 			all.Go(func() {
-				if i == 2 {
-					t.delete(s, "key", r.ID)
-					return
-				}
 				u := r.Clone()
 				u.Status = 210 + i
-				for range 5 {
-					if err := s.Update(t.ctx, u); err != nil && !errors.Is(err, store.ErrNotFound) {
-						t.errorf("Update: %v", err)
+				for { // until it meets the Delete, so that none of them is early
+					late := deleted.Load()
+					err := s.Update(t.ctx, u)
+					if errors.Is(err, store.ErrNotFound) {
+						return
+					}
+					if err != nil || late {
+						t.errorf("Update, begun after Delete: %v: %v, want ErrNotFound", late, err)
+						return
 					}
 				}
 			})
 		}
+		all.Go(func() {
+			defer deleted.Store(true)
+			t.delete(other, "key", r.ID)
+		})
 		all.Wait()
 		t.wantIDs(s, "key")
 	}

@@ -289,25 +289,24 @@ func readBeside(t *check) {
 	body := bodyOf(r.Key, r.ID, size)
 	w := t.create(s, r, -1)
 	var written atomic.Int64
-	var closing sync.RWMutex // held by readers while in ReadAt
 	var readers sync.WaitGroup
 	done := make(chan struct{})
 	for i := range 4 {
 		readers.Go(func() {
 			rnd := rand.New(rand.NewPCG(uint64(i), 0))
 			p := make([]byte, 100_000)
-			for {
+			for round := 0; ; round++ {
 				select {
 				case <-done:
-					return
+					if round >= 20 { // also beside each other
+						return
+					}
 				default:
 				}
 				have := written.Load()
 				off := rnd.Int64N(have + 1)
 				want := body[off:min(off+int64(len(p)), have)]
-				closing.RLock()
 				n, err := w.ReadAt(p[:len(want)], off)
-				closing.RUnlock()
 				if n != len(want) || err != nil && err != io.EOF {
 					t.fatalf("ReadAt(%d bytes, %d) with %d written: %d, %v", len(want), off, have, n, err)
 				}

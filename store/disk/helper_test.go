@@ -1,0 +1,159 @@
+package disk_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/disk"
+)
+
+func open(t testing.TB, o *disk.Options) (*disk.Store, string) {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := disk.Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, dir
+}
+
+// bodyOf is what the body of the record with this ID has to be.
+func bodyOf(id store.ID, size int) []byte {
+	return bytes.Repeat(id[:], size/len(id)+1)[:size]
+}
+
+func record(key store.Key, size int) *store.Record {
+	now := time.Now()
+	return &store.Record{Key: key, ID: store.NewID(now), Size: int64(size), Head: store.Head{
+		Method: "GET", URL: string(key), Status: 200, Proto: "HTTP/1.1", Length: int64(size), Requested: now, Received: now,
+		Header: http.Header{"Content-Type": {"text/plain"}, "Etag": {`"1"`}, "Date": {"Mon, 23 Nov 2026 05:00:00 GMT"},
+			"Cache-Control": {"max-age=600"}, "Server": {"origin"}, "Vary": {"Accept-Encoding"}},
+	}}
+}
+
+func put(t testing.TB, s store.Store, key store.Key, size int, superseded ...store.ID) *store.Record {
+	t.Helper()
+	r, err := try(s, key, size, superseded...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func try(s store.Store, key store.Key, size int, superseded ...store.ID) (*store.Record, error) {
+	r := record(key, size)
+	w, err := s.Create(context.Background(), r)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	for p := bodyOf(r.ID, size); len(p) > 0; {
+		n, err := w.Write(p[:min(len(p), 32<<10)])
+		if err != nil {
+			return nil, err
+		}
+		p = p[n:]
+	}
+	return r, w.Commit(r, superseded...)
+}
+
+// only returns the path of the only file in the key folders that matches.
+func only(t testing.TB, dir, pattern string) string {
+	t.Helper()
+	paths := files(t, dir, pattern)
+	if len(paths) != 1 {
+		t.Fatalf("%d files %s, want 1: %q", len(paths), pattern, paths)
+	}
+	return paths[0]
+}
+
+func files(t testing.TB, dir, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "v1", "*", "*", pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// onDisk returns what the records take, as the documentation of MaxBytes says, reckoned from the files.
+func onDisk(t *testing.T, dir string) (sum int64) {
+	for _, path := range files(t, dir, "*") {
+		info, err := os.Stat(path)
+		must(t, err)
+		sum += (info.Size() + 4095) / 4096 * 4096
+		if strings.HasSuffix(path, ".head") {
+			sum += 4096
+		}
+	}
+	return sum
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sweep(t testing.TB, s *disk.Store, want int) {
+	t.Helper()
+	if n, err := s.Sweep(t.Context(), time.Now()); n != want || err != nil {
+		t.Errorf("Sweep: %d, %v; want %d", n, err, want)
+	}
+}
+
+func find(t testing.TB, s store.Store, key store.Key) []*store.Record {
+	t.Helper()
+	found, err := s.Lookup(t.Context(), key)
+	must(t, err)
+	return found
+}
+
+// lookup wants these records under key, and their bodies whole.
+func lookup(t testing.TB, s store.Store, key store.Key, want ...*store.Record) {
+	t.Helper()
+	found := find(t, s, key)
+	if got, want := ids(found), ids(want); !slices.Equal(got, want) {
+		t.Fatalf("Lookup %q: %v, want %v", key, got, want)
+	}
+	for _, r := range found {
+		must(t, verify(s, r))
+	}
+}
+
+func ids(all []*store.Record) (ids []store.ID) {
+	for _, r := range all {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+// verify reads the body of a record that try stored. It returns ErrNotFound and ErrCorrupt only after right bytes.
+func verify(s store.Store, r *store.Record) error {
+	want := bodyOf(r.ID, int(r.Size))
+	if r.Body != nil && !bytes.Equal(r.Body, want) {
+		return fmt.Errorf("wrong bytes in the inline body of %s", r.ID)
+	}
+	body, err := s.Open(context.Background(), r)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	got, err := io.ReadAll(body)
+	if !bytes.HasPrefix(want, got) || err == nil && len(got) != len(want) {
+		return fmt.Errorf("wrong bytes in the body of %s: %d of %d, %v", r.ID, len(got), len(want), err)
+	}
+	return err
+}

@@ -1,0 +1,63 @@
+package disk
+
+import (
+	"testing"
+)
+
+func TestLedgerIsPutRightByTwoCountsThatAgree(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		counts []tally // one after the other: what each finds, where the ledger says that there is nothing
+		late   tally   // what another process enters between them
+		want   tally
+	}{
+		{"nothing is off", []tally{{}}, tally{}, tally{}},
+		{"another process was about to enter it", []tally{{4096, 1}, {4096, 1}}, tally{4096, 1}, tally{4096, 1}},
+		{"nobody enters it", []tally{{4096, 1}, {4096, 1}}, tally{}, tally{4096, 1}},
+		{"the second finds less", []tally{{12288, 3}, {4096, 1}}, tally{}, tally{4096, 1}},
+		{"the second finds the opposite", []tally{{4096, 1}, {-4096, -1}}, tally{}, tally{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := Open(t.TempDir(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			n := 0
+			s.settle(func() (counted, bool) {
+				if n == 1 && c.late != (tally{}) {
+					s.usage.add(c.late.bytes, c.late.records)
+				}
+				found := s.begin()
+				found.tally = c.counts[n]
+				n++
+				return found, true
+			})
+			if got, _ := s.usage.now(); got != c.want || n != len(c.counts) {
+				t.Errorf("the ledger says %+v after %d counts, want %+v after %d", got, n, c.want, len(c.counts))
+			}
+		})
+	}
+}
+
+func TestFolderThatOthersKeepRemovingIsMadeAgain(t *testing.T) {
+	s, err := Open(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	n := 0
+	err = s.inFolder("key", func(d folder) error {
+		if n++; n < 20 {
+			d.discard() // as a Delete or Sweep does that finds it empty
+		}
+		f, err := d.create("file")
+		if err == nil {
+			f.Close()
+		}
+		return err
+	})
+	if n != 20 || err != nil {
+		t.Errorf("after %d attempts: %v; want success at the 20th", n, err)
+	}
+}

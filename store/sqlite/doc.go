@@ -1,0 +1,67 @@
+// Package sqlite keeps responses in one SQLite database, on a driver in pure Go.
+//
+//	s, err := sqlite.Open(filepath.Join(cacheDir, "myprogram.db"), nil)
+//	client := (&larder.Cache{Store: s}).Client()
+//
+// New takes a database that was opened with another driver, or other settings.
+//
+// # Schema
+//
+//	entries    a row for each record: url, host, method, status, received, fresh_until, keep_until, last_used, size,
+//	           tags (JSON); the key and the id; the encoded head (docs/format.md), and the body if it has 16 KiB or less
+//	chunks     a larger body, 64 KiB a row, each with a checksum
+//	tags       tag and entry
+//	loose      the ids whose chunks belong to no entry: of writes under way, and of what was deleted a moment ago
+//	responses  a view of entries for people, with dates in place of numbers
+//
+// Times are Unix milliseconds, NULL means never. Rows may be deleted with the sqlite3 shell while programs use
+// the file: triggers keep the tables in step, and the chunks go with the next Sweep.
+//
+//	sqlite3 cache.db "SELECT url, size, fresh_until FROM responses ORDER BY size DESC LIMIT 10"
+//	sqlite3 cache.db "DELETE FROM entries WHERE host = 'api.example.com'"
+//
+// A hit on a small body is one SELECT. Storing one is one INSERT, in a transaction with a DELETE for each
+// record that it supersedes; an update of a head is one UPDATE. A large body is written and read chunk by
+// chunk, so that its size does not matter to memory, and its row in entries comes last.
+//
+// # What holds
+//
+// A record is there from its Commit on, whole. What a process that is killed has not committed are loose
+// chunks, which nobody sees; Sweep removes them when nothing came to them for an hour. So a write that stands
+// still for so long fails with store.ErrNotFound when another process sweeps.
+//
+// The file is in WAL mode with synchronous = NORMAL: a killed program loses nothing, a power cut the last few commits.
+//
+// Any number of processes of one machine may share the file, each with several readers, who wait for nobody,
+// and one writer, who waits for the other writers, up to five seconds.
+//
+// Who reads a body while its record goes can read on: as long as it takes in the process that deletes, for a minute in
+// the others. Then Read fails with store.ErrNotFound, and never returns a byte of another body.
+//
+// # Damage
+//
+// Heads, bodies and chunks are under CRC-32C and bound to their id. A record that does not verify is reported
+// as store.ErrCorrupt and removed. What SQLite itself finds to be damaged is store.ErrCorrupt as well; the file
+// is marked, and the next Open renames it to NAME.damaged-TIME and begins a new one, unless Options.FailDamaged
+// is set. The old one is never deleted. Processes that have it open use it to their end.
+//
+// # Limit
+//
+// Options.MaxBytes bounds the pages of the file that are in use, whoever filled them. A goroutine in the
+// background removes the least recently used records down to 31/32 of the limit, 64 of them in a transaction.
+// Where it does not keep up, and the limit is exceeded by a sixteenth, the writers do so themselves, one
+// transaction for each 256th of the limit that they write. The write-ahead log comes on top: 4 MB as a rule,
+// more while somebody reads for long.
+//
+// A hit writes nothing. That a record was used is remembered, for up to 8192 keys, and written down when
+// records have to go, when so many are remembered, at Sweep and at Close; one process does not know what
+// another remembers.
+//
+// The file does not shrink when records go: their pages are used again. Sweep gives pages back to the file
+// system when an eighth of the file is free, in steps of a megabyte. There is no VACUUM.
+//
+// # What is not safe
+//
+// Network file systems: WAL mode needs memory that is shared by all who have the file open. The checksums find
+// accidents, not forgery: who can write to the file can put any response there.
+package sqlite
