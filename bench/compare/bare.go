@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	_ "modernc.org/sqlite" // the driver that larder's store comes with
 
@@ -76,6 +77,24 @@ func withFile(size int, worker func(path string, want int) func(int) error) (*jo
 		worker: func() func(int) error { return worker(path, len(b)) },
 		close:  func() error { return os.RemoveAll(dir) },
 	}, os.WriteFile(path, b, 0o600)
+}
+
+// writeFile is os.WriteFile of the bytes that are to be stored of a response, under a new name each.
+func writeFile(size int) (*job, error) {
+	b, err := storedBytes(size)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "compare")
+	if err != nil {
+		return nil, err
+	}
+	return &job{
+		worker: func() func(int) error {
+			return func(i int) error { return os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), b, 0o600) }
+		},
+		close: func() error { return os.RemoveAll(dir) },
+	}, nil
 }
 
 // database is one connection to a new SQLite file, set up as larder's is, with no more in it than a table needs.
@@ -169,7 +188,8 @@ func selectRows(size int) (*job, error) {
 	body := newOrigin(size, fresh).body
 	key := bareKey(0)
 	for seq := 0; seq*rowSize < size; seq++ {
-		if err := d.exec(`INSERT INTO chunks VALUES (?, ?, ?)`, key, seq, body[seq*rowSize:min(size, (seq+1)*rowSize)]); err != nil {
+		row := body[seq*rowSize : min(size, (seq+1)*rowSize)]
+		if err := d.exec(`INSERT INTO chunks VALUES (?, ?, ?)`, key, seq, row); err != nil {
 			return nil, errors.Join(err, d.close())
 		}
 	}
@@ -204,7 +224,8 @@ func upsert(size int) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.job(`INSERT INTO kv VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, func(st *sql.Stmt, i int) error {
+	const query = `INSERT INTO kv VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`
+	return d.job(query, func(st *sql.Stmt, i int) error {
 		_, err := st.Exec(bareKey(i), b)
 		return err
 	})

@@ -1,13 +1,15 @@
-// Command compare measures larder beside other HTTP caches for Go, beside the least that a hit can cost, and beside no cache, all in
-// one run, and prints one table:
+// Command compare measures larder beside other HTTP caches for Go, beside the least that a hit can cost, and beside no
+// cache, all in one run, and prints one table in Markdown:
 //
-//	go run ./compare
+//	./scripts/bench
 //
-// Those that are compared take turns, a short while each, in every round; a ratio is the median of the ratios within the rounds, so that
-// a busy machine, which slows down all of a round, moves it little. docs/performance.md tells how to read the table.
+// Those that are compared take turns, a short while each, in every round; a ratio is the median of the ratios within
+// the rounds, so that a busy machine, which slows down all of a round, moves it little. docs/performance.md tells how
+// to read the table.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -20,18 +22,21 @@ func main() {
 	rounds := flag.Int("rounds", 9, "rounds in which everyone has a turn")
 	turn := flag.Duration("turn", 40*time.Millisecond, "length of a turn, roughly")
 	only := flag.String("run", "", "only the work whose name matches this regular expression")
+	into := flag.String("into", "", "put the table into this document, in the place of the one before")
 	flag.Parse()
-	if err := run(*rounds, *turn, *only); err != nil {
+	match, err := regexp.Compile(*only)
+	if err == nil {
+		err = run(*rounds, *turn, match, *into)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, turn time.Duration, only string) error {
-	match, err := regexp.Compile(only)
-	if err != nil {
-		return err
-	}
+// run measures, and prints what could be measured even if somebody did not do the work as it should be done.
+func run(rounds int, turn time.Duration, match *regexp.Regexp, into string) error {
+	var faults []error
 	t := newTable()
 	for _, c := range contests() {
 		if !match.MatchString(c.name) {
@@ -39,7 +44,9 @@ func run(rounds int, turn time.Duration, only string) error {
 		}
 		fmt.Fprintln(os.Stderr, "measuring:", c.name)
 		if err := c.run(rounds, turn); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+			faults = append(faults, fmt.Errorf("%s: %w", c.name, err))
+			t.fail(c.name)
+			continue
 		}
 		t.add(&c)
 	}
@@ -49,10 +56,15 @@ func run(rounds int, turn time.Duration, only string) error {
 		}
 		fmt.Fprintln(os.Stderr, "counting:", s.name)
 		if err := s.run(t); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			faults = append(faults, fmt.Errorf("%s: %w", s.name, err))
 		}
 	}
-	return t.print(os.Stdout)
+	text := preface(rounds, turn) + "\n" + t.String()
+	fmt.Print(text)
+	if into != "" && len(faults) == 0 {
+		faults = append(faults, writeInto(into, text))
+	}
+	return errors.Join(faults...)
 }
 
 // contest is one kind of work, and those that do it.
@@ -60,7 +72,7 @@ type contest struct {
 	name    string
 	entries []*entry
 	workers int    // goroutines; 0: one
-	kept    bool   // everyone stays open; false: opened anew in each round, so that no store grows, and luck with hashes evens out
+	kept    bool   // everyone stays open; false: opened anew each round, so that no store grows and luck evens out
 	most    int    // operations a turn at most; 0: as many as fit into it
 	base    string // what an entry costs beyond this one is set against its bare one; "": all that it costs
 }

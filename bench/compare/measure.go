@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// sample is what one operation took on average: nanoseconds of the whole process, garbage collection and background work included, and
-// what it allocated.
+// sample is what one operation took on average: nanoseconds of the whole process, garbage collection and background
+// work included, and what it allocated.
 type sample struct {
 	cpu, wall     float64
 	bytes, allocs float64

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -44,7 +46,7 @@ func (s slow) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (s stampede) run(t *table) error {
-	for _, c := range append(ours[:3:3], peers...) {
+	for _, c := range slices.Concat(ours, peers) {
 		n, took, err := s.count(c)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
@@ -52,7 +54,7 @@ func (s stampede) run(t *table) error {
 		row := make([]string, len(t.rows[0]))
 		row[0], row[1] = s.name, c.name
 		row[len(row)-1] = fmt.Sprintf("the origin was asked %d times", n)
-		if c.name[:6] == "larder" {
+		if strings.HasPrefix(c.name, "larder ") {
 			row[len(row)-1] = fmt.Sprintf("%s the origin was asked %d ≤ 1 times", mark(n <= 1), n)
 		}
 		row[4] = number(float64(took.Microseconds()))

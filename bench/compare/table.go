@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -27,7 +26,9 @@ func overBare(limit float64) target {
 }
 
 func beyondNone(limit float64) target {
-	return target{"µs CPU above no cache", limit, func(c *contest, e *entry) float64 { return e.beyond(c.entry("no cache")) / 1e3 }}
+	return target{"µs CPU above no cache", limit, func(c *contest, e *entry) float64 {
+		return e.beyond(c.entry("no cache")) / 1e3
+	}}
 }
 
 func cpuMicros(limit float64) target {
@@ -50,7 +51,8 @@ func (c *contest) overBare(e *entry) float64 {
 type table struct{ rows [][]string }
 
 func newTable() *table {
-	return &table{rows: [][]string{{"work", "by", "CPU µs", "median", "wall µs", "B", "allocations", "× floor", "× bare", "× no cache", "target"}}}
+	return &table{rows: [][]string{{"work", "by", "CPU µs", "median", "wall µs", "B", "allocations",
+		"× floor", "× bare", "× no cache", "target"}}}
 }
 
 func (t *table) add(c *contest) {
@@ -70,9 +72,18 @@ func (t *table) add(c *contest) {
 			v := g.value(c, e)
 			reached = append(reached, fmt.Sprintf("%s %s ≤ %s %s", mark(v <= g.limit), number(v), number(g.limit), g.text))
 		}
-		t.rows = append(t.rows, []string{c.name, e.name, number(e.min(cpu) / 1e3), number(e.median(cpu) / 1e3), number(e.min(wall) / 1e3),
-			number(e.median(heapBytes)), number(e.median(allocs)), over("floor"), bare, over("no cache"), strings.Join(reached, ", ")})
+		t.rows = append(t.rows, []string{c.name, e.name,
+			number(e.min(cpu) / 1e3), number(e.median(cpu) / 1e3), number(e.min(wall) / 1e3),
+			fmt.Sprintf("%.0f", e.median(heapBytes)), fmt.Sprintf("%.0f", e.median(allocs)),
+			over("floor"), bare, over("no cache"), strings.Join(reached, ", ")})
 	}
+}
+
+// fail stands for work that was not done as it should be.
+func (t *table) fail(work string) {
+	row := make([]string, len(t.rows[0]))
+	row[0], row[len(row)-1] = work, "✗ not done as it should be"
+	t.rows = append(t.rows, row)
 }
 
 func mark(reached bool) string {
@@ -93,8 +104,8 @@ func number(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-// print writes t as Markdown with columns that line up.
-func (t *table) print(w io.Writer) error {
+// String returns t as Markdown with columns that line up.
+func (t *table) String() string {
 	width := make([]int, len(t.rows[0]))
 	for _, row := range t.rows {
 		for i, cell := range row {
@@ -114,16 +125,15 @@ func (t *table) print(w io.Writer) error {
 		b.WriteString("|\n")
 		if n == 0 {
 			for i := range row {
-				line := strings.Repeat("-", width[i])
+				line := strings.Repeat("-", width[i]-1)
 				if i >= 2 && i < len(row)-1 {
-					b.WriteString("| " + line[:len(line)-1] + ": ")
+					b.WriteString("| " + line + ": ")
 				} else {
-					b.WriteString("| " + line + " ")
+					b.WriteString("| " + line + "- ")
 				}
 			}
 			b.WriteString("|\n")
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }

@@ -1,6 +1,6 @@
-// Command eviction compares the hit ratio of larder's memory store with that of otter v2 and of plain LRU, on made
-// traces of requests. Every cache gets the same capacity in bytes, and counts the same bytes for a record: those that the memory
-// store counts. Run it with
+// Command eviction compares the hit ratio of larder's memory store with that of otter v2 and of plain LRU, on
+// made traces of requests. Every cache gets the same capacity in bytes, and counts the same bytes for a record:
+// those that the memory store counts. Run it with
 //
 //	go run ./eviction
 package main
