@@ -56,7 +56,7 @@ type download struct {
 	err     error // io.EOF or what went wrong, once the download has ended
 	readers map[*reader]bool
 	holds   int  // callers that may still become readers
-	gone    bool // the bytes are given back
+	gone    bool // nobody can become a reader any more
 	tooSlow bool // to be finished for nobody
 }
 
@@ -351,11 +351,15 @@ func (r *reader) leave() {
 	d.left()
 }
 
-// hold keeps the download going for a caller that may become a reader.
-func (d *download) hold() {
+// hold keeps the download going for a caller that may become a reader. It returns false if it is being given up.
+func (d *download) hold() bool {
 	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.gone {
+		return false
+	}
 	d.holds++
-	d.mu.Unlock()
+	return true
 }
 
 // unhold takes back a hold: that caller reads by now, or never will.
@@ -383,20 +387,20 @@ func (d *download) left() {
 	if d.length < 0 {
 		little = had > 0
 	}
-	finish := !d.broken && little && !d.tooSlow && d.flight.ctx.Err() == nil
-	if finish {
+	if !d.broken && little && !d.tooSlow && d.flight.ctx.Err() == nil {
 		d.holds++ // for the goroutine
-	} else if !d.pulling {
-		d.pulling = true // nobody else will
 		d.mu.Unlock()
-		d.end(errAbandoned)
+		d.c.background.run(d.finish)
 		return
 	}
+	d.gone = true // who comes from now on asks anew
+	pulling := d.pulling
+	d.pulling = true // nobody else will
 	d.mu.Unlock()
-	if finish {
-		d.c.background.run(d.finish)
-	} else {
+	if pulling {
 		d.flight.cancel() // ends the pull, which ends the download
+	} else {
+		d.end(errAbandoned)
 	}
 }
 

@@ -139,10 +139,10 @@ func (f *flight) wait(suits func(*result) bool) bool {
 	if f.ctx.Err() != nil || f.settled && !suits(&f.result) {
 		return false
 	}
-	f.waiters++
-	if f.settled && f.download != nil {
-		f.download.hold()
+	if f.settled && f.download != nil && !f.download.hold() {
+		return false
 	}
+	f.waiters++
 	return true
 }
 
@@ -178,6 +178,9 @@ func (f *flight) leave(leads bool) {
 	if leads && settled {
 		untaken, f.resp = f.resp, nil
 	}
+	if none && !settled {
+		f.cancel() // before anybody else begins to wait
+	}
 	f.mu.Unlock()
 	switch {
 	case untaken != nil:
@@ -185,8 +188,6 @@ func (f *flight) leave(leads bool) {
 		f.cancel()
 	case settled && f.download != nil:
 		f.download.unhold()
-	case none && !settled:
-		f.cancel()
 	}
 }
 

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/larder-go/larder v0.0.0
 	github.com/larder-go/larder/store/sqlite v0.0.0
+	github.com/mccutchen/go-httpbin/v2 v2.26.0
 )
 
 require (
