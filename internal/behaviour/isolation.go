@@ -318,6 +318,7 @@ type scribbler struct{}
 
 func (scribbler) Write(p []byte) (int, error) {
 	for i := range p {
+		//lint:ignore SA1023 such writers are what the stored bytes must be safe from
 		p[i] = '#'
 	}
 	return len(p), nil

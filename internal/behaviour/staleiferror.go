@@ -1,6 +1,7 @@
 package behaviour
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -51,7 +52,9 @@ var staleIfError = []test{
 		}
 		l.Close()
 		down := t.down()
-		down.cache.Base = &http.Transport{Dial: func(network, _ string) (net.Conn, error) { return net.Dial(network, l.Addr().String()) }}
+		down.cache.Base = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, l.Addr().String())
+		}}
 		down.get("/a").want(larder.Stale, "/a 1")
 		if a := down.try("GET", "/b"); !errors.Is(a.err, syscall.ECONNREFUSED) {
 			t.Errorf("what is not stored: got %d, error %v", a.status, a.err)

@@ -57,6 +57,7 @@ func TestEverythingIsForTheOwnerAlone(t *testing.T) {
 	must(t, s.Update(t.Context(), large))
 	n := 0
 	must(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		must(t, err)
 		info, err := e.Info()
 		must(t, err)
 		want := fs.FileMode(0o600)

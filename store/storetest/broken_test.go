@@ -457,8 +457,10 @@ var broken = []brokenStore{
 		h.find = func(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 			return func(yield func(*store.Record, error) bool) {
 				for r, err := range h.Store.Find(ctx, q) {
-					if !yield(r, err) || !yield(r, err) {
-						return
+					for range 2 {
+						if !yield(r, err) {
+							return
+						}
 					}
 				}
 			}
