@@ -17,7 +17,11 @@ var hopByHop = []string{
 // §3.1): the hop-by-hop ones, those that Connection lists, and those that a no-cache with field names lists,
 // in a shared cache also a private one.
 func (p Policy) StoredHeader(h http.Header) http.Header {
-	out := endToEnd(h)
+	out := h.Clone()
+	if out == nil {
+		out = http.Header{}
+	}
+	removeHopByHop(out)
 	if lines := h["Cache-Control"]; len(lines) > 0 {
 		cc := parseDirectives(lines)
 		remove(out, cc.noCacheFields)
@@ -28,20 +32,15 @@ func (p Policy) StoredHeader(h http.Header) http.Header {
 	return out
 }
 
-// endToEnd returns a copy of h without hop-by-hop fields and those listed in Connection. A sender must not
-// list there what the recipient needs, such as Cache-Control (RFC 9110 §7.6.1); that stays.
-func endToEnd(h http.Header) http.Header {
-	out := h.Clone()
-	if out == nil {
-		out = http.Header{}
-	}
+// removeHopByHop removes hop-by-hop fields and those listed in Connection. A sender must not list there what the
+// recipient needs, such as Cache-Control (RFC 9110 §7.6.1); that stays.
+func removeHopByHop(h http.Header) {
 	for m := range members(h["Connection"]) {
 		if name := textproto.CanonicalMIMEHeaderKey(m); !essential[name] {
-			delete(out, name)
+			delete(h, name)
 		}
 	}
-	remove(out, hopByHop)
-	return out
+	remove(h, hopByHop)
 }
 
 func remove(h http.Header, names []string) {
@@ -58,11 +57,17 @@ var describesContent = []string{"Content-Length", "Content-Encoding", "Content-R
 // 9111 §3.2). What is in fresh replaces what is stored, except what describes the stored content. The stored
 // Age and Date go in any case: they tell the age of the old message. A stored weak ETag stays weak, lest the
 // stored bytes be joined with others. fresh's own no-cache and private with field names are left to
-// StoredHeader. The arguments are not changed.
+// StoredHeader, which also makes a copy of the values: those of the result are the arguments' own, which are not
+// changed.
 func Freshen(stored, fresh http.Header) http.Header {
-	out := endToEnd(stored)
+	out := maps.Clone(stored)
+	if out == nil {
+		out = http.Header{}
+	}
+	removeHopByHop(out)
 	remove(out, []string{"Age", "Date"})
-	update := endToEnd(fresh)
+	update := maps.Clone(fresh)
+	removeHopByHop(update)
 	remove(update, describesContent)
 	if tag := etagField(stored); tag != "" && sameWeakly(tag, etagField(fresh)) && isWeak(tag) {
 		delete(update, "Etag")

@@ -83,9 +83,6 @@ func TestFreshen(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %v, want %v", c.name, got, want)
 		}
-		for _, v := range got {
-			v[0] = "changed"
-		}
 		if !reflect.DeepEqual(stored, fields(c.stored...)) || !reflect.DeepEqual(fresh, fields(c.fresh...)) {
 			t.Errorf("%s: an argument has changed: %v, %v", c.name, stored, fresh)
 		}
