@@ -131,3 +131,51 @@ func TestChunksOfAnotherBodyDoNotPass(t *testing.T) {
 		t.Errorf("afterwards: %d found, %v; want it removed", len(found), err)
 	}
 }
+
+func TestSupersededRecordLeavesNothing(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		before, after  int
+		deleted, swept string // what is left beside the new record: loose ids, and rows after Sweep
+	}{
+		{"a small one by a small one", 1000, 2000, "0", "1"},
+		{"a small one by a large one", 1000, 200_000, "0", "5"},
+		{"a large one by a small one", 200_000, 1000, "1", "1"},
+		{"a large one by a large one", 200_000, 100_000, "1", "3"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := temp(t)
+			s := mustOpen(t, path, nil)
+			old := newRecord("key", time.Now())
+			old.Tags = []string{"old", "both"}
+			if err := put(s, old, bodyOf(old.ID, c.before)); err != nil {
+				t.Fatal(err)
+			}
+			r := newRecord("key", time.Now())
+			r.Tags = []string{"both", "new"}
+			if err := put(s, r, bodyOf(r.ID, c.after), old.ID); err != nil {
+				t.Fatal(err)
+			}
+			found, err := s.Lookup(ctx, "key")
+			if len(found) != 1 || err != nil || found[0].ID != r.ID {
+				t.Fatalf("%d found, %v; want the new record alone", len(found), err)
+			}
+			if body, err := readBody(s, found[0]); !bytes.Equal(body, bodyOf(r.ID, c.after)) || err != nil {
+				t.Errorf("%d bytes read, %v; want those of the new record", len(body), err)
+			}
+			if got := ask(t, path, "SELECT count(*) FROM loose"); got != c.deleted {
+				t.Errorf("%s bodies are left to Sweep, want %s", got, c.deleted)
+			}
+			if got := ask(t, path, "SELECT group_concat(tag) FROM tags"); got != "both,new" {
+				t.Errorf("tags are %s, want both,new", got)
+			}
+			if _, err := s.Sweep(ctx, time.Now().Add(2*readerGrace)); err != nil {
+				t.Fatal(err)
+			}
+			if got := ask(t, path, "SELECT (SELECT count(*) FROM chunks) + (SELECT count(*) FROM loose) + "+
+				"(SELECT count(*) FROM entries)"); got != c.swept {
+				t.Errorf("%s rows are left after Sweep, want %s", got, c.swept)
+			}
+		})
+	}
+}

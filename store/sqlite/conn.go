@@ -5,10 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
-
-	"github.com/larder-go/larder/store"
 )
 
 // background is the context of every statement: one that can be cancelled costs a goroutine a statement in the
@@ -18,9 +15,13 @@ var background = context.Background()
 // conn is one connection, kept for as long as the store is open, with the statements it has prepared. It is for
 // one goroutine at a time.
 type conn struct {
-	sql   *sql.Conn
-	stmts map[string]*sql.Stmt
-	head  []byte // scratch for an encoded head
+	sql        *sql.Conn
+	stmts      map[string]*sql.Stmt
+	selections map[*selection]*sql.Stmt
+	head       []byte // scratch for an encoded head
+
+	number int64     // for larder_row; 0: the driver does not know it
+	see    func(row) // while each runs
 }
 
 // connect opens a connection and sets up what is its own, not the file's.
@@ -29,25 +30,26 @@ func (s *Store) connect() (*conn, error) {
 	if err != nil {
 		return nil, wrapDamage(err)
 	}
-	c := &conn{sql: sc, stmts: make(map[string]*sql.Stmt)}
+	c := &conn{sql: sc, stmts: make(map[string]*sql.Stmt), selections: make(map[*selection]*sql.Stmt)}
 	err = c.pragmas(
 		"busy_timeout = 5000",
 		"synchronous = NORMAL",
 		fmt.Sprintf("cache_size = -%d", cacheKiB),
-		fmt.Sprintf("mmap_size = %d", s.mmap),
 		fmt.Sprintf("journal_size_limit = %d", walBytes),
+		"trusted_schema = OFF", // no view or trigger in the file may call larder_row
 	)
 	if err != nil {
 		sc.Close()
 		return nil, err
 	}
+	c.knowRows()
 	return c, nil
 }
 
 func (c *conn) pragmas(settings ...string) error {
 	for _, s := range settings {
 		if _, err := c.sql.ExecContext(background, "PRAGMA "+s); err != nil {
-			return fmt.Errorf("PRAGMA %s: %w", s, wrapDamage(err))
+			return doing("PRAGMA "+s, err)
 		}
 	}
 	return nil
@@ -112,7 +114,11 @@ func (c *conn) transaction(f func() error) error {
 }
 
 func (c *conn) close() error {
+	c.forgetRows()
 	for _, st := range c.stmts {
+		st.Close()
+	}
+	for _, st := range c.selections {
 		st.Close()
 	}
 	return c.sql.Close()
@@ -149,53 +155,6 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 		s.write(background, func(*conn) error { return err }) // to mark the file
 	}
 	return err
-}
-
-// noteDamage marks the file once it is found to be damaged, so that the next Open begins anew. The writer must be held.
-func (s *Store) noteDamage(err error) error {
-	err = wrapDamage(err)
-	if errors.Is(err, errDamaged) && s.marked.CompareAndSwap(false, true) {
-		s.writer.exec(fmt.Sprintf("PRAGMA user_version = %d", versionDamaged)) // best effort: where this fails, Open will too
-	}
-	return err
-}
-
-// errDamaged is the damage that SQLite itself reports, as opposed to that of a single record.
-var errDamaged = fmt.Errorf("the database file is damaged: %w", store.ErrCorrupt)
-
-// wrapDamage adds errDamaged to what SQLite says about a damaged file.
-func wrapDamage(err error) error {
-	if err == nil || errors.Is(err, errDamaged) {
-		return err
-	}
-	if code := resultCode(err); code == codeCorrupt || code == codeNotADB {
-		return fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	return err
-}
-
-const (
-	codeReadOnly = 8
-	codeCorrupt  = 11
-	codeCantOpen = 14
-	codeNotADB   = 26
-)
-
-// resultCode returns SQLite's primary result code. Drivers other than the bundled one have types of their own
-// for it, which cannot be named here; their texts are SQLite's.
-func resultCode(err error) int {
-	var coded interface{ Code() int }
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &coded):
-		return coded.Code() & 0xff
-	case strings.Contains(err.Error(), "database disk image is malformed"):
-		return codeCorrupt
-	case strings.Contains(err.Error(), "file is not a database"):
-		return codeNotADB
-	}
-	return 0
 }
 
 // pool hands out reading connections, the most recently used first, and opens one when none is free.

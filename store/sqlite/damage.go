@@ -3,11 +3,71 @@ package sqlite
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
+
+	"github.com/larder-go/larder/store"
 )
+
+// noteDamage marks the file once it is found to be damaged, so that the next Open begins anew. The writer must be
+// held.
+func (s *Store) noteDamage(err error) error {
+	err = wrapDamage(err)
+	if errors.Is(err, errDamaged) && s.marked.CompareAndSwap(false, true) {
+		s.writer.exec(fmt.Sprintf("PRAGMA user_version = %d", versionDamaged)) // where this fails, Open will too
+	}
+	return err
+}
+
+// errDamaged is store.ErrCorrupt where it is SQLite that reports the damage, not a checksum of ours.
+var errDamaged = fmt.Errorf("%w", store.ErrCorrupt)
+
+// doing says what failed, unless it is the file that is at fault.
+func doing(what string, err error) error {
+	if err = wrapDamage(err); errors.Is(err, errDamaged) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// wrapDamage adds errDamaged to what SQLite says about a damaged file.
+func wrapDamage(err error) error {
+	if err == nil || errors.Is(err, errDamaged) {
+		return err
+	}
+	if code := resultCode(err); code == codeCorrupt || code == codeNotADB {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return err
+}
+
+const (
+	codeReadOnly = 8
+	codeCorrupt  = 11
+	codeCantOpen = 14
+	codeNotADB   = 26
+)
+
+// resultCode returns SQLite's primary result code. Drivers other than the bundled one have types of their own
+// for it, which cannot be named here; their texts are SQLite's.
+func resultCode(err error) int {
+	var coded interface{ Code() int }
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &coded):
+		return coded.Code() & 0xff
+	case strings.Contains(err.Error(), "database disk image is malformed"):
+		return codeCorrupt
+	case strings.Contains(err.Error(), "file is not a database"):
+		return codeNotADB
+	}
+	return 0
+}
 
 // looksLikeOurs reports whether a file that is no database any more bears traces of having been one of ours: the
 // schema, or the magic of a record's head, in its first megabyte.

@@ -59,11 +59,16 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			if s, err := Open(path, &Options{FailDamaged: true}); !errors.Is(err, store.ErrCorrupt) {
-				t.Errorf("Open with FailDamaged: %v, %v; want ErrCorrupt", s, err)
+			s, err := Open(path, &Options{FailDamaged: true})
+			if !errors.Is(err, store.ErrCorrupt) {
+				t.Fatalf("Open with FailDamaged: %v, %v; want ErrCorrupt", s, err)
+			}
+			if said := "sqlite: open " + path + ": " + store.ErrCorrupt.Error() + ": "; !strings.HasPrefix(err.Error(), said) ||
+				strings.Contains(err.Error(), "PRAGMA") {
+				t.Errorf("Open with FailDamaged: %v; want it to say %q and what SQLite says, once", err, said)
 			}
 			var aside string
-			s := mustOpen(t, path, &Options{OnRebuild: func(to string, cause error) {
+			s = mustOpen(t, path, &Options{OnRebuild: func(to string, cause error) {
 				aside = to
 				if !errors.Is(cause, store.ErrCorrupt) {
 					t.Errorf("the cause is %v, want ErrCorrupt", cause)

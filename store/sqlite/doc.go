@@ -8,7 +8,7 @@
 // # Schema
 //
 //	entries    a row for each record: url, host, method, status, received, fresh_until, keep_until, last_used, size,
-//	           tags (JSON); the key and the id; the encoded head (docs/format.md), and the body if it has 16 KiB or less
+//	           tags (JSON); the key and the id; the encoded head (docs/format.md), the body if it has 16 KiB or less
 //	chunks     a larger body, 64 KiB a row, each with a checksum
 //	tags       tag and entry
 //	loose      the ids whose chunks belong to no entry: of writes under way, and of what was deleted a moment ago
@@ -20,9 +20,9 @@
 //	sqlite3 cache.db "SELECT url, size, fresh_until FROM responses ORDER BY size DESC LIMIT 10"
 //	sqlite3 cache.db "DELETE FROM entries WHERE host = 'api.example.com'"
 //
-// A hit on a small body is one SELECT. Storing one is one INSERT, in a transaction with a DELETE for each
-// record that it supersedes; an update of a head is one UPDATE. A large body is written and read chunk by
-// chunk, so that its size does not matter to memory, and its row in entries comes last.
+// A hit on a small body is one SELECT. Storing one is one INSERT, or one UPDATE of the record that it supersedes; an
+// update of a head is one UPDATE. A large body is written and read chunk by chunk, so that its size does not matter
+// to memory, and its row in entries comes last.
 //
 // # What holds
 //
@@ -30,13 +30,14 @@
 // chunks, which nobody sees; Sweep removes them when nothing came to them for an hour. So a write that stands
 // still for so long fails with store.ErrNotFound when another process sweeps.
 //
-// The file is in WAL mode with synchronous = NORMAL: a killed program loses nothing, a power cut the last few commits.
+// The file is in WAL mode with synchronous = NORMAL: a killed program loses nothing, a power cut the last few
+// commits.
 //
 // Any number of processes of one machine may share the file, each with several readers, who wait for nobody,
 // and one writer, who waits for the other writers, up to five seconds.
 //
-// Who reads a body while its record goes can read on: as long as it takes in the process that deletes, for a minute in
-// the others. Then Read fails with store.ErrNotFound, and never returns a byte of another body.
+// Who reads a body while its record goes can read on: as long as it takes in the process that deletes, for a minute
+// in the others. Then Read fails with store.ErrNotFound, and never returns a byte of another body.
 //
 // # Damage
 //

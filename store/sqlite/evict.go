@@ -24,7 +24,8 @@ func (s *Store) wrote(c *conn, n int64) {
 	s.tidy()
 }
 
-// tidy flushes the touches and sees to the limit in the background, unless that is under way. The writer must be held.
+// tidy flushes the touches and sees to the limit in the background, unless that is under way. The writer must be
+// held.
 func (s *Store) tidy() {
 	if s.evicting.CompareAndSwap(false, true) {
 		s.background.Go(func() {

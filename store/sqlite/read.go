@@ -2,8 +2,8 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,31 +14,21 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-const lookupSQL = `SELECT body_sum, head, body FROM entries WHERE key = ? ORDER BY id DESC`
+var lookupRows = selection{"body_sum, head, body", "FROM entries WHERE key = ? ORDER BY id DESC"}
 
 // Lookup is one SELECT; that the records were used is written down later.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	var found []*store.Record
 	var damaged error
 	err := s.read(ctx, func(c *conn) error {
-		rows, err := c.query(lookupSQL, []byte(key))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var e entryRow
-			if err := rows.Scan(&e.sum, &e.head, &e.body); err != nil {
-				return err
-			}
-			r, err := e.record(key)
+		return c.each(&lookupRows, func(columns row) {
+			r, err := recordOf(key, columns)
 			if err != nil {
 				damaged = err
-				continue
+				return
 			}
 			found = append(found, r)
-		}
-		return rows.Err()
+		}, []byte(key))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: look up: %w", err)
@@ -60,26 +50,23 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 	return found, err
 }
 
-// entryRow is what a record is made of; it aliases the driver's memory.
-type entryRow struct {
-	sum        any // int64, or nil without an inline body
-	head, body sql.RawBytes
-}
-
-func (e *entryRow) record(key store.Key) (*store.Record, error) {
-	r, err := store.DecodeHead(e.head)
+// recordOf makes a record of its body_sum, head and body. It keeps nothing of them.
+func recordOf(key store.Key, columns row) (*store.Record, error) {
+	head, _ := columns[1].([]byte)
+	body, _ := columns[2].([]byte)
+	r, err := store.DecodeHead(head)
 	if err != nil {
 		return nil, err
 	}
 	if r.Key != key {
 		return nil, fmt.Errorf("record %v is of another key than its row: %w", r.ID, store.ErrCorrupt)
 	}
-	if sum, ok := e.sum.(int64); ok {
-		if sum != inlineSum(r.ID, e.body) || int64(len(e.body)) != r.Size {
+	if sum := columns[0]; sum != nil { // the body is not in chunks
+		if sum != inlineSum(r.ID, body) || int64(len(body)) != r.Size {
 			return nil, fmt.Errorf("record %v: checksum of the body does not match: %w", r.ID, store.ErrCorrupt)
 		}
 		if r.Size > 0 {
-			r.Body = bytes.Clone(e.body)
+			r.Body = bytes.Clone(body)
 		}
 	}
 	return r, nil
@@ -103,23 +90,15 @@ func (s *Store) removeDamaged(ctx context.Context, key store.Key) error {
 	})
 }
 
+var damagedRows = selection{"body_sum, head, body, n", "FROM entries WHERE key = ?"}
+
 func (c *conn) damagedRows(key store.Key) (damaged []int64, err error) {
-	rows, err := c.query(`SELECT n, body_sum, head, body FROM entries WHERE key = ?`, []byte(key))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var n int64
-		var e entryRow
-		if err := rows.Scan(&n, &e.sum, &e.head, &e.body); err != nil {
-			return nil, err
+	err = c.each(&damagedRows, func(columns row) {
+		if _, err := recordOf(key, columns); err != nil {
+			damaged = append(damaged, columns[3].(int64))
 		}
-		if _, err := e.record(key); err != nil {
-			damaged = append(damaged, n)
-		}
-	}
-	return damaged, rows.Err()
+	}, []byte(key))
+	return damaged, err
 }
 
 // inlineSum and chunkSum cover the bytes and where they belong, so that those of another record don't pass for them.
@@ -132,40 +111,23 @@ func chunkSum(id store.ID, seq int64, data []byte) int64 {
 	return int64(store.Checksum(store.Checksum(0, place[:]), data))
 }
 
+var errChecksum = fmt.Errorf("checksum does not match: %w", store.ErrCorrupt)
+
+var bodyRow = selection{"size, chunks, body_sum, body", "FROM entries WHERE key = ? AND id = ?"}
+
 // Open reads a body row by row; between two Reads it holds no connection and no transaction. When the
 // record is deleted meanwhile the reader goes on for as long as the rows are there, see the package's doc comment.
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	b := &body{s: s, ctx: ctx, key: r.Key, id: r.ID}
 	s.inUse.add(r.ID) // before the record is seen to be there, so that its chunks stay from then on
+	wrong := error(store.ErrNotFound)
 	err := s.read(ctx, func(c *conn) error {
-		var sum any
-		var chunks int64
-		var inline []byte
-		err := c.row(`SELECT size, chunks, body_sum, body FROM entries WHERE key = ? AND id = ?`,
-			[]any{[]byte(r.Key), r.ID[:]}, []any{&b.size, &chunks, &sum, &inline})
-		if errors.Is(err, sql.ErrNoRows) {
-			return store.ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
-		if chunks != chunkCount(b.size) && sum == nil {
-			return fmt.Errorf("%d chunks for %d bytes: %w", chunks, b.size, store.ErrCorrupt)
-		}
-		if sum != nil {
-			if sum != inlineSum(r.ID, inline) || int64(len(inline)) != b.size {
-				return fmt.Errorf("checksum does not match: %w", store.ErrCorrupt)
-			}
-			b.data, b.seq = inline, 0
-		}
-		return nil
+		return c.each(&bodyRow, func(columns row) { wrong = b.begin(columns) }, []byte(r.Key), r.ID[:])
 	})
+	err = cmp.Or(err, wrong)
 	if err != nil {
 		s.inUse.remove(r.ID)
 		return nil, fmt.Errorf("sqlite: open the body of %v: %w", r.ID, err)
-	}
-	if b.data == nil {
-		b.seq = -1
 	}
 	return b, nil
 }
@@ -185,6 +147,24 @@ type body struct {
 	seq    int64  // -1: none yet
 	buf    *[chunkSize]byte
 	closed bool
+}
+
+// begin takes over what the record's row says of the body.
+func (b *body) begin(columns row) error {
+	b.size, _ = columns[0].(int64)
+	if sum := columns[2]; sum != nil {
+		inline, _ := columns[3].([]byte)
+		if sum != inlineSum(b.id, inline) || int64(len(inline)) != b.size {
+			return errChecksum
+		}
+		b.data, b.seq = bytes.Clone(inline), 0
+		return nil
+	}
+	if columns[1] != chunkCount(b.size) {
+		return fmt.Errorf("%v chunks for %d bytes: %w", columns[1], b.size, store.ErrCorrupt)
+	}
+	b.seq = -1
+	return nil
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -229,31 +209,24 @@ func (b *body) load(seq int64) error {
 	return err
 }
 
+var chunkRow = selection{"sum, data", "FROM chunks WHERE id = ? AND seq = ?"}
+
 // readChunk copies a chunk to buf and returns its length.
 func (s *Store) readChunk(ctx context.Context, id store.ID, seq int64, buf *[chunkSize]byte) (n int, err error) {
+	wrong := error(store.ErrNotFound)
 	err = s.read(ctx, func(c *conn) error {
-		rows, err := c.query(`SELECT sum, data FROM chunks WHERE id = ? AND seq = ?`, id[:], seq)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		if !rows.Next() {
-			if err := rows.Err(); err != nil {
-				return err
+		return c.each(&chunkRow, func(columns row) {
+			data, _ := columns[1].([]byte)
+			if len(data) > chunkSize || columns[0] != chunkSum(id, seq, data) {
+				wrong = errChecksum
+				return
 			}
-			return fmt.Errorf("chunk %d: %w", seq, store.ErrNotFound)
-		}
-		var sum any
-		var data sql.RawBytes
-		if err := rows.Scan(&sum, &data); err != nil {
-			return err
-		}
-		if len(data) > chunkSize || sum != chunkSum(id, seq, data) {
-			return fmt.Errorf("chunk %d: checksum does not match: %w", seq, store.ErrCorrupt)
-		}
-		n = copy(buf[:], data)
-		return nil
+			n, wrong = copy(buf[:], data), nil
+		}, id[:], seq)
 	})
+	if err == nil && wrong != nil {
+		err = fmt.Errorf("chunk %d: %w", seq, wrong)
+	}
 	return n, err
 }
 

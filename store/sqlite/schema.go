@@ -11,7 +11,7 @@ const (
 	versionDamaged = -1         // in user_version: set the file aside at the next Open
 
 	pageSize = 4096
-	cacheKiB = 16 << 10
+	cacheKiB = 4 << 10 // of a connection, who all keep their own, outside Go's heap; a long body fills them
 	walBytes = 16 << 20
 
 	chunkSize = 64 << 10
@@ -110,7 +110,7 @@ func (c *conn) migrate() error {
 		}
 		for _, q := range schema {
 			if _, err := c.sql.ExecContext(background, q); err != nil {
-				return fmt.Errorf("create the tables: %w", err)
+				return doing("create the tables", err)
 			}
 		}
 		return c.pragmas(
@@ -137,7 +137,7 @@ func (c *conn) current() (bool, error) {
 		"SELECT count(*) FROM sqlite_schema": &objects,
 	} {
 		if err := c.sql.QueryRowContext(background, query).Scan(dest); err != nil {
-			return false, fmt.Errorf("%s: %w", query, err)
+			return false, doing(query, err)
 		}
 	}
 	switch {
@@ -146,11 +146,11 @@ func (c *conn) current() (bool, error) {
 	case app != applicationID:
 		return false, errors.New("it is the database of another program; choose another path")
 	case v == versionDamaged:
-		return false, fmt.Errorf("found while it was in use: %w", errDamaged)
+		return false, fmt.Errorf("%w: the file was found so while it was in use", errDamaged)
 	case v > version:
 		return false, fmt.Errorf("it was made by a newer version of larder (schema %d, this one knows %d)", v, version)
 	case v != version || objects < int64(len(schema)):
-		return false, fmt.Errorf("schema %d with %d objects: %w", v, objects, errDamaged)
+		return false, fmt.Errorf("%w: schema %d with %d objects", errDamaged, v, objects)
 	}
 	return true, nil
 }

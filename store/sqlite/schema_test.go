@@ -82,10 +82,11 @@ func TestDeletingInAShellLeavesNothingBehind(t *testing.T) {
 func TestHotStatementsUseAnIndex(t *testing.T) {
 	s := mustOpen(t, temp(t), nil)
 	for _, c := range []struct{ query, want string }{
-		{lookupSQL, "SEARCH entries USING INDEX entries_key (key=?)"},
+		{lookupRows.query(), "SEARCH entries USING INDEX entries_key (key=?)"},
 		{leastUsedSQL, "SCAN entries USING INDEX entries_last_used"},
 		{endedSQL, "SCAN entries USING COVERING INDEX entries_last_used"},
 		{sizeSQL, "SCAN entries USING COVERING INDEX entries_last_used"},
+		{replaceSQL, "SEARCH entries USING INDEX entries_key (key=? AND id=?)"},
 		{deleteSQL, "SEARCH entries USING INDEX entries_key (key=? AND id=?)"},
 	} {
 		rows, err := s.writer.sql.QueryContext(ctx, "EXPLAIN QUERY PLAN "+c.query, make([]any, strings.Count(c.query, "?"))...)

@@ -26,14 +26,10 @@ type Options struct {
 	// records go. 0: 1 GiB; negative: no limit. A body that is larger by itself is refused with store.ErrTooLarge.
 	MaxBytes int64
 
-	// Readers is how many connections may read at once; each is opened when it is first needed. 0: GOMAXPROCS, at
-	// least 4. New stays within the limit of the *sql.DB that it is given.
+	// Readers is how many connections may read at once; each is opened when it is first needed, and like the one
+	// that writes it keeps up to 4 MiB of the file in memory, outside Go's heap. 0: GOMAXPROCS, at least 4. New
+	// stays within the limit of the *sql.DB that it is given.
 	Readers int
-
-	// MMap is how many bytes of the file SQLite may map into memory instead of reading them. 0: none. It makes
-	// small hits cheaper, at a price: an I/O error on a mapped page, or somebody who truncates the file, ends
-	// the program.
-	MMap int64
 
 	// FailDamaged makes Open fail with an error that wraps store.ErrCorrupt when the file is damaged, instead
 	// of setting it aside and beginning anew.
@@ -54,7 +50,6 @@ type Store struct {
 	db    *sql.DB
 	owned bool // db is closed with the store
 	limit int64
-	mmap  int64
 
 	readers *pool // nil: there is only one connection, the writer
 
@@ -162,7 +157,8 @@ func openFile(path string, opts *Options) (*Store, error) {
 	s, err := open(db, opts)
 	if err == nil {
 		s.owned = true
-		if _, err = s.writer.exec(`DELETE FROM loose WHERE false`); err == nil { // a file that can only be read can be opened, too
+		// A file that can only be read can be opened, too.
+		if _, err = s.writer.exec(`DELETE FROM loose WHERE false`); err == nil {
 			return s, nil
 		}
 		s.Close()
@@ -193,7 +189,7 @@ func New(db *sql.DB, opts *Options) (*Store, error) {
 }
 
 func open(db *sql.DB, opts *Options) (*Store, error) {
-	s := &Store{db: db, limit: opts.MaxBytes, mmap: opts.MMap}
+	s := &Store{db: db, limit: opts.MaxBytes}
 	switch {
 	case s.limit == 0:
 		s.limit = defaultMaxBytes

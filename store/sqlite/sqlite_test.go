@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
+
+	driver "modernc.org/sqlite"
 
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/storetest"
@@ -33,19 +36,20 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// TestContractWithOneConnection runs the contract on a database that allows but one.
-func TestContractWithOneConnection(t *testing.T) {
+// TestContractWithOneForeignConnection runs the contract on a database that allows but one connection, of a driver
+// that does not know larder_row.
+func TestContractWithOneForeignConnection(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Kit{
 		Open: func(dir string) (store.Store, error) {
-			db, err := sql.Open("sqlite", filepath.Join(dir, "cache.db"))
-			if err != nil {
-				return nil, err
-			}
+			db := sql.OpenDB(foreign(filepath.Join(dir, "cache.db")))
 			db.SetMaxOpenConns(1)
 			s, err := New(db, nil)
 			if err != nil {
 				return nil, err
+			}
+			if s.writer.number != 0 {
+				t.Error("the driver knows larder_row")
 			}
 			return &withDB{s, db}, nil
 		},
@@ -53,6 +57,14 @@ func TestContractWithOneConnection(t *testing.T) {
 		Shared:     true,
 	})
 }
+
+// foreign opens the database at this path with a driver that knows no more than SQLite does.
+type foreign string
+
+func (path foreign) Connect(context.Context) (sqldriver.Conn, error) {
+	return path.Driver().Open(string(path))
+}
+func (path foreign) Driver() sqldriver.Driver { return new(driver.Driver) }
 
 // withDB closes the database that was given to New.
 type withDB struct {

@@ -26,8 +26,8 @@ type touch struct {
 	at  int64
 }
 
-// add reports whether it is time to write them down: they are many, and it is a while since. Above the maximum new ones
-// are forgotten.
+// add reports whether it is time to write them down: they are many, and it is a while since. Above the maximum new
+// ones are forgotten.
 func (t *touches) add(key store.Key) (full bool) {
 	now := time.Now().UnixMilli()
 	t.mu.Lock()
