@@ -225,7 +225,7 @@ func (d *download) pull() {
 
 // write hands one chunk to the store; end is where it ends in the body.
 func (d *download) write(p []byte, end int64) {
-	err := error(store.ErrTooLarge)
+	err := store.ErrTooLarge
 	op := "create"
 	if d.maxBody == 0 || end <= d.maxBody {
 		if err = d.create(); err == nil {

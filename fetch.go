@@ -227,7 +227,7 @@ func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requ
 	if ttl := x.rule.ttl(x.ask, r.Status, now); ttl >= 0 {
 		r.TTL = ttl
 	}
-	c.setTimes(x, r)
+	c.setTimes(r)
 	return r
 }
 

@@ -85,14 +85,14 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 			return nil, "the rule's filter turned it away"
 		}
 	}
-	c.setTimes(x, r)
+	c.setTimes(r)
 	return r, ""
 }
 
 func (x *exchange) maxBody(c *Cache) int64 { return orDefault(x.rule.MaxBody, c.MaxBody) }
 
 // setTimes works out how long r is fresh and kept; its header and Received are new.
-func (c *Cache) setTimes(x *exchange, r *store.Record) {
+func (c *Cache) setTimes(r *store.Record) {
 	parsed := readingOf(r).alone[0]
 	r.FreshUntil = c.policy().FreshUntil(parsed)
 	r.KeepUntil = time.Time{}

@@ -59,7 +59,7 @@ func hasShape(s, shape string) bool {
 	for i := range len(s) {
 		c := s[i]
 		digit, letter := '0' <= c && c <= '9', 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
-		ok := false
+		var ok bool
 		switch w := shape[i]; w {
 		case '0':
 			ok = digit

@@ -120,7 +120,7 @@ var bodyRow = selection{"size, chunks, body_sum, body", "FROM entries WHERE key 
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	b := &body{s: s, ctx: ctx, key: r.Key, id: r.ID}
 	s.inUse.add(r.ID) // before the record is seen to be there, so that its chunks stay from then on
-	wrong := error(store.ErrNotFound)
+	wrong := store.ErrNotFound
 	err := s.read(ctx, func(c *conn) error {
 		return c.each(&bodyRow, func(columns row) { wrong = b.begin(columns) }, []byte(r.Key), r.ID[:])
 	})
@@ -213,7 +213,7 @@ var chunkRow = selection{"sum, data", "FROM chunks WHERE id = ? AND seq = ?"}
 
 // readChunk copies a chunk to buf and returns its length.
 func (s *Store) readChunk(ctx context.Context, id store.ID, seq int64, buf *[chunkSize]byte) (n int, err error) {
-	wrong := error(store.ErrNotFound)
+	wrong := store.ErrNotFound
 	err = s.read(ctx, func(c *conn) error {
 		return c.each(&chunkRow, func(columns row) {
 			data, _ := columns[1].([]byte)
