@@ -56,14 +56,20 @@ func BenchmarkHit1K(b *testing.B) {
 			}
 		}
 	})
-	b.Run("Lookup", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if found, err := s.Lookup(b.Context(), r.Key); len(found) != 1 || err != nil {
-				b.Fatal(found, err)
+	for _, c := range []struct {
+		name string
+		rest time.Duration
+	}{{"just changed", -time.Hour}, {"at rest", time.Hour}} {
+		b.Run("Lookup/"+c.name, func(b *testing.B) {
+			setTime(b, filepath.Dir(path), time.Now().Add(-c.rest))
+			b.ReportAllocs()
+			for b.Loop() {
+				if found, err := s.Lookup(b.Context(), r.Key); len(found) != 1 || err != nil {
+					b.Fatal(found, err)
+				}
 			}
-		}
-	})
+		})
+	}
 	b.Run("miss", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -80,6 +86,7 @@ func BenchmarkRead1M(b *testing.B) {
 	s, dir := open(b, nil)
 	r := put(b, s, "https://example.com/a", 1<<20)
 	path := only(b, dir, "*.body")
+	setTime(b, filepath.Dir(path), time.Now().Add(-time.Hour))
 	bare := func(b *testing.B, each func([]byte)) {
 		b.ReportAllocs()
 		b.SetBytes(1 << 20)
@@ -148,8 +155,9 @@ func BenchmarkRead1M(b *testing.B) {
 func BenchmarkInline(b *testing.B) {
 	buf := make([]byte, 64<<10)
 	for _, size := range []int{4 << 10, 16 << 10, 32 << 10, 64 << 10, 64<<10 + 1} {
-		s, _ := open(b, nil)
+		s, dir := open(b, nil)
 		r := put(b, s, "https://example.com/a", size)
+		setTime(b, filepath.Dir(only(b, dir, "*.head")), time.Now().Add(-time.Hour))
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -14,9 +14,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// A body file: the body as it is, from the first byte of the file on; the checksum of every block of 64 KiB of it; the
-// footer. A checksum goes on from that of the ID and the block's number, so that a block in the wrong place
-// does not pass.
+// A body file: the body as it is, from the first byte of the file on; the checksum of every block of 32 KiB of it; the
+// footer. All numbers are big-endian. A checksum is the CRC-32C of the block that goes on from that of the ID plus the
+// block's number, counted from 0, so that a block in the wrong place does not pass.
 //
 //	-32  "LDB1"
 //	-28  the ID
@@ -34,12 +34,8 @@ var blocks = sync.Pool{New: func() any { return new(block) }}
 
 func blockCount(size int64) int64 { return (size + blockSize - 1) / blockSize }
 
-func blockSum(id store.ID, n int64, b []byte) uint32 {
-	var seed [24]byte
-	copy(seed[:], id[:])
-	binary.BigEndian.PutUint64(seed[16:], uint64(n))
-	return store.Checksum(store.Checksum(0, seed[:]), b)
-}
+// blockSum returns the checksum of block n of a body; seed is that of the ID.
+func blockSum(seed uint32, n int64, b []byte) uint32 { return store.Checksum(seed+uint32(n), b) }
 
 func appendFooter(b []byte, id store.ID, size int64) []byte {
 	start := len(b)
@@ -48,8 +44,9 @@ func appendFooter(b []byte, id store.ID, size int64) []byte {
 	return binary.BigEndian.AppendUint32(b, store.Checksum(0, b[start:]))
 }
 
-// Open is described at store.Store. A body in a file of its own is read through one buffer of 64 KiB, whatever
-// its size, and can be read to its end whatever becomes of the record: the file stays while it is open.
+// Open is described at store.Store. A body in a file of its own takes one buffer of 32 KiB at most, whatever its
+// size: reads of that length and more go into the caller's. It can be read to its end whatever becomes of the
+// record: the file stays while it is open.
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -93,6 +90,7 @@ type body struct {
 	file    *os.File
 	name    string
 	id      store.ID
+	seed    uint32 // checksum of id
 	size    int64
 	off     int64
 	block   *block // holds block number held; nil until needed
@@ -103,7 +101,7 @@ type body struct {
 }
 
 // sumWindow is how many checksums are read at a time: enough for 16 MiB of body.
-const sumWindow = 256
+const sumWindow = 512
 
 func openBody(d folder, r *store.Record) (*body, error) {
 	name := bodyName(r.ID)
@@ -111,28 +109,33 @@ func openBody(d folder, r *store.Record) (*body, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &body{file: f, name: name, id: r.ID, size: r.Size, held: -1}
-	if err := b.verifyFooter(); err != nil {
+	b := &body{file: f, name: name, id: r.ID, seed: store.Checksum(0, r.ID[:]), size: r.Size, held: -1}
+	if err := b.readEnd(); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return b, nil
 }
 
-func (b *body) verifyFooter() error {
+// readEnd verifies the footer. The last window of checksums, which is all of them for most bodies, comes with the same read.
+func (b *body) readEnd() error {
 	info, err := b.file.Stat()
 	if err != nil {
 		return err
 	}
-	at := b.size + blockCount(b.size)*sumSize
-	if info.Size() != at+footerSize {
-		return fmt.Errorf("%s: %d bytes long instead of %d: %w", b.name, info.Size(), at+footerSize, store.ErrCorrupt)
+	count := blockCount(b.size)
+	b.first = max(0, count-sumWindow)
+	at, end := b.size+b.first*sumSize, b.size+count*sumSize+footerSize
+	if info.Size() != end {
+		return fmt.Errorf("%s: %d bytes long instead of %d: %w", b.name, info.Size(), end, store.ErrCorrupt)
 	}
-	var got, want [footerSize]byte
-	if _, err := b.file.ReadAt(got[:], at); err != nil {
+	got := make([]byte, end-at)
+	if _, err := b.file.ReadAt(got, at); err != nil {
 		return err
 	}
-	if appendFooter(want[:0], b.id, b.size); got != want {
+	var footer []byte
+	b.sums, footer = got[:len(got)-footerSize], got[len(got)-footerSize:]
+	if !bytes.Equal(footer, appendFooter(nil, b.id, b.size)) {
 		return fmt.Errorf("%s: does not end as the body of this record: %w", b.name, store.ErrCorrupt)
 	}
 	return nil
@@ -241,7 +244,7 @@ func (b *body) load(n int64, p []byte) error {
 	if err == nil {
 		_, err = b.file.ReadAt(p, n*blockSize)
 	}
-	if err == nil && blockSum(b.id, n, p) != want {
+	if err == nil && blockSum(b.seed, n, p) != want {
 		err = store.ErrCorrupt
 	}
 	if err == io.EOF {
@@ -258,7 +261,7 @@ func (b *body) load(n int64, p []byte) error {
 
 // sum returns the checksum of block n.
 func (b *body) sum(n int64) (uint32, error) {
-	if i := n - b.first; b.sums == nil || i < 0 || i >= int64(len(b.sums)/sumSize) {
+	if i := n - b.first; i < 0 || i >= int64(len(b.sums)/sumSize) {
 		count := min(sumWindow, blockCount(b.size)-n)
 		if int64(cap(b.sums)) < count*sumSize {
 			b.sums = make([]byte, count*sumSize)

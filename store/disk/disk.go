@@ -30,6 +30,7 @@ type Store struct {
 	max    int64
 	usage  ledger
 	fans   [fanout]fan
+	seen   listings
 	room   sync.Mutex // held by the one who makes room
 	mu     sync.Mutex // guards the opening of fans, and closed
 	closed bool

@@ -42,14 +42,14 @@ func (d folder) look(g *group) (held, error) {
 	return h, nil
 }
 
-// makeRoom is called by Commit with what it added. If that went beyond the limit it removes records that have not been
+// makeRoom is called by Commit, which has just read the ledger, with what it added. If that went beyond the limit it removes records that have not been
 // used for long, until the limit is kept or, when others add at the same time, twice as much is gone as was
 // added. So a committing goroutine works in proportion to what it stores, and none works in the background.
 func (s *Store) makeRoom(added int64) {
 	if s.max < 0 {
 		return
 	}
-	if total, _ := s.usage.total(); total <= s.max {
+	if s.usage.seen().bytes <= s.max {
 		return
 	}
 	s.room.Lock()

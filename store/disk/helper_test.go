@@ -107,6 +107,12 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// setTime sets when a file or folder was last changed.
+func setTime(t testing.TB, path string, changed time.Time) {
+	t.Helper()
+	must(t, os.Chtimes(path, changed, changed))
+}
+
 func sweep(t testing.TB, s *disk.Store, want int) {
 	t.Helper()
 	if n, err := s.Sweep(t.Context(), time.Now()); n != want || err != nil {

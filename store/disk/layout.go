@@ -15,9 +15,11 @@ import (
 )
 
 const (
-	version   = "v1" // the folder that everything is in
-	fanout    = 256
-	blockSize = 64 << 10
+	version = "v1" // the folder that everything is in
+	fanout  = 256
+	// blockSize is what one checksum covers: no more than io.Copy and net/http read at a time, so that blocks go into the
+	// reader's buffer directly.
+	blockSize = 32 << 10
 	// inlineMax is the largest body that travels in the head file. A larger one is read faster from a file of its own,
 	// through a buffer that is used again (BenchmarkInline).
 	inlineMax = 32 << 10
@@ -54,15 +56,18 @@ type folder struct {
 	name  string
 }
 
+// root opens the folder, which saves a path component at every access where there are several.
+func (d folder) root() (*os.Root, error) { return d.fan.OpenRoot(d.name) }
+
 func (d folder) path(name string) string { return d.name + "/" + name }
 
 func (d folder) open(name string) (*os.File, error) { return d.fan.Open(d.path(name)) }
 
-func (d folder) create(name string) (*os.File, error) {
-	return d.fan.OpenFile(d.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-}
+func (d folder) create(name string) (*os.File, error) { return create(d.fan, d.path(name)) }
 
-func (d folder) rename(from, to string) error { return d.fan.Rename(d.path(from), d.path(to)) }
+func create(in *os.Root, name string) (*os.File, error) {
+	return in.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
 
 func (d folder) remove(name string) error { return d.fan.Remove(d.path(name)) }
 

@@ -138,11 +138,7 @@ func (l *ledger) read() error {
 			if store.Checksum(0, e[:entrySize-4]) != binary.BigEndian.Uint32(e[entrySize-4:]) || records == closing {
 				return errTurn
 			}
-			l.bytes += bytes
-			l.records += records
-			l.moved.bytes += max(bytes, -bytes)
-			l.moved.records += max(records, -records)
-			l.off += entrySize
+			l.count(bytes, records)
 		}
 		if err == io.EOF && n%entrySize != 0 {
 			// Torn by a full disk, it seems: one more entry brings that to light, for everybody at this place.
@@ -158,6 +154,15 @@ func (l *ledger) read() error {
 			return err
 		}
 	}
+}
+
+// count adds up the entry at off.
+func (l *ledger) count(bytes, records int64) {
+	l.bytes += bytes
+	l.records += records
+	l.moved.bytes += max(bytes, -bytes)
+	l.moved.records += max(records, -records)
+	l.off += entrySize
 }
 
 // turn goes on with the next ledger, which it makes, with the sum so far, if no other process has yet.
@@ -201,7 +206,11 @@ func (l *ledger) add(bytes, records int64) {
 		if err != nil {
 			return
 		}
-		err = l.read()
+		if end == l.off+entrySize {
+			l.count(bytes, records) // nobody else wrote since the last read
+		} else {
+			err = l.read()
+		}
 		if err == nil && l.off >= maxLedger {
 			l.file.Write(appendEntry(nil, 0, closing))
 			err = l.read()
@@ -229,6 +238,13 @@ func (l *ledger) turnAtPath() error {
 func (l *ledger) total() (bytes, records int64) {
 	now, _ := l.now()
 	return max(0, now.bytes), max(0, now.records)
+}
+
+// seen returns what the ledger said when it was last read.
+func (l *ledger) seen() tally {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tally
 }
 
 func (l *ledger) now() (total, moved tally) {

@@ -58,7 +58,7 @@ func (s *Store) missing(verb string, err error) error {
 // read returns the records in a folder. It reports whether a head that was listed had gone by the time it was to be
 // read, which happens when it is updated or superseded at that moment.
 func (s *Store) read(d folder, key store.Key) (found []*store.Record, changed bool, err error) {
-	all, err := d.list()
+	all, err := s.seen.list(d)
 	if err != nil {
 		return nil, false, err
 	}
@@ -72,6 +72,7 @@ func (s *Store) read(d folder, key store.Key) (found []*store.Record, changed bo
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			changed = true
+			s.seen.forget(d)
 			continue
 		case err != nil:
 			faults = append(faults, err)

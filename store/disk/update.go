@@ -59,13 +59,19 @@ func (s *Store) update(d folder, r *store.Record) error {
 		before = g.head()
 	}
 	name := updateName(r.ID, before)
-	changes.RLock()
-	defer changes.RUnlock()
-	if err := d.publish(head, r.ID, name); err != nil {
+	in, err := d.root()
+	if err != nil {
 		return err
 	}
-	if _, err := d.stat(baseName(r.ID)); err != nil {
-		d.remove(name)
+	defer in.Close()
+	changes.RLock()
+	defer changes.RUnlock()
+	if err := publish(in, head, r.ID, name); err != nil {
+		return err
+	}
+	if _, err := in.Lstat(baseName(r.ID)); err != nil {
+		in.Remove(name)
+		in.Close()
 		d.discard()
 		return err
 	}

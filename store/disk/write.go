@@ -13,7 +13,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Create is described at store.Store. Up to 64 KiB of the body are held in memory, so that a small one costs a single
+// Create is described at store.Store. Up to 32 KiB of the body are held in memory, so that a small one costs a single
 // file; a larger one goes into a file of its own, block by block. The directory is first touched when a
 // block is full, or by Commit.
 func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
@@ -77,7 +77,7 @@ func (w *writer) Write(p []byte) (n int, err error) {
 		case room == 0:
 			w.err = w.flush(w.buf)
 			w.buf = w.buf[:0]
-		case len(w.buf) == 0 && len(p) > blockSize:
+		case len(w.buf) == 0 && (len(p) > blockSize || len(p) == blockSize && w.file != nil):
 			k = len(p) / blockSize * blockSize
 			w.err = w.flush(p[:k])
 		default:
@@ -109,8 +109,9 @@ func (w *writer) flush(p []byte) error {
 		}
 	}
 	n, err := w.file.Write(p)
+	seed := store.Checksum(0, w.id[:])
 	for at := 0; at < n; at += blockSize {
-		sum := blockSum(w.id, w.flushed/blockSize+int64(at/blockSize), p[at:min(n, at+blockSize)])
+		sum := blockSum(seed, w.flushed/blockSize+int64(at/blockSize), p[at:min(n, at+blockSize)])
 		w.sums = binary.BigEndian.AppendUint32(w.sums, sum)
 	}
 	w.flushed += int64(n)
@@ -189,15 +190,20 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 	var replaced int64
 	err = w.store.inFolder(w.key, func(d folder) error {
 		dir = d
+		in, err := d.root()
+		if err != nil {
+			return err
+		}
+		defer in.Close()
 		if !inline {
-			if _, err := d.stat(bodyName(w.id)); err != nil {
+			if _, err := in.Lstat(bodyName(w.id)); err != nil {
 				return fmt.Errorf("the body was removed while it was written: %w", errGone)
 			}
 		}
-		if old, err := d.stat(baseName(w.id)); err == nil {
+		if old, err := in.Lstat(baseName(w.id)); err == nil {
 			replaced = cost(old.Size()) + folderCost
 		}
-		return d.publish(head, w.id, baseName(w.id))
+		return publish(in, head, w.id, baseName(w.id))
 	})
 	switch {
 	case err == nil && replaced > 0:
@@ -276,10 +282,10 @@ func (s *Store) inFolder(key store.Key, do func(folder) error) error {
 	}
 }
 
-// publish makes a head file appear whole under its name, which is new.
-func (d folder) publish(head []byte, id store.ID, name string) error {
+// publish makes a head file appear whole in a folder, under its name, which is new.
+func publish(in *os.Root, head []byte, id store.ID, name string) error {
 	temp := tempName(id)
-	f, err := d.create(temp)
+	f, err := create(in, temp)
 	if err != nil {
 		return err
 	}
@@ -288,10 +294,10 @@ func (d folder) publish(head []byte, id store.ID, name string) error {
 		err = e
 	}
 	if err == nil {
-		err = d.rename(temp, name)
+		err = in.Rename(temp, name)
 	}
 	if err != nil {
-		d.remove(temp)
+		in.Remove(temp)
 	}
 	return err
 }
