@@ -39,7 +39,8 @@ func (c *Cache) Entries(ctx context.Context, q store.Query) iter.Seq2[*store.Rec
 	return finder.Find(ctx, q)
 }
 
-// Purge removes the stored responses that q means, and returns how many. The zero Query empties the cache.
+// Purge removes the stored responses that q means, and returns how many. The zero Query empties the cache. What is
+// under way from the origin may be stored all the same.
 func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err error) {
 	const batch = 256
 	ids := make(map[store.Key][]store.ID)
@@ -176,11 +177,12 @@ func (c *Cache) exchangeFor(req *http.Request) (*exchange, error) {
 		return nil, set.err
 	}
 	x := &exchange{req: req, send: req, now: c.now(), ask: asked(req.Context())}
-	if why := c.prepare(x, set.rules); why != "" && x.key == "" {
-		return nil, fmt.Errorf("larder: %s %s is not cached: %s", x.rr.Method, x.target.url, why)
-	}
+	why := c.prepare(x, set.rules)
 	if x.send != req {
 		req.Body, req.GetBody = x.send.Body, x.send.GetBody
+	}
+	if why != "" {
+		return nil, fmt.Errorf("larder: %s %s is not cached: %s", x.rr.Method, x.target.url, why)
 	}
 	return x, nil
 }

@@ -52,11 +52,12 @@ func WithMode(ctx context.Context, m Mode) context.Context {
 	return context.WithValue(ctx, askKey{}, a)
 }
 
-// WithTTL returns a context whose responses are stored and fresh for ttl, whatever their headers and the rules say: a
-// positive duration, Forever, or Never; 0 takes an earlier WithTTL or WithExpiry back.
+// WithTTL returns a context whose responses are stored and fresh for ttl, whatever their headers and the rules
+// say: a positive duration, Forever, or Never, as which any negative one counts; 0 takes an earlier WithTTL or
+// WithExpiry back.
 func WithTTL(ctx context.Context, ttl time.Duration) context.Context {
 	a := asked(ctx)
-	a.ttl, a.expires = ttl, time.Time{}
+	a.ttl, a.expires = max(ttl, Never), time.Time{}
 	return context.WithValue(ctx, askKey{}, a)
 }
 

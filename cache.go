@@ -32,7 +32,8 @@ type Cache struct {
 	// tells the same either way.
 	Name string
 	// Partition returns whose response it may be: requests with different results never share one. nil:
-	// Credentials in a private cache, nothing in a shared one. "" is a partition, too.
+	// Credentials in a private cache; in a shared one nothing, but Credentials where a TTL overrides what the
+	// response's header says of users. "" is a partition, too.
 	Partition func(*http.Request) string
 	// Key, if set, returns what takes the place of URL and body in the key, where it is not "".
 	Key func(*http.Request) string
@@ -51,7 +52,7 @@ type Cache struct {
 	RefreshTimeout time.Duration
 	// StoreTimeout bounds each call of a store that is not store.Local; 0: 2 s.
 	StoreTimeout time.Duration
-	// FailClosed makes a request fail when the store cannot be read. False: it is a miss.
+	// FailClosed makes a request fail when the store cannot be looked into. False: it is a miss.
 	FailClosed bool
 	// Observe is called with each Event, by the goroutine in which it happened; nil: nobody is. It must be safe
 	// for concurrent use, and quick.
@@ -112,9 +113,10 @@ func (c *Cache) SetRules(rules ...Rule) error {
 // Client returns a new http.Client whose requests go through c.
 func (c *Cache) Client() *http.Client { return &http.Client{Transport: c} }
 
-// Close waits for the work in the background: what is stored or refreshed for nobody any more. When ctx ends before
-// that, Close abandons it and returns ctx's error. The Cache can be used further; where work was abandoned, without any
-// in the background. Close does not close the Store.
+// Close waits for the work in the background: what is stored or refreshed for nobody any more, and requests
+// that are under way for somebody. When ctx ends before that, Close abandons the former and returns ctx's
+// error. The Cache can be used further; where work was abandoned, without any in the background. Close does not
+// close the Store.
 func (c *Cache) Close(ctx context.Context) error {
 	c.start()
 	err := c.background.wait(ctx)

@@ -115,7 +115,7 @@ func canonicalMultipart(body []byte, boundary string, ignore []string) ([]byte, 
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	for {
 		p, err := parts.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // as it is; wrapped it means that the last boundary is missing
 			return out, true
 		}
 		if err != nil {

@@ -115,7 +115,12 @@ func (r *reader) Read(p []byte) (int, error) {
 			return r.readBack(w, p[:n])
 		case d.err != nil:
 			err := d.err
+			delete(d.readers, r) // not every caller closes what it has read to the end
 			d.mu.Unlock()
+			d.left()
+			if r.stop != nil {
+				r.stop()
+			}
 			if err == io.EOF && r.resp != nil {
 				copyTrailer(r.resp, d.resp.Trailer)
 			}
@@ -308,7 +313,7 @@ func (d *download) commit() error {
 		return errOutdated
 	}
 	if err == nil {
-		d.c.emit(Event{Kind: StoredResponse, Method: d.x.req.Method, URL: d.x.target.url, Status: r.Status})
+		d.c.emit(Event{Kind: StoredResponse, Method: d.x.rr.Method, URL: d.x.target.url, Status: r.Status})
 	}
 	return err
 }
@@ -415,7 +420,7 @@ func (d *download) finish() {
 		d.mu.Lock()
 		r.pos = d.start + int64(len(d.chunk))
 		d.mu.Unlock()
-		if _, err := io.CopyN(io.Discard, r, restSize); err != io.EOF {
+		if _, err := io.CopyN(io.Discard, r, restSize+1); err != io.EOF {
 			d.mu.Lock()
 			d.tooSlow = true // or too long
 			d.mu.Unlock()

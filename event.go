@@ -46,7 +46,7 @@ type Event struct {
 	Status   int    // of the response
 	Decision Decision
 	Duration time.Duration // Answered: until the response's head
-	Op       string        // StoreFailed, Damaged: lookup, open, create, write, commit, update, delete
+	Op       string        // StoreFailed, Damaged: lookup, open, read, create, write, commit, update, delete
 	Err      error
 }
 

@@ -44,7 +44,7 @@ func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error)
 
 // flightFor returns the flight that x may wait for, or one to lead.
 func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
-	if attempt >= maxAttempts || !x.sociable() || !c.flights.worthWaiting(x.key) {
+	if attempt >= maxAttempts || x.alone || !x.sociable() || !c.flights.worthWaiting(x.key) {
 		return c.flights.alone(x.req.Context(), flightKey{key: x.key, method: x.rr.Method}), true
 	}
 	for _, r := range x.records {
@@ -82,13 +82,16 @@ func (x *exchange) sociable() bool {
 	case rfc9111.RequestNoCache, rfc9111.RequestMaxAge, rfc9111.RequestMinFresh:
 		return false
 	}
-	for _, name := range [...]string{"Range", "If-None-Match", "If-Modified-Since", "If-Range"} {
+	for _, name := range partial {
 		if x.req.Header[name] != nil {
 			return false
 		}
 	}
 	return !x.noStore()
 }
+
+// partial are the request fields that ask for a part, or set a condition.
+var partial = [...]string{"Range", "If-Range", "If-None-Match", "If-Modified-Since"}
 
 // noStore reports whether the request itself forbids to store the response (RFC 9111 §5.2.1.5).
 func (x *exchange) noStore() bool {
@@ -99,11 +102,12 @@ func (x *exchange) noStore() bool {
 // detach gives x a request of its own, so that the caller may go, and change its request, before the origin has
 // answered.
 func (x *exchange) detach() {
-	x.send = x.send.WithContext(x.send.Context())
-	x.send.Header = x.req.Header.Clone()
+	x.send = x.send.Clone(x.send.Context())
+	//lint:ignore SA1019 http.Client.Timeout still sets it beside the context's deadline, for this caller alone
+	x.send.Cancel = nil
 	x.req = x.send
 	x.header = x.rule.selectable(x.req.Header)
-	x.rr.Header = x.header
+	x.rr.URL, x.rr.Header = x.req.URL, x.header
 }
 
 // lead asks the origin and settles f.
@@ -146,7 +150,6 @@ func (c *Cache) lead(f *flight, x *exchange) {
 		f.cancel()
 		return
 	}
-	c.invalidate(x, resp)
 	if x.rr.Method == http.MethodHead {
 		c.byHead(f, x, resp, requested)
 	}
@@ -154,7 +157,9 @@ func (c *Cache) lead(f *flight, x *exchange) {
 	if !originFailed(resp.StatusCode) || !c.staleAllowed(x) {
 		var d *download
 		d, r.notStored = c.download(f, x, resp, requested)
-		c.flights.note(x.key, d != nil)
+		if d != nil || x.sociable() && !originFailed(resp.StatusCode) { // else it says nothing of other requests
+			c.flights.note(x.key, d != nil)
+		}
 		if d != nil {
 			f.settle(result{download: d, status: resp.StatusCode})
 			return
@@ -177,8 +182,24 @@ func (c *Cache) ask(ctx context.Context, x *exchange, body io.ReadCloser, condit
 		maps.Copy(out.Header, conditions)
 	}
 	requested = c.now()
-	resp, err = c.base().RoundTrip(out)
+	resp, err = complete(c.base().RoundTrip(out))
 	return resp, requested, err
+}
+
+// complete makes up for what a RoundTripper may have left out, as http.Client does.
+func complete(resp *http.Response, err error) (*http.Response, error) {
+	switch {
+	case err != nil:
+		return nil, err
+	case resp == nil:
+		return nil, errors.New("larder: Base returned neither a response nor an error")
+	case resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	if resp.Header == nil {
+		resp.Header = make(http.Header)
+	}
+	return resp, nil
 }
 
 // notModified freshens what the origin's 304 says still holds (RFC 9111 §4.3.4), and settles f with it. It
@@ -201,7 +222,11 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 	}
 	keep := func() {
 		for _, r := range fresh {
-			c.update(f.ctx, x, r)
+			if ok, _ := c.policy().Storable(&x.rr, readingOf(r).alone[0]); ok || x.noStore() {
+				c.update(f.ctx, x, r)
+			} else { // the 304 forbids it from now on
+				c.remove(f.ctx, x, x.key, r.ID)
+			}
 		}
 		c.flights.land(f)
 		f.cancel()
@@ -286,6 +311,9 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 		if !leads && !rfc9111.Selects(f.record.Selecting, x.header) {
 			return nil, nil
 		}
+		if !leads && !c.mayShare(x, f.record) {
+			break
+		}
 		d.Outcome = Revalidated
 		resp := c.serve(x, f.record, c.now(), d)
 		x.unusable = resp == nil
@@ -297,17 +325,34 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 			}
 			return nil, nil
 		}
+		if !leads && !c.mayShare(x, f.download.record) {
+			break
+		}
 		return c.join(x, f.download, d, leads), nil
 	}
 	if !leads {
+		x.alone = true
 		return nil, nil
 	}
 	if resp := f.take(); resp != nil {
 		d.NotStored = f.notStored
-		resp.Body = &soloBody{resp.Body, context.AfterFunc(x.req.Context(), f.cancel), f.cancel}
+		resp.Body = &soloBody{resp.Body, x.req.Context(), context.AfterFunc(x.req.Context(), f.cancel), f.cancel}
 		return c.answer(x, resp, d), nil
 	}
 	return nil, nil
+}
+
+// mayShare reports whether the answer to one request may be given to another that waited for it: in a shared cache
+// only if it could be reused without asking (RFC 9111 §4), since nothing else keeps users apart.
+func (c *Cache) mayShare(x *exchange, r *store.Record) bool {
+	if !c.Shared {
+		return true
+	}
+	switch c.policy().Reuse(&x.rr, readingOf(r).alone[:], r.Received).Action {
+	case rfc9111.Serve, rfc9111.ServeAndRefresh:
+		return true
+	}
+	return false
 }
 
 // forwarded says why the origin was asked, as RFC 9211 §2.2 has it.
@@ -330,8 +375,17 @@ func forwarded(x *exchange) string {
 // soloBody is a body that is read by one caller and not stored; its fetch ends with it.
 type soloBody struct {
 	io.ReadCloser
+	ctx    context.Context // the caller's
 	stop   func() bool
 	cancel context.CancelFunc
+}
+
+func (b *soloBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && b.ctx.Err() != nil {
+		err = b.ctx.Err() // rather than that the fetch was cancelled
+	}
+	return n, err
 }
 
 func (b *soloBody) Close() error {
@@ -359,16 +413,27 @@ func (c *Cache) refresh(x exchange) {
 	default:
 		return
 	}
+	x, err := x.rewound()
+	if err != nil {
+		<-c.refreshes
+		c.emit(Event{Kind: RefreshFailed, Method: x.rr.Method, URL: x.target.url, Err: err})
+		return
+	}
 	x.now = c.now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.req.Context()), c.refreshTimeout())
 	stop := context.AfterFunc(c.abandoned, cancel)
-	x.req = x.req.WithContext(ctx)
-	x.send = x.req
+	x.send = x.send.WithContext(ctx)
 	x.detach()
+	for _, name := range partial { // the whole is what is wanted anew
+		x.req.Header.Del(name)
+		x.header.Del(name)
+	}
 	f, leads := c.flightFor(&x, 0)
 	if leads {
 		led := x
 		c.background.run(func() { c.lead(f, &led) })
+	} else {
+		closeBody(x.send)
 	}
 	c.background.run(func() {
 		defer func() { <-c.refreshes }()
@@ -382,26 +447,26 @@ func (c *Cache) refresh(x exchange) {
 
 // await reads what the flight brings to its end, for nobody.
 func (c *Cache) await(ctx context.Context, f *flight, leads bool) error {
-	defer f.leave(leads)
 	select {
 	case <-f.ready:
 	case <-ctx.Done():
+		f.leave(leads)
 		return ctx.Err()
 	}
-	if f.err == nil && originFailed(f.status) {
-		return fmt.Errorf("the origin answered %d", f.status)
+	var r *reader
+	if f.err == nil && f.download != nil && !originFailed(f.status) {
+		r = f.download.attach(ctx, nil)
 	}
-	if f.err != nil || f.download == nil {
+	f.leave(leads) // at once: readers in lockstep wait for whoever may still become one
+	switch {
+	case f.err != nil:
 		return f.err
-	}
-	r := f.download.attach(ctx, nil)
-	if r == nil {
+	case originFailed(f.status):
+		return fmt.Errorf("the origin answered %d", f.status)
+	case r == nil:
 		return nil
 	}
 	defer r.Close()
 	_, err := io.Copy(io.Discard, r)
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
 	return err
 }

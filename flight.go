@@ -2,6 +2,7 @@ package larder
 
 import (
 	"context"
+	"hash/maphash"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -52,7 +53,8 @@ type flights struct {
 	mu       sync.Mutex
 	under    map[flightKey]*flight
 	loners   int64
-	unshared map[store.Key]struct{}
+	unshared map[uint64]struct{} // hashes of keys; to be wrong costs a request
+	seed     maphash.Seed
 }
 
 // maxUnshared bounds the memory of keys that are not worth waiting for.
@@ -115,7 +117,10 @@ func (fs *flights) land(f *flight) {
 func (fs *flights) worthWaiting(key store.Key) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	_, no := fs.unshared[key]
+	if len(fs.unshared) == 0 {
+		return true
+	}
+	_, no := fs.unshared[maphash.String(fs.seed, string(key))]
 	return !no
 }
 
@@ -123,16 +128,19 @@ func (fs *flights) note(key store.Key, shared bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if shared {
-		delete(fs.unshared, key)
+		if len(fs.unshared) > 0 {
+			delete(fs.unshared, maphash.String(fs.seed, string(key)))
+		}
 		return
 	}
-	if fs.unshared == nil || len(fs.unshared) >= maxUnshared {
-		fs.unshared = make(map[store.Key]struct{})
+	if len(fs.unshared) >= maxUnshared || fs.unshared == nil {
+		fs.unshared, fs.seed = make(map[uint64]struct{}), maphash.MakeSeed()
 	}
-	fs.unshared[key] = struct{}{}
+	fs.unshared[maphash.String(fs.seed, string(key))] = struct{}{}
 }
 
-// wait adds a waiter, unless the answer is there and does not suit, or all have left and the flight is being given up.
+// wait adds a waiter, unless the answer is there and does not suit, or all have left and the flight is being
+// given up.
 func (f *flight) wait(suits func(*result) bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -32,7 +32,8 @@ func (b *breaker) allows(now time.Time) bool {
 		return true
 	}
 	at := b.closedAt.Load()
-	return now.UnixNano() >= at && b.closedAt.CompareAndSwap(at, now.Add(breakFor).UnixNano())
+	wait := time.Duration(at - now.UnixNano())
+	return (wait <= 0 || wait > breakFor) && b.closedAt.CompareAndSwap(at, now.Add(breakFor).UnixNano())
 }
 
 // note takes in how a use of the store ended.
@@ -103,7 +104,9 @@ func (c *Cache) open(x *exchange, r *store.Record) (body io.ReadSeekCloser, err 
 	err = within.call(func() (err error) { body, err = c.store.Open(within.ctx, r); return err })
 	if err != nil {
 		within.end()
-		c.failed("open", x, err)
+		if x.req.Context().Err() == nil { // else it is the caller's fault
+			c.failed("open", x, err)
+		}
 		return nil, err
 	}
 	if !c.localStore {
@@ -136,13 +139,13 @@ func (c *Cache) failed(op string, x *exchange, err error) error {
 	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, context.Canceled):
 		return nil
 	case errors.Is(err, store.ErrCorrupt):
-		c.emit(Event{Kind: Damaged, Method: x.req.Method, URL: x.target.url, Op: op, Err: err})
+		c.emit(Event{Kind: Damaged, Method: x.rr.Method, URL: x.target.url, Op: op, Err: err})
 		return nil
 	case errors.Is(err, store.ErrTooLarge), errors.Is(err, errStoreRests) && !c.FailClosed:
 		return nil
 	}
 	err = fmt.Errorf("larder: %s %s: %w", op, x.target.url, err)
-	c.emit(Event{Kind: StoreFailed, Method: x.req.Method, URL: x.target.url, Op: op, Err: err})
+	c.emit(Event{Kind: StoreFailed, Method: x.rr.Method, URL: x.target.url, Op: op, Err: err})
 	if c.FailClosed {
 		return err
 	}
@@ -154,9 +157,12 @@ func (c *Cache) lookup(ctx context.Context, x *exchange) ([]*store.Record, error
 	if !c.breaker.allows(x.now) {
 		return nil, c.failed("lookup", x, errStoreRests)
 	}
-	ctx, cancel := c.bounded(ctx)
+	within, cancel := c.bounded(ctx)
 	defer cancel()
-	records, err := c.store.Lookup(ctx, x.key)
+	records, err := c.store.Lookup(within, x.key)
+	if err != nil && ctx.Err() != nil { // the caller's fault
+		return nil, context.Cause(ctx)
+	}
 	if err != nil || c.breaker.failures.Load() != 0 {
 		return records, c.failed("lookup", x, err)
 	}
@@ -173,7 +179,7 @@ func (c *Cache) update(ctx context.Context, x *exchange, r *store.Record) error 
 	err := c.store.Update(ctx, r)
 	c.failed("update", x, err)
 	if err == nil {
-		c.emit(Event{Kind: Updated, Method: x.req.Method, URL: x.target.url, Status: r.Status})
+		c.emit(Event{Kind: Updated, Method: x.rr.Method, URL: x.target.url, Status: r.Status})
 	}
 	return err
 }
@@ -188,6 +194,6 @@ func (c *Cache) remove(ctx context.Context, x *exchange, key store.Key, ids ...s
 	err := c.store.Delete(ctx, key, ids...)
 	c.failed("delete", x, err)
 	if err == nil {
-		c.emit(Event{Kind: Invalidated, Method: x.req.Method, URL: x.target.url})
+		c.emit(Event{Kind: Invalidated, Method: x.rr.Method, URL: x.target.url})
 	}
 }

@@ -27,9 +27,9 @@ func (c *Cache) storedHeader(x *exchange, h http.Header) http.Header {
 	return h
 }
 
-// selecting returns the request's fields that select the response: those that Vary names. A response with a content
-// coding is also for those alone who asked for it in the same words, or not at all: net/http asks for gzip on behalf of
-// callers that do not, and unpacks it, which is too late when it comes from a cache.
+// selecting returns the request's fields that select the response: those that Vary names. A response with a
+// content coding is also for those alone who asked for it in the same words, or not at all: net/http asks for
+// gzip on behalf of callers that do not, and unpacks it, which is too late when it comes from a cache.
 func selecting(respHeader, reqHeader http.Header) http.Header {
 	s, _ := rfc9111.Selecting(respHeader, reqHeader) // Vary: * is Storable's to judge
 	if respHeader["Content-Encoding"] != nil {
@@ -120,8 +120,19 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 		d.trailers = append(d.trailers, name)
 	}
 	d.writing = c.bounds(context.WithoutCancel(f.ctx))
+	if d.length == 0 { // not set, unless there is no body
+		d.length, r.Size = -1, -1
+	}
 	if x.rr.Method == http.MethodHead || resp.Body == http.NoBody {
 		d.length, r.Size = 0, 0
+	}
+	if c.localStore && d.length > 0 { // what the store refuses at once is not shared: its readers would go in lockstep
+		if err := d.create(); err != nil {
+			d.writing.end()
+			c.failed("create", x, err)
+			c.discarded(x, err)
+			return nil, "the store does not take it: " + err.Error()
+		}
 	}
 	return d, ""
 }
@@ -145,8 +156,12 @@ func (c *Cache) supersededBy(x *exchange) []store.ID {
 
 // dropOutdated removes the stored response that a newer one outdates which may not be stored itself.
 func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Response) {
-	if x.rr.Method == http.MethodHead || resp.StatusCode >= 500 || resp.StatusCode == http.StatusNotModified ||
-		resp.StatusCode == http.StatusPartialContent || resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+	switch resp.StatusCode {
+	case http.StatusPartialContent, http.StatusNotModified, http.StatusRequestedRangeNotSatisfiable, // of another request
+		http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests: // of no resource
+		return
+	}
+	if x.rr.Method == http.MethodHead || resp.StatusCode >= 500 {
 		return
 	}
 	for _, r := range x.records {

@@ -20,6 +20,7 @@ const (
 	keyMethod    = 'm' // GET also for HEAD
 	keyURL       = 'u' // normalised, without ignored and redacted parameters
 	keyCustom    = 'k' // in place of u, b: what Cache.Key returned
+	keyHost      = 'a' // the host that the request names, where it is not the URL's
 	keyRedacted  = 'r' // a redacted parameter: name, NUL, SHA-256 of its value
 	keyHeader    = 'h' // a request field of Rule.KeyHeaders: name, NUL, value
 	keyBody      = 'b' // SHA-256 of the canonical body with its type
@@ -251,14 +252,14 @@ func credentials(req *http.Request, r *rule) string {
 }
 
 // key returns the key of a request whose content, if it has any, is digested in body.
-func (c *Cache) key(req *http.Request, r *rule, t target, body string) store.Key {
+func (c *Cache) key(req *http.Request, r *rule, a ask, t target, body string) store.Key {
 	var array [512]byte
 	b := append(array[:0], keyVersion)
 	partition := ""
 	switch {
 	case c.Partition != nil:
 		partition = c.Partition(req)
-	case !c.Shared: // a shared cache keeps users apart by RFC 9111 §3.5
+	case !c.Shared, r.ttl(a, http.StatusOK, c.now()) > 0: // else RFC 9111 §3.5 keeps users apart
 		partition = credentials(req, r)
 	}
 	if partition != "" {
@@ -277,6 +278,11 @@ func (c *Cache) key(req *http.Request, r *rule, t target, body string) store.Key
 		b = appendField(b, keyCustom, custom)
 	} else {
 		b = appendField(b, keyURL, t.keyURL)
+		if req.Host != "" && req.Host != req.URL.Host {
+			if host := normalHost(&url.URL{Scheme: req.URL.Scheme, Host: req.Host}); host != normalHost(req.URL) {
+				b = appendField(b, keyHost, host)
+			}
+		}
 	}
 	for _, s := range t.redacted {
 		b = appendField(b, keyRedacted, s)

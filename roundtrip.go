@@ -2,6 +2,7 @@ package larder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -15,7 +16,8 @@ import (
 type exchange struct {
 	req  *http.Request // the caller's
 	send *http.Request // the same with a body that can still be read
-	now  time.Time     // when it came
+	came time.Time
+	now  time.Time // when it was looked at
 	ask  ask
 	rule *rule
 
@@ -30,6 +32,7 @@ type exchange struct {
 	stored   []*rfc9111.Response // the same as the standard sees them
 	vary     []string            // the fields that are known to select a variant
 	verdict  rfc9111.Verdict
+	alone    bool // no flight of somebody else's has anything for it
 	unusable bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
 }
 
@@ -49,16 +52,28 @@ func (c *Cache) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL == nil {
+		closeBody(req)
+		return nil, errors.New("larder: the request has no URL")
+	}
 	set := c.rules.Load()
 	if set.err != nil {
 		closeBody(req)
 		return nil, set.err
 	}
 	x := exchange{req: req, send: req, now: c.now(), ask: asked(req.Context())}
+	x.came = x.now
 	if why := c.prepare(&x, set.rules); why != "" {
+		if x.rr.OnlyStored {
+			x.verdict.Reason = rfc9111.OnlyIfCached
+			return c.refuse(&x), nil
+		}
 		return c.pass(x, why)
 	}
 	for attempt := 0; ; attempt++ {
+		if attempt > 0 { // it has waited
+			x.now = c.now()
+		}
 		x.landed = c.flights.landed.Load()
 		records, err := c.lookup(req.Context(), &x)
 		if err != nil {
@@ -72,11 +87,7 @@ func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
 			if x.verdict.Age >= x.verdict.Lifetime {
 				d.Outcome = Stale
 			}
-			now := x.now
-			if attempt > 0 { // it has waited
-				now = c.now()
-			}
-			if resp := c.serve(&x, x.records[x.verdict.Index], now, d); resp != nil {
+			if resp := c.serve(&x, x.records[x.verdict.Index], x.now, d); resp != nil {
 				if x.verdict.Action == rfc9111.ServeAndRefresh {
 					c.refresh(x)
 				}
@@ -131,6 +142,8 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 		OnlyStored: x.ask.mode == Offline || x.ask.mode == OfflineStale,
 		TakeStale:  x.ask.mode == PreferStored || x.ask.mode == OfflineStale}
 	switch {
+	case req.URL.Opaque != "":
+		return "its URL is opaque"
 	case x.ask.mode == Bypass:
 		return "the caller bypasses the cache"
 	case !x.rule.methodAllowed(method):
@@ -147,7 +160,7 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 	if !ok {
 		return "its body is too long for a key, or can't be read"
 	}
-	x.key = c.key(req, x.rule, x.target, body)
+	x.key = c.key(req, x.rule, x.ask, x.target, body)
 	return ""
 }
 
@@ -214,12 +227,12 @@ func read(r *store.Record) any {
 
 // pass lets the origin answer a request that the cache takes no part in.
 func (c *Cache) pass(x exchange, why string) (*http.Response, error) {
-	resp, err := c.base().RoundTrip(x.send)
+	resp, err := complete(c.base().RoundTrip(x.send))
 	if err != nil {
 		return nil, err
 	}
 	c.invalidate(&x, resp)
-	d := Decision{Outcome: Bypassed, Reason: why, Section: "", Forwarded: "bypass", ForwardStatus: resp.StatusCode}
+	d := Decision{Outcome: Bypassed, Reason: why, Forwarded: "bypass", ForwardStatus: resp.StatusCode}
 	if !x.rule.methodAllowed(x.rr.Method) {
 		d.Forwarded = "method"
 	}
@@ -236,15 +249,20 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 		if err != nil {
 			continue
 		}
-		get.Header = x.req.Header
+		get.Header, get.Host, get.URL.User = x.req.Header, x.req.Host, x.req.URL.User
 		path := normalPath(get.URL)
 		r := ruleFor(c.rules.Load().rules, http.MethodGet, get.URL, path)
 		t := newTarget(get.URL, path, r)
-		key := c.key(get, r, t, "")
+		key := c.key(get, r, x.ask, t, "")
 		c.flights.outdate(key)
 		c.remove(get.Context(), x, key)
 		if len(r.KeyHeaders) > 0 { // there may be more keys than one
-			c.Purge(get.Context(), store.Query{URL: t.url})
+			ctx, cancel := c.bounded(get.Context())
+			_, err := c.Purge(ctx, store.Query{URL: t.url})
+			cancel()
+			if !errors.Is(err, ErrUnsupported) {
+				c.failed("delete", x, err)
+			}
 		}
 	}
 }
@@ -276,7 +294,7 @@ func (c *Cache) answerWith(x *exchange, resp *http.Response, with *decided) *htt
 	}
 	if c.observed() {
 		c.emit(Event{Kind: Answered, Method: x.rr.Method, URL: x.target.url, Status: resp.StatusCode, Decision: *d,
-			Duration: c.now().Sub(x.now)})
+			Duration: c.now().Sub(x.came)})
 	}
 	return resp
 }

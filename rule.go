@@ -47,8 +47,8 @@ type Rule struct {
 
 	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=".
 	SortQuery bool
-	// KeyHeaders are request fields whose values are part of the key, whether the response names them in Vary
-	// or not; "*": all.
+	// KeyHeaders are request fields whose values are part of the key, whether the response names them in Vary or not;
+	// "*": all. Like those that Vary names, they are stored as they are unless they are redacted.
 	KeyHeaders []string
 	// Ignore names parts of the request that make no difference to the response.
 	Ignore Ignore

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -46,7 +47,7 @@ func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *
 		resp.Trailer = r.Trailer.Clone()
 	}
 	if x.rule.Filter != nil {
-		resp.Body = http.NoBody
+		resp.Body, resp.Request = http.NoBody, x.req
 		if !x.rule.Filter(resp) {
 			c.remove(context.WithoutCancel(x.req.Context()), x, x.key, r.ID)
 			return nil
@@ -121,11 +122,11 @@ func (v *reading) newHeader(age time.Duration) http.Header {
 // memoryBody is a body that is wholly in memory. It never shows the memory itself to its reader.
 type memoryBody struct {
 	rest   []byte
-	closed bool
+	closed atomic.Bool // a caller may close while another of its goroutines reads
 }
 
 func (b *memoryBody) Read(p []byte) (int, error) {
-	if b.closed {
+	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	if len(b.rest) == 0 {
@@ -137,42 +138,58 @@ func (b *memoryBody) Read(p []byte) (int, error) {
 }
 
 func (b *memoryBody) Close() error {
-	b.rest, b.closed = nil, true
+	b.closed.Store(true)
 	return nil
 }
 
 // storedBody is a body that is read from the store as the caller reads it.
 type storedBody struct {
-	c      *Cache
-	x      *exchange
-	r      *store.Record
-	rc     io.ReadCloser
-	closed bool
+	c *Cache
+	x *exchange
+	r *store.Record
+
+	mu  sync.Mutex // a caller may close while another of its goroutines reads
+	rc  io.ReadCloser
+	end error // what Read returns from now on; rc is closed
 }
 
 func (b *storedBody) Read(p []byte) (int, error) {
-	if b.closed {
-		return 0, http.ErrBodyReadAfterClose
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.end != nil {
+		return 0, b.end
 	}
 	n, err := b.rc.Read(p)
 	if err != nil && err != io.EOF {
 		b.c.failed("read", b.x, err)
 		if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
-			b.c.store.Delete(context.WithoutCancel(b.x.req.Context()), b.r.Key, b.r.ID)
+			ctx, cancel := b.c.bounded(context.WithoutCancel(b.x.req.Context()))
+			b.c.failed("delete", b.x, b.c.store.Delete(ctx, b.r.Key, b.r.ID))
+			cancel()
 		}
 		err = fmt.Errorf("larder: reading the stored body of %s: %w", b.x.target.url, err)
+	}
+	if err != nil { // not every caller closes what it has read to the end
+		b.end = err
+		b.rc.Close()
 	}
 	return n, err
 }
 
 func (b *storedBody) Close() error {
-	b.closed = true
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ended := b.end != nil
+	b.end = http.ErrBodyReadAfterClose
+	if ended {
+		return nil
+	}
 	return b.rc.Close()
 }
 
 // brief returns what of x is needed to tell of trouble with its body.
 func (x *exchange) brief() *exchange {
-	return &exchange{req: x.req, target: x.target}
+	return &exchange{req: x.req, rr: x.rr, target: x.target}
 }
 
 // seekable returns the body of r, wherever it is.
@@ -267,6 +284,15 @@ func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *h
 		return nil
 	}
 	resp.Body = r
+	if d.length == 0 && len(d.trailers) == 0 { // nobody need read or close what has no body
+		resp.Body = http.NoBody
+		end := func() { io.Copy(io.Discard, r); r.Close() }
+		if c.localStore {
+			end()
+		} else {
+			c.background.run(end)
+		}
+	}
 	parsed := readingOf(d.record).alone[0]
 	decision.Stored = true
 	decision.ID = d.record.ID
