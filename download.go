@@ -292,12 +292,10 @@ func (d *download) end(err error) {
 // commit makes the whole response visible.
 func (d *download) commit() error {
 	op := "create"
-	r := d.record.WithBody(nil, d.start+int64(len(d.chunk)))
+	r := d.record // whose Size and Trailer nobody else looks at
+	r.Size = d.start + int64(len(d.chunk))
 	if len(d.resp.Trailer) > 0 {
 		r.Trailer = d.c.storedHeader(d.x, d.resp.Trailer)
-	}
-	if d.writer == nil { // there was no body
-		d.record.Size = 0
 	}
 	err := d.create()
 	if err == nil && d.flight.outdated.Load() {
