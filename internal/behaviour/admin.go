@@ -189,6 +189,18 @@ var admin = []test{
 		equal(t, "fresh until", e.FreshUntil.UTC(), t.clock.Now().Add(time.Minute).UTC())
 		t.wantHits("/a", 1)
 	}},
+	{name: "who looks keeps the body of his request, a longer one than any in a key, too", run: func(t *T) {
+		t.rule(posts)
+		t.cache.MaxKeyBody = 10
+		for _, question := range []string{"short", "far too long"} {
+			req := t.request("POST", "/a", once(text, question))
+			t.cache.Lookup(t.Context(), req)
+			t.cache.Explain(t.Context(), req)
+			if b, err := io.ReadAll(req.Body); string(b) != question || err != nil {
+				t.Errorf("%q is left of %q, error %v", b, question, err)
+			}
+		}
+	}},
 	{name: "a second cache on the same store sees what the first stored", run: func(t *T) {
 		t.origin.numbered("/a", "Cache-Control", "max-age=60")
 		t.get("/a")

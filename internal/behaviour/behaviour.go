@@ -65,6 +65,7 @@ var subjects = []subject{
 	{"accounts", accounts},
 	{"standard", standard},
 	{"parity", parity},
+	{"stress", stress},
 }
 
 // T is one test and what it works with. The cache is not in use yet: its fields may be set.

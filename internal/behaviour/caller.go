@@ -30,6 +30,15 @@ func expiry(at time.Time) option {
 	return func(r *http.Request) *http.Request { return r.WithContext(larder.WithExpiry(r.Context(), at)) }
 }
 
+// host makes the request name another host than its URL does.
+func host(name string) option {
+	return func(r *http.Request) *http.Request { r.Host = name; return r }
+}
+
+func opaque(s string) option {
+	return func(r *http.Request) *http.Request { r.URL.Opaque = s; return r }
+}
+
 func under(ctx context.Context) option {
 	return func(r *http.Request) *http.Request { return r.WithContext(ctx) }
 }
@@ -38,8 +47,8 @@ func under(ctx context.Context) option {
 func body(contentType, s string) option {
 	return func(r *http.Request) *http.Request {
 		r.Header.Set("Content-Type", contentType)
-		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(s)), int64(len(s))
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(s)), nil }
+		r.Body, r.ContentLength = newBody(s), int64(len(s))
+		r.GetBody = func() (io.ReadCloser, error) { return newBody(s), nil }
 		return r
 	}
 }
@@ -47,7 +56,7 @@ func body(contentType, s string) option {
 func once(contentType, s string) option {
 	return func(r *http.Request) *http.Request {
 		r.Header.Set("Content-Type", contentType)
-		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(s)), int64(len(s))
+		r.Body, r.ContentLength = newBody(s), int64(len(s))
 		return r
 	}
 }

@@ -62,6 +62,7 @@ var requestBodies = []test{
 			{"empty JSON values", body(json, `{}`), body(json, `[]`), larder.Miss},
 			{"multipart with another boundary", parts2("AAA", "m", "1"), parts2("BBB", "m", "1"), larder.Hit},
 			{"multipart, other value", parts2("AAA", "n", "1"), parts2("AAA", "n", "2"), larder.Miss},
+			{"multipart without an end", body("multipart/form-data; boundary=X", "o"), body("multipart/form-data; boundary=X", "p"), larder.Miss},
 		} {
 			t.post("/a", c.one)
 			if a := t.post("/a", c.two); a.Outcome != c.want {
@@ -131,11 +132,20 @@ var requestBodies = []test{
 		t.rule(posts)
 		t.origin.handle("/a", echo)
 		for range 2 {
-			c := &closing{Reader: strings.NewReader("hello")}
+			c := newBody("hello")
 			t.post("/a", func(r *http.Request) *http.Request { r.Body, r.ContentLength = c, 5; return r })
 			t.settle()
 			equal(t, "body closed", c.closed.Load(), true)
 		}
+	}},
+	{name: "a keyed POST is asked for again without a condition, which would be answered 412", run: func(t *T) {
+		t.rule(posts)
+		t.origin.content("/a", "hello", "ETag", `"1"`)
+		t.post("/a", body(text, "x")).want(larder.Miss, "hello")
+		t.clock.advance(time.Hour)
+		t.post("/a", body(text, "x")).want(larder.Miss, "hello")
+		t.post("/a", body(text, "x"), mode(larder.Refresh)).want(larder.Miss, "hello")
+		t.post("/a", body(text, "x")).want(larder.Hit, "hello")
 	}},
 	{name: "a POST that no rule allows is neither read nor cached", run: func(t *T) {
 		t.origin.handle("/a", echo)

@@ -31,6 +31,7 @@ type faults struct {
 	mu     sync.Mutex
 	failAt func(ctx context.Context, op string) error // nil: no trouble
 	calls  map[string]int
+	held   int // what open and create returned that is not closed
 }
 
 // at puts a fault at calls: what it returns they return, unless that is nil.
@@ -53,6 +54,19 @@ func (f *faults) count(op string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.calls[op]
+}
+
+// inUse returns how many bodies of the store are open, to be read or written.
+func (f *faults) inUse() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.held
+}
+
+func (f *faults) hold(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held += n
 }
 
 func (f *faults) pass(ctx context.Context, op string) error {
@@ -104,7 +118,8 @@ func (f *faults) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, 
 	if err != nil {
 		return nil, err
 	}
-	return &faultyBody{body, f, ctx}, nil
+	f.hold(1)
+	return &faultyBody{body, f, ctx, sync.Once{}}, nil
 }
 
 func (f *faults) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
@@ -115,7 +130,8 @@ func (f *faults) Create(ctx context.Context, r *store.Record) (store.Writer, err
 	if err != nil {
 		return nil, err
 	}
-	return &faultyWriter{w, f, ctx}, nil
+	f.hold(1)
+	return &faultyWriter{w, f, ctx, sync.Once{}}, nil
 }
 
 func (f *faults) Update(ctx context.Context, r *store.Record) error {
@@ -134,8 +150,14 @@ func (f *faults) Delete(ctx context.Context, key store.Key, ids ...store.ID) err
 
 type faultyBody struct {
 	io.ReadSeekCloser
-	f   *faults
-	ctx context.Context
+	f    *faults
+	ctx  context.Context
+	once sync.Once
+}
+
+func (b *faultyBody) Close() error {
+	b.once.Do(func() { b.f.hold(-1) })
+	return b.ReadSeekCloser.Close()
 }
 
 func (b *faultyBody) Read(p []byte) (int, error) {
@@ -147,8 +169,14 @@ func (b *faultyBody) Read(p []byte) (int, error) {
 
 type faultyWriter struct {
 	store.Writer
-	f   *faults
-	ctx context.Context
+	f    *faults
+	ctx  context.Context
+	once sync.Once
+}
+
+func (w *faultyWriter) Close() error {
+	w.once.Do(func() { w.f.hold(-1) })
+	return w.Writer.Close()
 }
 
 func (w *faultyWriter) Write(p []byte) (int, error) {
@@ -183,12 +211,13 @@ func (t *T) distant() (*T, *faults) {
 // near is distant with a store that is on this machine.
 func (t *T) near() (*T, *faults) {
 	u, f := t.distant()
-	u.cache.Store = struct {
-		*faults
-		store.Local
-	}{f, nil}
+	u.cache.Store = local{f}
 	return u, f
 }
+
+type local struct{ *faults }
+
+func (local) Local() {}
 
 // wantFailures checks that the store's failures at op, and at nothing else, are told of.
 func (t *T) wantFailures(op string, fault error) {

@@ -212,6 +212,22 @@ var flights = []test{
 		g.open()
 		t.wantAll(first.done(), "/a 1")
 	}},
+	{name: "a client's Timeout is its own caller's, too", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		hasty := &http.Client{Transport: t.cache, Timeout: time.Second}
+		first := make(chan error)
+		go func() { _, err := hasty.Get(t.origin.url + "/a"); first <- err }()
+		t.settle()
+		rest := t.start(9, func(int) answer { return t.try("GET", "/a") })
+		if err := <-first; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the hasty caller got error %v, want a deadline exceeded", err)
+		}
+		t.settle()
+		g.open()
+		t.wantAll(rest.done(), "/a 1")
+		t.wantHits("/a", 1)
+	}},
 	{name: "what its context carries reaches the transport below", run: func(t *T) {
 		type traceKey struct{}
 		t.origin.numbered("/a")
@@ -256,6 +272,33 @@ var flights = []test{
 		t.wantHits("/a", 3)
 		g.open()
 		t.wantAll(p.done(), "/a 3")
+	}},
+	{name: "what one caller asks for itself alone says nothing of the others", run: func(t *T) {
+		down := func(path string) { t.origin.status(path, http.StatusServiceUnavailable) }
+		for path, c := range map[string]struct {
+			origin func(path string)
+			says   option
+		}{
+			"/range":     {nil, header("Range", "bytes=0-1")},
+			"/condition": {nil, header("If-None-Match", `"1"`)},
+			"/no-store":  {nil, header("Cache-Control", "no-store")},
+			"/refresh":   {nil, mode(larder.ForceRefresh)},
+			"/down":      {down, header("X", "1")},
+		} {
+			t.origin.content(path, "hello", "Cache-Control", "max-age=60", "ETag", `"1"`)
+			if c.origin != nil {
+				c.origin(path)
+			}
+			t.get(path, c.says)
+			t.clock.advance(time.Hour)
+			t.origin.content(path, "hello", "Cache-Control", "max-age=60", "ETag", `"1"`)
+			g := t.origin.hold(path)
+			p := t.start(20, func(int) answer { return t.try("GET", path) })
+			t.settle()
+			t.wantHits(path, 2)
+			g.open()
+			t.wantAll(p.done(), "hello")
+		}
 	}},
 	{name: "a slow reader holds nobody back", run: func(t *T) {
 		whole := long("a", 1<<20)

@@ -2,6 +2,7 @@ package behaviour
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -140,6 +141,24 @@ var isolation = []test{
 			t.read(answer{t: t, resp: resp})
 			t.get(path, header("X-Mode", "one")).want(larder.Hit, want)
 		}
+	}},
+	{name: "a request may be changed once its caller has left", run: func(t *T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		req := t.request("GET", "/a", header("X-Mode", "one"), under(ctx))
+		changed, got := make(chan struct{}), make(chan string, 1)
+		t.cache.Base = transport(func(r *http.Request) (*http.Response, error) {
+			cancel()
+			<-changed
+			got <- r.URL.Path + " " + r.Header.Get("X-Mode")
+			return nil, r.Context().Err()
+		})
+		if _, err := t.cache.RoundTrip(req); !errors.Is(err, context.Canceled) {
+			t.Errorf("got error %v, want the context's", err)
+		}
+		req.URL.Path = "/b"
+		req.Header["X-Mode"][0] = "two"
+		close(changed)
+		equal(t, "what the origin is asked", <-got, "/a one")
 	}},
 	{name: "a transport that adds to the request in place spoils neither request nor Vary", run: func(t *T) {
 		t.cache.Base = transport(func(r *http.Request) (*http.Response, error) {

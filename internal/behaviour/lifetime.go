@@ -135,6 +135,11 @@ var lifetimes = []test{
 		t.clock.advance(10 * 365 * 24 * time.Hour)
 		t.get("/a").want(larder.Hit, "/a 2")
 	}},
+	{name: "one request's TTL that is over already is Never", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "no-store")
+		t.get("/a", ttl(-5*time.Second)).want(larder.Bypassed, "/a 1")
+		t.wantStored(0)
+	}},
 	{name: "a TTL taken back leaves it to the rule", run: func(t *T) {
 		t.rule(larder.Rule{TTL: time.Minute})
 		t.origin.numbered("/a")

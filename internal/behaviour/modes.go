@@ -80,6 +80,13 @@ var modes = []test{
 		t.get("/b", mode(larder.OfflineStale)).wantStatus(larder.Refused, 504)
 		t.wantHits("/a", 1)
 	}},
+	{name: "offline nothing is asked of the origin, whatever the method", run: func(t *T) {
+		for _, m := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
+			t.do(m, "/a", mode(larder.Offline)).wantStatus(larder.Refused, 504)
+			t.do(m, "/a", mode(larder.OfflineStale)).wantStatus(larder.Refused, 504)
+		}
+		t.wantHits("/a", 0)
+	}},
 	{name: "only-if-cached asks for the same", run: func(t *T) {
 		t.origin.numbered("/a", "Cache-Control", "max-age=60")
 		t.get("/a", header("Cache-Control", "only-if-cached")).wantStatus(larder.Refused, 504)

@@ -3,6 +3,7 @@ package behaviour
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"sync/atomic"
 )
@@ -21,10 +22,19 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// closing is a body that knows whether it has been closed.
+// closing is a body that knows whether it has been closed, and is not read from then on.
 type closing struct {
 	io.Reader
 	closed atomic.Bool
+}
+
+func newBody(s string) *closing { return &closing{Reader: strings.NewReader(s)} }
+
+func (c *closing) Read(p []byte) (int, error) {
+	if c.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return c.Reader.Read(p)
 }
 
 func (c *closing) Close() error {

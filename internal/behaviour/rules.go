@@ -1,7 +1,9 @@
 package behaviour
 
 import (
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -114,6 +116,15 @@ var rules = []test{
 		t.get("/no").want(larder.Miss, "/no 2")
 		t.get("/yes").want(larder.Hit, "/yes 1")
 	}},
+	{name: "a filter knows what was asked for, on a hit too", run: func(t *T) {
+		t.rule(larder.Rule{TTL: time.Minute, Filter: func(r *http.Response) bool { return r.Request != nil && r.Request.URL.Path == "/yes" }})
+		t.origin.numbered("/no")
+		t.origin.numbered("/yes")
+		t.get("/no")
+		t.get("/yes")
+		t.get("/no").want(larder.Miss, "/no 2")
+		t.get("/yes").want(larder.Hit, "/yes 1")
+	}},
 	{name: "a filter that changes its mind removes what is stored", run: func(t *T) {
 		allowed := true
 		t.rule(larder.Rule{TTL: time.Minute, Filter: func(*http.Response) bool { return allowed }})
@@ -178,6 +189,25 @@ var rules = []test{
 			if a := t.get(other); a.Outcome != larder.Miss {
 				t.Errorf("%s: got %v", other, a.Outcome)
 			}
+		}
+	}},
+	{name: "a request that names another host than its URL is for that host", run: func(t *T) {
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			io.WriteString(w, r.Host)
+		})
+		t.get("/a", host("one.example")).want(larder.Miss, "one.example")
+		t.get("/a", host("two.example")).want(larder.Miss, "two.example")
+		t.get("/a", host("ONE.example:80")).want(larder.Hit, "one.example")
+		t.get("/a").want(larder.Miss, strings.TrimPrefix(t.origin.url, "http://"))
+		t.post("/a", host("one.example"))
+		t.get("/a", host("one.example")).want(larder.Miss, "one.example")
+		t.get("/a", host("two.example")).want(larder.Hit, "two.example")
+	}},
+	{name: "what an opaque URL asks for is not guessed", run: func(t *T) {
+		for _, path := range []string{"/a/b", "/c/d"} {
+			t.origin.numbered(path, "Cache-Control", "max-age=60")
+			t.get("/", opaque("/"+url.PathEscape(path[1:]))).want(larder.Bypassed, path+" 1")
 		}
 	}},
 }

@@ -135,7 +135,50 @@ var stale = append([]test{
 		t.settle()
 		t.get("/a", header("Accept", "a/a")).want(larder.Hit, `for "a/a"`)
 		t.get("/a", header("Accept", "b/b")).want(larder.Stale, `for "b/b"`)
+		t.settle()
 		t.wantStored(2)
+	}},
+	{name: "what a POST brought is asked for again with its body", run: func(t *T) {
+		t.rule(larder.Rule{Methods: []string{"POST"}, TTL: time.Minute, StaleWhileRevalidate: time.Hour})
+		t.origin.handle("/a", echo)
+		for i, with := range []func(string, string) option{body, once} {
+			question := fmt.Sprint("question ", i)
+			t.post("/a", with(text, question)).want(larder.Miss, question)
+			t.clock.advance(10 * time.Minute)
+			t.post("/a", with(text, question)).want(larder.Stale, question)
+			t.settle()
+			t.post("/a", with(text, question)).want(larder.Hit, question)
+		}
+		t.wantHits("/a", 4)
+	}},
+	{name: "behind a range or a condition, too, the whole is fetched anew", run: func(t *T) {
+		for name, value := range map[string]string{"Range": "bytes=0-1", "If-None-Match": `"one"`, "If-Modified-Since": longAgo} {
+			path := "/" + name
+			t.origin.content(path, "one", "Cache-Control", whileRevalidate, "ETag", `"one"`)
+			t.get(path)
+			t.clock.advance(time.Minute)
+			t.origin.content(path, "two", "Cache-Control", whileRevalidate, "ETag", `"two"`)
+			equal(t, name+": outcome", t.get(path, header(name, value)).Outcome, larder.Stale)
+			t.settle()
+			t.get(path).want(larder.Hit, "two")
+		}
+	}},
+	{name: "a validation whose answer cannot be stored holds nobody back", run: func(t *T) {
+		for path, length := range map[string][]string{"/chunked": nil, "/known": {"Content-Length", fmt.Sprint(len(large))}} {
+			u, f := t.near()
+			t.origin.page(path, large, append(length, "Cache-Control", whileRevalidate)...)
+			u.get(path, patient)
+			t.clock.advance(time.Minute)
+			f.at(with(errBroken), create)
+			began := time.Now()
+			u.get(path, patient).want(larder.Stale, large)
+			t.clock.advance(time.Hour)
+			u.get(path, patient).want(larder.Miss, large)
+			if err := u.cache.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			equal(t, path+": time until all is done", time.Since(began), 0)
+		}
 	}},
 	{name: "a validation that fails leaves the stale one, and is told", run: func(t *T) {
 		t.numberedStale("/a", whileRevalidate)

@@ -234,6 +234,16 @@ var validations = []test{
 		}
 		equal(t, "length", a.resp.ContentLength, int64(5))
 	}},
+	{name: "a 304 that forbids to store is used once, and nothing after it", run: func(t *T) {
+		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60", "Last-Modified", t.date(-1000*time.Hour))
+		t.get("/a")
+		t.clock.advance(time.Minute)
+		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "no-store")
+		t.get("/a").want(larder.Revalidated, "one")
+		t.settle()
+		t.wantStored(0)
+		t.get("/a").want(larder.Miss, "one")
+	}},
 	{name: "a 304 for what is not stored is asked again, whole", run: func(t *T) {
 		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60")
 		t.get("/a")
@@ -286,6 +296,15 @@ var validations = []test{
 		t.origin.numbered("/a", "Cache-Control", "no-store")
 		t.get("/a").want(larder.Miss, "/a 2")
 		t.get("/a", mode(larder.OfflineStale)).wantStatus(larder.Refused, 504)
+	}},
+	{name: "an answer that says nothing of the page leaves what is stored", run: func(t *T) {
+		for _, status := range []int{407, 408, 425, 429} {
+			path := fmt.Sprint("/", status)
+			t.numberedStale(path, "max-age=60")
+			t.origin.status(path, status)
+			t.get(path).wantStatus(larder.Miss, status)
+			t.get(path, mode(larder.OfflineStale)).want(larder.Stale, path+" 1")
+		}
 	}},
 	{name: "answers fetched anew at the same time do not pile up", run: func(t *T) {
 		t.origin.numbered("/a", "Cache-Control", "max-age=60")
@@ -358,6 +377,14 @@ var invalidations = []test{
 		t.do("DELETE", "/a", header("X-Tenant", "1"))
 		t.get("/a", header("X-Tenant", "1")).wantStatus(larder.Miss, 200)
 		t.get("/a", header("X-Tenant", "2")).wantStatus(larder.Miss, 200)
+	}},
+	{name: "what a user changes is invalidated for him, however he says who he is", run: func(t *T) {
+		for path, as := range credentials {
+			t.origin.numbered(path, "Cache-Control", "max-age=60")
+			t.get(path, as("alice"))
+			t.post(path, as("alice"))
+			t.get(path, as("alice")).want(larder.Miss, path+" 3")
+		}
 	}},
 	{name: "an answer that was under way when it was invalidated is not used afterwards", run: func(t *T) {
 		g := make(gate)

@@ -223,6 +223,16 @@ var streaming = []test{
 		}
 		t.get("/a", mode(larder.OfflineStale)).want(larder.Stale, "/a 1")
 	}},
+	{name: "a deadline amid the body is told as one, stored or not", run: func(t *T) {
+		for path, cc := range map[string]string{"/may": "max-age=60", "/must-not": "no-store"} {
+			t.origin.halves(path, "12", "Cache-Control", cc)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if a := t.try("GET", path, under(ctx)); a.body != "1" || !errors.Is(a.err, context.DeadlineExceeded) {
+				t.Errorf("%s: got %q, error %v, want half and a deadline exceeded", path, a.body, a.err)
+			}
+			cancel()
+		}
+	}},
 	{name: "a client's Timeout covers the body, and does not hide where it came from", run: func(t *T) {
 		t.origin.halves("/slow", "12", "Cache-Control", "max-age=60")
 		t.origin.numbered("/a", "Cache-Control", "max-age=60")
@@ -259,6 +269,43 @@ var streaming = []test{
 				t.Errorf("%s: read %d bytes after Close, error %v", path, len(b), err)
 			}
 			t.get(path).want(larder.Hit, whole)
+		}
+	}},
+	{name: "a hit may be closed while another goroutine reads it", run: func(t *T) {
+		for _, n := range []int{100, 1 << 20} {
+			path := fmt.Sprint("/", n)
+			t.origin.page(path, long("x", n), "Cache-Control", "max-age=60")
+			t.get(path)
+			a, done := t.begin(path), make(chan struct{})
+			go func() {
+				defer close(done)
+				io.Copy(io.Discard, a.resp.Body)
+			}()
+			a.resp.Body.Close()
+			<-done
+		}
+	}},
+	{name: "what has been read to its end need not be closed", run: func(t *T) {
+		u, f := t.near()
+		t.origin.page("/a", large, "Cache-Control", "max-age=60")
+		for _, want := range []larder.Outcome{larder.Miss, larder.Hit} {
+			a := u.begin("/a")
+			if _, err := io.Copy(io.Discard, a.resp.Body); err != nil {
+				t.Error(err)
+			}
+			t.settle()
+			equal(t, "outcome", a.Outcome, want)
+			equal(t, "bodies of the store that are open", f.inUse(), 0)
+			a.resp.Body.Close()
+		}
+	}},
+	{name: "what has no body need be neither read nor closed", run: func(t *T) {
+		t.origin.page("/a", "", "Cache-Control", "max-age=60", "Content-Length", "12345")
+		t.origin.status("/none", http.StatusNoContent, "Cache-Control", "max-age=60")
+		for method, path := range map[string]string{"HEAD": "/a", "GET": "/none"} {
+			t.send(method, path)
+			t.settle()
+			t.do(method, path).want(larder.Hit, "")
 		}
 	}},
 	{name: "a response without a body is stored as one", run: func(t *T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"net/http"
 	"slices"
@@ -116,6 +117,51 @@ var trouble = append([]test{
 		}
 		equal(t, "calls of the store", f.count(lookup)-before, 1)
 	}},
+	{name: "a store that is down is tried again when the clock is set back", run: func(t *T) {
+		u, f := t.near()
+		f.at(with(errBroken), lookup, create)
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		for range 10 {
+			u.get("/a").wantStatus(larder.Miss, 200)
+		}
+		f.mended()
+		t.clock.advance(-time.Hour)
+		u.get("/a").wantStatus(larder.Miss, 200)
+		u.get("/a").wantStatus(larder.Hit, 200)
+	}},
+	{name: "callers without time are no fault of the store", run: func(t *T) {
+		t.origin.page("/a", large, "Cache-Control", "max-age=60")
+		for op, fault := range map[string]func(context.Context) error{lookup: context.Context.Err, open: hang} {
+			u, f := t.distant()
+			u.get("/a")
+			f.at(fault, op)
+			for i := range 10 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%2)*time.Second) // StoreTimeout is 2 s
+				if a := u.try("GET", "/a", under(ctx)); !errors.Is(a.err, context.DeadlineExceeded) && a.body != large {
+					t.Errorf("%s: got %v, %d bytes, error %v, want a deadline exceeded", op, a.Outcome, len(a.body), a.err)
+				}
+				cancel()
+			}
+			equal(t, op+": failures", u.cache.Stats().StoreFailures, 0)
+			f.mended()
+			u.get("/a").want(larder.Hit, large)
+		}
+	}},
+	{name: "an unsafe method waits for a store that hangs no longer than StoreTimeout", run: func(t *T) {
+		u, f := t.distant()
+		u.cache.Store = struct {
+			*faults
+			hangingFinder
+		}{faults: f}
+		u.cache.StoreTimeout = 3 * time.Second
+		u.rule(larder.Rule{KeyHeaders: []string{"X-Tenant"}})
+		began := time.Now()
+		u.post("/a", patient).wantStatus(larder.Bypassed, 404)
+		equal(t, "time for an error", time.Since(began), 0)
+		t.origin.numbered("/a")
+		u.post("/a", patient).want(larder.Bypassed, "/a 2")
+		equal(t, "time", time.Since(began), 3*time.Second)
+	}},
 	{name: "with FailClosed what cannot be looked up is an error", run: func(t *T) {
 		u, f := t.near()
 		u.cache.FailClosed = true
@@ -162,6 +208,18 @@ var trouble = append([]test{
 			u.get(path).want(larder.Miss, large)
 			u.get(path).want(larder.Hit, large)
 		}
+	}},
+	{name: "what the store refuses at once is read by each at his own pace", run: func(t *T) {
+		u, f := t.near()
+		f.at(with(store.ErrTooLarge), create)
+		t.origin.page("/a", large, "Cache-Control", "max-age=60", "Content-Length", fmt.Sprint(len(large)))
+		g := t.origin.hold("/a")
+		p := u.start(2, func(int) answer { return u.send("GET", "/a", patient) })
+		t.settle()
+		g.open()
+		idle, quick := p.done()[0], p.done()[1]
+		u.read(quick).want(larder.Miss, large)
+		u.read(idle).want(larder.Miss, large)
 	}},
 	{name: "a write that fails in the middle is nothing to the readers, slow ones included", run: func(t *T) {
 		u, f := t.near()
@@ -287,6 +345,13 @@ var trouble = append([]test{
 		u.wantFailures(remove, errBroken)
 	}},
 }, originTrouble...)
+
+// hangingFinder lists what is stored for as long as the caller has patience.
+type hangingFinder struct{}
+
+func (hangingFinder) Find(ctx context.Context, _ store.Query) iter.Seq2[*store.Record, error] {
+	return func(yield func(*store.Record, error) bool) { yield(nil, hang(ctx)) }
+}
 
 // patient gives a caller a minute, which is more than any trouble with a store may cost.
 func patient(r *http.Request) *http.Request {

@@ -156,6 +156,42 @@ var users = []test{
 			}
 		}
 	}},
+	{name: "a shared cache keeps users apart where a TTL stands in place of what the headers say of them", run: func(t *T) {
+		t.cache.Shared = true
+		t.rule(larder.Everything(time.Hour))
+		for path, as := range credentials {
+			t.personal(path)
+			t.get(path, as("alice")).want(larder.Miss, path+" for alice")
+			t.get(path, as("bob")).want(larder.Miss, path+" for bob")
+			t.get(path, as("alice")).want(larder.Hit, path+" for alice")
+		}
+	}},
+	{name: "users of a shared cache who ask at once share nothing that must be validated", run: func(t *T) {
+		t.cache.Shared = true
+		as, names := credentials["/cookie"], []string{"alice", "bob"}
+		t.origin.handle("/cookie", func(w http.ResponseWriter, r *http.Request) {
+			tag := `"` + r.Header.Get("Cookie") + `"`
+			set(w.Header(), []string{"Cache-Control", "no-cache", "ETag", tag})
+			if strings.Contains(r.Header.Get("If-None-Match"), tag) {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			io.WriteString(w, r.Header.Get("Cookie"))
+		})
+		for range 2 { // the second time the first of them is answered 304
+			g := t.origin.hold("/cookie")
+			first := t.start(1, func(int) answer { return t.try("GET", "/cookie", as("alice")) })
+			t.settle()
+			rest := t.start(9, func(i int) answer { return t.try("GET", "/cookie", as(names[i%2])) })
+			t.settle()
+			g.open()
+			t.wantAll(first.done(), "user=alice")
+			for i, a := range rest.done() {
+				t.wantAll([]answer{a}, "user="+names[i%2])
+			}
+			t.get("/cookie", as("alice"))
+		}
+	}},
 	{name: "a shared cache with a Partition keeps its parts apart", run: func(t *T) {
 		t.cache.Shared, t.cache.Partition = true, larder.Credentials
 		as := credentials["/token"]
