@@ -47,6 +47,7 @@ func wrapDamage(err error) error {
 
 const (
 	codeReadOnly = 8
+	codeBusy     = 5
 	codeCorrupt  = 11
 	codeCantOpen = 14
 	codeNotADB   = 26
@@ -61,6 +62,8 @@ func resultCode(err error) int {
 		return 0
 	case errors.As(err, &coded):
 		return coded.Code() & 0xff
+	case strings.Contains(err.Error(), "database is locked"):
+		return codeBusy
 	case strings.Contains(err.Error(), "database disk image is malformed"):
 		return codeCorrupt
 	case strings.Contains(err.Error(), "file is not a database"):

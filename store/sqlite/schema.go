@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 const (
@@ -101,7 +102,7 @@ func (c *conn) migrate() error {
 			return err
 		}
 	}
-	if err := c.pragmas("journal_mode = WAL"); err != nil || done {
+	if err := c.logAhead(); err != nil || done {
 		return err
 	}
 	return c.transaction(func() error {
@@ -119,6 +120,18 @@ func (c *conn) migrate() error {
 	})
 }
 
+// logAhead puts the file in WAL mode. Where several connections do so at once SQLite does not wait by itself, whatever
+// the busy_timeout: it fails all but one.
+func (c *conn) logAhead() error {
+	for wait := time.Millisecond; ; wait *= 2 {
+		err := c.pragmas("journal_mode = WAL")
+		if resultCode(err) != codeBusy || wait > 4*time.Second {
+			return err
+		}
+		time.Sleep(wait)
+	}
+}
+
 // layOut sets what counts only as long as the file is empty and not in WAL mode.
 func (c *conn) layOut() error {
 	var pages int64
@@ -131,14 +144,10 @@ func (c *conn) layOut() error {
 // current reports whether the tables are there already.
 func (c *conn) current() (bool, error) {
 	var app, v, objects int64
-	for query, dest := range map[string]*int64{
-		"PRAGMA application_id":              &app,
-		"PRAGMA user_version":                &v,
-		"SELECT count(*) FROM sqlite_schema": &objects,
-	} {
-		if err := c.sql.QueryRowContext(background, query).Scan(dest); err != nil {
-			return false, doing(query, err)
-		}
+	const query = `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+		FROM pragma_application_id, pragma_user_version` // at one moment: somebody else may be making the tables
+	if err := c.sql.QueryRowContext(background, query).Scan(&app, &v, &objects); err != nil {
+		return false, fmt.Errorf("read the version of the schema: %w", err)
 	}
 	switch {
 	case objects == 0 && app == 0 && v == 0:

@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"database/sql"
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,6 +54,37 @@ func TestColumnsCanBeRead(t *testing.T) {
 	} {
 		if got := ask(t, path, c.query); got != c.want {
 			t.Errorf("%s: %q, want %q", c.query, got, c.want)
+		}
+	}
+}
+
+// A database/sql pool each stands for a process: nothing in this package keeps them apart.
+func TestManyMayMakeTheFileAtOnce(t *testing.T) {
+	for range 20 {
+		path := temp(t)
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				db, err := sql.Open("sqlite", path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer db.Close()
+				s, err := New(db, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer s.Close()
+				if err := put(s, newRecord("key", time.Now()), []byte("body")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if t.Failed() {
+			return
 		}
 	}
 }
