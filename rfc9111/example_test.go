@@ -153,3 +153,27 @@ func ExampleRanges() {
 	// [{0 100} {900 100}] 206
 	// [] 416
 }
+
+// How long a response is fresh, how long it may be of use, and how old it is. (s-maxage forbids shared caches to serve
+// it stale.)
+func ExamplePolicy_Lifetime() {
+	noon := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	resp := rfc9111.Parse(rfc9111.Response{
+		Status:   http.StatusOK,
+		Header:   http.Header{"Cache-Control": {"max-age=60, s-maxage=600, stale-while-revalidate=30"}, "Age": {"10"}},
+		Received: noon, Requested: noon,
+	})
+	for _, p := range []rfc9111.Policy{{}, {Shared: true}} {
+		fmt.Println(p.Lifetime(resp), p.FreshUntil(resp).Format(time.TimeOnly), p.UsableUntil(resp).Format(time.TimeOnly))
+	}
+	fmt.Println(resp.Age(noon.Add(5 * time.Second)))
+	// Output:
+	// 1m0s 12:00:50 12:01:20
+	// 10m0s 12:09:50 12:09:50
+	// 15s
+}
+
+func ExampleHeuristicallyCacheable() {
+	fmt.Println(rfc9111.HeuristicallyCacheable(http.StatusNotFound), rfc9111.HeuristicallyCacheable(http.StatusCreated))
+	// Output: true false
+}

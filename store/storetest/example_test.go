@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"errors"
 	"fmt"
+	"testing"
 
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/memory"
@@ -20,4 +21,11 @@ func ExampleCheck() {
 	}
 	// Output:
 	// records survive closing and opening
+}
+
+// In the tests of a store of one's own, one case is run as a subtest for each promise of the contract.
+func ExampleRun() {
+	_ = func(t *testing.T) {
+		storetest.Run(t, storetest.Kit{Open: func(dir string) (store.Store, error) { return new(memory.Store), nil }})
+	}
 }
