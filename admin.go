@@ -26,7 +26,7 @@ func (c *Cache) Entries(ctx context.Context, q store.Query) iter.Seq2[*store.Rec
 	finder, ok := c.store.(store.Finder)
 	if !ok {
 		return func(yield func(*store.Record, error) bool) {
-			yield(nil, fmt.Errorf("larder: list %T: %w", c.store, ErrUnsupported))
+			yield(nil, fmt.Errorf("larder: list %T, which is no store.Finder: %w", c.store, ErrUnsupported))
 		}
 	}
 	if q.URL != "" {
@@ -61,7 +61,7 @@ func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err erro
 			continue // the store removes it by itself
 		}
 		if err != nil {
-			return removed, fmt.Errorf("larder: purge: %w", err)
+			return removed, err
 		}
 		ids[r.Key] = append(ids[r.Key], r.ID)
 		if n++; n == batch {

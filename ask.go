@@ -25,6 +25,11 @@ const (
 	Bypass
 )
 
+var modes = [...]string{"standard", "refresh", "force refresh", "prefer stored", "offline", "offline stale", "bypass"}
+
+// String returns the mode in one or two lower-case words.
+func (m Mode) String() string { return modes[m] }
+
 // Forever is the TTL of a response that never turns stale.
 const Forever time.Duration = 1<<63 - 1
 
@@ -54,7 +59,7 @@ func WithMode(ctx context.Context, m Mode) context.Context {
 
 // WithTTL returns a context whose responses are stored and fresh for ttl, whatever their headers and the rules
 // say: a positive duration, Forever, or Never, as which any negative one counts; 0 takes an earlier WithTTL or
-// WithExpiry back.
+// WithExpiry back. What is stored already keeps the lifetime it has, until it is stored or validated anew.
 func WithTTL(ctx context.Context, ttl time.Duration) context.Context {
 	a := asked(ctx)
 	a.ttl, a.expires = max(ttl, Never), time.Time{}

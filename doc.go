@@ -4,6 +4,7 @@
 //	cache := &larder.Cache{}               // private, in 64 MiB of memory
 //	client := cache.Client()               // or &http.Client{Transport: cache}
 //	resp, err := client.Get("https://api.example.com/v1/things")
+//	…                                      // what is read to its end is stored
 //	fmt.Println(larder.Info(resp).Outcome) // miss, then hit
 //
 // To keep responses on disk give it a [store.Store], such as those of packages store/disk and store/sqlite. To
@@ -30,6 +31,5 @@
 // [Cache.Logger] hear of everything. [Cache.Entries], [Cache.Purge], [Cache.Delete] and [Cache.Sweep] look
 // after what is stored.
 //
-// http.Client.Timeout works, but costs each call more than twice what a hit from memory does; a context's
-// deadline is cheaper.
+// With http.Client.Timeout a hit from memory costs about twice as much; a context's deadline is cheaper.
 package larder

@@ -311,7 +311,8 @@ func (d *download) commit() error {
 		return errOutdated
 	}
 	if err == nil {
-		d.c.emit(Event{Kind: StoredResponse, Method: d.x.rr.Method, URL: d.x.target.url, Status: r.Status})
+		d.c.emit(Event{Kind: StoredResponse, Method: d.x.rr.Method, URL: d.x.target.url, Status: r.Status,
+			Decision: Decision{ID: r.ID}})
 	}
 	return err
 }

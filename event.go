@@ -1,6 +1,7 @@
 package larder
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync/atomic"
@@ -41,10 +42,10 @@ func (k EventKind) String() string { return eventKinds[k] }
 type Event struct {
 	Kind     EventKind
 	Time     time.Time
-	Method   string // of the request
-	URL      string // of the request, normalised and redacted
-	Status   int    // of the response
-	Decision Decision
+	Method   string        // of the request
+	URL      string        // of the request, normalised and redacted
+	Status   int           // of the response
+	Decision Decision      // Answered; of StoredResponse and Updated the ID alone
 	Duration time.Duration // Answered: until the response's head
 	Op       string        // StoreFailed, Damaged: lookup, open, read, create, write, commit, update, delete
 	Err      error
@@ -117,18 +118,24 @@ func (c *Cache) log(e Event) {
 		attrs = append(attrs, slog.String("outcome", d.Outcome.String()), slog.String("reason", d.Reason),
 			slog.String("section", d.Section), slog.Duration("age", d.Age), slog.Duration("lifetime", d.Lifetime),
 			slog.Bool("stored", d.Stored), slog.Bool("collapsed", d.Collapsed), slog.Duration("duration", e.Duration))
+		if d.NotStored != "" {
+			attrs = append(attrs, slog.String("not_stored", d.NotStored))
+		}
+		if d.Rule != "" {
+			attrs = append(attrs, slog.String("rule", d.Rule))
+		}
 		if d.Forwarded != "" {
 			attrs = append(attrs, slog.String("forwarded", d.Forwarded), slog.Int("forward_status", d.ForwardStatus))
 		}
-		if d.ID != (store.ID{}) {
-			attrs = append(attrs, slog.String("id", d.ID.String()))
-		}
+	}
+	if id := e.Decision.ID; id != (store.ID{}) {
+		attrs = append(attrs, slog.String("id", id.String()))
 	}
 	if e.Op != "" {
 		attrs = append(attrs, slog.String("op", e.Op))
 	}
-	if e.Err != nil {
-		attrs = append(attrs, slog.Any("error", e.Err))
+	if err := cmp.Or(e.Err, e.Decision.Err); err != nil {
+		attrs = append(attrs, slog.Any("error", err))
 	}
 	c.Logger.LogAttrs(ctx, level, "larder", attrs...)
 }

@@ -179,7 +179,7 @@ func (c *Cache) update(ctx context.Context, x *exchange, r *store.Record) error 
 	err := c.store.Update(ctx, r)
 	c.failed("update", x, err)
 	if err == nil {
-		c.emit(Event{Kind: Updated, Method: x.rr.Method, URL: x.target.url, Status: r.Status})
+		c.emit(Event{Kind: Updated, Method: x.rr.Method, URL: x.target.url, Status: r.Status, Decision: Decision{ID: r.ID}})
 	}
 	return err
 }

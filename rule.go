@@ -19,15 +19,17 @@ import (
 // is decided when it is stored or validated, and travels with it: changing a rule changes what is stored from
 // then on. Statuses and Filter are looked at when a stored response is used, too.
 type Rule struct {
-	// Match is a URL pattern, [scheme://]host[:port][/path], anchored at both ends: * stands for one label of
-	// the host or any part of one path segment, ** for any number of them. Empty: every URL.
+	// Match is a URL pattern, [scheme://]host[:port][/path]: * stands for one label of the host or any part of
+	// one path segment, ** for any number of them, at least one. What it has must match from end to end;
+	// without a path it means every path, without a port every port, without a scheme both. So ** is every
+	// host, **.example.com are those below example.com, not example.com itself. Empty: every URL.
 	Match string
 	// Methods are the request methods meant, and may be stored; nil: GET and HEAD. Responses to other methods
 	// are keyed by the request's body as well, and such a request invalidates nothing.
 	Methods []string
 
 	// TTL is how long a response is stored and reused, whatever its headers say: a positive duration, Forever, or
-	// Never; 0: the headers decide.
+	// Never; 0: the headers decide. What is stored already keeps the lifetime it has.
 	TTL time.Duration
 	// Expires is TTL as a moment, unless it is zero; from then on it means Never.
 	Expires time.Time

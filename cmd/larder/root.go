@@ -26,7 +26,7 @@ const (
 
 const exitCodes = `Exit codes:
   0    done
-  1    it failed: the origin cannot be reached, the store cannot be used, nothing was found
+  1    it failed: the origin cannot be reached, the store cannot be used, show or rm found nothing
   2    a wrong command line
   3    get --offline, and nothing stored may be used
   22   get --fail, and the status is 400 or above

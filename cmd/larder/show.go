@@ -72,7 +72,7 @@ to exactly that request.`,
 		},
 	}
 	want.flags(cmd)
-	cmd.Flags().StringVar(&id, "id", "", "the one response with this `ID`")
+	cmd.Flags().StringVar(&id, "id", "", "of the URL's responses the one with this `ID`")
 	cmd.Flags().BoolVar(&body, "body", false, "write the stored body and nothing else")
 	jsonFlag(cmd, &asJSON)
 	exclusive(cmd, "body", "json")

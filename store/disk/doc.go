@@ -39,7 +39,7 @@
 // Options.MaxBytes bounds what the records take in blocks of 4 KiB. Every process appends what it adds and
 // removes to the ledger, v1/usage-…, whose sum is the total; so Open counts nothing, and the limit holds for
 // all processes together. The Commit that goes beyond it makes room before it returns, down to 15/16 of the
-// limit: it compares records from a few neighbouring fans, 64 or so, and removes the least recently used
+// limit at most: it compares records from a few neighbouring fans, 64 or so, and removes the least recently used
 // quarter of them, or the least recently used of all in a store of up to 64 records. There is no goroutine in
 // the background.
 //
