@@ -96,18 +96,31 @@ func AppendHead(dst []byte, r *Record) []byte {
 // DecodeHead is the inverse of AppendHead; b must be exactly one encoded head. The error wraps ErrCorrupt. The record
 // keeps nothing of b.
 func DecodeHead(b []byte) (*Record, error) {
+	if err := checkFrame(b); err != nil {
+		return nil, err
+	}
+	return decode(string(b)) // one copy, from which every string is cut
+}
+
+// checkFrame checks what stands around the fields of a head.
+func checkFrame(b []byte) error {
 	if len(b) < len(magic)+1+4 || string(b[:len(magic)]) != magic {
-		return nil, fmt.Errorf("record head of %d bytes does not begin with %q: %w", len(b), magic, ErrCorrupt)
+		return fmt.Errorf("record head of %d bytes does not begin with %q: %w", len(b), magic, ErrCorrupt)
 	}
 	if b[len(magic)] != version {
-		return nil, fmt.Errorf("record head of unknown version %d: %w", b[len(magic)], ErrCorrupt)
+		return fmt.Errorf("record head of unknown version %d: %w", b[len(magic)], ErrCorrupt)
 	}
 	end := len(b) - 4
 	if Checksum(0, b[:end]) != binary.BigEndian.Uint32(b[end:]) {
-		return nil, fmt.Errorf("record head: checksum does not match: %w", ErrCorrupt)
+		return fmt.Errorf("record head: checksum does not match: %w", ErrCorrupt)
 	}
+	return nil
+}
+
+// decode decodes a head whose frame is in order.
+func decode(s string) (*Record, error) {
 	r := new(Record)
-	d := decoder{s: string(b[len(magic)+1 : end])} // one copy, from which every string is cut
+	d := decoder{s: s[len(magic)+1 : len(s)-4]}
 	for len(d.s) > 0 && !d.bad {
 		tag := d.byte()
 		v := decoder{s: d.str()}

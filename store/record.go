@@ -116,6 +116,7 @@ type Record struct {
 	Tags       []string  // for Query
 
 	derived atomic.Pointer[any]
+	same    *Record // whose head is the same: what is derived from that holds for this one
 }
 
 // Derived returns what compute made of r the first time: a place for its reader to keep what is costly to work
@@ -125,16 +126,25 @@ func (r *Record) Derived(compute func(*Record) any) any {
 	if p := r.derived.Load(); p != nil {
 		return *p
 	}
-	v := compute(r)
+	var v any
+	if r.same != nil {
+		v = r.same.Derived(compute)
+	} else {
+		v = compute(r)
+	}
 	r.derived.Store(&v)
 	return v
 }
 
-// WithBody returns a copy of r with this body, of size bytes. What Derived returned for r holds for the copy.
+// WithBody returns a copy of r with this body, of size bytes. What Derived returns for one holds for the other.
 func (r *Record) WithBody(body []byte, size int64) *Record {
 	out := r.Clone()
 	out.Body, out.Size = body, size
-	out.derived.Store(r.derived.Load())
+	if p := r.derived.Load(); p != nil {
+		out.derived.Store(p)
+	} else {
+		out.same = r
+	}
 	return out
 }
 

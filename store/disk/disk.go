@@ -31,6 +31,7 @@ type Store struct {
 	usage  ledger
 	fans   [fanout]fan
 	seen   listings
+	heads  store.Decoder
 	room   sync.Mutex // held by the one who makes room
 	mu     sync.Mutex // guards the opening of fans, and closed
 	closed bool

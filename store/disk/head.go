@@ -48,7 +48,7 @@ func encodeHead(r *store.Record, body []byte, inline bool) ([]byte, error) {
 
 // decodeHead returns the record in a head file, with its body if that is inline, having made sure that it is the one
 // that is meant. The body is cut from b.
-func decodeHead(b []byte, key store.Key, id store.ID) (*store.Record, error) {
+func decodeHead(b []byte, key store.Key, id store.ID, decode func([]byte) (*store.Record, error)) (*store.Record, error) {
 	p, err := decodePrefix(b)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func decodeHead(b []byte, key store.Key, id store.ID) (*store.Record, error) {
 	if int64(len(b)) != prefixSize+p.head+p.body() {
 		return nil, fmt.Errorf("%d bytes long instead of %d: %w", len(b), prefixSize+p.head+p.body(), store.ErrCorrupt)
 	}
-	r, err := store.DecodeHead(b[prefixSize : prefixSize+p.head])
+	r, err := decode(b[prefixSize : prefixSize+p.head])
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +70,7 @@ func decodeHead(b []byte, key store.Key, id store.ID) (*store.Record, error) {
 	if store.Checksum(0, body) != p.sum || int64(len(body)) != r.Size {
 		return nil, fmt.Errorf("the inline body does not match its checksum: %w", store.ErrCorrupt)
 	}
-	r.Body = body[:len(body):len(body)]
-	return r, nil
+	return r.WithBody(body[:len(body):len(body)], r.Size), nil
 }
 
 type prefix struct {

@@ -22,7 +22,7 @@ func FuzzDecodeHead(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := decodeHead(b, "key", id)
+		r, err := decodeHead(b, "key", id, store.DecodeHead)
 		switch {
 		case err != nil && !errors.Is(err, store.ErrCorrupt):
 			t.Errorf("error %v is not ErrCorrupt", err)

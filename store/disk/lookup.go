@@ -96,7 +96,11 @@ func (s *Store) readRecord(d folder, g *group, key store.Key) (*store.Record, ti
 	}
 	var r *store.Record
 	if err == nil {
-		r, err = decodeHead(b, key, g.id)
+		decode := s.heads.Head
+		if key == "" { // a walk through all would push out what is in use
+			decode = store.DecodeHead
+		}
+		r, err = decodeHead(b, key, g.id, decode)
 	}
 	if err == nil && r.Body == nil && !g.body {
 		// It may have been written, or the record removed, while the folder was listed.
@@ -154,7 +158,9 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 					}
 					continue
 				}
-				r.Body = nil
+				if r.Body != nil {
+					r = r.WithBody(nil, r.Size)
+				}
 				if !q.Match(r) {
 					continue
 				}

@@ -22,7 +22,7 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 	var damaged error
 	err := s.read(ctx, func(c *conn) error {
 		return c.each(&lookupRows, func(columns row) {
-			r, err := recordOf(key, columns)
+			r, err := recordOf(key, columns, s.heads.Head)
 			if err != nil {
 				damaged = err
 				return
@@ -51,10 +51,10 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 }
 
 // recordOf makes a record of its body_sum, head and body. It keeps nothing of them.
-func recordOf(key store.Key, columns row) (*store.Record, error) {
+func recordOf(key store.Key, columns row, decode func([]byte) (*store.Record, error)) (*store.Record, error) {
 	head, _ := columns[1].([]byte)
 	body, _ := columns[2].([]byte)
-	r, err := store.DecodeHead(head)
+	r, err := decode(head)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func recordOf(key store.Key, columns row) (*store.Record, error) {
 			return nil, fmt.Errorf("record %v: checksum of the body does not match: %w", r.ID, store.ErrCorrupt)
 		}
 		if r.Size > 0 {
-			r.Body = bytes.Clone(body)
+			r = r.WithBody(bytes.Clone(body), r.Size)
 		}
 	}
 	return r, nil
@@ -94,7 +94,7 @@ var damagedRows = selection{"body_sum, head, body, n", "FROM entries WHERE key =
 
 func (c *conn) damagedRows(key store.Key) (damaged []int64, err error) {
 	err = c.each(&damagedRows, func(columns row) {
-		if _, err := recordOf(key, columns); err != nil {
+		if _, err := recordOf(key, columns, store.DecodeHead); err != nil {
 			damaged = append(damaged, columns[3].(int64))
 		}
 	}, []byte(key))

@@ -60,6 +60,7 @@ type Store struct {
 
 	touched touches
 	inUse   inUse
+	heads   store.Decoder
 
 	evicting   atomic.Bool
 	background sync.WaitGroup
