@@ -229,8 +229,10 @@ func headBytes(r *store.Record) int64 {
 	const (
 		slot  = 8 + int(unsafe.Sizeof(kept{})) + 24                                          // in records, in kept, in body
 		fixed = int(unsafe.Sizeof(store.Record{})) + int(unsafe.Sizeof(entry{})) + slot + 96 // 96: in the map, among the ghosts
+		// What a larder.Cache derives from a record: the reading of its head, and a slot for each field.
+		derived, derivedField = 704, 40
 	)
-	n := fixed + len(r.Key) + len(r.Method) + len(r.URL) + len(r.Proto) + headerBytes(r.Header) + headerBytes(r.Trailer) + headerBytes(r.Selecting)
+	n := fixed + derived + derivedField*len(r.Header) + len(r.Key) + len(r.Method) + len(r.URL) + len(r.Proto) + headerBytes(r.Header) + headerBytes(r.Trailer) + headerBytes(r.Selecting)
 	for _, tag := range r.Tags {
 		n += 16 + len(tag)
 	}
