@@ -24,7 +24,6 @@ func ExampleStore() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer w.Close() // discards what was not committed
 	n, err := io.WriteString(w, "hello")
 	if err != nil {
 		log.Fatal(err)
@@ -33,6 +32,7 @@ func ExampleStore() {
 	if err := w.Commit(r); err != nil {
 		log.Fatal(err)
 	}
+	w.Close() // discards what was not committed
 
 	found, err := s.Lookup(ctx, "key")
 	if err != nil {
