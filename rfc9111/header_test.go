@@ -87,6 +87,9 @@ func TestFreshen(t *testing.T) {
 			t.Errorf("%s: an argument has changed: %v, %v", c.name, stored, fresh)
 		}
 	}
+	if got, want := Freshen(nil, fields("A: 1")), fields("A: 1"); !reflect.DeepEqual(got, want) {
+		t.Errorf("nothing stored: got %v, want %v", got, want)
+	}
 }
 
 // What has been done to a header once changes nothing the second time, and the length of the content stays.
