@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -193,4 +194,19 @@ func ask(t testing.TB, path, query string) string {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return answer.String
+}
+
+func TestClosingTwiceIsNoError(t *testing.T) {
+	s := mustOpen(t, temp(t), nil)
+	if err := put(s, newRecord("key", time.Now()), []byte("body")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := s.Lookup(t.Context(), "key"); !errors.Is(err, errClosed) {
+		t.Errorf("Lookup afterwards: got %v, want %v", err, errClosed)
+	}
 }
