@@ -6,7 +6,7 @@
 // it works with larder.
 //
 // What a store can do beyond the five methods of Store it shows by the optional interfaces [Finder],
-// [Sweeper], [Sizer] and [Local].
+// [Sweeper], [Sizer], [Leaser] and [Local].
 package store
 
 import (
@@ -96,6 +96,16 @@ type Sizer interface {
 	// Size returns the number of committed records and the bytes they take: bodies, heads and what the store
 	// counts on top.
 	Size(ctx context.Context) (records int, bytes int64, err error)
+}
+
+// Leaser is a store by which several processes agree who of them asks the origin. A lease is advice: to be wrong about
+// who holds it costs a request, never an answer.
+type Leaser interface {
+	// Lease takes the lease on key for holder, or renews it, so that it lasts for ttl from now. It returns false if
+	// another holds it.
+	Lease(ctx context.Context, key Key, holder ID, ttl time.Duration) (held bool, err error)
+	// Release ends the lease if holder holds it; else it does nothing.
+	Release(ctx context.Context, key Key, holder ID) error
 }
 
 // Local is a store whose calls stay on this machine and return soon by themselves, so that larder need not set

@@ -1,0 +1,47 @@
+// Package chunked makes a store.Store of a [Table]: four calls on small values, which is what most databases are good
+// at. Whoever has a database writes the Table, in 200 lines or less, and the rest is here: bodies in pieces, reading ahead,
+// several calls at once, checksums, an index for URLs and tags, expiry, what interrupted writes leave, leases.
+//
+//	s := chunked.New(table, nil)
+//	client := (&larder.Cache{Store: s}).Client()
+//
+// # Layout
+//
+// All values are rows of small groups. DIGEST is the SHA-256 of the record's key in hexadecimal, ID that of the
+// record.
+//
+//	r/DIGEST           ID        a record: its head, and the body of 32 KiB or less
+//	b/DIGEST/ID        number    a piece of a larger body: eight digits, from 0 on
+//	b/DIGEST/ID        w         when the writer of the body last gave a sign of life, in milliseconds since 1970 (8 bytes)
+//	i/u/HASH           DIGEST/ID the record has the URL with this hash: half the SHA-256 of it, in hexadecimal
+//	i/t/HASH/D         DIGEST/ID the record has the tag with this hash; D is the first digit of DIGEST, so that a tag
+//	                             of a million records is in sixteen groups
+//	l/DIGEST           l         a lease: the ID of its holder (16 bytes)
+//
+// A record's value is "LDR1"; when its body's pieces expire, in milliseconds since 1970 (8 bytes; 0: never or there
+// are none); the length of the head (4 bytes); the head (docs/format.md); the body, if it is no longer than 32 KiB; the
+// CRC-32C of all before (4 bytes). A piece is its bytes and their CRC-32C, which goes on from that of the ID plus the
+// piece's number, counted from 0; every piece but the last is of the same length. Numbers are big-endian.
+//
+// # What holds
+//
+// A hit on a small response is one Get, whatever the number of variants; a larger body is one more for each piece, of
+// which several are under way at once. An Update is one Get and one Put, and touches no piece.
+//
+// Pieces come first and the record last, so a record is seen whole or not at all. A record's row expires with its
+// KeepUntil. Pieces are written once, with an expiry 30 days later than the KeepUntil that the record had then; an Update
+// that moves KeepUntil beyond that keeps the record no longer than its pieces.
+//
+// What a Commit or a Delete leaves of a body is removed a minute later (Options.Grace), so that whoever reads it can go
+// on. That is done by the process that removed the record; if it ends before, the pieces expire, or Sweep removes them.
+// Sweep also removes what interrupted writes left, when an hour has passed without a sign of life.
+//
+// Every value is under a checksum, and what does not verify is store.ErrCorrupt and removed. Checksums find accidents, not
+// forgery: for that, see store/sealed.
+//
+// Find by Key, URL and Tag reads what it finds; by anything else it reads every record, with bodies up to 32 KiB. So do
+// Sweep and Size. A process that dies in the midst of a Commit, a Delete or an Update leaves no wrong answer, but perhaps an
+// entry too many in an index, which costs a look, and expires with the record.
+//
+// Leases are by the clock that the database expires rows by, or each process's own where it has none.
+package chunked

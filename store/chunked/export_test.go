@@ -1,0 +1,7 @@
+package chunked
+
+import "github.com/larder-go/larder/store"
+
+// RecordGroup and BodyGroup tell tests of damage where things are.
+func RecordGroup(key store.Key) string            { return recordGroup(digest(key)) }
+func BodyGroup(key store.Key, id store.ID) string { return bodyGroup(digest(key), id) }

@@ -1,0 +1,178 @@
+package chunked
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/larder-go/larder/store"
+)
+
+// A walk through the table reads so many groups in one go, so many at once.
+const (
+	walkBatch    = 64
+	walkParallel = 16
+)
+
+// part is a group, or the rows of it that are wanted.
+type part struct {
+	group string
+	items []string
+	rows  []Row
+}
+
+// walk reads parts and calls visit with each, until visit returns false.
+func (s *Store) walk(ctx context.Context, parts iter.Seq2[part, error], visit func(part) bool) error {
+	batch := make([]part, 0, walkBatch)
+	flush := func() (more bool, err error) {
+		err = each(len(batch), walkParallel, func(i int) (err error) {
+			batch[i].rows, err = s.table.Get(ctx, batch[i].group, batch[i].items...)
+			return err
+		})
+		for _, p := range batch {
+			if err == nil && !visit(p) {
+				return false, nil
+			}
+		}
+		batch = batch[:0]
+		return err == nil, err
+	}
+	for p, err := range parts {
+		if err != nil {
+			return err
+		}
+		if batch = append(batch, p); len(batch) == walkBatch {
+			if more, err := flush(); !more {
+				return err
+			}
+		}
+	}
+	_, err := flush()
+	return err
+}
+
+// groups yields the groups that begin with prefix, each once.
+func (s *Store) groups(ctx context.Context, prefix string) iter.Seq2[part, error] {
+	return func(yield func(part, error) bool) {
+		seen := make(map[string]struct{})
+		for group, err := range s.table.Groups(ctx, prefix) {
+			if err == nil {
+				if _, again := seen[group]; again {
+					continue
+				}
+				seen[group] = struct{}{}
+			}
+			if !yield(part{group: group}, err) {
+				return
+			}
+		}
+	}
+}
+
+// indexed yields what these indexes name.
+func (s *Store) indexed(ctx context.Context, indexes ...string) iter.Seq2[part, error] {
+	return func(yield func(part, error) bool) {
+		for _, index := range indexes {
+			rows, err := s.table.Get(ctx, index)
+			if err != nil {
+				yield(part{}, err)
+				return
+			}
+			for _, row := range rows {
+				if dig, id, ok := strings.Cut(row.Item, "/"); ok && !yield(part{group: recordGroup(dig), items: []string{id}}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// meant yields where records are that q may mean.
+func (s *Store) meant(ctx context.Context, q *store.Query) iter.Seq2[part, error] {
+	switch {
+	case q.Key != "":
+		p := part{group: recordGroup(digest(q.Key))}
+		if q.ID != (store.ID{}) {
+			p.items = []string{q.ID.String()}
+		}
+		return func(yield func(part, error) bool) { yield(p, nil) }
+	case q.URL != "":
+		return s.indexed(ctx, urlIndex(q.URL))
+	case q.Tag != "":
+		indexes := make([]string, 0, 16)
+		for _, first := range "0123456789abcdef" {
+			indexes = append(indexes, tagIndex(q.Tag)+string(first))
+		}
+		return s.indexed(ctx, indexes...)
+	}
+	return s.groups(ctx, "r/")
+}
+
+// Find is described at store.Finder. With neither Key, URL nor Tag it reads every record, and remembers the names of those
+// it has seen, about 150 bytes each.
+func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
+	return func(yield func(*store.Record, error) bool) {
+		n := 0
+		err := s.walk(ctx, s.meant(ctx, &q), func(p part) bool {
+			for _, row := range p.rows {
+				r, err := s.record(ctx, p.group, row)
+				switch {
+				case err != nil:
+					if !yield(nil, fmt.Errorf("find: %w", err)) {
+						return false
+					}
+				case q.Match(r):
+					if !yield(r, nil) {
+						return false
+					}
+					if n++; n == q.Limit {
+						return false
+					}
+				}
+			}
+			return true
+		})
+		if err != nil {
+			yield(nil, fmt.Errorf("find: %w", err))
+		}
+	}
+}
+
+// record decodes a row of a group of records, for those who do not want the body. A damaged record is removed.
+func (s *Store) record(ctx context.Context, group string, row Row) (*store.Record, error) {
+	dig := strings.TrimPrefix(group, "r/")
+	r, _, err := decode(row.Value, store.DecodeHead)
+	if err == nil && (digest(r.Key) != dig || r.ID.String() != row.Item) {
+		err = errMisplaced
+	}
+	if err != nil {
+		return nil, s.damaged(ctx, dig, row.Item, err)
+	}
+	if r.Body != nil {
+		r = r.WithBody(nil, r.Size)
+	}
+	return r, nil
+}
+
+// Size is described at store.Sizer. It reads every record.
+func (s *Store) Size(ctx context.Context) (records int, bytes int64, err error) {
+	err = s.walk(ctx, s.groups(ctx, "r/"), func(p part) bool {
+		for _, row := range p.rows {
+			r, err := s.record(ctx, p.group, row)
+			if err != nil {
+				continue
+			}
+			records++
+			bytes += int64(len(row.Value))
+			if r.Size > InlineMax {
+				bytes += r.Size
+			}
+		}
+		return true
+	})
+	if err != nil {
+		err = fmt.Errorf("size: %w", err)
+	}
+	return records, bytes, err
+}

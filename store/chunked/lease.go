@@ -1,0 +1,51 @@
+package chunked
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+const leaseItem = "l"
+
+// Lease is described at store.Leaser.
+func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
+	row := Row{Group: leaseGroup(digest(key)), Item: leaseItem, Value: holder[:], Expires: time.Now().Add(ttl)}
+	err = s.table.Put(ctx, row, IfAbsent)
+	held = err == nil
+	if errors.Is(err, ErrPresent) {
+		if held, err = s.holds(ctx, row.Group, holder); held {
+			if err = s.table.Put(ctx, row, IfPresent); errors.Is(err, store.ErrNotFound) { // it has just ended
+				err = s.table.Put(ctx, row, IfAbsent)
+			}
+			if errors.Is(err, ErrPresent) {
+				return false, nil
+			}
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("lease %.12s: %w", digest(key), err)
+	}
+	return held, nil
+}
+
+// Release is described at store.Leaser.
+func (s *Store) Release(ctx context.Context, key store.Key, holder store.ID) error {
+	group := leaseGroup(digest(key))
+	held, err := s.holds(ctx, group, holder)
+	if err == nil && held {
+		err = s.table.Delete(ctx, group, leaseItem)
+	}
+	if err != nil {
+		return fmt.Errorf("release %.12s: %w", digest(key), err)
+	}
+	return nil
+}
+
+func (s *Store) holds(ctx context.Context, group string, holder store.ID) (bool, error) {
+	rows, err := s.table.Get(ctx, group, leaseItem)
+	return len(rows) == 1 && string(rows[0].Value) == string(holder[:]), err
+}

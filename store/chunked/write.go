@@ -1,0 +1,352 @@
+package chunked
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+const (
+	// piecesOutlive is how much longer than their record the pieces of a body are kept: so far can Updates move the
+	// record's KeepUntil.
+	piecesOutlive = 30 * 24 * time.Hour
+	// signEvery is how old a writer's sign of life may grow; one that is orphanAge old is none.
+	signEvery = time.Minute
+	orphanAge = time.Hour
+
+	signItem = "w"
+)
+
+// writer fills one piece after the other, and puts several of them at once. The last ones are held for those who read
+// back.
+type writer struct {
+	s      *Store
+	ctx    context.Context
+	cancel context.CancelFunc
+	record *store.Record // as given to Create
+	dig    string
+	group  string
+	seed   uint32    // checksum of the ID
+	until  time.Time // when the pieces expire
+
+	marked chan error // what came of the entries in the indexes
+	marks  []Row
+	since  time.Time // when they were put
+	slots  chan struct{}
+	puts   sync.WaitGroup
+	reads  sync.WaitGroup // that read back
+	signed time.Time
+
+	mu      sync.Mutex
+	piece   []byte // being filled
+	written int64
+	held    held // the pieces before it
+	err     error
+	done    bool // committed, or found to be too large
+	closed  bool
+}
+
+// Create is described at store.Store.
+func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
+	if s.opts.MaxBody > 0 && r.Size > s.opts.MaxBody {
+		return nil, s.tooLarge(r)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("create record %s: %w", r.ID, err)
+	}
+	w := &writer{
+		s: s, record: r, dig: digest(r.Key), seed: store.Checksum(0, r.ID[:]),
+		marked: make(chan error, 1), since: time.Now(), slots: make(chan struct{}, s.opts.Parallel),
+	}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	w.group = bodyGroup(w.dig, r.ID)
+	if !r.KeepUntil.IsZero() {
+		w.until = r.KeepUntil.Add(piecesOutlive)
+	}
+	w.held.room = 2 * s.opts.Parallel
+	w.marks = marks(w.dig, r)
+	w.puts.Go(func() { w.marked <- s.put(w.ctx, w.marks) })
+	if r.Size > 0 {
+		w.piece = make([]byte, 0, min(r.Size, InlineMax)+sumSize)
+	}
+	return w, nil
+}
+
+func (s *Store) tooLarge(r *store.Record) error {
+	return fmt.Errorf("create record %s: a body of more than %d bytes: %w", r.ID, s.opts.MaxBody, store.ErrTooLarge)
+}
+
+var errDone = errors.New("the write has ended")
+
+// Write is described at store.Writer.
+func (w *writer) Write(p []byte) (n int, err error) {
+	for {
+		w.mu.Lock()
+		switch {
+		case w.closed:
+			err = os.ErrClosed
+		case w.err != nil:
+			err = w.err
+		case w.done:
+			err = errDone
+		case w.s.opts.MaxBody > 0 && w.written+int64(len(p)) > w.s.opts.MaxBody:
+			w.err = w.s.tooLarge(w.record)
+			err = w.err
+		}
+		if err != nil || len(p) == 0 {
+			w.mu.Unlock()
+			return n, err
+		}
+		k := w.fill(p)
+		full := len(w.piece) == w.s.opts.Chunk
+		w.mu.Unlock()
+		n, p = n+k, p[k:]
+		if full {
+			if err := w.flush(); err != nil {
+				return n, err
+			}
+		}
+	}
+}
+
+// fill appends what of p goes into the piece, and returns how much that is. The mutex is held.
+func (w *writer) fill(p []byte) int {
+	size := w.s.opts.Chunk
+	n := min(len(p), size-len(w.piece))
+	if need := len(w.piece) + n + sumSize; need > cap(w.piece) {
+		grown := make([]byte, len(w.piece), min(max(2*need, 4<<10), size+sumSize))
+		copy(grown, w.piece)
+		w.piece = grown
+	}
+	w.piece = append(w.piece, p[:n]...)
+	w.written += int64(n)
+	return n
+}
+
+// flush begins to put the piece, when there are not too many under way.
+func (w *writer) flush() error {
+	select {
+	case w.slots <- struct{}{}:
+	case <-w.ctx.Done():
+		return w.failed(context.Cause(w.ctx))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return w.err
+	}
+	number, b := w.number(), w.piece
+	w.held.add(number, &piece{b: b, pinned: true})
+	w.piece = nil
+	sign := time.Since(w.signed) > signEvery
+	if sign {
+		w.signed = time.Now()
+	}
+	w.puts.Go(func() {
+		var err error
+		if sign {
+			err = w.sign(Always)
+		}
+		if err == nil {
+			err = w.s.table.Put(w.ctx, Row{w.group, pieceItem(number), seal(b, w.seed, number), w.until}, Always)
+		}
+		if err != nil {
+			w.failed(err)
+		}
+		w.mu.Lock()
+		w.held.unpin(number)
+		w.mu.Unlock()
+		<-w.slots
+	})
+	return nil
+}
+
+// number returns that of the piece being filled. The mutex is held.
+func (w *writer) number() int64 { return (w.written - int64(len(w.piece))) / int64(w.s.opts.Chunk) }
+
+// sign tells other processes that somebody writes the body, so that Sweep leaves it alone.
+func (w *writer) sign(when When) error {
+	now := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMilli()))
+	return w.s.table.Put(w.ctx, Row{w.group, signItem, now, w.until}, when)
+}
+
+// failed keeps the first fault, and returns it.
+func (w *writer) failed(err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = fmt.Errorf("write record %s: %w", w.record.ID, err)
+	}
+	return w.err
+}
+
+// ReadAt is described at store.Writer.
+func (w *writer) ReadAt(p []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, fmt.Errorf("read back record %s: position %d is before its start", w.record.ID, off)
+	}
+	for n < len(p) {
+		b, err := w.at(off + int64(n))
+		if err != nil {
+			return n, err
+		}
+		n += copy(p[n:], b)
+	}
+	return n, nil
+}
+
+// at returns written bytes from off to the end of their piece.
+func (w *writer) at(off int64) ([]byte, error) {
+	size := int64(w.s.opts.Chunk)
+	number, within := off/size, off%size
+	w.mu.Lock()
+	switch {
+	case w.closed:
+		w.mu.Unlock()
+		return nil, os.ErrClosed
+	case off >= w.written:
+		w.mu.Unlock()
+		return nil, io.EOF
+	case len(w.piece) > 0 && number == w.number():
+		defer w.mu.Unlock()
+		return w.piece[within:], nil
+	}
+	p := w.held.get(number)
+	if p == nil {
+		p = w.s.fetch(w.ctx, &w.reads, w.group, w.seed, number)
+		w.held.add(number, p)
+	}
+	w.mu.Unlock()
+	if p.wait(); p.err != nil {
+		w.mu.Lock()
+		w.held.drop(number, p)
+		w.mu.Unlock()
+		return nil, fmt.Errorf("read back record %s: %w", w.record.ID, p.err)
+	}
+	return p.b[within:], nil
+}
+
+// Commit is described at store.Writer. An error may leave the record visible for a moment.
+func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
+	body, err := w.finish(r)
+	if err != nil {
+		return fmt.Errorf("commit record %s: %w", r.ID, err)
+	}
+	if err := w.s.table.Put(w.ctx, recordRow(w.dig, r, body, w.until), Always); err != nil {
+		w.s.later.run(func(ctx context.Context) { w.s.table.Delete(ctx, recordGroup(w.dig), r.ID.String()) }) // it may be there
+		return fmt.Errorf("commit record %s: %w", r.ID, err)
+	}
+	w.mu.Lock()
+	w.done = true
+	w.mu.Unlock()
+	if len(superseded) > 0 {
+		w.supersede(r, superseded)
+	}
+	return nil
+}
+
+// finish puts all that has to be there before the record. It returns the body if that goes with the record.
+func (w *writer) finish(r *store.Record) (body []byte, err error) {
+	w.mu.Lock()
+	switch {
+	case w.closed:
+		err = os.ErrClosed
+	case w.err != nil:
+		err = w.err
+	case w.done:
+		err = errDone
+	case r.Key != w.record.Key || r.ID != w.record.ID:
+		err = fmt.Errorf("begun for record %s of another key or id", w.record.ID)
+	case r.Size != w.written:
+		err = fmt.Errorf("%d bytes were written instead of %d", w.written, r.Size)
+	}
+	inline, rest := w.written <= InlineMax, len(w.piece) > 0
+	body = w.piece
+	w.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if !inline {
+		body = nil
+		if rest {
+			if err := w.flush(); err != nil {
+				return nil, err
+			}
+		}
+	} else {
+		w.until = time.Time{}
+	}
+	w.puts.Wait()
+	if err := <-w.marked; err != nil {
+		return nil, err
+	}
+	w.marked <- nil
+	if now := marks(w.dig, r); time.Since(w.since) > signEvery || !sameRows(now, w.marks) {
+		if err := w.s.put(w.ctx, now); err != nil {
+			return nil, err
+		}
+	}
+	if !inline && time.Since(w.signed) > signEvery {
+		if err := w.sign(IfPresent); err != nil {
+			return nil, err // Sweep has taken it for an orphan
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return body, w.err
+}
+
+func sameRows(a, b []Row) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Group != b[i].Group || !a[i].Expires.Equal(b[i].Expires) {
+			return false
+		}
+	}
+	return true
+}
+
+// supersede removes the records that r takes the place of, which is there already; so a fault is no fault of the Commit.
+func (w *writer) supersede(r *store.Record, ids []store.ID) {
+	remove := func(ctx context.Context) error { return w.s.table.Delete(ctx, recordGroup(w.dig), items(ids)...) }
+	if err := remove(w.ctx); err != nil {
+		w.s.later.run(func(ctx context.Context) { remove(ctx) })
+	}
+	for _, id := range ids {
+		old := r.Clone() // which has the same URL and tags, as a rule
+		old.ID = id
+		w.s.later.run(func(ctx context.Context) { w.s.unmark(ctx, marks(w.dig, old)) })
+		w.s.removeBody(w.dig, id)
+	}
+}
+
+// Close is described at store.Writer.
+func (w *writer) Close() error {
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return nil
+	}
+	w.closed = true
+	committed := w.done
+	w.mu.Unlock()
+	w.cancel()
+	w.reads.Wait()
+	if !committed {
+		w.s.later.run(func(ctx context.Context) {
+			w.puts.Wait()
+			w.s.table.Delete(ctx, w.group)
+			w.s.unmark(ctx, w.marks)
+		})
+	}
+	return nil
+}
