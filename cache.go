@@ -97,7 +97,7 @@ func (c *Cache) start() {
 		if c.store = c.Store; c.store == nil {
 			c.store = new(memory.Store)
 		}
-		_, c.localStore = c.store.(store.Local)
+		_, c.localStore = store.As[store.Local](c.store)
 		if c.rules.Load() == nil {
 			rules, err := compileAll(c.Rules)
 			c.rules.Store(&ruleSet{rules, err})

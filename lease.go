@@ -19,7 +19,7 @@ const (
 // waited for long enough (LeaseWait), or when another's answer is in the store: then it returns true, and f has been
 // settled.
 func (c *Cache) claim(f *flight, x *exchange) (answered bool) {
-	leaser, ok := c.store.(store.Leaser)
+	leaser, ok := store.As[store.Leaser](c.store)
 	if !ok || c.LeaseTime <= 0 || f.key.alone != 0 {
 		return false
 	}

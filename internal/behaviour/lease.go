@@ -141,7 +141,7 @@ var leases = []test{
 
 // processes returns n caches with leases on the test's store; the test ends here where that gives none.
 func (t *T) processes(n int) []*T {
-	if _, ok := t.store.(store.Leaser); !ok {
+	if _, ok := store.As[store.Leaser](t.store); !ok {
 		t.Skip("the store is no store.Leaser")
 	}
 	var us []*T
@@ -161,7 +161,8 @@ func (t *T) takeLease(path string, ttl time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, err := t.store.(store.Leaser).Lease(t.Context(), e.Key+"\x00GET\x00", store.NewID(t.clock.Now()), ttl)
+	leaser, _ := store.As[store.Leaser](t.store)
+	held, err := leaser.Lease(t.Context(), e.Key+"\x00GET\x00", store.NewID(t.clock.Now()), ttl)
 	if !held || err != nil {
 		t.Fatalf("Lease: %v, %v", held, err)
 	}
