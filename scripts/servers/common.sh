@@ -7,7 +7,7 @@
 #	_prepare      fills the empty folder $run/SERVICE (optional)
 #	_serve S      launches server S
 #	_answers S    whether S answers
-#	_settle       what is to be done when all of them answer (optional)
+#	_settle       what is to be done, or waited for, when all of them answer (optional)
 #	_variables    prints NAME=VALUE lines; the first is the variable that names a server elsewhere
 
 all="redis redis-tls redis-cluster redis-sentinel mongo dynamo postgres"
@@ -177,21 +177,18 @@ taken() { (exec 8<>"/dev/tcp/127.0.0.1/$(port_of "$1")") 2>/dev/null; }
 
 # end NAME... ends servers, or those of services: a signal to each, and KILL five seconds later.
 end() {
-	local name server i pid servers=''
-	for name in "$@"; do servers+=" $(servers_of "$name")"; done
-	for server in $servers; do
-		pid=$(pid_of "$server") || continue
-		kill "-$(ending "$server")" "$pid" 2>/dev/null || true
+	local name server pid running='' deadline=$((SECONDS + 5))
+	for name in "$@"; do
+		for server in $(servers_of "$name"); do
+			pid=$(pid_of "$server") || continue
+			running+=" $server"
+			kill "-$(ending "$server")" "$pid" 2>/dev/null || true
+		done
 	done
-	for server in $servers; do
-		if pid_of "$server" >/dev/null; then
-			for ((i = 0; i < 100; i++)); do
-				pid_of "$server" >/dev/null || break
-				sleep 0.05
-			done
-			if pid=$(pid_of "$server"); then kill -KILL "$pid" 2>/dev/null || true; fi
-			say "$server stopped"
-		fi
+	for server in $running; do
+		while pid_of "$server" >/dev/null && ((SECONDS < deadline)); do sleep 0.05; done
+		if pid=$(pid_of "$server"); then kill -KILL "$pid" 2>/dev/null || true; fi
+		say "$server stopped"
 		rm -f "$run/$server.pid"
 	done
 }
@@ -210,10 +207,12 @@ bring_up() {
 	(umask 077 && mkdir "$run/$service")
 	if has "$service" prepare; then "$(prefix "$service")_prepare"; fi
 	for server in $(servers_of "$service"); do begin "$server"; done
-	if has "$service" settle; then "$(prefix "$service")_settle"; fi
+	settle "$service"
 	touch "$run/$service/up"
 	say "$service started"
 }
+
+settle() { if has "$1" settle; then "$(prefix "$1")_settle"; fi; }
 
 has() { declare -F "$(prefix "$1")_$2" >/dev/null; }
 
@@ -241,6 +240,7 @@ start() {
 	service=$(service_of "$1")
 	[ -e "$run/$service/up" ] || die "$service was not started: scripts/services up does that"
 	for server in $(servers_of "$1"); do begin "$server"; done
+	if complete "$service"; then settle "$service"; fi
 }
 
 status() {

@@ -32,9 +32,11 @@ postgres_prepare() {
 }
 
 postgres_serve() {
-	launch postgres "${postgres_user[@]}" "$(postgres_programs)/postgres" -D "$(readlink -f "$run/postgres/data")/files" \
-		-c listen_addresses=127.0.0.1 -c "port=$(port_of postgres)" -c unix_socket_directories= \
-		-c fsync=off -c full_page_writes=off -c synchronous_commit=off
+	local files
+	files=$(readlink -f "$run/postgres/data")/files
+	rm -f "$files/postmaster.pid" # left by one that was killed, it would hold up the next
+	launch postgres "${postgres_user[@]}" "$(postgres_programs)/postgres" -D "$files" \
+		-c listen_addresses=127.0.0.1 -c "port=$(port_of postgres)" -c unix_socket_directories= -c fsync=off
 }
 
 postgres_answers() { "$(postgres_programs)/pg_isready" -q -h 127.0.0.1 -p "$(port_of postgres)"; }

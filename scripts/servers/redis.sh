@@ -70,8 +70,11 @@ redis_cluster_answers() { redis_answers "$1"; }
 
 redis_cluster_settle() {
 	local server addresses
-	mapfile -t addresses < <(redis_addresses redis-cluster-{1,2,3})
-	redis-cli --cluster create "${addresses[@]}" --cluster-yes >"$run/log/redis-cluster" 2>&1 || failed redis-cluster "cannot be made"
+	if redis_cli redis-cluster-1 cluster info | grep -q ^cluster_known_nodes:1$; then
+		mapfile -t addresses < <(redis_addresses redis-cluster-{1,2,3})
+		redis-cli --cluster create "${addresses[@]}" --cluster-yes >"$run/log/redis-cluster" 2>&1 ||
+			failed redis-cluster "cannot be made"
+	fi
 	for server in redis-cluster-{1,2,3}; do
 		redis_until "$server" cluster_state:ok cluster info || failed redis-cluster "does not come together"
 	done
@@ -84,11 +87,11 @@ redis_addresses() {
 	for server in "$@"; do echo "127.0.0.1:$(port_of "$server")"; done
 }
 
-# redis_until SERVER LINE COMMAND... waits until the answer to a command has a line.
+# redis_until SERVER PATTERN COMMAND... waits until a line of the answer to a command has a pattern.
 redis_until() {
-	local server=$1 line=$2 deadline=$((SECONDS + 30))
+	local server=$1 pattern=$2 deadline=$((SECONDS + 30))
 	shift 2
-	until redis_cli "$server" "$@" | grep -qFx "$line"; do
+	until redis_cli "$server" "$@" | grep -qx "$pattern"; do
 		((SECONDS < deadline)) || return 1
 		sleep 0.05
 	done
@@ -100,10 +103,11 @@ redis_sentinel_install() { redis_install redis-sentinel; }
 
 # A sentinel looks at once, and then every ten seconds, which replicas there are: so they start when there is one.
 redis_sentinel_serve() {
+	local at_once=(--repl-diskless-sync-delay 0)
 	case $1 in
-	redis-sentinel-master) redis_launch "$1" ;;
+	redis-sentinel-master) redis_launch "$1" "${at_once[@]}" ;;
 	redis-sentinel-replica)
-		redis_launch "$1" --repl-diskless-sync-delay 0 --replicaof 127.0.0.1 "$(port_of redis-sentinel-master)"
+		redis_launch "$1" "${at_once[@]}" --replicaof 127.0.0.1 "$(port_of redis-sentinel-master)"
 		redis_until "$1" master_link_status:up info replication || failed "$1" "does not reach its master"
 		;;
 	*) launch "$1" redis-server "$run/redis-sentinel/$1.conf" --sentinel ;;
@@ -126,10 +130,9 @@ redis_sentinel_prepare() {
 }
 
 redis_sentinel_settle() {
-	local server master
-	master=$(redis_addresses redis-sentinel-master)
+	local server
 	for server in redis-sentinel-{1,2,3}; do
-		redis_until "$server" "master0:name=mymaster,status=ok,address=$master,slaves=1,sentinels=3" info sentinel ||
+		redis_until "$server" 'master0:.*,status=ok,.*,slaves=1,sentinels=3' info sentinel ||
 			failed "$server" "does not find the others"
 	done
 }
