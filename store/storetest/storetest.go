@@ -219,14 +219,14 @@ func (t *check) cleanup() {
 
 // want ends the case if the store lacks the optional interface.
 func want[I any](t *check, s store.Store, name string) I {
-	i, ok := s.(I)
+	i, ok := store.As[I](s)
 	if !ok {
 		t.skip("the store is no store." + name)
 	}
 	return i
 }
 
-var cases = concat(writing, reading, naming, changing, finding, sweeping, limiting, surviving, racing)
+var cases = concat(writing, reading, naming, changing, finding, sweeping, limiting, surviving, racing, leasing)
 
 func concat(groups ...[]test) []test {
 	var all []test
