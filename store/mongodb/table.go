@@ -83,7 +83,7 @@ func (t *table) Get(ctx context.Context, group string, items ...string) (rows []
 	if err := t.dialer.unreachable(); err != nil {
 		return nil, err
 	}
-	cursor, err := c.Find(ctx, filter(group, items))
+	cursor, err := c.Find(ctx, filter(group, items), options.Find().SetLimit(int64(len(items)))) // 0: all
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,11 @@ func (t *table) Get(ctx context.Context, group string, items ...string) (rows []
 func (t *table) Delete(ctx context.Context, group string, items ...string) error {
 	c := t.collections[group[0]]
 	err := t.dialer.unreachable()
-	if err == nil {
+	switch {
+	case err != nil:
+	case len(items) == 1: // the driver does it again where the first attempt was cut off
+		_, err = c.DeleteOne(ctx, filter(group, items))
+	default:
 		_, err = c.DeleteMany(ctx, filter(group, items))
 	}
 	return t.fault("delete from "+c.Name(), err)
