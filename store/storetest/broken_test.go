@@ -563,6 +563,39 @@ var broken = []brokenStore{
 	{"a reader finds the old record or the new", "removes first, then commits", removeFirst},
 	{"sixteen goroutines do everything at once", "has one buffer for all writers", oneBuffer},
 	{"two handles do everything at once", "has one buffer for all writers", oneBuffer},
+	{"a lease has one holder", "gives it to everybody", func(h *hooked) { h.lease = func(store.Key, store.ID, time.Duration) bool { return true } }},
+	{"a lease has one holder", "does not let it be renewed", func(h *hooked) {
+		h.lease = func(key store.Key, holder store.ID, ttl time.Duration) bool {
+			return h.holder(key) != holder && h.take(key, holder, ttl)
+		}
+	}},
+	{"a lease is for one key", "has one for all", func(h *hooked) {
+		h.lease = func(_ store.Key, holder store.ID, ttl time.Duration) bool { return h.take("all", holder, ttl) }
+	}},
+	{"Release ends one's own lease alone", "ends everybody's", func(h *hooked) { h.release = func(key store.Key, _ store.ID) { h.end(key) } }},
+	{"Release ends one's own lease alone", "does not end it", func(h *hooked) { h.release = func(store.Key, store.ID) {} }},
+	{"a lease ends by itself, and not before", "does not lengthen it when it is renewed", func(h *hooked) {
+		h.lease = func(key store.Key, holder store.ID, ttl time.Duration) bool {
+			return h.holder(key) == holder || h.take(key, holder, ttl)
+		}
+	}},
+	{"of many at once one gets the lease", "looks first and takes it then", func(h *hooked) {
+		var looking sync.WaitGroup
+		looking.Add(2)
+		var n atomic.Int32
+		h.lease = func(key store.Key, holder store.ID, ttl time.Duration) bool {
+			free := h.holder(key) == store.ID{}
+			if n.Add(1) <= 2 { // the first two look at the same moment
+				looking.Done()
+				looking.Wait()
+			}
+			if !free {
+				return false
+			}
+			h.end(key)
+			return h.take(key, holder, ttl)
+		}
+	}},
 }
 
 // hanging are broken stores that are only noticed by waiting.

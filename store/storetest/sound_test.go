@@ -25,6 +25,17 @@ type hooked struct {
 	find    func(context.Context, store.Query) iter.Seq2[*store.Record, error]
 	sweep   func(context.Context, time.Time) (int, error)
 	size    func() (int, int64, error)
+	lease   func(store.Key, store.ID, time.Duration) bool
+	release func(store.Key, store.ID)
+
+	mu     sync.Mutex
+	leases map[store.Key]lease
+}
+
+// lease is one that a hooked store gave: the memory store, which is one process's alone, has no use for any.
+type lease struct {
+	holder store.ID
+	until  time.Time
 }
 
 func (h *hooked) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
@@ -81,6 +92,48 @@ func (h *hooked) Size(ctx context.Context) (int, int64, error) {
 		return h.size()
 	}
 	return h.Store.Size(ctx)
+}
+
+func (h *hooked) Lease(_ context.Context, key store.Key, holder store.ID, ttl time.Duration) (bool, error) {
+	if h.lease != nil {
+		return h.lease(key, holder, ttl), nil
+	}
+	return h.take(key, holder, ttl), nil
+}
+
+func (h *hooked) Release(_ context.Context, key store.Key, holder store.ID) error {
+	if h.release != nil {
+		h.release(key, holder)
+	} else if h.holder(key) == holder {
+		h.end(key)
+	}
+	return nil
+}
+
+func (h *hooked) take(key store.Key, holder store.ID, ttl time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l, ok := h.leases[key]
+	if ok && l.holder != holder && time.Now().Before(l.until) {
+		return false
+	}
+	if h.leases == nil {
+		h.leases = make(map[store.Key]lease)
+	}
+	h.leases[key] = lease{holder, time.Now().Add(ttl)}
+	return true
+}
+
+func (h *hooked) holder(key store.Key) store.ID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.leases[key].holder
+}
+
+func (h *hooked) end(key store.Key) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.leases, key)
 }
 
 // hookedWriter is a writer some of whose methods are replaced.

@@ -226,7 +226,7 @@ func want[I any](t *check, s store.Store, name string) I {
 	return i
 }
 
-var cases = concat(writing, reading, naming, changing, finding, sweeping, limiting, surviving, racing)
+var cases = concat(writing, reading, naming, changing, finding, sweeping, limiting, surviving, racing, leasing)
 
 func concat(groups ...[]test) []test {
 	var all []test
