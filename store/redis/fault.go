@@ -49,7 +49,7 @@ func (t *table) explain(err error) string {
 	}
 	switch {
 	case errors.Is(err, rueidis.ErrClosing):
-		return errClosed.Error()
+		return "the store or its client is closed"
 	case errors.As(err, &unknown) && unknown.IsNotFound:
 		return fmt.Sprintf("there is no host %s", unknown.Name)
 	case errors.As(err, &refused) && errors.Is(err, syscall.ECONNREFUSED):

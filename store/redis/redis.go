@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -51,7 +50,8 @@ const (
 // or several processes.
 type Store struct {
 	*chunked.Store
-	release func() // the client
+	table   *table
+	release func() // the client; nil: it is the caller's
 }
 
 var _ interface {
@@ -86,7 +86,7 @@ func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 		n.watch(&opts)
 	}
 	d := newDialer(opts)
-	s, t, err := newStore(d, &named, n)
+	s, err := newStore(d, &named, n)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +94,9 @@ func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 	if o.Lazy {
 		return s, nil
 	}
-	if _, err := t.all(ctx, t.key("r/")); err != nil {
+	if _, err := s.table.all(ctx, s.table.key("r/")); err != nil {
 		s.Close()
-		return nil, t.fault("open", err)
+		return nil, s.table.fault("open", err)
 	}
 	return s, nil
 }
@@ -110,17 +110,16 @@ func NewStore(c Conn, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)
 	}
-	s, _, err := newStore(c, o, nil)
-	return s, err
+	return newStore(c, o, nil)
 }
 
-func newStore(c Conn, o *Options, n *near) (*Store, *table, error) {
+func newStore(c Conn, o *Options, n *near) (*Store, error) {
 	prefix := o.Prefix
 	if prefix == "" {
 		prefix = defaultPrefix
 	}
 	if strings.ContainsAny(prefix, "{}") {
-		return nil, nil, fmt.Errorf("redis: the prefix %q contains { or }, which decide about a key's place in a Cluster", prefix)
+		return nil, fmt.Errorf("redis: the prefix %q contains { or }, which decide about a key's place in a Cluster", prefix)
 	}
 	t := &table{conn: c, prefix: prefix + ":", near: n}
 	body := o.MaxBody
@@ -131,7 +130,7 @@ func newStore(c Conn, o *Options, n *near) (*Store, *table, error) {
 		body = 0
 	}
 	s := chunked.New(t, &chunked.Options{Chunk: o.Chunk, MaxBody: body, Parallel: o.Parallel, Grace: o.Grace})
-	return &Store{Store: s}, t, nil
+	return &Store{Store: s, table: t}, nil
 }
 
 // Close ends the work in the background, and the client if Open made it.
@@ -146,7 +145,7 @@ func (s *Store) Close() error {
 // watch makes the client ask to be told of changes.
 func (n *near) watch(opts *rueidis.ClientOption) {
 	told := opts.OnInvalidations
-	opts.DisableCache = false
+	opts.DisableCache, opts.AlwaysRESP2 = false, false
 	opts.ClientTrackingOptions = []string{"OPTOUT"}
 	opts.OnInvalidations = func(keys []rueidis.RedisMessage) {
 		if keys == nil {
@@ -162,5 +161,3 @@ func (n *near) watch(opts *rueidis.ClientOption) {
 		}
 	}
 }
-
-var errClosed = errors.New("the store is closed")

@@ -16,7 +16,19 @@ import (
 type client struct{ rueidis.Client }
 
 // Do is described at Conn.
-func (c client) Do(ctx context.Context, cmd Command) (any, error) {
+func (c client) Do(ctx context.Context, cmd Command) (v any, err error) {
+	// A connection is made under the context of who needs it first. If that ends, the others who wait for it are told that
+	// they were cancelled, before anything was sent.
+	for range 3 {
+		v, err = c.do(ctx, cmd)
+		if !errors.Is(err, context.Canceled) || ctx.Err() != nil {
+			break
+		}
+	}
+	return v, err
+}
+
+func (c client) do(ctx context.Context, cmd Command) (any, error) {
 	words := c.B().Arbitrary(cmd.Name...)
 	if cmd.Key != "" {
 		words = words.Keys(cmd.Key)
@@ -183,7 +195,7 @@ func tuned(opts rueidis.ClientOption) rueidis.ClientOption {
 	opts.ConnWriteTimeout = writeTimeout
 	opts.ReadBufferEachConn, opts.WriteBufferEachConn = bufferBytes, bufferBytes
 	opts.ClusterOption.MaxMovedRedirections = 5
-	opts.DisableCache = true
+	opts.DisableCache, opts.AlwaysRESP2 = true, true // whose lists are cheaper to read than maps
 	opts.RetryDelay = func(attempts int, _ rueidis.Completed, err error) time.Duration {
 		if op := (*net.OpError)(nil); attempts > retries || errors.As(err, &op) && op.Op == "dial" {
 			return -1

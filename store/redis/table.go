@@ -185,14 +185,11 @@ func (t *table) scan(ctx context.Context, server Conn, prefix string, yield func
 // key returns the name of a group in the database. In a Cluster, what stands between braces decides about the server.
 func (t *table) key(group string) string {
 	kind, rest, _ := strings.Cut(group, "/")
-	if !isIndex(group) {
-		tag, more, _ := strings.Cut(rest, "/")
-		rest = "{" + tag + "}" + strings.TrimPrefix(rest, tag)
-		if more == "" {
-			return t.prefix + kind + ":" + rest
-		}
+	if isIndex(group) {
+		return t.prefix + kind + ":" + strings.ReplaceAll(rest, "/", ":")
 	}
-	return t.prefix + kind + ":" + strings.ReplaceAll(rest, "/", ":")
+	tag, _, _ := strings.Cut(rest, "/")
+	return t.prefix + kind + ":{" + tag + "}" + strings.ReplaceAll(rest[len(tag):], "/", ":")
 }
 
 var ungroup = strings.NewReplacer("{", "", "}", "", ":", "/")
