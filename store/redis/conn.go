@@ -22,5 +22,6 @@ type Command struct {
 	Name []string // "HGETALL", or all that stands before the key
 	Key  string   // the only one; "": none
 	Args []string // what follows the key
-	Read bool     // it changes nothing, so it may be sent again when the connection breaks
+	Read bool     // it changes nothing
+	Once bool     // it must not be sent again when the connection breaks: it may have been carried out
 }

@@ -57,10 +57,12 @@ func TestContract(t *testing.T) {
 
 func TestContractWithRecordsKeptNear(t *testing.T) {
 	url := env(t, "REDIS_URL")
-	storetest.Run(t, kit(t, url, func(o *Options) (store.Store, error) {
+	k := kit(t, url, func(o *Options) (store.Store, error) {
 		o.Near = 1 << 20
 		return Open(context.Background(), url, o)
-	}))
+	})
+	k.Shared = false // what another store changes is seen a moment later
+	storetest.Run(t, k)
 }
 
 func TestContractWithTheUsersClient(t *testing.T) {

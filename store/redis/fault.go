@@ -1,9 +1,11 @@
 package redis
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 
@@ -34,14 +36,15 @@ func (e *explained) Unwrap() error { return e.err }
 func (t *table) explain(err error) string {
 	var unknown *net.DNSError
 	var refused *net.OpError
-	said := err.Error()
+	said := strings.TrimPrefix(err.Error(), "ERR ")
+	lacking := fmt.Sprintf("the user lacks a permission (%s); what is needed, on keys %s*, stands in the documentation of package redis", said, t.prefix)
 	switch word, _, _ := strings.Cut(said, " "); word {
 	case "WRONGPASS":
 		return "the server knows no such user with this password (WRONGPASS)"
 	case "NOAUTH":
 		return "the server wants a user's name or a password, and none was given (NOAUTH)"
 	case "NOPERM":
-		return fmt.Sprintf("the user lacks a permission (%s); what is needed, on keys %s*, stands in the documentation of package redis", said, t.prefix)
+		return lacking
 	case "MOVED":
 		return "the server belongs to a Cluster (MOVED); use redis+cluster://, or a client for a Cluster"
 	case "READONLY":
@@ -54,9 +57,13 @@ func (t *table) explain(err error) string {
 		return fmt.Sprintf("there is no host %s", unknown.Name)
 	case errors.As(err, &refused) && errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("nothing listens at %s (connection refused)", refused.Addr)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "the server did not answer in time"
 	case errors.Is(err, rueidis.ErrNoCache):
 		return "the server cannot tell its clients of changes, so Near must be 0: " + said
-	case strings.HasPrefix(said, "ERR unknown command"):
+	case strings.HasPrefix(said, "The user executing the script"), strings.HasPrefix(said, "ACL failure in script"):
+		return lacking
+	case strings.HasPrefix(said, "unknown command"):
 		return "the server lacks a command; Redis 7, Valkey or Dragonfly is needed: " + said
 	case strings.HasPrefix(said, "received unknown message type"):
 		return "what answers there does not speak Redis' protocol"

@@ -1,5 +1,5 @@
--- Puts an entry into a sorted set. ARGV: item, unused, expiry in ms (0: never), condition.
-local key, item, expires, condition = KEYS[1], ARGV[1], ARGV[3], ARGV[4]
+-- Puts an entry into a sorted set. ARGV: item, expiry in ms (0: never), condition.
+local key, item, expires, condition = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 if condition ~= 'always' then

@@ -1,5 +1,5 @@
--- Puts a row into a hash. ARGV: item, value, expiry in ms (0: never), condition.
-local key, item, value, expires, condition = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+-- Puts a row into a hash. ARGV: item, expiry in ms (0: never), value, condition.
+local key, item, expires, value, condition = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if condition == 'present' then
 	if redis.call('HEXISTS', key, item) == 0 then return 0 end
 elseif condition == 'absent' then

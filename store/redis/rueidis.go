@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -35,10 +36,13 @@ func (c client) do(ctx context.Context, cmd Command) (any, error) {
 	}
 	words = words.Args(cmd.Args...)
 	var built rueidis.Completed
-	if cmd.Read {
-		built = words.ReadOnly()
-	} else {
+	switch {
+	case cmd.Read:
+		built = words.ReadOnly() // which is retryable, too
+	case cmd.Once:
 		built = words.Build()
+	default:
+		built = words.Build().ToRetryable()
 	}
 	m, err := c.Client.Do(ctx, built).ToMessage()
 	if err != nil && !rueidis.IsRedisNil(err) {
@@ -102,36 +106,37 @@ func (c client) String() string {
 // dialer is a Conn by a rueidis client that is made when it is first needed, and again if that fails: rueidis makes
 // one for a Cluster or for Sentinels only when it has reached them.
 type dialer struct {
-	opts rueidis.ClientOption
+	opts   rueidis.ClientOption
+	client atomic.Pointer[client] // nil: not yet
+	closed atomic.Bool
 
 	turn   chan struct{} // of who makes the client
-	made   chan struct{} // closed when client is there
-	client client
-	err    error // why the last attempt failed, and when
+	err    error         // why the last attempt failed, and when
 	failed time.Time
 }
 
 func newDialer(opts rueidis.ClientOption) *dialer {
-	return &dialer{opts: opts, turn: make(chan struct{}, 1), made: make(chan struct{})}
+	return &dialer{opts: opts, turn: make(chan struct{}, 1)}
 }
 
-func (d *dialer) get(ctx context.Context) (client, error) {
+func (d *dialer) get(ctx context.Context) (*client, error) {
+	if c := d.client.Load(); c != nil && !d.closed.Load() {
+		return c, nil
+	}
 	asked := time.Now()
 	select {
-	case <-d.made:
-		return d.client, nil
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()
 	case <-ctx.Done():
-		return client{}, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
-	select {
-	case <-d.made:
-		return d.client, nil
-	default:
-	}
-	if d.failed.After(asked) { // while this one waited
-		return client{}, d.err
+	switch c := d.client.Load(); {
+	case d.closed.Load():
+		return nil, rueidis.ErrClosing
+	case c != nil:
+		return c, nil
+	case d.failed.After(asked): // while this one waited
+		return nil, d.err
 	}
 	made, err := rueidis.NewClient(d.opts)
 	if err != nil {
@@ -139,11 +144,21 @@ func (d *dialer) get(ctx context.Context) (client, error) {
 			made.Close()
 		}
 		d.err, d.failed = err, time.Now()
-		return client{}, err
+		return nil, err
 	}
-	d.client.Client = made
-	close(d.made)
-	return d.client, nil
+	c := &client{made}
+	d.client.Store(c)
+	return c, nil
+}
+
+// close ends the client, if there is one, and keeps others from making one.
+func (d *dialer) close() {
+	d.closed.Store(true)
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
+	if c := d.client.Load(); c != nil {
+		c.Close()
+	}
 }
 
 // Do is described at Conn.
@@ -166,25 +181,13 @@ func (d *dialer) Masters(ctx context.Context) ([]Conn, error) {
 
 func (d *dialer) String() string { return strings.Join(d.opts.InitAddress, ",") }
 
-// close ends the client, if there is one, and keeps others from making one.
-func (d *dialer) close() {
-	d.turn <- struct{}{}
-	defer func() { <-d.turn }()
-	select {
-	case <-d.made:
-		d.client.Close()
-	default:
-		d.err, d.failed = rueidis.ErrClosing, time.Now().AddDate(100, 0, 0)
-	}
-}
-
 // Times for the clients that Open makes: a cache that keeps others waiting is worse than none.
 const (
 	dialTimeout  = 500 * time.Millisecond // for the whole handshake, twice
 	pingAfter    = 3 * time.Second        // of silence; also TCP's keep-alive
 	writeTimeout = 3 * time.Second        // for the answer to that; a call's own is its context's
 	bufferBytes  = 64 << 10               // of each connection, twice
-	retries      = 2                      // at once, of what only reads, when a connection breaks
+	retries      = 2                      // at once, when a connection breaks
 )
 
 // tuned returns opts with what Open wants otherwise than rueidis does.

@@ -15,20 +15,22 @@ type script struct{ text, sha1 string }
 var (
 	//go:embed putrow.lua
 	putRowText string
-	putRow     = script{putRowText, "f6b5857fa772c9b4db268f5fa87dc13c9c4caab0"}
+	putRow     = script{putRowText, "efe0a9c1a9e8e82e26f72583325a9d7db33b2f62"}
 
 	//go:embed putmark.lua
 	putMarkText string
-	putMark     = script{putMarkText, "e5be535b046c9d79343646f7cece5580b9ef79fe"}
+	putMark     = script{putMarkText, "733287ab3dfdbfa2659f4685cc591db94c80ceed"}
 )
 
 var conditions = map[chunked.When]string{chunked.Always: "always", chunked.IfPresent: "present", chunked.IfAbsent: "absent"}
 
 // run has a script run, which the server forgets when it starts anew.
-func (t *table) run(ctx context.Context, s script, key string, args ...string) (any, error) {
-	v, err := t.conn.Do(ctx, Command{Name: []string{"EVALSHA", s.sha1, "1"}, Key: key, Args: args})
+func (t *table) run(ctx context.Context, s script, when chunked.When, key string, args ...string) (any, error) {
+	c := Command{Name: []string{"EVALSHA", s.sha1, "1"}, Key: key, Args: append(args, conditions[when]), Once: when == chunked.IfAbsent}
+	v, err := t.conn.Do(ctx, c)
 	if err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
-		v, err = t.conn.Do(ctx, Command{Name: []string{"EVAL", s.text, "1"}, Key: key, Args: args})
+		c.Name = []string{"EVAL", s.text, "1"}
+		v, err = t.conn.Do(ctx, c)
 	}
 	return v, err
 }

@@ -27,15 +27,15 @@ func isIndex(group string) bool { return strings.HasPrefix(group, "i") }
 // Put is described at chunked.Table.
 func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error {
 	script, until := putRow, millis(r.Expires)
-	args := []string{r.Item, "", fmt.Sprint(until), conditions[when]}
+	args := []string{r.Item, fmt.Sprint(until)}
 	if isIndex(r.Group) {
 		script = putMark
 	} else {
-		args[1] = seal(until, r.Value)
+		args = append(args, seal(until, r.Value))
 	}
 	key := t.key(r.Group)
 	defer t.near.forget(key)
-	done, err := t.run(ctx, script, key, args...)
+	done, err := t.run(ctx, script, when, key, args...)
 	switch {
 	case err != nil:
 	case done != int64(0):
