@@ -36,7 +36,7 @@ func (e *explained) Unwrap() error { return e.err }
 func (t *table) explain(err error) string {
 	var unknown *net.DNSError
 	var refused *net.OpError
-	said := strings.TrimPrefix(err.Error(), "ERR ")
+	said, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "ERR "), "\n")
 	lacking := fmt.Sprintf("the user lacks a permission (%s); what is needed, on keys %s*, stands in the documentation of package redis", said, t.prefix)
 	switch word, _, _ := strings.Cut(said, " "); word {
 	case "WRONGPASS":
@@ -60,7 +60,7 @@ func (t *table) explain(err error) string {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return "the server did not answer in time"
 	case errors.Is(err, rueidis.ErrNoCache):
-		return "the server cannot tell its clients of changes, so Near must be 0: " + said
+		return "the server does not tell this user of changes, so Near must be 0: " + said
 	case strings.HasPrefix(said, "The user executing the script"), strings.HasPrefix(said, "ACL failure in script"):
 		return lacking
 	case strings.HasPrefix(said, "unknown command"):

@@ -68,6 +68,9 @@ func (n *near) keep(e *entry) {
 	if old := n.entries[e.key]; old != nil {
 		n.drop(old)
 	}
+	if e.size > n.max/4 {
+		return // it would push out all others
+	}
 	n.entries[e.key] = n.used.PushFront(e)
 	for n.size += e.size; n.size > n.max; {
 		n.drop(n.used.Back())
