@@ -23,7 +23,7 @@ var ErrUnsupported = errors.New("the store can't do that")
 // listing goes on. The records are read-only. q.URL is normalised as that of a GET request would be.
 func (c *Cache) Entries(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	c.start()
-	finder, ok := c.store.(store.Finder)
+	finder, ok := store.As[store.Finder](c.store)
 	if !ok {
 		return func(yield func(*store.Record, error) bool) {
 			yield(nil, fmt.Errorf("larder: list %T, which is no store.Finder: %w", c.store, ErrUnsupported))
@@ -217,7 +217,7 @@ func MatchURL(match string) (func(*store.Record) bool, error) {
 // were. A store that expires by itself need not be swept; then it does nothing.
 func (c *Cache) Sweep(ctx context.Context) (removed int, err error) {
 	c.start()
-	sweeper, ok := c.store.(store.Sweeper)
+	sweeper, ok := store.As[store.Sweeper](c.store)
 	if !ok {
 		return 0, nil
 	}
@@ -231,7 +231,7 @@ func (c *Cache) Sweep(ctx context.Context) (removed int, err error) {
 // Size returns how many responses are stored, and how many bytes they take.
 func (c *Cache) Size(ctx context.Context) (records int, bytes int64, err error) {
 	c.start()
-	sizer, ok := c.store.(store.Sizer)
+	sizer, ok := store.As[store.Sizer](c.store)
 	if !ok {
 		return 0, 0, fmt.Errorf("larder: size of %T: %w", c.store, ErrUnsupported)
 	}

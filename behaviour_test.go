@@ -4,7 +4,9 @@ import (
 	"testing"
 
 	"github.com/larder-go/larder/internal/behaviour"
+	"github.com/larder-go/larder/internal/maptable"
 	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/chunked"
 	"github.com/larder-go/larder/store/disk"
 	"github.com/larder-go/larder/store/memory"
 )
@@ -23,3 +25,16 @@ func TestBehaviourOnDisk(t *testing.T) {
 		return s
 	})
 }
+
+func TestBehaviourOnATable(t *testing.T) {
+	behaviour.Run(t, func(t *testing.T) store.Store {
+		s := onTable{chunked.New(new(maptable.Table), nil)}
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
+
+// onTable is a chunked store whose table is in memory, and so Local.
+type onTable struct{ *chunked.Store }
+
+func (onTable) Local() {}

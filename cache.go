@@ -52,6 +52,14 @@ type Cache struct {
 	RefreshTimeout time.Duration
 	// StoreTimeout bounds each call of a store that is not store.Local; 0: 2 s.
 	StoreTimeout time.Duration
+	// LeaseTime, if it is set and the Store a store.Leaser, makes the processes that share the Store agree who of them
+	// asks the origin, so that one does for all. It is how long a lease lasts that its holder does not renew, as one that
+	// was killed: renewed it is every third of that. 0: each process asks by itself, which costs the others a request
+	// and no wait.
+	LeaseTime time.Duration
+	// LeaseWait is how long a request waits at most for what another process is asking for, before it asks the
+	// origin itself; 0: 5 s.
+	LeaseWait time.Duration
 	// FailClosed makes a request fail when the store cannot be looked into. False: it is a miss.
 	FailClosed bool
 	// Observe is called with each Event, by the goroutine in which it happened; nil: nobody is. It must be safe
@@ -89,7 +97,7 @@ func (c *Cache) start() {
 		if c.store = c.Store; c.store == nil {
 			c.store = new(memory.Store)
 		}
-		_, c.localStore = c.store.(store.Local)
+		_, c.localStore = store.As[store.Local](c.store)
 		if c.rules.Load() == nil {
 			rules, err := compileAll(c.Rules)
 			c.rules.Store(&ruleSet{rules, err})
@@ -154,4 +162,5 @@ func (c *Cache) maxKeyBody() int64             { return orDefault(c.MaxKeyBody, 
 func (c *Cache) maxVariants() int              { return orDefault(c.MaxVariants, 32) }
 func (c *Cache) keepStale() time.Duration      { return orDefault(c.KeepStale, 7*24*time.Hour) }
 func (c *Cache) refreshTimeout() time.Duration { return orDefault(c.RefreshTimeout, 30*time.Second) }
+func (c *Cache) leaseWait() time.Duration      { return orDefault(c.LeaseWait, 5*time.Second) }
 func (c *Cache) storeTimeout() time.Duration   { return orDefault(c.StoreTimeout, 2*time.Second) }

@@ -252,7 +252,7 @@ func (d *download) create() error {
 	if d.writer != nil {
 		return nil
 	}
-	if !d.c.breaker.allows(d.c.now()) {
+	if !d.c.mayUse(d.x) {
 		return errStoreRests
 	}
 	var w store.Writer
@@ -276,7 +276,7 @@ func (d *download) end(err error) {
 		d.c.discarded(d.x, err)
 	}
 	d.resp.Body.Close()
-	d.c.flights.land(d.flight) // before any reader sees the end
+	d.c.land(d.flight) // before any reader sees the end
 	d.flight.cancel()
 	d.mu.Lock()
 	d.err = err

@@ -112,18 +112,12 @@ func (x *exchange) detach() {
 
 // lead asks the origin and settles f.
 func (c *Cache) lead(f *flight, x *exchange) {
-	if f.key.alone == 0 && c.flights.landed.Load() != x.landed {
-		// Another flight has ended since the store was looked into: perhaps with what is wanted here.
-		if records, err := c.lookup(f.ctx, x); err == nil && len(records) > 0 {
-			fresh := *x
-			if c.weigh(&fresh, records); fresh.verdict.Action == rfc9111.Serve {
-				closeBody(x.send)
-				c.flights.land(f)
-				f.settle(result{again: true})
-				f.cancel()
-				return
-			}
-		}
+	// If another flight has ended since the store was looked into, it was perhaps with what is wanted here.
+	if f.key.alone == 0 && c.flights.landed.Load() != x.landed && c.answeredMeanwhile(f, x) {
+		return
+	}
+	if c.claim(f, x) {
+		return
 	}
 	conditions := http.Header(nil)
 	get := x.rr.Method == http.MethodGet || x.rr.Method == http.MethodHead // else they mean another thing (RFC 9110 §13.1.2)
@@ -146,7 +140,7 @@ func (c *Cache) lead(f *flight, x *exchange) {
 		}
 	}
 	if err != nil {
-		c.flights.land(f)
+		c.land(f)
 		f.settle(result{err: err})
 		f.cancel()
 		return
@@ -166,7 +160,7 @@ func (c *Cache) lead(f *flight, x *exchange) {
 			return
 		}
 	}
-	c.flights.land(f)
+	c.land(f)
 	f.settle(r)
 }
 
@@ -229,7 +223,7 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 				c.remove(f.ctx, x, x.key, r.ID)
 			}
 		}
-		c.flights.land(f)
+		c.land(f)
 		f.cancel()
 	}
 	if c.localStore {

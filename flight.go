@@ -33,6 +33,8 @@ type flight struct {
 	settled bool
 
 	outdated atomic.Bool // an unsafe request has changed what it asks for: not to be stored
+
+	landed chan struct{} // closed when it has landed; nil: it has no lease
 }
 
 // result is what came of a flight; err, again, or one of the pointers is set.

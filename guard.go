@@ -11,7 +11,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// A store that fails breakAfter times in a row is left alone for breakFor, then tried again by one call.
+// A store that fails breakAfter times in a row, or runs into StoreTimeout once, is left alone for breakFor, and then
+// tried again by one call.
 const (
 	breakAfter = 5
 	breakFor   = 5 * time.Second
@@ -26,11 +27,11 @@ type breaker struct {
 	closedAt atomic.Int64 // Unix nanoseconds from which the store may be tried again
 }
 
-// allows reports whether the store may be used at now.
-func (b *breaker) allows(now time.Time) bool {
-	if b.failures.Load() < breakAfter {
-		return true
-	}
+// broken reports whether the store is to be left alone.
+func (b *breaker) broken() bool { return b.failures.Load() >= breakAfter }
+
+// due reports whether a broken store is to be tried again at now, by the caller alone.
+func (b *breaker) due(now time.Time) bool {
 	at := b.closedAt.Load()
 	wait := time.Duration(at - now.UnixNano())
 	return (wait <= 0 || wait > breakFor) && b.closedAt.CompareAndSwap(at, now.Add(breakFor).UnixNano())
@@ -46,20 +47,47 @@ func (b *breaker) note(err error, now time.Time) {
 	case errors.Is(err, context.Canceled), errors.Is(err, errStoreRests):
 	default:
 		b.closedAt.Store(now.Add(breakFor).UnixNano())
-		b.failures.Add(1)
+		if b.failures.Add(1); errors.Is(err, errStoreSlow) {
+			b.failures.Add(breakAfter)
+		}
 	}
 }
 
-// bounded returns ctx with the deadline that a single call of a distant store gets.
-func (c *Cache) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if c.localStore {
-		return ctx, func() {}
+// mayUse reports whether the store may be used for x. A broken one is tried again by the request itself if that is
+// quick, or must not do without; else beside it, so that no caller waits for a store that is known to be down.
+func (c *Cache) mayUse(x *exchange) bool {
+	switch {
+	case !c.breaker.broken():
+		return true
+	case !c.breaker.due(c.now()):
+		return false
+	case c.localStore || c.FailClosed:
+		return true
 	}
-	return context.WithTimeout(ctx, c.storeTimeout())
+	key := x.key
+	c.background.run(func() {
+		err := c.within(c.abandoned, func(ctx context.Context) error { _, err := c.store.Lookup(ctx, key); return err })
+		c.breaker.note(err, c.now())
+	})
+	return false
 }
 
 // errStoreSlow is the fault of a call that took longer than StoreTimeout.
 var errStoreSlow = fmt.Errorf("the store took too long: %w", context.DeadlineExceeded)
+
+// within calls a distant store with the deadline that a single call of it gets.
+func (c *Cache) within(ctx context.Context, call func(context.Context) error) error {
+	if c.localStore {
+		return call(ctx)
+	}
+	bounded, cancel := context.WithTimeoutCause(ctx, c.storeTimeout(), errStoreSlow)
+	defer cancel()
+	err := call(bounded)
+	if err != nil && context.Cause(bounded) == errStoreSlow {
+		return errStoreSlow
+	}
+	return err
+}
 
 // bounds bound each of the calls that together read or write one body; all of them have its context.
 type bounds struct {
@@ -97,7 +125,7 @@ func (b *bounds) end() {
 
 // open returns a body that is not in its record.
 func (c *Cache) open(x *exchange, r *store.Record) (body io.ReadSeekCloser, err error) {
-	if !c.breaker.allows(x.now) {
+	if !c.mayUse(x) {
 		return nil, errStoreRests
 	}
 	within := c.bounds(x.req.Context())
@@ -154,12 +182,11 @@ func (c *Cache) failed(op string, x *exchange, err error) error {
 
 // lookup returns the records stored under x's key.
 func (c *Cache) lookup(ctx context.Context, x *exchange) ([]*store.Record, error) {
-	if !c.breaker.allows(x.now) {
+	if !c.mayUse(x) {
 		return nil, c.failed("lookup", x, errStoreRests)
 	}
-	within, cancel := c.bounded(ctx)
-	defer cancel()
-	records, err := c.store.Lookup(within, x.key)
+	var records []*store.Record
+	err := c.within(ctx, func(ctx context.Context) (err error) { records, err = c.store.Lookup(ctx, x.key); return err })
 	if err != nil && ctx.Err() != nil { // the caller's fault
 		return nil, context.Cause(ctx)
 	}
@@ -171,12 +198,10 @@ func (c *Cache) lookup(ctx context.Context, x *exchange) ([]*store.Record, error
 
 // update puts r in the place of the stored record with its ID.
 func (c *Cache) update(ctx context.Context, x *exchange, r *store.Record) error {
-	if !c.breaker.allows(c.now()) {
+	if !c.mayUse(x) {
 		return errStoreRests
 	}
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
-	err := c.store.Update(ctx, r)
+	err := c.within(ctx, func(ctx context.Context) error { return c.store.Update(ctx, r) })
 	c.failed("update", x, err)
 	if err == nil {
 		c.emit(Event{Kind: Updated, Method: x.rr.Method, URL: x.target.url, Status: r.Status, Decision: Decision{ID: r.ID}})
@@ -186,12 +211,10 @@ func (c *Cache) update(ctx context.Context, x *exchange, r *store.Record) error 
 
 // remove deletes records under key, all if no ids are given, since an unsafe request or a filter made them invalid.
 func (c *Cache) remove(ctx context.Context, x *exchange, key store.Key, ids ...store.ID) {
-	if !c.breaker.allows(c.now()) {
+	if !c.mayUse(x) {
 		return
 	}
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
-	err := c.store.Delete(ctx, key, ids...)
+	err := c.within(ctx, func(ctx context.Context) error { return c.store.Delete(ctx, key, ids...) })
 	c.failed("delete", x, err)
 	if err == nil {
 		c.emit(Event{Kind: Invalidated, Method: x.rr.Method, URL: x.target.url})

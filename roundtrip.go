@@ -257,9 +257,7 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 		c.flights.outdate(key)
 		c.remove(get.Context(), x, key)
 		if len(r.KeyHeaders) > 0 { // there may be more keys than one
-			ctx, cancel := c.bounded(get.Context())
-			_, err := c.Purge(ctx, store.Query{URL: t.url})
-			cancel()
+			err := c.within(get.Context(), func(ctx context.Context) error { _, err := c.Purge(ctx, store.Query{URL: t.url}); return err })
 			if !errors.Is(err, ErrUnsupported) {
 				c.failed("delete", x, err)
 			}

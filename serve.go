@@ -163,9 +163,8 @@ func (b *storedBody) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF {
 		b.c.failed("read", b.x, err)
 		if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
-			ctx, cancel := b.c.bounded(context.WithoutCancel(b.x.req.Context()))
-			b.c.failed("delete", b.x, b.c.store.Delete(ctx, b.r.Key, b.r.ID))
-			cancel()
+			remove := func(ctx context.Context) error { return b.c.store.Delete(ctx, b.r.Key, b.r.ID) }
+			b.c.failed("delete", b.x, b.c.within(context.WithoutCancel(b.x.req.Context()), remove))
 		}
 		err = fmt.Errorf("larder: reading the stored body of %s: %w", b.x.target.url, err)
 	}

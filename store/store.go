@@ -6,7 +6,7 @@
 // it works with larder.
 //
 // What a store can do beyond the five methods of Store it shows by the optional interfaces [Finder],
-// [Sweeper], [Sizer], [Leaser] and [Local].
+// [Sweeper], [Sizer], [Leaser] and [Local], which [As] finds.
 package store
 
 import (
@@ -37,10 +37,10 @@ type Store interface {
 	Lookup(ctx context.Context, key Key) ([]*Record, error)
 
 	// Open returns the body of a record that Lookup or Find returned, from its first byte. It is called only
-	// for a record with Size > 0 and a nil Body, but must work for every committed one. The error
-	// wraps ErrNotFound when the body is gone. A reader opened in time reads the whole body, also
-	// when the record is deleted or superseded meanwhile, and never a byte of another body: where the store
-	// cannot promise that, Read fails with ErrNotFound or ErrCorrupt. The reader is for one goroutine.
+	// for a record with Size > 0 and a nil Body, but must work for every committed one, and goes by r's Key, ID
+	// and Size alone. The error wraps ErrNotFound when the body is gone. A reader opened in time reads the whole
+	// body, also when the record is deleted or superseded meanwhile, and never a byte of another body: where the
+	// store cannot promise that, Read fails with ErrNotFound or ErrCorrupt. The reader is for one goroutine.
 	Open(ctx context.Context, r *Record) (io.ReadSeekCloser, error)
 
 	// Create begins to store r. Nothing is visible before Commit. r.Size is the expected length

@@ -55,6 +55,7 @@ var subjects = []subject{
 	{"request bodies", requestBodies},
 	{"variants", variants},
 	{"flights", flights},
+	{"leases", leases},
 	{"streaming", streaming},
 	{"connection", connection},
 	{"parts", parts},

@@ -65,7 +65,7 @@ var trouble = append([]test{
 		u.wantAll(u.start(20, func(int) answer { return u.try("GET", "/a/large") }).done(), large)
 		t.wantStored(0)
 	}},
-	{name: "a store that hangs costs StoreTimeout, and soon nothing", run: func(t *T) {
+	{name: "a store that hangs costs StoreTimeout once, and then nothing", run: func(t *T) {
 		u, f := t.distant()
 		u.cache.StoreTimeout = 3 * time.Second
 		f.at(hang, lookup)
@@ -74,11 +74,27 @@ var trouble = append([]test{
 			began := time.Now()
 			u.get("/a").wantStatus(larder.Miss, 200)
 			want := 3 * time.Second
-			if i >= 5 {
+			if i > 0 {
 				want = 0
 			}
 			equal(t, fmt.Sprint("time for request ", i), time.Since(began), want)
+			t.clock.advance(time.Second) // it is tried again beside a request
 		}
+		equal(t, "calls of the store", f.count(lookup), 2)
+	}},
+	{name: "a distant store that works again is used again, though no request tries it", run: func(t *T) {
+		u, f := t.distant()
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		u.get("/a").want(larder.Miss, "/a 1")
+		f.at(with(errBroken), lookup, create)
+		for range 10 {
+			u.get("/a").wantStatus(larder.Miss, 200)
+		}
+		f.mended()
+		t.clock.advance(6 * time.Second)
+		u.get("/a").want(larder.Miss, "/a 12")
+		t.settle()
+		u.get("/a").wantStatus(larder.Hit, 200)
 	}},
 	{name: "a store that hangs while it writes holds no reader back longer than StoreTimeout", run: func(t *T) {
 		u, f := t.distant()

@@ -146,3 +146,11 @@ func (t *Table) Len(prefix string) int {
 	}
 	return n
 }
+
+// Row returns a row as it was put.
+func (t *Table) Row(group, item string) (r chunked.Row, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok = t.groups[group][item]
+	return r, ok
+}

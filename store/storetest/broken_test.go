@@ -288,6 +288,14 @@ var broken = []brokenStore{
 			return h.Store.Open(ctx, r)
 		}
 	}},
+	{"Open works for every committed record", "goes by the head", func(h *hooked) {
+		h.open = func(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
+			if r.Status == 0 {
+				return nil, store.ErrNotFound
+			}
+			return h.Store.Open(ctx, r)
+		}
+	}},
 	{"the body can be sought", "seeks from the start alone", onReader(func(r io.ReadSeekCloser) io.ReadSeekCloser { return startSeeker{r} })},
 	{"readers of one body are independent", "has one reader a body", func(h *hooked) {
 		opened := map[store.ID]io.ReadSeekCloser{}

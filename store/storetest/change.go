@@ -92,7 +92,7 @@ func updateGone(t *check) {
 	t.wantIDs(s, "elsewhere")
 	t.wantIDs(s, "cleared")
 	t.sameHead(t.one(s, "key"), stays)
-	if z, ok := s.(store.Sizer); ok {
+	if z, ok := store.As[store.Sizer](s); ok {
 		if n, _, err := z.Size(t.ctx); n != 1 || err != nil {
 			t.errorf("Size: %d records, %v; want 1", n, err)
 		}
@@ -227,14 +227,14 @@ func cancelledCalls(t *check) {
 		t.wantIDs(s, r.Key, r)
 		t.wantBody(s, t.one(s, r.Key), size)
 	}
-	if f, ok := s.(store.Finder); ok {
+	if f, ok := store.As[store.Finder](s); ok {
 		for r, err := range f.Find(ctx, store.Query{}) {
 			if r == nil && err == nil {
 				t.errorf("cancelled Find yields neither a record nor an error")
 			}
 		}
 	}
-	if w, ok := s.(store.Sweeper); ok {
+	if w, ok := store.As[store.Sweeper](s); ok {
 		w.Sweep(ctx, base.Add(-time.Hour)) // may fail, or find nothing to do
 	}
 	r := t.put(s, t.record("after"), size)

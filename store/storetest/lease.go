@@ -59,15 +59,15 @@ func leaseByKey(t *check) {
 	t.wantIDs(s, "key2")
 	t.delete(s, "key")
 	t.lease(l, "whose records were deleted", "key", b, longLease, false)
-	if f, ok := s.(store.Finder); ok {
+	if f, ok := store.As[store.Finder](s); ok {
 		t.wantFound(f, "nothing, beside leases", store.Query{})
 	}
-	if z, ok := s.(store.Sizer); ok {
+	if z, ok := store.As[store.Sizer](s); ok {
 		if n, _, err := z.Size(t.ctx); n != 0 || err != nil {
 			t.errorf("Size beside leases: %d records, %v; want 0", n, err)
 		}
 	}
-	if w, ok := s.(store.Sweeper); ok {
+	if w, ok := store.As[store.Sweeper](s); ok {
 		if n, err := w.Sweep(t.ctx, base); n != 0 || err != nil {
 			t.errorf("Sweep beside leases: %d removed, %v; want 0", n, err)
 		}

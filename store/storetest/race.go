@@ -98,12 +98,12 @@ func (t *check) mix(a, b store.Store) {
 			t.wantBody(b, r, int(r.Size))
 		}
 	}
-	if z, ok := b.(store.Sizer); ok {
+	if z, ok := store.As[store.Sizer](b); ok {
 		if n, _, err := z.Size(t.ctx); n != total || err != nil {
 			t.errorf("Size: %d records, %v; want the %d that are found", n, err, total)
 		}
 	}
-	if f, ok := b.(store.Finder); ok {
+	if f, ok := store.As[store.Finder](b); ok {
 		if n := len(t.find(f, store.Query{})); n != total {
 			t.errorf("Find: %d records, want the %d that are found by key", n, total)
 		}
@@ -148,13 +148,13 @@ func (t *check) step(s store.Store, key store.Key, rnd *rand.Rand) {
 		if rnd.IntN(4) == 0 {
 			t.delete(s, key)
 		}
-		if w, ok := s.(store.Sweeper); ok {
+		if w, ok := store.As[store.Sweeper](s); ok {
 			if _, err := w.Sweep(t.ctx, base.Add(-time.Hour)); err != nil {
 				t.errorf("Sweep: %v", err)
 			}
 		}
 	case 7:
-		if f, ok := s.(store.Finder); ok {
+		if f, ok := store.As[store.Finder](s); ok {
 			for r, err := range f.Find(t.ctx, store.Query{Key: key}) {
 				if err != nil {
 					t.errorf("Find: %v", err)

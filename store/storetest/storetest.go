@@ -219,7 +219,7 @@ func (t *check) cleanup() {
 
 // want ends the case if the store lacks the optional interface.
 func want[I any](t *check, s store.Store, name string) I {
-	i, ok := s.(I)
+	i, ok := store.As[I](s)
 	if !ok {
 		t.skip("the store is no store." + name)
 	}

@@ -45,10 +45,10 @@ func survives(t *check) {
 			t.wantBody(s, t.one(s, r.Key), int(r.Size))
 		}
 		t.wantIDs(s, "deleted")
-		if f, ok := s.(store.Finder); ok {
+		if f, ok := store.As[store.Finder](s); ok {
 			t.wantFound(f, "nothing, after opening anew", store.Query{}, want...)
 		}
-		if z, ok := s.(store.Sizer); ok {
+		if z, ok := store.As[store.Sizer](s); ok {
 			if n, _, err := z.Size(t.ctx); n != len(want) || err != nil {
 				t.errorf("Size after opening anew: %d records, %v; want %d", n, err, len(want))
 			}
@@ -74,7 +74,7 @@ func cutOff(t *check) {
 	s = t.reopen(s)
 	t.wantIDs(s, "key", old)
 	t.wantBody(s, t.one(s, "key"), 100)
-	if w, ok := s.(store.Sweeper); ok {
+	if w, ok := store.As[store.Sweeper](s); ok {
 		if n, err := w.Sweep(t.ctx, base); n != 0 || err != nil {
 			t.errorf("Sweep: %d removed, %v; want 0, for only records count", n, err)
 		}
@@ -143,12 +143,12 @@ func damagedHead(t *check) {
 		if err := t.kit.DamageHead(t.dir, bad); err != nil {
 			t.fatalf("DamageHead: %v", err)
 		}
-		if f, ok := s.(store.Finder); ok {
+		if f, ok := store.As[store.Finder](s); ok {
 			t.wantFindCorrupt(f, bad.ID)
 		}
 		found, err := s.Lookup(t.ctx, key)
 		// A listing may have removed it already.
-		if _, lists := s.(store.Finder); !lists && !errors.Is(err, store.ErrCorrupt) || err != nil && !errors.Is(err, store.ErrCorrupt) {
+		if _, lists := store.As[store.Finder](s); !lists && !errors.Is(err, store.ErrCorrupt) || err != nil && !errors.Is(err, store.ErrCorrupt) {
 			t.errorf("Lookup of a damaged record: %v, want ErrCorrupt", err)
 		}
 		if len(found) != 1 || found[0].ID != good.ID {

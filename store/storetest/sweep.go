@@ -48,12 +48,12 @@ func sweepEnded(t *check) {
 			t.wantBody(s, r, i*20_000)
 		}
 	}
-	if f, ok := s.(store.Finder); ok {
+	if f, ok := store.As[store.Finder](s); ok {
 		t.wantFound(f, "nothing, after Sweep", store.Query{}, kept...)
 	}
 	sweep(base.Add(6*time.Hour), 0)
 	sweep(base.Add(24*time.Hour), 7)
-	if z, ok := s.(store.Sizer); ok {
+	if z, ok := store.As[store.Sizer](s); ok {
 		if n, _, err := z.Size(t.ctx); n != 0 || err != nil {
 			t.errorf("Size after Sweep of all: %d records, %v", n, err)
 		}
@@ -167,12 +167,12 @@ func staysWithin(t *check) {
 	}
 	t.closeLater(s)
 	within := func() {
-		if w, ok := s.(store.Sweeper); ok {
+		if w, ok := store.As[store.Sweeper](s); ok {
 			if _, err := w.Sweep(t.ctx, base); err != nil {
 				t.errorf("Sweep: %v", err)
 			}
 		}
-		if z, ok := s.(store.Sizer); ok {
+		if z, ok := store.As[store.Sizer](s); ok {
 			if n, bytes, err := z.Size(t.ctx); bytes > limit || err != nil {
 				t.errorf("Size: %d bytes in %d records, %v; want no more than %d", bytes, n, err, limit)
 			}

@@ -162,12 +162,12 @@ func invisible(t *check) {
 		t.wantIDs(s, "key", old)
 		t.write(w, bodyOf(r.Key, r.ID, size))
 		t.wantIDs(s, "key", old)
-		if f, ok := s.(store.Finder); ok {
+		if f, ok := store.As[store.Finder](s); ok {
 			for found := range f.Find(t.ctx, store.Query{ID: r.ID}) {
 				t.errorf("Find sees %v before Commit", found.ID)
 			}
 		}
-		if z, ok := s.(store.Sizer); ok {
+		if z, ok := store.As[store.Sizer](s); ok {
 			if n, _, err := z.Size(t.ctx); n != 1 || err != nil {
 				t.errorf("Size before Commit: %d records, %v; want the committed one", n, err)
 			}

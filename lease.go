@@ -1,0 +1,114 @@
+package larder
+
+import (
+	"context"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// While another process asks the origin for the same, it is looked first so soon, then half as often each time, down to
+// the second, whether its answer is in the store.
+const (
+	leaseLookFirst = 20 * time.Millisecond
+	leaseLookLast  = 250 * time.Millisecond
+)
+
+// claim sees to it that of all processes that share the store one asks the origin: it returns when that is f's, or has
+// waited for long enough (LeaseWait), or when another's answer is in the store: then it returns true, and f has been
+// settled.
+func (c *Cache) claim(f *flight, x *exchange) (answered bool) {
+	leaser, ok := store.As[store.Leaser](c.store)
+	if !ok || c.LeaseTime <= 0 || f.key.alone != 0 {
+		return false
+	}
+	key := store.Key(string(f.key.key) + "\x00" + f.key.method + "\x00" + f.key.variant)
+	holder := store.NewID(c.now())
+	wait := time.NewTimer(c.leaseWait())
+	defer wait.Stop()
+	for pause := leaseLookFirst; ; pause = min(2*pause, leaseLookLast) {
+		held, err := c.lease(f.ctx, leaser, x, key, holder)
+		if held {
+			f.landed = make(chan struct{})
+			c.background.run(func() { c.keepLease(f, leaser, x, key, holder) })
+		}
+		if err != nil {
+			return false
+		}
+		if c.answeredMeanwhile(f, x) { // also when it is held: somebody may have been quicker
+			return true
+		}
+		if held {
+			return false
+		}
+		select {
+		case <-time.After(pause):
+		case <-wait.C:
+			return false
+		case <-f.ctx.Done():
+			return false
+		}
+	}
+}
+
+// lease takes the lease on key, or renews it.
+func (c *Cache) lease(ctx context.Context, leaser store.Leaser, x *exchange, key store.Key, holder store.ID) (held bool, err error) {
+	if !c.mayUse(x) {
+		return false, errStoreRests
+	}
+	err = c.within(ctx, func(ctx context.Context) (err error) {
+		held, err = leaser.Lease(ctx, key, holder, c.LeaseTime)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		c.failed("lease", x, err)
+	}
+	return held, err
+}
+
+// keepLease renews the lease until f has landed, and then ends it.
+func (c *Cache) keepLease(f *flight, leaser store.Leaser, x *exchange, key store.Key, holder store.ID) {
+	renew := time.NewTicker(max(c.LeaseTime/3, time.Millisecond))
+	defer renew.Stop()
+	ctx := context.WithoutCancel(f.ctx)
+	for {
+		select {
+		case <-renew.C:
+			if held, err := c.lease(ctx, leaser, x, key, holder); err == nil && !held {
+				return // it had ended, and is another's now
+			}
+		case <-f.landed:
+			err := c.within(ctx, func(ctx context.Context) error { return leaser.Release(ctx, key, holder) })
+			c.failed("lease", x, err)
+			return
+		}
+	}
+}
+
+// answeredMeanwhile looks into the store again for what f is to bring. If it is there, it settles f with that and returns
+// true.
+func (c *Cache) answeredMeanwhile(f *flight, x *exchange) bool {
+	records, err := c.lookup(f.ctx, x)
+	if err != nil || len(records) == 0 {
+		return false
+	}
+	fresh := *x
+	fresh.now = c.now()
+	if c.weigh(&fresh, records); fresh.verdict.Action != rfc9111.Serve {
+		return false
+	}
+	closeBody(x.send)
+	c.land(f)
+	f.settle(result{again: true})
+	f.cancel()
+	return true
+}
+
+// land forgets f, so that the next caller looks into the store again, and lets go of its lease.
+func (c *Cache) land(f *flight) {
+	c.flights.land(f)
+	if f.landed != nil {
+		close(f.landed)
+	}
+}

@@ -1,0 +1,33 @@
+# shellcheck shell=bash disable=SC2154 # state, run, here, all: from common.sh
+# How Debian and Ubuntu get what is missing.
+
+# need SERVICE COMMAND PACKAGE... installs packages unless the command is there.
+need() {
+	local service=$1 command=$2 get=(env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends -o DPkg::Lock::Timeout=120)
+	shift 2
+	local otherwise
+	otherwise="install $*, or set $(variable_of "$service") to the address of a running server"
+	if present "$command"; then return; fi
+	command -v apt-get >/dev/null || die "$service: no $command here: $otherwise"
+	if [ "$(id -u)" != 0 ]; then
+		sudo -n true 2>/dev/null || die "$service: no $command here, and apt-get needs root or sudo without a password: $otherwise"
+		get=(sudo -n "${get[@]}")
+	fi
+	say "installing $*"
+	# RUNLEVEL=1 keeps a package from starting a server of its own now.
+	if ! "${get[@]}" install "$@" >"$state/apt.log" 2>&1; then
+		"${get[@]}" update >"$state/apt.log" 2>&1 || true
+		"${get[@]}" install "$@" >>"$state/apt.log" 2>&1 ||
+			die "$service: apt-get cannot install $*, $state/apt.log tells why: $otherwise"
+	fi
+	present "$command" || die "$service: $* brought no $command: $otherwise"
+}
+
+# PostgreSQL's programs are not in the PATH of Debian.
+present() {
+	if [ "$1" = postgres ]; then
+		[ -n "$(postgres_programs)" ]
+	else
+		command -v "$1" >/dev/null
+	fi
+}
