@@ -187,7 +187,7 @@ const (
 	pingAfter    = 3 * time.Second        // of silence; also TCP's keep-alive
 	writeTimeout = 3 * time.Second        // for the answer to that; a call's own is its context's
 	bufferBytes  = 64 << 10               // of each connection, twice
-	retries      = 2                      // at once, when a connection breaks
+	retries      = 8                      // at once, each when a connection breaks; none when there is no other
 )
 
 // tuned returns opts with what Open wants otherwise than rueidis does.
