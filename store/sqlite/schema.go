@@ -62,6 +62,13 @@ var schema = []string{
 		since   INTEGER NOT NULL
 	) WITHOUT ROWID`,
 
+	// Who asks the origin for what, of all processes.
+	`CREATE TABLE leases (
+		key    BLOB PRIMARY KEY,
+		holder BLOB NOT NULL,
+		until  INTEGER NOT NULL
+	) WITHOUT ROWID`,
+
 	`CREATE TABLE tags (
 		tag   TEXT NOT NULL,
 		entry INTEGER NOT NULL,

@@ -31,6 +31,9 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err erro
 		err = s.sweepLoose(ctx, now)
 	}
 	if err == nil {
+		err = s.sweepLeases(ctx)
+	}
+	if err == nil {
 		var evicted int
 		evicted, err = s.evict(ctx)
 		removed += evicted
