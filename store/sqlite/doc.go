@@ -12,6 +12,7 @@
 //	chunks     a larger body, 64 KiB a row, each with a checksum
 //	tags       tag and entry
 //	loose      the ids whose chunks belong to no entry: of writes under way, and of what was deleted a moment ago
+//	leases     who of several processes asks the origin for what, and until when
 //	responses  a view of entries for people, with dates in place of numbers
 //
 // Times are Unix milliseconds, NULL means never. Rows may be deleted with the sqlite3 shell while programs use
