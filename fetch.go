@@ -242,10 +242,11 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 	return true
 }
 
-// freshened returns old with the header fields and times of a response that says it still holds.
+// freshened returns old with the header fields and times of a response that says it still holds, whose values it keeps.
 func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requested, now time.Time) *store.Record {
 	r := old.Clone()
-	r.Header = c.storedHeader(x, rfc9111.Freshen(old.Header, said))
+	r.Header = c.policy().Freshen(old.Header, said)
+	x.rule.withhold(r.Header)
 	if rfc9111.Selects(old.Selecting, x.header) { // its Vary may name other fields now
 		r.Selecting = selecting(r.Header, x.header)
 	}
@@ -267,7 +268,7 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 		}
 		switch rfc9111.ByHead(x.stored[i], said) {
 		case rfc9111.HeadFreshens:
-			c.update(f.ctx, x, c.freshened(x, r, resp.Header, requested, now))
+			c.update(f.ctx, x, c.freshened(x, r, resp.Header.Clone(), requested, now)) // resp is the caller's
 		case rfc9111.HeadInvalidates:
 			c.remove(f.ctx, x, x.key, r.ID)
 		}

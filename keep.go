@@ -14,17 +14,22 @@ import (
 // the rule strips, nor secrets.
 func (c *Cache) storedHeader(x *exchange, h http.Header) http.Header {
 	h = c.policy().StoredHeader(h)
-	for _, name := range x.rule.Strip {
+	x.rule.withhold(h)
+	return h
+}
+
+// withhold takes out of a header that is to be stored what r strips, and its secrets.
+func (r *rule) withhold(h http.Header) {
+	for _, name := range r.Strip {
 		h.Del(name)
 	}
-	if len(x.rule.redact) > 0 {
+	if len(r.redact) > 0 {
 		for name := range h {
-			if x.rule.redacts(name) {
+			if r.redacts(name) {
 				h[name] = []string{"REDACTED"}
 			}
 		}
 	}
-	return h
 }
 
 // selecting returns the request's fields that select the response: those that Vary names. A response with a
