@@ -20,19 +20,20 @@ import (
 func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error) {
 	f, leads := c.flightFor(&x, attempt)
 	if leads {
-		led := x
+		led := &f.led
+		*led = x
 		if x.req.Context().Done() == nil { // the caller stays in any case
-			c.lead(f, &led)
+			c.lead(f, led)
 		} else {
 			led.detach()
-			c.background.run(func() { c.lead(f, &led) })
+			c.background.run(func() { c.lead(f, led) })
 		}
 	} else {
 		closeBody(x.send)
 	}
 	ctx := x.req.Context()
 	select {
-	case <-f.ready:
+	case <-f.done():
 	case <-ctx.Done():
 		f.leave(leads)
 		return nil, x, context.Cause(ctx)
@@ -248,7 +249,7 @@ func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requ
 	r.Header = c.policy().Freshen(old.Header, said)
 	x.rule.withhold(r.Header)
 	if rfc9111.Selects(old.Selecting, x.header) { // its Vary may name other fields now
-		r.Selecting = selecting(r.Header, x.header)
+		r.Selecting = c.selecting(r.Header, x.header)
 	}
 	r.Requested, r.Received = requested, now
 	if ttl := x.rule.ttl(x.ask, r.Status, now); ttl >= 0 {
@@ -432,8 +433,8 @@ func (c *Cache) refresh(x exchange) {
 	}
 	f, leads := c.flightFor(&x, 0)
 	if leads {
-		led := x
-		c.background.run(func() { c.lead(f, &led) })
+		f.led = x
+		c.background.run(func() { c.lead(f, &f.led) })
 	} else {
 		closeBody(x.send)
 	}
@@ -450,14 +451,14 @@ func (c *Cache) refresh(x exchange) {
 // await reads what the flight brings to its end, for nobody.
 func (c *Cache) await(ctx context.Context, f *flight, leads bool) error {
 	select {
-	case <-f.ready:
+	case <-f.done():
 	case <-ctx.Done():
 		f.leave(leads)
 		return ctx.Err()
 	}
-	var r *reader
+	r, attached := new(reader), false
 	if f.err == nil && f.download != nil && !originFailed(f.status) {
-		r = f.download.attach(ctx, nil)
+		attached = f.download.attach(ctx, r, nil)
 	}
 	f.leave(leads) // at once: readers in lockstep wait for whoever may still become one
 	switch {
@@ -465,7 +466,7 @@ func (c *Cache) await(ctx context.Context, f *flight, leads bool) error {
 		return f.err
 	case originFailed(f.status):
 		return fmt.Errorf("the origin answered %d", f.status)
-	case r == nil:
+	case !attached:
 		return nil
 	}
 	defer r.Close()

@@ -79,10 +79,7 @@ func (r *Response) parse() {
 	}
 	r.initialAge = r.correctedInitialAge()
 	r.etag = etagField(h)
-	if len(h["Vary"]) > 0 {
-		names := varyNames(h)
-		r.variesOnUnknown = len(names) == 1 && names[0] == "*"
-	}
+	r.variesOnUnknown = variesOnUnknown(h)
 }
 
 // dateField reads the first line of a field that holds a date.
