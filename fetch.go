@@ -126,7 +126,7 @@ func (c *Cache) lead(f *flight, x *exchange) {
 			}
 		}
 	}
-	conditions := http.Header(nil)
+	var conditions http.Header
 	get := x.rr.Method == http.MethodGet || x.rr.Method == http.MethodHead // else they mean another thing (RFC 9110 §13.1.2)
 	if i := x.verdict.Index; get && i >= 0 && x.ask.mode != ForceRefresh {
 		conditions = rfc9111.Conditions(x.stored, i)
@@ -222,25 +222,27 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 			chosen = n
 		}
 	}
-	keep := func() {
-		for _, r := range fresh {
-			if ok, _ := c.policy().Storable(&x.rr, readingOf(r).alone[0]); ok || x.noStore() {
-				c.update(f.ctx, x, r)
-			} else { // the 304 forbids it from now on
-				c.remove(f.ctx, x, x.key, r.ID)
-			}
-		}
-		c.flights.land(f)
-		f.cancel()
-	}
 	if c.localStore {
-		keep()
+		c.keepFresh(f, x, fresh)
 	}
 	f.settle(result{record: fresh[chosen], status: resp.StatusCode})
 	if !c.localStore { // the callers need not wait for that
-		c.background.run(keep)
+		c.background.run(func() { c.keepFresh(f, x, fresh) })
 	}
 	return true
+}
+
+// keepFresh stores what a 304 has freshened, and ends the flight.
+func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
+	for _, r := range fresh {
+		if ok, _ := c.policy().Storable(&x.rr, readingOf(r).alone[0]); ok || x.noStore() {
+			c.update(f.ctx, x, r)
+		} else { // the 304 forbids it from now on
+			c.remove(f.ctx, x, x.key, r.ID)
+		}
+	}
+	c.flights.land(f)
+	f.cancel()
 }
 
 // freshened returns old with the header fields and times of a response that says it still holds, whose values it keeps.

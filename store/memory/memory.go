@@ -21,6 +21,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/larder-go/larder/store"
 )
@@ -158,7 +159,9 @@ func (s *Store) Update(_ context.Context, r *store.Record) error {
 	}
 	e := old.without(func(*store.Record) bool { return false })
 	before := e.records[i]
-	e.records[i] = r.WithBody(before.Body, before.Size)
+	if e.records[i] = r; r.Size != before.Size || unsafe.SliceData(r.Body) != unsafe.SliceData(before.Body) || len(r.Body) != len(before.Body) {
+		e.records[i] = r.WithBody(before.Body, before.Size)
+	}
 	e.kept[i].bytes += headBytes(r) - headBytes(before)
 	s.put(sh, old, e)
 	s.trim(r.ID.Time())
