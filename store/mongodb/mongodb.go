@@ -1,0 +1,162 @@
+package mongodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/larder-go/larder/store/chunked"
+)
+
+// Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
+type Options struct {
+	// Of these, Chunk is 1 MiB if it is 0, and 15 MiB at most, since a document has 16 MiB at most.
+	chunked.Options
+
+	// Client are settings of the driver for the client that Open makes; they go before what the URI says. nil: none.
+	Client *options.ClientOptions
+}
+
+const (
+	defaultChunk = 1 << 20
+	maxChunk     = 15 << 20
+)
+
+// What a client has that Open makes, unless the URI or Options.Client say otherwise. A cache that waits is worse than none.
+const (
+	connectTimeout   = 500 * time.Millisecond
+	selectionTimeout = 750 * time.Millisecond // finding a server, and a free connection to it
+	heartbeat        = 2 * time.Second        // how often the servers are asked how they are
+	closeTimeout     = 5 * time.Second
+)
+
+// Store keeps records in the collections of one database. It is safe for concurrent use, and so is the database by any
+// number of stores and processes.
+type Store struct {
+	*chunked.Store
+	client *mongo.Client // nil: the user's, who closes it
+}
+
+// Open connects to the servers that uri names as the driver has it, mongodb://… or mongodb+srv://…, and uses the database
+// that is its path, or else larder. A server must answer, and accept the user and the password; what they may not do is
+// found out when it is first done. ctx is for Open alone. Close the store when it is no longer needed.
+func Open(ctx context.Context, uri string, o *Options) (*Store, error) {
+	if o == nil {
+		o = new(Options)
+	}
+	d := new(dialer)
+	client := options.MergeClientOptions(options.Client().
+		SetAppName("larder").
+		SetConnectTimeout(connectTimeout).
+		SetServerSelectionTimeout(selectionTimeout).
+		SetHeartbeatInterval(heartbeat).
+		SetDialer(d),
+		options.Client().ApplyURI(uri), o.Client)
+	if err := client.Validate(); err != nil {
+		return nil, fmt.Errorf("mongodb: open: %w", withoutSecret(err))
+	}
+	hosts, database, err := address(uri)
+	name := hosts + "/" + database
+	fault := func(err error) (*Store, error) { return nil, fmt.Errorf("mongodb %s: open: %w", name, err) }
+	if err != nil {
+		return fault(err)
+	}
+	c, err := mongo.Connect(client)
+	if err != nil {
+		return fault(err)
+	}
+	s := &Store{client: c}
+	if s.Store, err = open(c.Database(database), name, d, o); err != nil {
+		s.disconnect()
+		return fault(err)
+	}
+	if err = c.Ping(ctx, nil); err != nil {
+		s.Close()
+		if down := d.unreachable(); down != nil {
+			err = down
+		}
+		return fault(err)
+	}
+	return s, nil
+}
+
+// New keeps records in db, with the client, the read preference and the concerns that it has. It asks the server nothing, and Close
+// leaves the client to the caller.
+func New(db *mongo.Database, o *Options) (*Store, error) {
+	if o == nil {
+		o = new(Options)
+	}
+	if o.Client != nil {
+		return nil, errors.New("mongodb: new: Options.Client is for Open; the database's client has its settings already")
+	}
+	s, err := open(db, db.Name(), nil, o)
+	if err != nil {
+		return nil, fmt.Errorf("mongodb %s: new: %w", db.Name(), err)
+	}
+	return &Store{Store: s}, nil
+}
+
+func open(db *mongo.Database, name string, d *dialer, o *Options) (*chunked.Store, error) {
+	c := o.Options
+	if c.Chunk == 0 {
+		c.Chunk = defaultChunk
+	}
+	switch {
+	case len(db.Name()) == 0 || len(db.Name()) > 63 || strings.ContainsAny(db.Name(), "/\\. \"$\x00"):
+		return nil, fmt.Errorf(`the database's name is %q; want 1 to 63 bytes, and none of / \ . " $ and space`, db.Name())
+	case c.Chunk > maxChunk:
+		return nil, fmt.Errorf("Options.Chunk is %d; want %d at most", c.Chunk, maxChunk)
+	}
+	return chunked.New(newTable(db, name, d), &c), nil
+}
+
+// Close does what is still to be removed, and closes the client if Open made it. The store must not be used afterwards.
+func (s *Store) Close() error {
+	err := s.Store.Close()
+	if s.client != nil {
+		err = errors.Join(err, s.disconnect())
+	}
+	return err
+}
+
+func (s *Store) disconnect() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := s.client.Disconnect(ctx); err != nil && !errors.Is(err, mongo.ErrClientDisconnected) {
+		return fmt.Errorf("mongodb: close: %w", err)
+	}
+	return nil
+}
+
+// address returns the hosts and the database of a URI that the driver accepts.
+func address(uri string) (hosts, database string, err error) {
+	_, rest, _ := strings.Cut(uri, "://")
+	if _, after, ok := strings.Cut(rest, "@"); ok {
+		rest = after
+	}
+	rest, _, _ = strings.Cut(rest, "?")
+	hosts, database, _ = strings.Cut(rest, "/")
+	if database == "" {
+		return hosts, "larder", nil
+	}
+	database, err = url.PathUnescape(database)
+	return hosts, database, err
+}
+
+// withoutSecret returns what is wrong with a URI, without a piece of it that may be one of a password.
+func withoutSecret(err error) error {
+	if escape := url.EscapeError(""); errors.As(err, &escape) {
+		return errors.New("the URI has a % that is not followed by two hexadecimal digits")
+	}
+	if number := (*strconv.NumError)(nil); errors.As(err, &number) {
+		return errors.New("the URI has a port that is no number")
+	}
+	return err
+}
