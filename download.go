@@ -141,7 +141,7 @@ func (r *reader) Read(p []byte) (int, error) {
 			return 0, err
 		case !d.pulling && d.everybodyHas(end):
 			d.pulling = true
-			if r.ctx.Done() == nil { // this reader stays in any case
+			if r.ctx.Done() == nil || d.came != nil && d.c.localStore { // this reader stays in any case, or it is soon over
 				d.mu.Unlock()
 				d.pull()
 				continue

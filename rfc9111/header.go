@@ -19,9 +19,6 @@ func hopByHop(name string) bool {
 // listed returns the names in Connection. A sender must not list there what the recipient needs, such as Cache-Control
 // (RFC 9110 §7.6.1); that stays.
 func listed(h http.Header) (names []string) {
-	if h["Connection"] == nil {
-		return nil
-	}
 	for m := range members(h["Connection"]) {
 		if name := textproto.CanonicalMIMEHeaderKey(m); !essential[name] {
 			names = append(names, name)

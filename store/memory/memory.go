@@ -71,6 +71,7 @@ type entry struct {
 
 type kept struct {
 	body  body  // nil: it is whole in the record
+	head  int64 // bytes
 	bytes int64 // with the head
 }
 
@@ -162,7 +163,9 @@ func (s *Store) Update(_ context.Context, r *store.Record) error {
 	if e.records[i] = r; r.Size != before.Size || unsafe.SliceData(r.Body) != unsafe.SliceData(before.Body) || len(r.Body) != len(before.Body) {
 		e.records[i] = r.WithBody(before.Body, before.Size)
 	}
-	e.kept[i].bytes += headBytes(r) - headBytes(before)
+	head := headBytes(r)
+	e.kept[i].bytes += head - e.kept[i].head
+	e.kept[i].head = head
 	s.put(sh, old, e)
 	s.trim(r.ID.Time())
 	return nil
@@ -247,7 +250,7 @@ func (s *Store) insert(r *store.Record, b body, reserved int64, superseded []sto
 		})
 	}
 	at, _ := slices.BinarySearchFunc(e.records, r.ID, func(old *store.Record, id store.ID) int { return bytes.Compare(id[:], old.ID[:]) })
-	e.records, e.kept = slices.Insert(e.records, at, r), slices.Insert(e.kept, at, kept{b, head + reserved})
+	e.records, e.kept = slices.Insert(e.records, at, r), slices.Insert(e.kept, at, kept{b, head, head + reserved})
 	s.put(sh, old, e)
 	return nil
 }

@@ -251,3 +251,16 @@ func TestVacuumGivesSpaceBack(t *testing.T) {
 		t.Errorf("%s rows are left", got)
 	}
 }
+
+// Two processes may store something in the same microsecond.
+func TestTakenNumberIsNoFault(t *testing.T) {
+	s := mustOpen(t, temp(t), nil)
+	mustPut(t, s, "a", nil)
+	s.writer.stored += 3_600_000_000
+	mustPut(t, s, "b", nil)
+	s.writer.stored--
+	mustPut(t, s, "c", nil)
+	if n, _, err := s.Size(ctx); n != 3 || err != nil {
+		t.Errorf("%d records, %v; want 3", n, err)
+	}
+}
