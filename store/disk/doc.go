@@ -6,6 +6,7 @@
 // # Layout
 //
 //	v1/usage-00000001      how much there is, see below
+//	v1/leases/abcd…        who of several processes asks the origin for a key; until its modification time
 //	v1/ab/abcd…/           a key: 256 fans by the first byte of its SHA-256, then a folder by the whole of it
 //	  ID.head              a record, with the body inside if that has 32 KiB or less
 //	  ID.body              a larger body: its bytes from offset 0 on, checksums of each 32 KiB, a footer
