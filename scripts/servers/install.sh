@@ -15,7 +15,7 @@ need() {
 	fi
 	if ! grep -sqx "$*" "$run/log/apt-failed"; then
 		say "installing $*"
-		# RUNLEVEL=1 keeps a package from starting a server of its own now.
+		# RUNLEVEL=1 keeps a package from starting a server of its own, but not where systemd runs.
 		"${get[@]}" install "$@" >"$run/log/apt" 2>&1 ||
 			{ "${get[@]}" update && "${get[@]}" install "$@"; } >"$run/log/apt" 2>&1 || echo "$*" >>"$run/log/apt-failed"
 	fi
