@@ -67,7 +67,7 @@ func hit(s *Store, key store.Key) error {
 	return err
 }
 
-func hgetall(c rueidis.Client, key string) error {
+func bareHit(c rueidis.Client, key string) error {
 	_, err := c.Do(context.Background(), c.B().Hgetall().Key(key).Build()).AsStrMap()
 	return err
 }
@@ -119,7 +119,7 @@ func BenchmarkHit(b *testing.B) {
 	s, r, c := stored(b, 1<<10, Options{})
 	near, _, _ := stored(b, 1<<10, Options{Near: 1 << 20})
 	key := s.table.key(fmt.Sprintf("r/%x", r.Key.Digest()))
-	bare := func() error { return hgetall(c, key) }
+	bare := func() error { return bareHit(c, key) }
 	ours := func() error { return hit(s, r.Key) }
 	b.Run("serial", func(b *testing.B) { compare(b, bare, ours) })
 	b.Run("64", func(b *testing.B) { compare(b, crowd(bare), crowd(ours)) })

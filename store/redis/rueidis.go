@@ -184,7 +184,7 @@ func (d *dialer) String() string { return strings.Join(d.opts.InitAddress, ",") 
 // Times for the clients that Open makes: a cache that keeps others waiting is worse than none.
 const (
 	dialTimeout  = 500 * time.Millisecond // for the whole handshake, twice
-	pingAfter    = 3 * time.Second        // of silence; also TCP's keep-alive
+	pingAfter    = 2 * time.Second        // of silence; also TCP's keep-alive
 	writeTimeout = 3 * time.Second        // for the answer to that; a call's own is its context's
 	bufferBytes  = 64 << 10               // of each connection, twice
 	retries      = 8                      // at once, each when a connection breaks; none when there is no other

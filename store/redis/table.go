@@ -22,8 +22,6 @@ type table struct {
 // page is how many names a SCAN, and how many entries a ZSCAN, looks at in one go.
 const page = "1000"
 
-func isIndex(group string) bool { return strings.HasPrefix(group, "i") }
-
 // Put is described at chunked.Table.
 func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error {
 	script, until := putRow, millis(r.Expires)
@@ -67,12 +65,14 @@ func (t *table) Get(ctx context.Context, group string, items ...string) ([]chunk
 	return rows, t.fault("get", err)
 }
 
+var hgetall = []string{"HGETALL"}
+
 // all returns the rows of a hash.
 func (t *table) all(ctx context.Context, key string) ([]chunked.Row, error) {
-	fields, err := elements(t.conn.Do(ctx, Command{Name: []string{"HGETALL"}, Key: key, Read: true}))
-	rows := make([]chunked.Row, 0, len(fields)/2)
-	for pair := range slices.Chunk(fields, 2) {
-		rows = append(rows, chunked.Row{Item: text(pair[0]), Value: unseal(pair[len(pair)-1])})
+	fields, err := elements(t.conn.Do(ctx, Command{Name: hgetall, Key: key, Read: true}))
+	rows := make([]chunked.Row, len(fields)/2)
+	for i := range rows {
+		rows[i].Item, rows[i].Value = text(fields[2*i]), unseal(fields[2*i+1])
 	}
 	return rows, err
 }
@@ -180,39 +180,6 @@ func (t *table) scan(ctx context.Context, server Conn, prefix string, yield func
 			return true, nil
 		}
 	}
-}
-
-// key returns the name of a group in the database. In a Cluster, what stands between braces decides about the server.
-func (t *table) key(group string) string {
-	kind, rest, _ := strings.Cut(group, "/")
-	if isIndex(group) {
-		return t.prefix + kind + ":" + strings.ReplaceAll(rest, "/", ":")
-	}
-	tag, _, _ := strings.Cut(rest, "/")
-	return t.prefix + kind + ":{" + tag + "}" + strings.ReplaceAll(rest[len(tag):], "/", ":")
-}
-
-var ungroup = strings.NewReplacer("{", "", "}", "", ":", "/")
-
-// group is the inverse of key.
-func (t *table) group(key string) (group string, ours bool) {
-	rest, ours := strings.CutPrefix(key, t.prefix)
-	group = ungroup.Replace(rest)
-	return group, ours && t.key(group) == key
-}
-
-var unglob = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
-
-// pattern returns what the keys of the groups with this prefix match, and perhaps others.
-func (t *table) pattern(prefix string) string {
-	kind, rest, whole := strings.Cut(prefix, "/")
-	switch {
-	case !whole:
-		return unglob.Replace(t.prefix+kind) + "*"
-	case isIndex(prefix) || strings.Contains(rest, "/"):
-		return unglob.Replace(t.key(prefix)) + "*"
-	}
-	return unglob.Replace(t.prefix+kind+":{"+rest) + "*"
 }
 
 // millis returns t as the database has it; 0: never.

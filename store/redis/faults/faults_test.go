@@ -1,12 +1,15 @@
 package faults
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/redis"
 )
 
@@ -95,4 +98,52 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 		mend()
 		u.eventually("the cache is back", func() bool { return u.get("/1000/a") == larder.Hit })
 	})
+}
+
+// What is kept near may be old for as long as it takes to notice that the server is not heard any more.
+func TestNearRecordsAreForgottenWhenTheConnectionHangs(t *testing.T) {
+	p := newProxy(t)
+	o := &redis.Options{Prefix: prefix(t)}
+	direct, err := redis.Open(context.Background(), os.Getenv("REDIS_URL"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer direct.Close()
+	o.Near = 1 << 20
+	near, err := redis.Open(context.Background(), "redis://"+p.Listen, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	u := newUser(t, near)
+	u.get("/1000/a")
+	var r *store.Record
+	for r = range direct.Find(context.Background(), store.Query{URL: u.origin.URL + "/1000/a"}) {
+	}
+	if r == nil {
+		t.Fatal("nothing was stored")
+	}
+	has := func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		found, err := near.Lookup(ctx, r.Key)
+		return err == nil && len(found) > 0
+	}
+	if !has() {
+		t.Fatal("it cannot be looked up")
+	}
+	defer p.add("hole", "timeout", "downstream", `"timeout":0`)()
+	if err := direct.Delete(context.Background(), r.Key); err != nil {
+		t.Fatal(err)
+	}
+	if !has() {
+		t.Error("it is not kept near, so the test shows nothing")
+	}
+	from := time.Now()
+	u.eventually("the record is forgotten", func() bool { return !has() })
+	if took := time.Since(from); took > 11*time.Second { // 10, and a second for a busy machine
+		t.Errorf("a record that is gone was served for %v", took)
+	} else {
+		t.Logf("a record that is gone was served for %v", took)
+	}
 }
