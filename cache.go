@@ -76,6 +76,7 @@ type Cache struct {
 	rules      atomic.Pointer[ruleSet]
 	breaker    breaker
 	counters   counters
+	selected   atomic.Pointer[http.Header] // what selecting returned last, shared by the records of which it is the same
 
 	flights    flights
 	background tasks           // what goes on without a caller

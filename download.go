@@ -54,10 +54,11 @@ type download struct {
 	broken  bool          // nothing more is written
 	pulling bool
 	err     error // io.EOF or what went wrong, once the download has ended
-	readers map[*reader]bool
-	holds   int  // callers that may still become readers
-	gone    bool // nobody can become a reader any more
-	tooSlow bool // to be finished for nobody
+	readers []*reader
+	first   [1]*reader // where readers begin
+	holds   int        // callers that may still become readers
+	gone    bool       // nobody can become a reader any more
+	tooSlow bool       // to be finished for nobody
 }
 
 // reader is one caller's view of a download, from its first byte: a Response.Body.
@@ -67,23 +68,36 @@ type reader struct {
 	resp *http.Response // the caller's, for its trailers
 	stop func() bool    // of the AfterFunc that leaves when ctx ends
 
-	pos    int64 // guarded by d.mu, as is closed
+	pos    int64 // guarded by d.mu, as are the next two
 	closed bool
+	index  int // in d.readers; -1: not there any more
 }
 
-// attach adds a reader, or returns nil if there can be none any more since the body's first bytes are gone.
-func (d *download) attach(ctx context.Context, resp *http.Response) *reader {
+// attach makes r a reader, or returns false if there can be none any more since the body's first bytes are gone.
+func (d *download) attach(ctx context.Context, r *reader, resp *http.Response) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.gone || d.broken && d.start > 0 {
-		return nil
+		return false
 	}
-	r := &reader{d: d, ctx: ctx, resp: resp}
-	d.readers[r] = true
+	r.d, r.ctx, r.resp, r.index = d, ctx, resp, len(d.readers)
+	d.readers = append(d.readers, r)
 	if ctx.Done() != nil {
 		r.stop = context.AfterFunc(ctx, func() { r.leave() })
 	}
-	return r
+	return true
+}
+
+// detach takes r out of the readers, if it is there; d.mu is held.
+func (d *download) detach(r *reader) {
+	if r.index < 0 {
+		return
+	}
+	last := len(d.readers) - 1
+	d.readers[r.index] = d.readers[last]
+	d.readers[r.index].index = r.index
+	d.readers[last], d.readers = nil, d.readers[:last]
+	r.index = -1
 }
 
 // Read reads what is there, or waits for more.
@@ -115,7 +129,7 @@ func (r *reader) Read(p []byte) (int, error) {
 			return r.readBack(w, p[:n])
 		case d.err != nil:
 			err := d.err
-			delete(d.readers, r) // not every caller closes what it has read to the end
+			d.detach(r) // not every caller closes what it has read to the end
 			d.mu.Unlock()
 			d.left()
 			if r.stop != nil {
@@ -127,7 +141,7 @@ func (r *reader) Read(p []byte) (int, error) {
 			return 0, err
 		case !d.pulling && d.everybodyHas(end):
 			d.pulling = true
-			if r.ctx.Done() == nil { // this reader stays in any case
+			if r.ctx.Done() == nil || d.came != nil && d.c.localStore { // this reader stays in any case, or it is soon over
 				d.mu.Unlock()
 				d.pull()
 				continue
@@ -168,7 +182,7 @@ func (d *download) everybodyHas(end int64) bool {
 		if d.holds > 0 && d.start == 0 {
 			return false
 		}
-		for r := range d.readers {
+		for _, r := range d.readers {
 			if r.pos < end {
 				return false
 			}
@@ -349,7 +363,7 @@ func (r *reader) leave() {
 		return
 	}
 	r.closed = true
-	delete(d.readers, r)
+	d.detach(r)
 	d.wake() // others may wait for this one
 	d.mu.Unlock()
 	d.left()
@@ -413,9 +427,10 @@ func (d *download) finish() {
 	ctx, cancel := context.WithTimeout(d.flight.ctx, restTime)
 	defer cancel()
 	defer context.AfterFunc(d.c.abandoned, cancel)()
-	r := d.attach(ctx, nil)
+	r := new(reader)
+	attached := d.attach(ctx, r, nil)
 	d.unhold()
-	if r != nil {
+	if attached {
 		d.mu.Lock()
 		r.pos = d.start + int64(len(d.chunk))
 		d.mu.Unlock()

@@ -20,19 +20,20 @@ import (
 func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error) {
 	f, leads := c.flightFor(&x, attempt)
 	if leads {
-		led := x
+		led := &f.led
+		*led = x
 		if x.req.Context().Done() == nil { // the caller stays in any case
-			c.lead(f, &led)
+			c.lead(f, led)
 		} else {
 			led.detach()
-			c.background.run(func() { c.lead(f, &led) })
+			c.background.run(func() { c.lead(f, led) })
 		}
 	} else {
 		closeBody(x.send)
 	}
 	ctx := x.req.Context()
 	select {
-	case <-f.ready:
+	case <-f.done():
 	case <-ctx.Done():
 		f.leave(leads)
 		return nil, x, context.Cause(ctx)
@@ -119,7 +120,7 @@ func (c *Cache) lead(f *flight, x *exchange) {
 	if c.claim(f, x) {
 		return
 	}
-	conditions := http.Header(nil)
+	var conditions http.Header
 	get := x.rr.Method == http.MethodGet || x.rr.Method == http.MethodHead // else they mean another thing (RFC 9110 §13.1.2)
 	if i := x.verdict.Index; get && i >= 0 && x.ask.mode != ForceRefresh {
 		conditions = rfc9111.Conditions(x.stored, i)
@@ -215,33 +216,36 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 			chosen = n
 		}
 	}
-	keep := func() {
-		for _, r := range fresh {
-			if ok, _ := c.policy().Storable(&x.rr, readingOf(r).alone[0]); ok || x.noStore() {
-				c.update(f.ctx, x, r)
-			} else { // the 304 forbids it from now on
-				c.remove(f.ctx, x, x.key, r.ID)
-			}
-		}
-		c.land(f)
-		f.cancel()
-	}
 	if c.localStore {
-		keep()
+		c.keepFresh(f, x, fresh)
 	}
 	f.settle(result{record: fresh[chosen], status: resp.StatusCode})
 	if !c.localStore { // the callers need not wait for that
-		c.background.run(keep)
+		c.background.run(func() { c.keepFresh(f, x, fresh) })
 	}
 	return true
 }
 
-// freshened returns old with the header fields and times of a response that says it still holds.
+// keepFresh stores what a 304 has freshened, and ends the flight.
+func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
+	for _, r := range fresh {
+		if ok, _ := c.policy().Storable(&x.rr, readingOf(r).alone[0]); ok || x.noStore() {
+			c.update(f.ctx, x, r)
+		} else { // the 304 forbids it from now on
+			c.remove(f.ctx, x, x.key, r.ID)
+		}
+	}
+	c.land(f)
+	f.cancel()
+}
+
+// freshened returns old with the header fields and times of a response that says it still holds, whose values it keeps.
 func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requested, now time.Time) *store.Record {
 	r := old.Clone()
-	r.Header = c.storedHeader(x, rfc9111.Freshen(old.Header, said))
+	r.Header = c.policy().Freshen(old.Header, said)
+	x.rule.withhold(r.Header)
 	if rfc9111.Selects(old.Selecting, x.header) { // its Vary may name other fields now
-		r.Selecting = selecting(r.Header, x.header)
+		r.Selecting = c.selecting(r.Header, x.header)
 	}
 	r.Requested, r.Received = requested, now
 	if ttl := x.rule.ttl(x.ask, r.Status, now); ttl >= 0 {
@@ -261,7 +265,7 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 		}
 		switch rfc9111.ByHead(x.stored[i], said) {
 		case rfc9111.HeadFreshens:
-			c.update(f.ctx, x, c.freshened(x, r, resp.Header, requested, now))
+			c.update(f.ctx, x, c.freshened(x, r, resp.Header.Clone(), requested, now)) // resp is the caller's
 		case rfc9111.HeadInvalidates:
 			c.remove(f.ctx, x, x.key, r.ID)
 		}
@@ -425,8 +429,8 @@ func (c *Cache) refresh(x exchange) {
 	}
 	f, leads := c.flightFor(&x, 0)
 	if leads {
-		led := x
-		c.background.run(func() { c.lead(f, &led) })
+		f.led = x
+		c.background.run(func() { c.lead(f, &f.led) })
 	} else {
 		closeBody(x.send)
 	}
@@ -443,14 +447,14 @@ func (c *Cache) refresh(x exchange) {
 // await reads what the flight brings to its end, for nobody.
 func (c *Cache) await(ctx context.Context, f *flight, leads bool) error {
 	select {
-	case <-f.ready:
+	case <-f.done():
 	case <-ctx.Done():
 		f.leave(leads)
 		return ctx.Err()
 	}
-	var r *reader
+	r, attached := new(reader), false
 	if f.err == nil && f.download != nil && !originFailed(f.status) {
-		r = f.download.attach(ctx, nil)
+		attached = f.download.attach(ctx, r, nil)
 	}
 	f.leave(leads) // at once: readers in lockstep wait for whoever may still become one
 	switch {
@@ -458,7 +462,7 @@ func (c *Cache) await(ctx context.Context, f *flight, leads bool) error {
 		return f.err
 	case originFailed(f.status):
 		return fmt.Errorf("the origin answered %d", f.status)
-	case r == nil:
+	case !attached:
 		return nil
 	}
 	defer r.Close()

@@ -21,13 +21,15 @@ type flightKey struct {
 // flight is one request to the origin and those who wait for its head.
 type flight struct {
 	key    flightKey
-	ctx    context.Context // its own: it goes on as long as one of them waits
+	led    exchange        // the leader's, as it was when the flight began
+	values context.Context // the leader's, without its end
+	ctx    context.Context // the same, but it ends when nobody waits any more
 	cancel context.CancelFunc
 
-	ready chan struct{} // closed when result is there
 	result
 
 	mu      sync.Mutex
+	ready   chan struct{} // closed when result is there; nil: nobody has had to wait for it
 	waiters int
 	leader  bool // the caller whose request it is still waits
 	settled bool
@@ -64,8 +66,8 @@ const maxUnshared = 4096
 
 // begin adds a flight, on a context of its own with the values of ctx. The mutex is held.
 func (fs *flights) begin(ctx context.Context, key flightKey) *flight {
-	f := &flight{key: key, ready: make(chan struct{}), waiters: 1, leader: true}
-	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	f := &flight{key: key, values: context.WithoutCancel(ctx), waiters: 1, leader: true}
+	f.ctx, f.cancel = context.WithCancel(f.values)
 	if fs.under == nil {
 		fs.under = make(map[flightKey]*flight)
 	}
@@ -156,6 +158,26 @@ func (f *flight) wait(suits func(*result) bool) bool {
 	return true
 }
 
+// done returns what is closed when the result is there.
+func (f *flight) done() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.ready != nil:
+	case f.settled:
+		return closed
+	default:
+		f.ready = make(chan struct{})
+	}
+	return f.ready
+}
+
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // settle tells the waiters what came of the flight. It returns false if nobody waits any more, and they never will.
 func (f *flight) settle(r result) {
 	f.mu.Lock()
@@ -166,8 +188,10 @@ func (f *flight) settle(r result) {
 	}
 	orphan := f.waiters == 0
 	alone := r.resp != nil && !f.leader
+	if f.ready != nil {
+		close(f.ready)
+	}
 	f.mu.Unlock()
-	close(f.ready)
 	if alone {
 		r.resp.Body.Close()
 	}

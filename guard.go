@@ -162,6 +162,9 @@ func (b *boundedBody) Close() error {
 // failed takes in that the store failed at op for the request x, and tells of it. It returns the error that the
 // caller is to get: nil, unless the cache is to fail with its store.
 func (c *Cache) failed(op string, x *exchange, err error) error {
+	if err == nil && c.breaker.failures.Load() == 0 {
+		return nil
+	}
 	c.breaker.note(err, c.now())
 	switch {
 	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, context.Canceled):

@@ -14,23 +14,31 @@ import (
 // the rule strips, nor secrets.
 func (c *Cache) storedHeader(x *exchange, h http.Header) http.Header {
 	h = c.policy().StoredHeader(h)
-	for _, name := range x.rule.Strip {
+	x.rule.withhold(h)
+	return h
+}
+
+// withhold takes out of a header that is to be stored what r strips, and its secrets.
+func (r *rule) withhold(h http.Header) {
+	for _, name := range r.Strip {
 		h.Del(name)
 	}
-	if len(x.rule.redact) > 0 {
+	if len(r.redact) > 0 {
 		for name := range h {
-			if x.rule.redacts(name) {
+			if r.redacts(name) {
 				h[name] = []string{"REDACTED"}
 			}
 		}
 	}
-	return h
 }
 
 // selecting returns the request's fields that select the response: those that Vary names. A response with a
 // content coding is also for those alone who asked for it in the same words, or not at all: net/http asks for
 // gzip on behalf of callers that do not, and unpacks it, which is too late when it comes from a cache.
-func selecting(respHeader, reqHeader http.Header) http.Header {
+func (c *Cache) selecting(respHeader, reqHeader http.Header) http.Header {
+	if known := c.selected.Load(); known != nil && respHeader["Content-Encoding"] == nil && rfc9111.IsSelecting(*known, respHeader, reqHeader) {
+		return *known
+	}
 	s, _ := rfc9111.Selecting(respHeader, reqHeader) // Vary: * is Storable's to judge
 	if respHeader["Content-Encoding"] != nil {
 		coding, _ := rfc9111.Selecting(http.Header{"Vary": {"Accept-Encoding"}}, reqHeader)
@@ -38,6 +46,9 @@ func selecting(respHeader, reqHeader http.Header) http.Header {
 			return coding
 		}
 		maps.Copy(s, coding)
+	}
+	if s != nil {
+		c.selected.Store(&s)
 	}
 	return s
 }
@@ -60,7 +71,7 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 		Head: store.Head{
 			Method: x.rr.Method, URL: x.target.url,
 			Status: resp.StatusCode, Proto: resp.Proto,
-			Selecting:    selecting(resp.Header, x.header),
+			Selecting:    c.selecting(resp.Header, x.header),
 			Uncompressed: resp.Uncompressed, Length: resp.ContentLength, TLS: store.NewConnection(resp.TLS),
 			Requested: requested, Received: received,
 			TTL: ttl, StaleWhileRevalidate: x.rule.StaleWhileRevalidate, StaleIfError: x.rule.StaleIfError,
@@ -115,11 +126,12 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 		return nil, why
 	}
 	d := &download{c: c, x: x, record: r, superseded: c.supersededBy(x), resp: resp, length: resp.ContentLength,
-		maxBody: x.maxBody(c), flight: f, readers: make(map[*reader]bool, 1)}
+		maxBody: x.maxBody(c), flight: f}
+	d.readers = d.first[:0]
 	for name := range resp.Trailer {
 		d.trailers = append(d.trailers, name)
 	}
-	d.writing = c.bounds(context.WithoutCancel(f.ctx))
+	d.writing = c.bounds(f.values)
 	if d.length == 0 { // not set, unless there is no body
 		d.length, r.Size = -1, -1
 	}

@@ -2,6 +2,7 @@ package larder
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -62,9 +63,18 @@ func (c *Cache) lease(ctx context.Context, leaser store.Leaser, x *exchange, key
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		c.failed("lease", x, err)
+		c.leaseFailed(x, err)
 	}
 	return held, err
+}
+
+// leaseFailed tells that the store failed with a lease. That alone is no reason to leave it alone, unless it hangs.
+func (c *Cache) leaseFailed(x *exchange, err error) {
+	if errors.Is(err, errStoreSlow) {
+		c.failed("lease", x, err)
+		return
+	}
+	c.emit(Event{Kind: StoreFailed, Method: x.rr.Method, URL: x.target.url, Op: "lease", Err: err})
 }
 
 // keepLease renews the lease until f has landed, and then ends it.
@@ -80,7 +90,9 @@ func (c *Cache) keepLease(f *flight, leaser store.Leaser, x *exchange, key store
 			}
 		case <-f.landed:
 			err := c.within(ctx, func(ctx context.Context) error { return leaser.Release(ctx, key, holder) })
-			c.failed("lease", x, err)
+			if err != nil {
+				c.leaseFailed(x, err)
+			}
 			return
 		}
 	}

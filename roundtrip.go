@@ -191,19 +191,13 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 
 // reading is what is worked out from a record when it is first used, and kept with it.
 type reading struct {
-	alone      [1]*rfc9111.Response // a slice of one, for the common case of a single variant
+	parsed     rfc9111.Response
+	alone      [1]*rfc9111.Response // a slice of parsed, for the common case of a single variant
 	status     string
 	major      int
 	minor      int
-	header     []field
-	values     int // in the header, one for Age included
-	connection tlsReading
-}
-
-// field is a header field: a slice of them is copied faster than a map is walked through.
-type field struct {
-	name   string
-	values []string
+	header     fields
+	connection *tlsReading // nil: the response came in the clear
 }
 
 func readingOf(r *store.Record) *reading {
@@ -211,16 +205,14 @@ func readingOf(r *store.Record) *reading {
 }
 
 func read(r *store.Record) any {
-	v := &reading{status: statusText(r.Status), header: make([]field, 0, len(r.Header)), values: 1}
-	v.alone[0] = rfc9111.Parse(rfc9111.Response{Method: r.Method, Status: r.Status, Header: r.Header,
+	v := &reading{status: statusText(r.Status)}
+	v.parsed = *rfc9111.Parse(rfc9111.Response{Method: r.Method, Status: r.Status, Header: r.Header,
 		Requested: r.Requested, Received: r.Received, Selecting: r.Selecting,
 		TTL: r.TTL, StaleWhileRevalidate: r.StaleWhileRevalidate, StaleIfError: r.StaleIfError})
+	v.alone[0] = &v.parsed
 	v.major, v.minor, _ = http.ParseHTTPVersion(r.Proto)
-	for name, vv := range r.Header {
-		if name != "Age" {
-			v.header = append(v.header, field{name, vv})
-			v.values += len(vv)
-		}
+	if r.TLS != nil {
+		v.connection = new(tlsReading)
 	}
 	return v
 }
@@ -304,6 +296,9 @@ func closeBody(req *http.Request) {
 }
 
 func statusText(status int) string {
+	if status == http.StatusOK {
+		return "200 OK"
+	}
 	b := make([]byte, 0, 32)
 	b = append(b, byte('0'+status/100%10), byte('0'+status/10%10), byte('0'+status%10))
 	if text := http.StatusText(status); text != "" {

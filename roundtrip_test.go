@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
 )
 
 // roundTripper is a Base made of a function.
@@ -58,6 +59,27 @@ func TestBaseMustAnswer(t *testing.T) {
 		}
 		if resp, err := cache.RoundTrip(req); err == nil {
 			t.Errorf("%s: got %d, want an error", method, resp.StatusCode)
+		}
+	}
+}
+
+// What a HEAD says of the stored GET is kept; the response to it is the caller's to change.
+func TestHeadOfCallerIsNotWhatIsStored(t *testing.T) {
+	cache := &larder.Cache{Base: roundTripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"Cache-Control": {"no-cache"}, "Etag": {`"a"`}, "X-A": {"said"}}, Body: http.NoBody}, nil
+	})}
+	client := cache.Client()
+	if _, err := client.Get("http://example.com/"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Head("http://example.com/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Header["X-A"][0] = "changed"
+	for r, err := range cache.Entries(t.Context(), store.Query{}) {
+		if err != nil || r.Header.Get("X-A") != "said" {
+			t.Errorf("stored is %v, error %v", r.Header, err)
 		}
 	}
 }

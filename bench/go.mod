@@ -6,8 +6,10 @@ require (
 	github.com/bartventer/httpcache v0.13.0
 	github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
 	github.com/larder-go/larder v0.0.0
+	github.com/larder-go/larder/store/redis v0.0.0
 	github.com/larder-go/larder/store/sqlite v0.0.0
 	github.com/maypok86/otter/v2 v2.4.0
+	github.com/redis/rueidis v1.0.79
 	modernc.org/sqlite v1.61.1
 )
 
@@ -28,3 +30,5 @@ require (
 replace github.com/larder-go/larder => ../
 
 replace github.com/larder-go/larder/store/sqlite => ../store/sqlite
+
+replace github.com/larder-go/larder/store/redis => ../store/redis

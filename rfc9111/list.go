@@ -6,7 +6,17 @@ import (
 )
 
 // trim removes optional white space (RFC 9110 §5.6.3).
-func trim(s string) string { return strings.Trim(s, " \t") }
+func trim(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
 // members yields the members of a list-based field, without the white space around them, empty ones too (RFC
 // 9110 §5.6.1). A comma inside a quoted string does not separate. A string that is never closed is none: what

@@ -61,7 +61,12 @@ type Response struct {
 
 // Parse returns r with its dates and directives read. It keeps r's header, which must not be changed
 // afterwards.
-func Parse(r Response) *Response {
+func Parse(r Response) *Response { // to be inlined, so that it allocates only where the result is kept
+	r.parse()
+	return &r
+}
+
+func (r *Response) parse() {
 	h := r.Header
 	r.cc = parseDirectives(h["Cache-Control"])
 	r.date = r.Received
@@ -69,15 +74,12 @@ func Parse(r Response) *Response {
 		r.date = t
 	}
 	r.lastModified, _ = dateField(h, "Last-Modified", r.Received)
-	r.hasExpires = len(h["Expires"]) > 0
-	r.expires, _ = dateField(h, "Expires", r.Received)
+	if r.hasExpires = len(h["Expires"]) > 0; r.hasExpires {
+		r.expires, _ = dateField(h, "Expires", r.Received)
+	}
 	r.initialAge = r.correctedInitialAge()
 	r.etag = etagField(h)
-	if len(h["Vary"]) > 0 {
-		names := varyNames(h)
-		r.variesOnUnknown = len(names) == 1 && names[0] == "*"
-	}
-	return &r
+	r.variesOnUnknown = variesOnUnknown(h)
 }
 
 // dateField reads the first line of a field that holds a date.

@@ -30,9 +30,9 @@ func (a Action) String() string { return actions[a] }
 // Verdict is what Reuse decides.
 type Verdict struct {
 	Action Action
+	Reason Reason
 	// Index is that of the selected response in what is stored, also where it may not be served; -1: none.
 	Index    int
-	Reason   Reason
 	Age      time.Duration // of the selected response (RFC 9111 §4.2.3)
 	Lifetime time.Duration // of the selected response, as Policy.Lifetime
 }

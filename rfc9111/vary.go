@@ -7,16 +7,25 @@ import (
 	"strings"
 )
 
-// varyNames returns the names in Vary, canonical, sorted, each once; "*" alone if it is among them or if a
-// member is no field name, for nobody can tell what that varies on (RFC 9110 §12.5.5).
+// variesOnUnknown reports whether Vary has a *, or a member that is no field name: nobody can tell what that varies on
+// (RFC 9110 §12.5.5).
+func variesOnUnknown(respHeader http.Header) bool {
+	for m := range members(respHeader["Vary"]) {
+		if m == "*" || m != "" && !isToken(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// varyNames returns the names in Vary, canonical, sorted, each once; "*" alone if it varies on what is not known.
 func varyNames(respHeader http.Header) []string {
+	if variesOnUnknown(respHeader) {
+		return []string{"*"}
+	}
 	var names []string
 	for m := range members(respHeader["Vary"]) {
-		switch {
-		case m == "":
-		case m == "*" || !isToken(m):
-			return []string{"*"}
-		default:
+		if m != "" {
 			names = append(names, textproto.CanonicalMIMEHeaderKey(m))
 		}
 	}
@@ -44,6 +53,22 @@ func Selecting(respHeader, reqHeader http.Header) (http.Header, bool) {
 		}
 	}
 	return selecting, true
+}
+
+// IsSelecting reports whether Selecting returns what selecting holds, for it to be shared by the many responses of which
+// that is so. It may say no where it does, if Vary names a field twice.
+func IsSelecting(selecting, respHeader, reqHeader http.Header) bool {
+	names := 0
+	for m := range members(respHeader["Vary"]) {
+		if m == "" {
+			continue
+		}
+		if _, ok := selecting[textproto.CanonicalMIMEHeaderKey(m)]; !ok {
+			return false
+		}
+		names++
+	}
+	return names == len(selecting) && Selects(selecting, reqHeader)
 }
 
 // Selects reports whether a request has the same values as the one whose Selecting is given. A field that one

@@ -55,6 +55,33 @@ func TestSelecting(t *testing.T) {
 	}
 }
 
+func TestIsSelecting(t *testing.T) {
+	stored := fields("A: 1, 2", "C: x")
+	for _, c := range []struct {
+		vary, next string
+		req        []string
+		want       bool
+	}{
+		{"A", "A", []string{"A: 1,2"}, true},
+		{"A, B", "b, a", []string{"A: 1, 2"}, true},
+		{"A", "A", []string{"A: 1"}, false},
+		{"A", "A", nil, false},
+		{"A", "A, B", []string{"A: 1, 2"}, false},
+		{"A, B", "A", []string{"A: 1, 2"}, false},
+		{"A", "C", []string{"A: 1, 2", "C: x"}, false},
+		{"A", "", []string{"A: 1, 2"}, false},
+		{"A", "*", []string{"A: 1, 2"}, false},
+		{"A", "A, *", []string{"A: 1, 2"}, false},
+		{"", "", []string{"A: 1, 2"}, true},
+		{"", "A", []string{"A: 1, 2"}, false},
+	} {
+		selecting, _ := Selecting(fields("Vary: "+c.vary), stored)
+		if got := IsSelecting(selecting, fields("Vary: "+c.next), fields(c.req...)); got != c.want {
+			t.Errorf("Vary: %s, then %s with %v: got %v, want %v", c.vary, c.next, c.req, got, c.want)
+		}
+	}
+}
+
 func TestSelects(t *testing.T) {
 	for _, c := range []struct {
 		name         string

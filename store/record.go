@@ -115,16 +115,24 @@ type Record struct {
 	KeepUntil  time.Time // from then on it is of no use to anybody; zero: no such time
 	Tags       []string  // for Query
 
-	derived atomic.Pointer[any]
+	derived any // once has says that it is there
+	has     atomic.Uint32
 	same    *Record // whose head is the same: what is derived from that holds for this one
 }
+
+// What a record has derived.
+const (
+	nothing uint32 = iota
+	comes          // somebody writes it down
+	there
+)
 
 // Derived returns what compute made of r the first time: a place for its reader to keep what is costly to work
 // out from the head, for as long as the record is held in memory. It is not stored. Concurrent first calls may
 // each compute.
 func (r *Record) Derived(compute func(*Record) any) any {
-	if p := r.derived.Load(); p != nil {
-		return *p
+	if r.has.Load() == there {
+		return r.derived
 	}
 	var v any
 	if r.same != nil {
@@ -132,16 +140,23 @@ func (r *Record) Derived(compute func(*Record) any) any {
 	} else {
 		v = compute(r)
 	}
-	r.derived.Store(&v)
+	r.derive(v)
 	return v
+}
+
+func (r *Record) derive(v any) {
+	if r.has.CompareAndSwap(nothing, comes) {
+		r.derived = v
+		r.has.Store(there)
+	}
 }
 
 // WithBody returns a copy of r with this body, of size bytes. What Derived returns for one holds for the other.
 func (r *Record) WithBody(body []byte, size int64) *Record {
 	out := r.Clone()
 	out.Body, out.Size = body, size
-	if p := r.derived.Load(); p != nil {
-		out.derived.Store(p)
+	if r.has.Load() == there {
+		out.derive(r.derived)
 	} else {
 		out.same = r
 	}

@@ -50,6 +50,7 @@ type Store interface {
 
 	// Update replaces the head of the committed record with r's Key and ID: all but its body and Size.
 	// It never resurrects: when the record is gone, it changes nothing and returns an error that wraps ErrNotFound.
+	// r must not be changed afterwards: the store may keep it.
 	Update(ctx context.Context, r *Record) error
 
 	// Delete removes the records with these ids under key, or all of key when none is given. What is not

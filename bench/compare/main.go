@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -38,8 +39,8 @@ func main() {
 func run(rounds int, turn time.Duration, match *regexp.Regexp, into string) error {
 	var faults []error
 	t := newTable()
-	for _, c := range contests() {
-		if !match.MatchString(c.name) {
+	for _, c := range slices.Concat(contests(), databaseContests()) {
+		if !match.MatchString(c.name) || len(c.entries) == 0 {
 			continue
 		}
 		fmt.Fprintln(os.Stderr, "measuring:", c.name)
@@ -71,10 +72,11 @@ func run(rounds int, turn time.Duration, match *regexp.Regexp, into string) erro
 type contest struct {
 	name    string
 	entries []*entry
-	workers int    // goroutines; 0: one
-	kept    bool   // everyone stays open; false: opened anew each round, so that no store grows and luck evens out
-	most    int    // operations a turn at most; 0: as many as fit into it
-	base    string // what an entry costs beyond this one is set against its bare one; "": all that it costs
+	workers int                  // goroutines; 0: one
+	kept    bool                 // everyone stays open; false: opened anew each round, so that no store grows and luck evens out
+	most    int                  // operations a turn at most; 0: as many as fit into it
+	by      func(sample) float64 // what ratios compare; nil: cpu
+	base    string               // what an entry costs beyond this one is set against its bare one; "": all that it costs
 }
 
 // entry is one way to do the work.

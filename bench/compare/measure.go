@@ -96,15 +96,15 @@ func median(v []float64) float64 {
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
-// ratio returns the median over the rounds of e's CPU time, less that of minus if it is not nil, to that of other.
-func (e *entry) ratio(minus, other *entry) float64 {
+// ratio returns the median over the rounds of what e took, less that of minus if it is not nil, to that of other.
+func (e *entry) ratio(by func(sample) float64, minus, other *entry) float64 {
 	values := make([]float64, len(e.samples))
 	for i, s := range e.samples {
-		values[i] = s.cpu
+		values[i] = by(s)
 		if minus != nil {
-			values[i] -= minus.samples[i].cpu
+			values[i] -= by(minus.samples[i])
 		}
-		values[i] /= other.samples[i].cpu
+		values[i] /= by(other.samples[i])
 	}
 	return median(values)
 }

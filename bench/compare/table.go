@@ -14,11 +14,11 @@ type target struct {
 }
 
 func overFloor(limit float64) target {
-	return target{"× floor", limit, func(c *contest, e *entry) float64 { return e.ratio(nil, c.entry("floor")) }}
+	return target{"× floor", limit, func(c *contest, e *entry) float64 { return e.ratio(cpu, nil, c.entry("floor")) }}
 }
 
 func overNone(limit float64) target {
-	return target{"× no cache", limit, func(c *contest, e *entry) float64 { return e.ratio(nil, c.entry("no cache")) }}
+	return target{"× no cache", limit, func(c *contest, e *entry) float64 { return e.ratio(cpu, nil, c.entry("no cache")) }}
 }
 
 func overBare(limit float64) target {
@@ -45,7 +45,11 @@ func allocated(limit float64) target {
 
 // overBare is what e costs beyond c.base, in units of the bare read or write of the same bytes.
 func (c *contest) overBare(e *entry) float64 {
-	return e.ratio(c.entry(c.base), c.entry(e.bare))
+	by := c.by
+	if by == nil {
+		by = cpu
+	}
+	return e.ratio(by, c.entry(c.base), c.entry(e.bare))
 }
 
 type table struct{ rows [][]string }
@@ -59,7 +63,7 @@ func (t *table) add(c *contest) {
 	for _, e := range c.entries {
 		over := func(name string) string {
 			if other := c.entry(name); other != nil && other != e {
-				return fmt.Sprintf("%.2f", e.ratio(nil, other))
+				return fmt.Sprintf("%.2f", e.ratio(cpu, nil, other))
 			}
 			return ""
 		}

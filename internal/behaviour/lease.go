@@ -3,6 +3,7 @@ package behaviour
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/larder-go/larder"
@@ -131,10 +132,13 @@ var leases = []test{
 		u, f := t.distant()
 		failing := &failingLeases{f, 0}
 		u.cache.Store, u.cache.LeaseTime = failing, time.Minute
-		t.origin.numbered("/a", "Cache-Control", "max-age=60")
-		u.get("/a").want(larder.Miss, "/a 1")
-		u.get("/a").want(larder.Hit, "/a 1")
-		equal(t, "attempts", failing.n, 1)
+		for i := range 10 { // it is not left alone for that
+			path := fmt.Sprint("/", i)
+			t.origin.numbered(path, "Cache-Control", "max-age=60")
+			u.get(path).want(larder.Miss, path+" 1")
+			u.get(path).want(larder.Hit, path+" 1")
+		}
+		equal(t, "attempts", failing.n, 10)
 		u.wantFailures("lease", errBroken)
 	}},
 }

@@ -59,11 +59,13 @@ die() {
 	exit 1
 }
 
+# require_linux COMMAND
 require_linux() {
 	[ "$(uname)" != Linux ] || return 0
-	say "servers are started on Linux only; elsewhere set REDIS_URL, MONGODB_URI, DYNAMODB_ENDPOINT and so on to running ones, or use docker compose (docs/services.md)"
-	[ "${CI-}" != true ] || exit 1
-	exit 0
+	[ "$1" != down ] || exit 0
+	say "servers are started on Linux only; elsewhere use docker compose, or set REDIS_URL, MONGODB_URI and so on (docs/services.md)"
+	[ "$1" = up ] && [ "${CI-}" != true ] && [ -z "$strict" ] && exit 0
+	exit 1
 }
 
 lock() {
@@ -188,9 +190,9 @@ end() {
 	for server in $running; do
 		while pid_of "$server" >/dev/null && ((SECONDS < deadline)); do sleep 0.05; done
 		if pid=$(pid_of "$server"); then kill -KILL "$pid" 2>/dev/null || true; fi
-		say "$server stopped"
 		rm -f "$run/$server.pid"
 	done
+	[ -z "$running" ] || say "stopped:$running"
 }
 
 # PostgreSQL takes TERM for "when the last client has gone".
@@ -209,7 +211,7 @@ bring_up() {
 	for server in $(servers_of "$service"); do begin "$server"; done
 	settle "$service"
 	touch "$run/$service/up"
-	say "$service started"
+	say "started: $service"
 }
 
 settle() { if has "$1" settle; then "$(prefix "$1")_settle"; fi; }
@@ -224,10 +226,10 @@ complete() {
 	done
 }
 
-# discard SERVICE removes its data, also that which is elsewhere (see postgres.sh).
+# discard SERVICE removes its data, also where that is elsewhere (see postgres.sh).
 discard() {
 	if [ -L "$run/$1/data" ]; then rm -rf "$(readlink "$run/$1/data")"; fi
-	rm -rf "${run:?}/$1" "$run/held/$1"
+	rm -rf "${run:?}/$1"
 }
 
 stop() {

@@ -13,13 +13,13 @@ need() {
 		sudo -n true 2>/dev/null || die "$service: no $command here, and apt-get needs root or sudo without a password: $otherwise"
 		get=(sudo -n "${get[@]}")
 	fi
-	say "installing $*"
-	# RUNLEVEL=1 keeps a package from starting a server of its own now.
-	if ! "${get[@]}" install "$@" >"$state/apt.log" 2>&1; then
-		"${get[@]}" update >"$state/apt.log" 2>&1 || true
-		"${get[@]}" install "$@" >>"$state/apt.log" 2>&1 ||
-			die "$service: apt-get cannot install $*, $state/apt.log tells why: $otherwise"
+	if ! grep -sqx "$*" "$run/log/apt-failed"; then
+		say "installing $*"
+		# RUNLEVEL=1 keeps a package from starting a server of its own, but not where systemd runs.
+		"${get[@]}" install "$@" >"$run/log/apt" 2>&1 ||
+			{ "${get[@]}" update && "${get[@]}" install "$@"; } >"$run/log/apt" 2>&1 || echo "$*" >>"$run/log/apt-failed"
 	fi
+	! grep -sqx "$*" "$run/log/apt-failed" || die "$service: apt-get cannot install $* ($run/log/apt tells why): $otherwise"
 	present "$command" || die "$service: $* brought no $command: $otherwise"
 }
 

@@ -101,14 +101,15 @@ redis_until() {
 
 redis_sentinel_install() { redis_install redis-sentinel; }
 
-# A sentinel looks at once, and then every ten seconds, which replicas there are: so they start when there is one.
+# A sentinel looks at once, and then every ten seconds, which replicas there are: so at first they start when there is one.
 redis_sentinel_serve() {
 	local at_once=(--repl-diskless-sync-delay 0)
 	case $1 in
 	redis-sentinel-master) redis_launch "$1" "${at_once[@]}" ;;
 	redis-sentinel-replica)
 		redis_launch "$1" "${at_once[@]}" --replicaof 127.0.0.1 "$(port_of redis-sentinel-master)"
-		redis_until "$1" master_link_status:up info replication || failed "$1" "does not reach its master"
+		[ -e "$run/redis-sentinel/up" ] || redis_until "$1" master_link_status:up info replication ||
+			failed "$1" "does not reach its master"
 		;;
 	*) launch "$1" redis-server "$run/redis-sentinel/$1.conf" --sentinel ;;
 	esac

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/larder-go/larder/store"
 )
@@ -34,6 +35,9 @@ var blocks = sync.Pool{New: func() any { return new(block) }}
 
 func blockCount(size int64) int64 { return (size + blockSize - 1) / blockSize }
 
+// fileSize returns the size of the file of a body of so many bytes.
+func fileSize(size int64) int64 { return size + blockCount(size)*sumSize + footerSize }
+
 // blockSum returns the checksum of block n of a body; seed is that of the ID.
 func blockSum(seed uint32, n int64, b []byte) uint32 { return store.Checksum(seed+uint32(n), b) }
 
@@ -46,7 +50,8 @@ func appendFooter(b []byte, id store.ID, size int64) []byte {
 
 // Open is described at store.Store. A body in a file of its own takes one buffer of 32 KiB at most, whatever its
 // size: reads of that length and more go into the caller's. It can be read to its end whatever becomes of the
-// record: the file stays while it is open.
+// record: the file stays while it is open. Once verified, it is the file that io.Copy gets to see, so that the system can
+// send it to a socket by itself.
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -54,13 +59,9 @@ func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 	d, err := s.folder(r.Key, false)
 	if err == nil && r.Body == nil {
 		var body *body
-		body, err = openBody(d, r)
+		body, err = s.openBody(d, r)
 		if err == nil {
-			body.damaged = func() { s.remove(d, r.ID) }
 			return body, nil
-		}
-		if errors.Is(err, store.ErrCorrupt) {
-			s.remove(d, r.ID)
 		}
 	}
 	// Find leaves inline bodies out, too.
@@ -85,51 +86,75 @@ func (b *inlineBody) Close() error {
 	return nil
 }
 
-// body reads a body file, each block of which is verified before a byte of it is handed out.
+// body reads a body file, each block of which is verified before a byte of it is handed out, unless all of them were
+// before.
 type body struct {
-	file    *os.File
-	name    string
-	id      store.ID
-	seed    uint32 // checksum of id
-	size    int64
-	off     int64
-	block   *block // holds block number held; nil until needed
-	held    int64
-	sums    []byte // a window on the checksums,
-	first   int64  // which begins with that of this block
-	damaged func()
+	store  *Store
+	folder folder
+	file   *os.File
+	name   string
+	id     store.ID
+	size   int64
+	off    int64
+	bare   bool   // verified before: the rest is not needed
+	seed   uint32 // checksum of id
+	block  *block // holds block number held; nil until needed
+	held   int64
+	sums   []byte       // a window on the checksums,
+	first  int64        // which begins with that of this block
+	opened verification // what to remember when the last block is verified,
+	whole  int64        // as all before this one are
 }
 
 // sumWindow is how many checksums are read at a time: enough for 16 MiB of body.
 const sumWindow = 512
 
-func openBody(d folder, r *store.Record) (*body, error) {
-	name := bodyName(r.ID)
+// openBody removes the record if its body is damaged.
+func (s *Store) openBody(d folder, r *store.Record) (*body, error) {
+	name, now := bodyName(r.ID), time.Now()
 	f, err := d.open(name)
 	if err != nil {
 		return nil, err
 	}
-	b := &body{file: f, name: name, id: r.ID, seed: store.Checksum(0, r.ID[:]), size: r.Size, held: -1}
-	if err := b.readEnd(); err != nil {
+	b := &body{store: s, folder: d, file: f, name: name, id: r.ID, size: r.Size}
+	if err := b.begin(now); err != nil {
 		f.Close()
+		if errors.Is(err, store.ErrCorrupt) {
+			b.damaged()
+		}
 		return nil, err
 	}
 	return b, nil
 }
 
-// readEnd verifies the footer. The last window of checksums, which is all of them for most bodies, comes with the same read.
-func (b *body) readEnd() error {
+// begin finds out whether the body has to be verified.
+func (b *body) begin(now time.Time) error {
 	info, err := b.file.Stat()
 	if err != nil {
 		return err
 	}
-	count := blockCount(b.size)
-	b.first = max(0, count-sumWindow)
-	at, end := b.size+b.first*sumSize, b.size+count*sumSize+footerSize
-	if info.Size() != end {
-		return fmt.Errorf("%s: %d bytes long instead of %d: %w", b.name, info.Size(), end, store.ErrCorrupt)
+	if want := fileSize(b.size); info.Size() != want {
+		return fmt.Errorf("%s: %d bytes long instead of %d: %w", b.name, info.Size(), want, store.ErrCorrupt)
 	}
-	got := make([]byte, end-at)
+	if b.bare = b.store.verified.holds(b.id, info, now); b.bare {
+		return nil
+	}
+	b.opened = verification{info, now}
+	b.seed, b.held = store.Checksum(0, b.id[:]), -1
+	return b.readEnd()
+}
+
+// damaged removes the record.
+func (b *body) damaged() {
+	b.store.verified.forget(b.id)
+	b.store.remove(b.folder, b.id)
+}
+
+// readEnd verifies the footer. The last window of checksums, which is all of them for most bodies, comes with the same read.
+func (b *body) readEnd() error {
+	b.first = max(0, blockCount(b.size)-sumWindow)
+	at := b.size + b.first*sumSize
+	got := make([]byte, fileSize(b.size)-at)
 	if _, err := b.file.ReadAt(got, at); err != nil {
 		return err
 	}
@@ -151,6 +176,11 @@ func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	if b.bare {
+		n, err := b.file.ReadAt(p[:min(int64(len(p)), b.size-b.off)], b.off)
+		b.off += int64(n)
+		return n, b.fault(err)
+	}
 	n, within := b.off/blockSize, b.off%blockSize
 	if length := b.length(n); n != b.held && within == 0 && len(p) >= length {
 		if err := b.load(n, p[:length]); err != nil {
@@ -168,10 +198,13 @@ func (b *body) Read(p []byte) (int, error) {
 	return k, nil
 }
 
-// WriteTo hands out whole blocks, which spares io.Copy a second buffer.
+// WriteTo hands out whole blocks, which spares io.Copy a second buffer, or what is left of the file itself.
 func (b *body) WriteTo(w io.Writer) (written int64, err error) {
 	if b.file == nil {
 		return 0, os.ErrClosed
+	}
+	if b.bare {
+		return b.writeFile(w)
 	}
 	for b.off < b.size {
 		held, err := b.hold(b.off / blockSize)
@@ -186,6 +219,22 @@ func (b *body) WriteTo(w io.Writer) (written int64, err error) {
 		}
 	}
 	return written, nil
+}
+
+// writeFile is WriteTo in the form that a *net.TCPConn and an *os.File know how to copy without reading it.
+func (b *body) writeFile(w io.Writer) (written int64, err error) {
+	if b.off >= b.size {
+		return 0, nil
+	}
+	if _, err := b.file.Seek(b.off, io.SeekStart); err != nil {
+		return 0, b.fault(err)
+	}
+	written, err = io.CopyBuffer(w, &io.LimitedReader{R: b.file, N: b.size - b.off}, b.buffer()[:])
+	b.off += written
+	if err == nil && b.off < b.size {
+		return written, b.fault(io.EOF)
+	}
+	return written, err
 }
 
 func (b *body) Seek(offset int64, whence int) (int64, error) {
@@ -221,12 +270,16 @@ func (b *body) Close() error {
 // length returns the length of block n, which is short for the last one.
 func (b *body) length(n int64) int { return int(min(blockSize, b.size-n*blockSize)) }
 
-// hold returns block n, verified.
-func (b *body) hold(n int64) ([]byte, error) {
+func (b *body) buffer() *block {
 	if b.block == nil {
 		b.block = blocks.Get().(*block)
 	}
-	p := b.block[:b.length(n)]
+	return b.block
+}
+
+// hold returns block n, verified.
+func (b *body) hold(n int64) ([]byte, error) {
+	p := b.buffer()[:b.length(n)]
 	if b.held == n {
 		return p, nil
 	}
@@ -238,7 +291,7 @@ func (b *body) hold(n int64) ([]byte, error) {
 	return p, nil
 }
 
-// load reads block n into p and verifies it.
+// load reads block n into p and verifies it. With the last one the body is known to be whole.
 func (b *body) load(n int64, p []byte) error {
 	want, err := b.sum(n)
 	if err == nil {
@@ -247,16 +300,29 @@ func (b *body) load(n int64, p []byte) error {
 	if err == nil && blockSum(b.seed, n, p) != want {
 		err = store.ErrCorrupt
 	}
-	if err == io.EOF {
-		err = store.ErrCorrupt // the file was cut while it was read
+	if err != nil {
+		return b.fault(fmt.Errorf("block %d: %w", n, err))
+	}
+	if n == b.whole {
+		if b.whole++; b.whole == blockCount(b.size) {
+			b.store.verified.remember(b.id, b.opened)
+		}
+	}
+	return nil
+}
+
+// fault returns what to tell of an error in reading the file, which must not end here.
+func (b *body) fault(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the file was cut while it was read: %w", store.ErrCorrupt)
 	}
 	if errors.Is(err, store.ErrCorrupt) {
 		b.damaged()
 	}
-	if err != nil {
-		return fmt.Errorf("disk: read block %d of %s: %w", n, b.name, err)
-	}
-	return nil
+	return fmt.Errorf("disk: read %s: %w", b.name, err)
 }
 
 // sum returns the checksum of block n.

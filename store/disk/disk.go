@@ -26,15 +26,16 @@ type Options struct {
 // Store keeps records in a directory. Its methods are safe for concurrent use, and any number of Stores, in any
 // number of processes, may be open on one directory.
 type Store struct {
-	dir    string // absolute
-	max    int64
-	usage  ledger
-	fans   [fanout]fan
-	seen   listings
-	heads  store.Decoder
-	room   sync.Mutex // held by the one who makes room
-	mu     sync.Mutex // guards the opening of fans, and closed
-	closed bool
+	dir      string // absolute
+	max      int64
+	usage    ledger
+	fans     [fanout]fan
+	seen     listings
+	heads    store.Decoder
+	verified verified
+	room     sync.Mutex // held by the one who makes room
+	mu       sync.Mutex // guards the opening of fans, and closed
+	closed   bool
 }
 
 // Open opens the store in dir, which is made, for its owner alone, if it is not there. It does not read

@@ -6,6 +6,7 @@
 // # Layout
 //
 //	v1/usage-00000001      how much there is, see below
+//	v1/leases/abcd…        who of several processes asks the origin for a key; until its modification time
 //	v1/ab/abcd…/           a key: 256 fans by the first byte of its SHA-256, then a folder by the whole of it
 //	  ID.head              a record, with the body inside if that has 32 KiB or less
 //	  ID.body              a larger body: its bytes from offset 0 on, checksums of each 32 KiB, a footer
@@ -27,6 +28,13 @@
 // Nothing is synced to the platter: after a power cut recent records may be empty or torn. Every byte is
 // under a CRC-32C, which is verified before the byte is handed out; a record that does not verify, or that is
 // not the one it is named for, is reported as store.ErrCorrupt and removed.
+//
+// Of a body file that holds once a process and hour: what was read to its end and verified is trusted as long as
+// the file system says that the file is the same one and unchanged (its size, modification time and ctime, which
+// programs cannot set). Any write to the file ends that. What changes without the file system, as bits do that rot, is
+// found by the next hit that verifies; a byte that is changed after a body was opened, by the next hit. Where there
+// is no ctime, as on Windows, every hit verifies. A trusted body is to io.Copy an *os.File, which Linux sends to
+// a socket without reading it into the process.
 //
 // A body that is open can be read to its end when its record is removed: on Unix because the file lives as
 // long as it is open, on Windows because os.Root opens files so that they may be deleted meanwhile.
@@ -60,11 +68,12 @@
 //
 // File systems that do not keep the modification time of a directory, and programs that set it back: a hit may then
 // miss for a minute what was stored or deleted under its URL. On Windows, where FAT is such a file system, that time
-// is not relied on.
+// is not relied on. File systems that do not keep a ctime, and programs that write to a body file through a mapping made
+// long before: a hit may then hand out for an hour what was not stored.
 //
 // # What it takes
 //
 // A Store holds one open file for the ledger and one for each fan that it has used, up to 257, and in memory what it
-// knows of the directories it read last, about 2.4 MB when there are 4096 of them. A body that is read or written
-// takes 32 KiB more, whatever its size.
+// knows of the directories and body files it read last, about 2.4 MB and 1.6 MB when there are 4096 of them. A body that
+// is read or written takes 32 KiB more, whatever its size.
 package disk

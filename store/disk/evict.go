@@ -151,6 +151,9 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err erro
 		})
 		return c, err == nil
 	})
+	if err == nil {
+		err = s.sweepLeases()
+	}
 	if err != nil {
 		return removed, fmt.Errorf("disk: sweep: %w", err)
 	}

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/larder-go/larder/store"
 )
@@ -55,17 +56,29 @@ type shard struct {
 	_       [64 - 32]byte // one cache line each
 }
 
-// entry is what is kept of a key: never without a record.
+// entry is what is kept of a key: never without a record. But for its node it does not change: another entry takes
+// its place.
 type entry struct {
 	node
 	key     store.Key
-	records []*store.Record // newest first; what Lookup hands out, so replaced and never changed
+	records []*store.Record // newest first; what Lookup hands out
 	kept    []kept          // of each record
+
+	// Where the two begin, so that a key with one record, as most have, is one piece of memory rather than three.
+	first     [1]*store.Record
+	firstKept [1]kept
 }
 
 type kept struct {
-	body  body
+	body  body  // nil: it is whole in the record
+	head  int64 // bytes
 	bytes int64 // with the head
+}
+
+func newEntry(key store.Key, hash uint64) *entry {
+	e := &entry{key: key, node: node{hash: hash}}
+	e.records, e.kept = e.first[:0], e.firstKept[:0]
+	return e
 }
 
 var seed = maphash.MakeSeed()
@@ -89,25 +102,29 @@ func (s *Store) Local() {}
 
 func (s *Store) Lookup(_ context.Context, key store.Key) ([]*store.Record, error) {
 	sh, _ := s.shard(key)
-	sh.mu.RLock()
-	e := sh.entries[key]
+	e := sh.entry(key)
 	if e == nil {
-		sh.mu.RUnlock()
 		return nil, nil
 	}
-	records := e.records
-	sh.mu.RUnlock()
 	e.used()
-	return records, nil
+	return e.records, nil
+}
+
+func (sh *shard) entry(key store.Key) *entry {
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.entries[key]
 }
 
 func (s *Store) Open(_ context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	sh, _ := s.shard(r.Key)
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	if e := sh.entries[r.Key]; e != nil {
+	if e := sh.entry(r.Key); e != nil {
 		if i := e.index(r.ID); i >= 0 {
-			return reader{io.NewSectionReader(e.kept[i].body, 0, e.records[i].Size)}, nil
+			b := e.kept[i].body
+			if b == nil {
+				b = body{e.records[i].Body}
+			}
+			return reader{io.NewSectionReader(b, 0, e.records[i].Size)}, nil
 		}
 	}
 	return nil, fmt.Errorf("memory: open %v: %w", r.ID, store.ErrNotFound)
@@ -124,26 +141,32 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	if r.Size > s.maxBody() {
 		return nil, fmt.Errorf("memory: create %v with %d bytes: %w", r.ID, r.Size, store.ErrTooLarge)
 	}
-	return &writer{store: s, ctx: ctx, key: r.Key, id: r.ID, expected: r.Size}, nil
+	w := &writer{store: s, ctx: ctx, key: r.Key, id: r.ID, expected: r.Size}
+	w.body = w.first[:0]
+	return w, nil
 }
 
 func (s *Store) Update(_ context.Context, r *store.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sh, _ := s.shard(r.Key)
-	e := sh.entries[r.Key] // changed by nobody else, as mu is held
+	old := sh.entries[r.Key] // replaced by nobody else, as mu is held
 	i := -1
-	if e != nil {
-		i = e.index(r.ID)
+	if old != nil {
+		i = old.index(r.ID)
 	}
 	if i < 0 {
 		return fmt.Errorf("memory: update %v: %w", r.ID, store.ErrNotFound)
 	}
-	records, k := slices.Clone(e.records), slices.Clone(e.kept)
-	old := records[i]
-	records[i] = r.WithBody(old.Body, old.Size)
-	k[i].bytes += headBytes(r) - headBytes(old)
-	s.set(sh, e, records, k)
+	e := old.without(func(*store.Record) bool { return false })
+	before := e.records[i]
+	if e.records[i] = r; r.Size != before.Size || unsafe.SliceData(r.Body) != unsafe.SliceData(before.Body) || len(r.Body) != len(before.Body) {
+		e.records[i] = r.WithBody(before.Body, before.Size)
+	}
+	head := headBytes(r)
+	e.kept[i].bytes += head - e.kept[i].head
+	e.kept[i].head = head
+	s.put(sh, old, e)
 	s.trim(r.ID.Time())
 	return nil
 }
@@ -165,43 +188,38 @@ func (s *Store) removeFunc(sh *shard, e *entry, gone func(*store.Record) bool) i
 	if !slices.ContainsFunc(e.records, gone) {
 		return 0
 	}
-	before := len(e.records)
-	records, k := e.without(gone)
-	s.set(sh, e, records, k)
-	return before - len(records)
+	left := e.without(gone)
+	s.put(sh, e, left)
+	return len(e.records) - len(left.records)
 }
 
-// without returns copies of what e holds, without the records for which gone is true, and with room for one more.
-func (e *entry) without(gone func(*store.Record) bool) ([]*store.Record, []kept) {
-	records := make([]*store.Record, 0, len(e.records)+1)
-	k := make([]kept, 0, len(e.records)+1)
+// without returns a new entry with what e holds, but for the records for which gone is true.
+func (e *entry) without(gone func(*store.Record) bool) *entry {
+	out := newEntry(e.key, e.hash)
 	for i, r := range e.records {
 		if !gone(r) {
-			records, k = append(records, r), append(k, e.kept[i])
+			out.records, out.kept = append(out.records, r), append(out.kept, e.kept[i])
 		}
 	}
-	return records, k
+	return out
 }
 
-// set makes e hold these records, and removes it when there are none; e may be new. s.mu is held.
-func (s *Store) set(sh *shard, e *entry, records []*store.Record, k []kept) {
-	var bytes int64
-	for i := range k {
-		bytes += k[i].bytes
+// put puts e in the place of old, if that is not nil; if e has no records, it only removes old. s.mu is held.
+func (s *Store) put(sh *shard, old, e *entry) {
+	for i := range e.kept {
+		e.bytes += e.kept[i].bytes
 	}
-	s.records += len(records) - len(e.records)
-	s.used += bytes - e.bytes
-	if len(records) == 0 {
-		s.policy.remove(e)
-		e.bytes = 0
-	} else {
-		s.policy.set(e, bytes)
+	s.records += len(e.records)
+	s.used += e.bytes
+	if old != nil {
+		s.records -= len(old.records)
+		s.used -= old.bytes
 	}
+	s.policy.put(old, e)
 
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e.records, e.kept = records, k
-	if len(records) == 0 {
+	if len(e.records) == 0 {
 		delete(sh.entries, e.key)
 		return
 	}
@@ -221,17 +239,19 @@ func (s *Store) insert(r *store.Record, b body, reserved int64, superseded []sto
 	if err := s.reserve(head, now); err != nil {
 		return err
 	}
-	s.used -= head + reserved // set counts them
+	s.used -= head + reserved // put counts them
 	sh, hash := s.shard(r.Key)
-	e := sh.entries[r.Key]
-	if e == nil {
-		e = &entry{key: r.Key, node: node{hash: hash}}
+	old, e := sh.entries[r.Key], (*entry)(nil)
+	if old == nil {
+		e = newEntry(r.Key, hash)
+	} else {
+		e = old.without(func(old *store.Record) bool {
+			return old.ID == r.ID || slices.Contains(superseded, old.ID) || ended(old, now)
+		})
 	}
-	records, k := e.without(func(old *store.Record) bool {
-		return old.ID == r.ID || slices.Contains(superseded, old.ID) || ended(old, now)
-	})
-	at, _ := slices.BinarySearchFunc(records, r.ID, func(old *store.Record, id store.ID) int { return bytes.Compare(id[:], old.ID[:]) })
-	s.set(sh, e, slices.Insert(records, at, r), slices.Insert(k, at, kept{b, head + reserved}))
+	at, _ := slices.BinarySearchFunc(e.records, r.ID, func(old *store.Record, id store.ID) int { return bytes.Compare(id[:], old.ID[:]) })
+	e.records, e.kept = slices.Insert(e.records, at, r), slices.Insert(e.kept, at, kept{b, head, head + reserved})
+	s.put(sh, old, e)
 	return nil
 }
 
@@ -264,7 +284,7 @@ func (s *Store) trim(now time.Time) {
 			return
 		}
 		sh, _ := s.shard(e.key)
-		s.set(sh, e, nil, nil)
+		s.put(sh, e, newEntry(e.key, e.hash))
 	}
 }
 

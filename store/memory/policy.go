@@ -33,27 +33,21 @@ func (n *node) used() {
 
 func (p *policy) bytes() int64 { return p.small.bytes + p.main.bytes }
 
-// set says that e takes so many bytes now; e may be new.
-func (p *policy) set(e *entry, bytes int64) {
+// put gives e, whose bytes are known, old's place, or one of its own if old is nil; without records it has none.
+func (p *policy) put(old, e *entry) {
 	switch {
-	case e.queue != nil:
-		e.queue.bytes += bytes - e.bytes
-		e.bytes = bytes
+	case old != nil && len(e.records) > 0:
+		old.queue.replace(old, e)
+		return
+	case old != nil:
+		old.queue.remove(old)
 		return
 	case p.ghosts.take(e.hash):
-		e.bytes = bytes
 		p.main.push(e)
 	default:
-		e.bytes = bytes
 		p.small.push(e)
 	}
 	p.ghosts.trim(p.small.len + p.main.len)
-}
-
-func (p *policy) remove(e *entry) {
-	if e.queue != nil {
-		e.queue.remove(e)
-	}
 }
 
 // victim returns the entry that is to go next, still in its queue; nil if there is none. max is the number of
@@ -112,6 +106,23 @@ func (q *queue) push(e *entry) {
 	q.first = e
 	q.len++
 	q.bytes += e.bytes
+}
+
+func (q *queue) replace(old, e *entry) {
+	e.queue, e.prev, e.next = q, old.prev, old.next
+	e.uses.Store(old.uses.Load())
+	if e.prev == nil {
+		q.first = e
+	} else {
+		e.prev.next = e
+	}
+	if e.next == nil {
+		q.last = e
+	} else {
+		e.next.prev = e
+	}
+	old.queue, old.prev, old.next = nil, nil, nil
+	q.bytes += e.bytes - old.bytes
 }
 
 func (q *queue) remove(e *entry) {

@@ -59,6 +59,7 @@ type writer struct {
 	body    body       // until Commit the last segment is as long as what fits in it
 	written int64
 	closed  bool
+	first   [1][]byte // where body begins
 }
 
 type state int
@@ -164,13 +165,13 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 		return fmt.Errorf("memory: commit %v: Size is %d, but %d bytes were written", w.id, r.Size, w.written)
 	}
 	w.settle()
-	var whole []byte
-	if len(w.body) == 1 {
-		whole = w.body[0]
+	body, whole := w.body, []byte(nil)
+	if len(body) == 1 {
+		body, whole = nil, body[0]
 	}
 	r = r.WithBody(whole, r.Size)
 	r.Key, r.ID = w.key, w.id
-	if err := w.store.insert(r, w.body, w.reserved, superseded); err != nil {
+	if err := w.store.insert(r, body, w.reserved, superseded); err != nil {
 		return fmt.Errorf("memory: commit %v: %w", w.id, err)
 	}
 	w.state = committed
@@ -227,10 +228,9 @@ func (w *writer) Close() error {
 // hold that.
 func headBytes(r *store.Record) int64 {
 	const (
-		slot  = 8 + int(unsafe.Sizeof(kept{})) + 24                                          // in records, in kept, in body
-		fixed = int(unsafe.Sizeof(store.Record{})) + int(unsafe.Sizeof(entry{})) + slot + 96 // 96: in the map, among the ghosts
+		fixed = int(unsafe.Sizeof(store.Record{})) + int(unsafe.Sizeof(entry{})) + 96 // 96: in the map, among the ghosts
 		// What a larder.Cache derives from a record: the reading of its head, and a slot for each field.
-		derived, derivedField = 704, 40
+		derived, derivedField = 480, 40
 	)
 	n := fixed + derived + derivedField*len(r.Header) + len(r.Key) + len(r.Method) + len(r.URL) + len(r.Proto) + headerBytes(r.Header) + headerBytes(r.Trailer) + headerBytes(r.Selecting)
 	for _, tag := range r.Tags {

@@ -104,6 +104,33 @@ func BenchmarkStore(b *testing.B) {
 	}
 }
 
+// BenchmarkLookupMiss looks for what is not there yet after each store, as a Cache does before.
+func BenchmarkLookupMiss(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		read func(*Store, func(*conn) error) error
+	}{
+		{"reader", func(s *Store, f func(*conn) error) error { return s.read(ctx, f) }},
+		{"writer", func(s *Store, f func(*conn) error) error { return s.readSoon(ctx, f) }},
+		{"none", func(*Store, func(*conn) error) error { return nil }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s := mustOpen(b, temp(b), nil)
+			body := make([]byte, 1<<10)
+			defer reportCPU(b)()
+			for i := 0; b.Loop(); i++ {
+				err := c.read(s, func(c *conn) error {
+					return c.each(&lookupRows, func(row) { b.Fatal("it is there") }, []byte(benchKey(i)))
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				mustPut(b, s, benchKey(i), body)
+			}
+		})
+	}
+}
+
 func BenchmarkStream(b *testing.B) {
 	const size = 1 << 20
 	const n = 64

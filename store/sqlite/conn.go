@@ -19,6 +19,7 @@ type conn struct {
 	stmts      map[string]*sql.Stmt
 	selections map[*selection]*sql.Stmt
 	head       []byte // scratch for an encoded head
+	stored     int64  // n of the entry that it stored last
 
 	number int64     // for larder_row; 0: the driver does not know it
 	see    func(row) // while each runs
@@ -155,6 +156,20 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 		s.write(background, func(*conn) error { return err }) // to mark the file
 	}
 	return err
+}
+
+// readSoon is read for what is over in some microseconds. It takes the writing connection if that is free, for what this
+// process wrote is in its cache, whereas each commit empties those of the readers: the look before a store takes 6 µs
+// in the place of 14 (go test -bench LookupMiss).
+func (s *Store) readSoon(ctx context.Context, f func(*conn) error) error {
+	if ctx.Err() != nil || !s.mu.TryLock() {
+		return s.read(ctx, f)
+	}
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	return s.noteDamage(f(s.writer))
 }
 
 // pool hands out reading connections, the most recently used first, and opens one when none is free.

@@ -46,11 +46,12 @@ func wrapDamage(err error) error {
 }
 
 const (
-	codeReadOnly = 8
-	codeBusy     = 5
-	codeCorrupt  = 11
-	codeCantOpen = 14
-	codeNotADB   = 26
+	codeReadOnly   = 8
+	codeConstraint = 19
+	codeBusy       = 5
+	codeCorrupt    = 11
+	codeCantOpen   = 14
+	codeNotADB     = 26
 )
 
 // resultCode returns SQLite's primary result code. Drivers other than the bundled one have types of their own

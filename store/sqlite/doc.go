@@ -12,9 +12,10 @@
 //	chunks     a larger body, 64 KiB a row, each with a checksum
 //	tags       tag and entry
 //	loose      the ids whose chunks belong to no entry: of writes under way, and of what was deleted a moment ago
+//	leases     who of several processes asks the origin for what, and until when
 //	responses  a view of entries for people, with dates in place of numbers
 //
-// Times are Unix milliseconds, NULL means never. Rows may be deleted with the sqlite3 shell while programs use
+// Times are Unix milliseconds, NULL means never; n, the number of an entry, is when it was stored, in microseconds. Rows may be deleted with the sqlite3 shell while programs use
 // the file: triggers keep the tables in step, and the chunks go with the next Sweep.
 //
 //	sqlite3 cache.db "SELECT url, size, fresh_until FROM responses ORDER BY size DESC LIMIT 10"
@@ -34,7 +35,8 @@
 // commits.
 //
 // Any number of processes of one machine may share the file, each with several readers, who wait for nobody,
-// and one writer, who waits for the other writers, up to five seconds.
+// and one writer, who waits for the other writers, up to five seconds. A Lookup takes the writer's connection if that is
+// free, and a reader's otherwise.
 //
 // Who reads a body while its record goes can read on: as long as it takes in the process that deletes, for a minute
 // in the others. Then Read fails with store.ErrNotFound, and never returns a byte of another body.
@@ -56,7 +58,8 @@
 //
 // A hit writes nothing. That a record was used is remembered, for up to 8192 keys, and written down when
 // records have to go, when so many are remembered, at Sweep and at Close; one process does not know what
-// another remembers.
+// another remembers. Records that were not used since they were stored go by the order in which that was: if the clock is
+// set back, those stored from then on count as older.
 //
 // The file does not shrink when records go: their pages are used again. Sweep gives pages back to the file
 // system when an eighth of the file is free, in steps of a megabyte. There is no VACUUM.

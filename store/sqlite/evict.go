@@ -1,8 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"math"
+	"slices"
 
 	"github.com/larder-go/larder/store"
 )
@@ -74,48 +77,100 @@ func (s *Store) evictSome(c *conn, used int64) (removed int, progress bool, err 
 			return 0, true, err
 		}
 	}
-	victims, spared, err := c.leastUsed(used-s.limit+s.limit/32, &s.touched)
-	if err != nil || len(victims)+len(spared) == 0 {
-		return 0, false, err
+	oldest, more, err := s.leastUsed(c)
+	if err != nil || len(oldest) == 0 {
+		return 0, more, err
 	}
 	err = c.transaction(func() error {
-		for _, n := range victims {
-			if _, err := c.exec(`DELETE FROM entries WHERE n = ?`, n); err != nil {
+		var spared []touch
+		for bytes := used - s.limit + s.limit/32; bytes > 0 && len(oldest) > 0; oldest = oldest[1:] {
+			e := oldest[0]
+			if at := s.touched.at(e.key); at > e.lastUsed {
+				spared = append(spared, touch{e.key, at})
+				continue
+			}
+			if _, err := c.exec(`DELETE FROM entries WHERE n = ?`, e.n); err != nil {
 				return err
 			}
+			removed++
+			bytes -= e.bytes
 		}
 		return c.touch(spared)
 	})
 	if err != nil {
 		return 0, false, err
 	}
-	return len(victims), true, nil
+	return removed, true, nil
 }
 
-const leastUsedSQL = `SELECT n, key, last_used, bytes FROM entries ORDER BY last_used LIMIT ?`
+// Entries that were used since they were stored are in an index by their last use. Those that were not, most as a rule,
+// need none, since n is when they were stored: so storing one costs an index less, a fifth of all.
+const (
+	leastUsedSQL = `SELECT n, key, last_used, bytes FROM entries INDEXED BY entries_last_used
+		WHERE last_used IS NOT NULL ORDER BY last_used LIMIT ?`
+	neverUsedSQL = `SELECT n, key, coalesce(last_used, 0), bytes FROM entries WHERE n >= ? ORDER BY n LIMIT ?`
 
-// leastUsed returns the entries that were not used for the longest time, until they make up so many bytes, and
-// the keys among them that touched knows better.
-func (c *conn) leastUsed(bytes int64, touched *touches) (victims []int64, spared []touch, err error) {
-	rows, err := c.query(leastUsedSQL, rowsAtOnce)
+	scansAtOnce = 16
+)
+
+// oldEntry is one that may have to go.
+type oldEntry struct {
+	n        int64
+	key      store.Key
+	lastUsed int64 // or stored
+	bytes    int64
+}
+
+// leastUsed returns entries that were not used for the longest time, the first to go first. None, and more, mean that there
+// are others, further on than it looks at once.
+func (s *Store) leastUsed(c *conn) (oldest []oldEntry, more bool, err error) {
+	used, err := c.oldEntries(leastUsedSQL, int64(rowsAtOnce))
 	if err != nil {
-		return nil, nil, err
+		return nil, false, err
+	}
+	for range scansAtOnce {
+		entries, err := c.oldEntries(neverUsedSQL, s.used, int64(rowsAtOnce))
+		if err != nil {
+			return nil, false, err
+		}
+		known := int64(math.MaxInt64) // until when no entry was stored and not used that is not among these
+		if len(entries) == rowsAtOnce {
+			known = entries[rowsAtOnce-1].n / 1000
+		}
+		oldest = slices.Clone(used)
+		for _, e := range entries {
+			if e.lastUsed == 0 {
+				e.lastUsed = e.n / 1000
+				oldest = append(oldest, e)
+			} else if len(oldest) == len(used) {
+				s.used = e.n + 1 // passed over once for all
+			}
+		}
+		slices.SortStableFunc(oldest, func(a, b oldEntry) int { return cmp.Compare(a.lastUsed, b.lastUsed) })
+		oldest = slices.DeleteFunc(oldest[:min(len(oldest), rowsAtOnce)], func(e oldEntry) bool { return e.lastUsed > known })
+		if len(oldest) > 0 || known == math.MaxInt64 {
+			return oldest, false, nil
+		}
+	}
+	return nil, true, nil
+}
+
+func (c *conn) oldEntries(query string, args ...any) (entries []oldEntry, err error) {
+	rows, err := c.query(query, args...)
+	if err != nil {
+		return nil, err
 	}
 	defer rows.Close()
-	for bytes > 0 && rows.Next() {
-		var n, used, size int64
+	for rows.Next() {
+		var e oldEntry
 		var key sql.RawBytes
-		if err := rows.Scan(&n, &key, &used, &size); err != nil {
-			return nil, nil, err
+		if err := rows.Scan(&e.n, &key, &e.lastUsed, &e.bytes); err != nil {
+			return nil, err
 		}
-		if at := touched.at(store.Key(key)); at > used {
-			spared = append(spared, touch{store.Key(key), at})
-			continue
-		}
-		victims = append(victims, n)
-		bytes -= size
+		e.key = store.Key(key)
+		entries = append(entries, e)
 	}
-	return victims, spared, rows.Err()
+	return entries, rows.Err()
 }
 
 // used returns how many bytes of the file are in use, which SQLite keeps in its header: every process sees the same.

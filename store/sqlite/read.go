@@ -20,7 +20,7 @@ var lookupRows = selection{"body_sum, head, body", "FROM entries WHERE key = ? O
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	var found []*store.Record
 	var damaged error
-	err := s.read(ctx, func(c *conn) error {
+	err := s.readSoon(ctx, func(c *conn) error {
 		return c.each(&lookupRows, func(columns row) {
 			r, err := recordOf(key, columns, s.heads.Head)
 			if err != nil {

@@ -19,11 +19,11 @@ const (
 	inlineMax = 16 << 10 // larger bodies go into chunks
 )
 
-// Times are Unix milliseconds; NULL: never. Triggers keep the tables in step, whoever deletes: DELETE FROM entries
+// Times are Unix milliseconds, but for n; NULL: never. Triggers keep the tables in step, whoever deletes: DELETE FROM entries
 // in a shell is as good as a purge.
 var schema = []string{
 	`CREATE TABLE entries (
-		n           INTEGER PRIMARY KEY,
+		n           INTEGER PRIMARY KEY, -- when it was stored, in microseconds
 		key         BLOB NOT NULL,
 		id          BLOB NOT NULL,
 		url         TEXT NOT NULL,
@@ -33,7 +33,7 @@ var schema = []string{
 		received    INTEGER,
 		fresh_until INTEGER,
 		keep_until  INTEGER,
-		last_used   INTEGER NOT NULL,
+		last_used   INTEGER, -- NULL: not since it was stored
 		size        INTEGER NOT NULL,
 		chunks      INTEGER NOT NULL,
 		bytes       INTEGER NOT NULL,
@@ -42,10 +42,10 @@ var schema = []string{
 		head        BLOB NOT NULL,
 		body        BLOB
 	)`,
-	`CREATE UNIQUE INDEX entries_key ON entries (key, id)`,
-	// All that Sweep, the limit and Size look at, in one index: each more would cost every store of a small
-	// body a tenth.
-	`CREATE INDEX entries_last_used ON entries (last_used, keep_until, bytes)`,
+	// With what Sweep and Size look at: another index would cost every store of a small body a fifth.
+	`CREATE INDEX entries_key ON entries (key, id, keep_until, bytes)`,
+	// Not of what is stored and not used, which is most: that goes in the order of n, see evict.go.
+	`CREATE INDEX entries_last_used ON entries (last_used) WHERE last_used IS NOT NULL`,
 
 	`CREATE TABLE chunks (
 		id   BLOB NOT NULL,
@@ -60,6 +60,13 @@ var schema = []string{
 		id      BLOB PRIMARY KEY,
 		writing INTEGER NOT NULL,
 		since   INTEGER NOT NULL
+	) WITHOUT ROWID`,
+
+	// Who asks the origin for what, of all processes.
+	`CREATE TABLE leases (
+		key    BLOB PRIMARY KEY,
+		holder BLOB NOT NULL,
+		until  INTEGER NOT NULL
 	) WITHOUT ROWID`,
 
 	`CREATE TABLE tags (
@@ -87,7 +94,7 @@ var schema = []string{
 		datetime(received / 1000, 'unixepoch') AS received,
 		datetime(fresh_until / 1000, 'unixepoch') AS fresh_until,
 		datetime(keep_until / 1000, 'unixepoch') AS keep_until,
-		datetime(last_used / 1000, 'unixepoch') AS last_used
+		datetime(coalesce(last_used, n / 1000) / 1000, 'unixepoch') AS last_used
 	FROM entries`,
 }
 

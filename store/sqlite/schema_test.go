@@ -116,11 +116,12 @@ func TestHotStatementsUseAnIndex(t *testing.T) {
 	s := mustOpen(t, temp(t), nil)
 	for _, c := range []struct{ query, want string }{
 		{lookupRows.query(), "SEARCH entries USING INDEX entries_key (key=?)"},
-		{leastUsedSQL, "SCAN entries USING INDEX entries_last_used"},
-		{endedSQL, "SCAN entries USING COVERING INDEX entries_last_used"},
-		{sizeSQL, "SCAN entries USING COVERING INDEX entries_last_used"},
+		{leastUsedSQL, "SEARCH entries USING INDEX entries_last_used (last_used>?)"},
+		{neverUsedSQL, "SEARCH entries USING INTEGER PRIMARY KEY (rowid>?)"},
+		{endedSQL, "SCAN entries USING COVERING INDEX entries_key"},
+		{sizeSQL, "SCAN entries USING COVERING INDEX entries_key"},
 		{replaceSQL, "SEARCH entries USING INDEX entries_key (key=? AND id=?)"},
-		{deleteSQL, "SEARCH entries USING INDEX entries_key (key=? AND id=?)"},
+		{deleteSQL, "SEARCH entries USING COVERING INDEX entries_key (key=? AND id=?)"},
 	} {
 		rows, err := s.writer.sql.QueryContext(ctx, "EXPLAIN QUERY PLAN "+c.query, make([]any, strings.Count(c.query, "?"))...)
 		if err != nil {

@@ -57,6 +57,7 @@ type Store struct {
 	writer    *conn
 	closed    bool
 	unchecked int64 // bytes written since the limit was last looked at
+	used      int64 // the entries with a smaller n have all been used since they were stored
 
 	touched touches
 	inUse   inUse

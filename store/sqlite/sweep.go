@@ -18,10 +18,10 @@ const (
 	pagesAtOnce  = 256
 )
 
-// The statements that look at many records go by one small index.
+// The statements that look at many records go by an index that has all they need.
 const (
-	endedSQL = `SELECT n FROM entries INDEXED BY entries_last_used WHERE keep_until < ? LIMIT ?`
-	sizeSQL  = `SELECT count(*), coalesce(sum(bytes), 0) FROM entries INDEXED BY entries_last_used`
+	endedSQL = `SELECT n FROM entries INDEXED BY entries_key WHERE keep_until < ? LIMIT ?`
+	sizeSQL  = `SELECT count(*), coalesce(sum(bytes), 0) FROM entries INDEXED BY entries_key`
 )
 
 // Sweep works in transactions of a few milliseconds each, between which requests have their turn.
@@ -29,6 +29,9 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err erro
 	removed, err = s.sweepEnded(ctx, now)
 	if err == nil {
 		err = s.sweepLoose(ctx, now)
+	}
+	if err == nil {
+		err = s.sweepLeases(ctx)
 	}
 	if err == nil {
 		var evicted int
@@ -44,7 +47,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err erro
 	return removed, nil
 }
 
-// sweepEnded finds what has ended in the index of all records, which is small, and removes it by and by.
+// sweepEnded finds what has ended in an index of all records, and removes it by and by.
 func (s *Store) sweepEnded(ctx context.Context, now time.Time) (removed int, err error) {
 	const atOnce = 64 * rowsAtOnce
 	for {

@@ -88,7 +88,7 @@ func (s *Store) flushTouches(ctx context.Context) error {
 
 func (c *conn) touch(touched []touch) error {
 	for _, t := range touched {
-		if _, err := c.exec(`UPDATE entries SET last_used = ? WHERE key = ? AND last_used < ?`, t.at, []byte(t.key), t.at); err != nil {
+		if _, err := c.exec(`UPDATE entries SET last_used = ? WHERE key = ? AND coalesce(last_used, n / 1000) < ?`, t.at, []byte(t.key), t.at); err != nil {
 			return err
 		}
 	}

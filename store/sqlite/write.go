@@ -160,8 +160,8 @@ func (w *writer) readAt(p []byte, off int64) (int, error) {
 const (
 	entryColumns = `id, url, host, method, status, received, fresh_until, keep_until, last_used, size, chunks, bytes,
 		tags, body_sum, head, body`
-	insertSQL = `INSERT INTO entries (` + entryColumns + `, key)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertSQL = `INSERT INTO entries (` + entryColumns + `, key, n)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	replaceSQL = `UPDATE entries SET (` + entryColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		WHERE key = ? AND id = ? AND chunks = 0`
 )
@@ -246,26 +246,34 @@ func (w *writer) settle(c *conn) error {
 }
 
 func (c *conn) insertEntry(r *store.Record, chunks int64, body []byte) error {
-	_, err := c.exec(insertSQL, c.entry(r, chunks, body)...)
-	return err
+	entry := append(c.entry(r, chunks, body, nil), nil)
+	for try := 1; ; try++ {
+		c.stored = max(c.stored+1, time.Now().UnixMicro())
+		entry[len(entry)-1] = c.stored
+		_, err := c.exec(insertSQL, entry...)
+		if resultCode(err) != codeConstraint || try == 10 { // else another process has stored something in that microsecond
+			return err
+		}
+	}
 }
 
 // replaceEntry puts r into the row of old, if that is there and has no chunks, for three quarters of what an INSERT
 // and a DELETE take (go test -bench 'Store/1KB/store-again').
 func (c *conn) replaceEntry(old store.ID, r *store.Record, body []byte) (replaced bool, err error) {
-	n, err := c.exec(replaceSQL, append(c.entry(r, 0, body), old[:])...)
+	lastUsed := time.Now().UnixMilli() // for its n is that of an older one
+	n, err := c.exec(replaceSQL, append(c.entry(r, 0, body, lastUsed), old[:])...)
 	return n > 0, err
 }
 
 // entry returns the entryColumns and the key.
-func (c *conn) entry(r *store.Record, chunks int64, body []byte) []any {
+func (c *conn) entry(r *store.Record, chunks int64, body []byte, lastUsed any) []any {
 	var sum any
 	if chunks == 0 {
 		sum = inlineSum(r.ID, body)
 	}
 	c.head = store.AppendHead(c.head[:0], r)
 	return []any{r.ID[:], r.URL, store.Host(r.URL), r.Method, r.Status,
-		unixMilli(r.Received), unixMilli(r.FreshUntil), unixMilli(r.KeepUntil), time.Now().UnixMilli(),
+		unixMilli(r.Received), unixMilli(r.FreshUntil), unixMilli(r.KeepUntil), lastUsed,
 		r.Size, chunks, c.bytes(r), tagList(r.Tags), sum, c.head, body, []byte(r.Key)}
 }
 

@@ -260,6 +260,29 @@ func TestSoundStorePasses(t *testing.T) {
 	}
 }
 
+// A store may be a struct that cannot be compared, as one that holds a function.
+func TestUncomparableStorePasses(t *testing.T) {
+	type closing struct {
+		*hooked
+		closer
+	}
+	kit := fullKit()
+	open := kit.Open
+	kit.Open = func(dir string) (store.Store, error) {
+		s, err := open(dir)
+		return closing{s.(*hooked), func() error { return nil }}, err
+	}
+	for _, c := range surviving {
+		if err := c.run(kit, t.TempDir(), patience); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+type closer func() error
+
+func (c closer) Close() error { return c() }
+
 func TestCheckNamesWhatIsBroken(t *testing.T) {
 	kit := Kit{Open: func(string) (store.Store, error) {
 		h := &hooked{Store: new(memory.Store)}

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -202,11 +203,21 @@ func (t *check) reopen(s store.Store) store.Store {
 		if err := c.Close(); err != nil {
 			t.fatalf("close the store: %v", err)
 		}
-		t.mu.Lock()
-		t.closers = slices.DeleteFunc(t.closers, func(open io.Closer) bool { return open == c })
-		t.mu.Unlock()
+		t.forget(c)
 	}
 	return t.store()
+}
+
+// forget takes c, which is closed, out of what is to be closed; the last one opened if it cannot be told from others.
+func (t *check) forget(c io.Closer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := len(t.closers) - 1; i >= 0; i-- {
+		if !reflect.TypeOf(c).Comparable() || t.closers[i] == c {
+			t.closers = slices.Delete(t.closers, i, i+1)
+			return
+		}
+	}
 }
 
 func (t *check) cleanup() {

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/redis/rueidis"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/memory"
+	"github.com/larder-go/larder/store/redis"
+	"github.com/larder-go/larder/store/tiered"
+)
+
+// server is a database that larder can keep responses in, and what its driver does by itself.
+type server struct {
+	name   string // "Redis"
+	env    string // the variable that says where it is
+	read   string // what the bare driver does for a hit: "HGETALL"
+	pieces int    // bytes of body in a row
+	open   func(url, space string) (*space, error)
+}
+
+// space is a part of a database of one's own.
+type space struct {
+	store store.Store
+	// records reads the rows of a key, and piece one of a body, as bytes that nobody looks at.
+	records func(ctx context.Context, digest string) (bytes int, err error)
+	piece   func(ctx context.Context, digest, id string, number int) (bytes int, err error)
+	close   func() error // and remove what is in it
+}
+
+var servers = []server{
+	{"Redis", "REDIS_URL", "HGETALL", 256 << 10, openRedis},
+}
+
+// parallel is how many pieces of a body are read at once, by larder and by the bare driver.
+const parallel = 4
+
+func (s server) space() (*space, error) {
+	return s.open(os.Getenv(s.env), "compare"+rand.Text())
+}
+
+// cache is larder in front of it.
+func (s server) cache() cache {
+	return cache{"larder " + s.name, func(_ string, base http.RoundTripper) (http.RoundTripper, func() error, error) {
+		x, err := s.space()
+		if err != nil {
+			return nil, nil, err
+		}
+		return openLarder(x.store, base, x.close)
+	}}
+}
+
+// bare stores a response of size bytes through larder and then reads what a hit needs without it.
+func (s server) bare(size int, read func(x *space, digest, id string) error) (*job, error) {
+	x, err := s.space()
+	if err != nil {
+		return nil, err
+	}
+	c := &larder.Cache{Store: x.store, Base: newOrigin(size, fresh)}
+	resp, err := c.RoundTrip(request(0))
+	if err == nil {
+		err = readAll(resp.Body, make([]byte, bufferSize), size)
+	}
+	if err == nil {
+		err = c.Close(context.Background())
+	}
+	if err != nil {
+		return nil, errors.Join(err, x.close())
+	}
+	d := larder.Info(resp)
+	sum := d.Key.Digest()
+	digest, id := hex.EncodeToString(sum[:]), d.ID.String()
+	return &job{
+		worker: func() func(int) error { return func(int) error { return read(x, digest, id) } },
+		close:  x.close,
+	}, nil
+}
+
+// bareHit reads the rows of a key.
+func (s server) bareHit(size int) (*job, error) {
+	return s.bare(size, func(x *space, digest, _ string) error {
+		n, err := x.records(context.Background(), digest)
+		if err == nil && n < size {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	})
+}
+
+// bareBody reads the pieces of a body, as many at once as larder does.
+func (s server) bareBody(size int) (*job, error) {
+	return s.bare(size, func(x *space, digest, id string) error {
+		var all sync.WaitGroup
+		numbers := make(chan int)
+		errs := make([]error, parallel)
+		for i := range parallel {
+			all.Go(func() {
+				for number := range numbers {
+					n, err := x.piece(context.Background(), digest, id, number)
+					if err == nil && n < min(s.pieces, size-number*s.pieces) {
+						err = io.ErrUnexpectedEOF
+					}
+					errs[i] = errors.Join(errs[i], err)
+				}
+			})
+		}
+		for number := range (size + s.pieces - 1) / s.pieces {
+			numbers <- number
+		}
+		close(numbers)
+		all.Wait()
+		return errors.Join(errs...)
+	})
+}
+
+func openRedis(url, name string) (*space, error) {
+	s, err := redis.Open(context.Background(), url, &redis.Options{Prefix: name, MaxBody: -1})
+	if err != nil {
+		return nil, err
+	}
+	opts, err := rueidis.ParseURL(url)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	opts.DisableCache = true
+	c, err := rueidis.NewClient(opts)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &space{
+		store: s,
+		records: func(ctx context.Context, digest string) (n int, err error) {
+			rows, err := c.Do(ctx, c.B().Hgetall().Key(name+":r:{"+digest+"}").Build()).AsStrMap()
+			for _, v := range rows {
+				n += len(v)
+			}
+			return n, err
+		},
+		piece: func(ctx context.Context, digest, id string, number int) (int, error) {
+			key := name + ":b:{" + digest + "}:" + id
+			v, err := c.Do(ctx, c.B().Hget().Key(key).Field(fmt.Sprintf("%08d", number)).Build()).AsBytes()
+			return len(v), err
+		},
+		close: func() error {
+			defer c.Close()
+			return errors.Join(empty(s), s.Close())
+		},
+	}, nil
+}
+
+// empty removes all that is stored.
+func empty(s store.Store) error {
+	_, err := (&larder.Cache{Store: s}).Purge(context.Background(), store.Query{})
+	return err
+}
+
+// databaseContests compare larder on a server with the driver that it uses. Time is what passes: most of the work is the
+// server's. Those whose server is not there are left out, and named.
+func databaseContests() []contest {
+	var all []contest
+	for _, s := range servers {
+		if os.Getenv(s.env) == "" {
+			fmt.Fprintf(os.Stderr, "not measured, for want of %s: %s\n", s.env, s.name)
+			continue
+		}
+		hit := func(name string, size, workers int, limit float64, bare func(int) (*job, error)) contest {
+			k := s.cache()
+			return contest{name: name, kept: true, workers: workers, by: wall, entries: []*entry{
+				{name: k.name, bare: "bare " + s.read, targets: []target{overBare(limit)}, open: func() (*job, error) { return k.hit(size, 1, byClient) }},
+				{name: "bare " + s.read, open: func() (*job, error) { return bare(size) }},
+			}}
+		}
+		all = append(all,
+			hit("hit 1 KB, "+s.name, kb, 1, 1.25, s.bareHit),
+			hit("hit 1 KB, "+s.name+", 64 at once", kb, 64, 1/0.8, s.bareHit),
+			hit("hit 64 MB, "+s.name, 64*mb, 1, 1/0.7, s.bareBody))
+	}
+	return append(all, tieredHits(), manyReaders())
+}
+
+// tieredHits compare a hit in a memory store with one in a memory store that has another behind it.
+func tieredHits() contest {
+	larderTiered := cache{"larder tiered", func(_ string, base http.RoundTripper) (http.RoundTripper, func() error, error) {
+		s, err := tiered.New(new(memory.Store), new(memory.Store), nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		return openLarder(s, base, nothing)
+	}}
+	return contest{name: "hit 1 KB, tiered", kept: true, entries: []*entry{
+		{name: larderTiered.name, bare: larderMemory.name, targets: []target{overBare(1.3)}, open: func() (*job, error) { return larderTiered.hit(kb, 1, byClient) }},
+		{name: larderMemory.name, open: func() (*job, error) { return larderMemory.hit(kb, 1, byClient) }},
+	}}
+}
+
+// manyReaders compare eight readers of one download on its way into Redis with one: all of them are to have it in twice the
+// time at most.
+func manyReaders() contest {
+	c := contest{name: "64 MB on their way into Redis", kept: true, by: wall}
+	i := slices.IndexFunc(servers, func(s server) bool { return s.name == "Redis" })
+	if os.Getenv(servers[i].env) == "" {
+		return c
+	}
+	for _, readers := range []int{1, 8} {
+		e := &entry{name: fmt.Sprintf("%d readers", readers), open: func() (*job, error) { return servers[i].cache().download(64*mb, readers) }}
+		if readers > 1 {
+			e.bare, e.targets = "1 readers", []target{overBare(2)}
+		}
+		c.entries = append(c.entries, e)
+	}
+	return c
+}
+
+// download lets readers ask for something new each time, all at once.
+func (c cache) download(size, readers int) (*job, error) {
+	o := newOrigin(size, fresh)
+	x, err := c.start(o, o, byClient)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{worker: func() func(int) error {
+		return func(i int) error {
+			var all sync.WaitGroup
+			errs := make([]error, readers)
+			for r := range readers {
+				all.Go(func() { errs[r] = newGetter(x.do, size)(request(i)) })
+			}
+			all.Wait()
+			return errors.Join(errs...)
+		}
+	}}
+	j.close = func() error {
+		var err error
+		if asked := o.asked.Load(); asked != int64(j.done) {
+			err = fmt.Errorf("the origin was asked %d times for %d downloads", asked, j.done)
+		}
+		return errors.Join(err, x.close())
+	}
+	return j, nil
+}

@@ -1,0 +1,75 @@
+// Package wrap is what stores that wrap another one have in common.
+package wrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+// Inner is the store inside a [store.Wrapper] that embeds it. It passes on what the wrapper need not change; what the
+// inner store cannot do fails with an error that wraps errors.ErrUnsupported, and store.As does not find it.
+type Inner struct{ Store store.Store }
+
+// Unwrap returns the inner store.
+func (i Inner) Unwrap() []store.Store { return []store.Store{i.Store} }
+
+// Local says, by store.As, whether the inner store is store.Local.
+func (i Inner) Local() {}
+
+// Sweep sweeps the inner store.
+func (i Inner) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
+	s, err := As[store.Sweeper](i, "Sweeper")
+	if err != nil {
+		return 0, err
+	}
+	return s.Sweep(ctx, now)
+}
+
+// Size returns what the inner store holds.
+func (i Inner) Size(ctx context.Context) (records int, bytes int64, err error) {
+	s, err := As[store.Sizer](i, "Sizer")
+	if err != nil {
+		return 0, 0, err
+	}
+	return s.Size(ctx)
+}
+
+// Lease takes the lease on key in the inner store.
+func (i Inner) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
+	s, err := As[store.Leaser](i, "Leaser")
+	if err != nil {
+		return false, err
+	}
+	return s.Lease(ctx, key, holder, ttl)
+}
+
+// Release ends the lease in the inner store.
+func (i Inner) Release(ctx context.Context, key store.Key, holder store.ID) error {
+	s, err := As[store.Leaser](i, "Leaser")
+	if err != nil {
+		return err
+	}
+	return s.Release(ctx, key, holder)
+}
+
+// Close closes the inner store, if that can be closed.
+func (i Inner) Close() error {
+	if c, ok := i.Store.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// As is store.As of the inner store, with an error that tells which interface of package store it lacks.
+func As[I any](i Inner, name string) (I, error) {
+	s, ok := store.As[I](i.Store)
+	if !ok {
+		return s, fmt.Errorf("%T is no store.%s: %w", i.Store, name, errors.ErrUnsupported)
+	}
+	return s, nil
+}

@@ -1,0 +1,153 @@
+package disk
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+// A lease is a file named by the SHA-256 of its key, with its holder's ID in it. It lasts until the file's modification
+// time. It is made under another name and then linked, so that it is never seen half, and one of many gets it.
+const leasesDir = version + "/leases"
+
+// Lease is described at store.Leaser. It is by the clock of this machine. Two processes that take over a lease at the
+// very moment in which it ends may both get it.
+func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	top, err := os.OpenRoot(s.dir)
+	if err == nil {
+		held, err = lease(top, leaseName(key), holder, time.Now(), ttl)
+		top.Close()
+	}
+	if err != nil {
+		return false, fmt.Errorf("disk: lease: %w", err)
+	}
+	return held, nil
+}
+
+func leaseName(key store.Key) string {
+	digest := key.Digest()
+	return leasesDir + "/" + hex.EncodeToString(digest[:])
+}
+
+func lease(top *os.Root, name string, holder store.ID, now time.Time, ttl time.Duration) (bool, error) {
+	until := now.Add(ttl)
+	for range attempts {
+		taken, err := newLease(top, name, holder, until)
+		if taken || err != nil {
+			return taken, err
+		}
+		by, ends, err := readLease(top, name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it was released just now
+			continue
+		case err != nil:
+			return false, err
+		case by == holder:
+			err := top.Chtimes(name, until, until)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			return err == nil, err
+		case ends.After(now):
+			return false, nil
+		}
+		// It has ended: who gets to move it away may go on.
+		aside := name + "-" + holder.String()
+		if err := top.Rename(name, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+		if by, ends, err := readLease(top, aside); err == nil && by != holder && ends.After(now) {
+			top.Link(aside, name) // somebody was quicker, and this is the new one
+		}
+		top.Remove(aside)
+	}
+	return false, errors.New("the lease changes too fast")
+}
+
+// newLease makes the lease, unless there is one.
+func newLease(top *os.Root, name string, holder store.ID, until time.Time) (taken bool, err error) {
+	temp := name + "." + holder.String()
+	err = top.WriteFile(temp, holder[:], 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = top.MkdirAll(leasesDir, 0o700); err == nil {
+			err = top.WriteFile(temp, holder[:], 0o600)
+		}
+	}
+	if err != nil {
+		return false, err
+	}
+	defer top.Remove(temp)
+	if err := top.Chtimes(temp, until, until); err != nil {
+		return false, err
+	}
+	err = top.Link(temp, name)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func readLease(top *os.Root, name string) (holder store.ID, until time.Time, err error) {
+	f, err := top.Open(name)
+	if err != nil {
+		return holder, until, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.Read(holder[:])
+	}
+	if err != nil {
+		return holder, until, err
+	}
+	return holder, info.ModTime(), nil
+}
+
+// Release is described at store.Leaser.
+func (s *Store) Release(ctx context.Context, key store.Key, holder store.ID) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	top, err := os.OpenRoot(s.dir)
+	if err == nil {
+		defer top.Close()
+		var by store.ID
+		name := leaseName(key)
+		if by, _, err = readLease(top, name); err == nil && by == holder {
+			err = top.Remove(name)
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("disk: release: %w", err)
+	}
+	return nil
+}
+
+// sweepLeases removes those that their holders neither renewed nor released, and what was left in making them.
+func (s *Store) sweepLeases() error {
+	top, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return nil // nothing is stored
+	}
+	defer top.Close()
+	names, err := list(top, leasesDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, name := range names {
+		name = leasesDir + "/" + name
+		if info, err := top.Stat(name); err == nil && time.Since(info.ModTime()) > grace {
+			top.Remove(name)
+		}
+	}
+	return err
+}

@@ -1,0 +1,309 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/chunked"
+	"github.com/larder-go/larder/store/storetest"
+)
+
+func TestURLs(t *testing.T) {
+	for url, want := range map[string]string{
+		"redis://localhost":                                 "[localhost:6379]",
+		"redis://[::1]:7000/3":                              "[[::1]:7000] db 3",
+		"redis://me:p%40ss@10.0.0.1:1/0?prefix=x":           "[10.0.0.1:1] user me password p@ss prefix x",
+		"redis://:secret@h/":                                "[h:6379] password secret",
+		"rediss://h?max-body=1MiB&near=64MiB":               "[h:6379] TLS body 1048576 near 67108864",
+		"redis://h?max-body=none":                           "[h:6379] body -1",
+		"redis+cluster://u:p@a:1,b,[::1]:3":                 "[a:1 b:6379 [::1]:3] user u password p",
+		"rediss+cluster://a:1?prefix=p":                     "[a:1] TLS prefix p",
+		"redis+sentinel://a,b:2/main":                       "[a:26379 b:2] master main",
+		"rediss+sentinel://:s@a/main/4?sentinel-password=t": "[a:26379] TLS password s master main db 4 sentinel t",
+	} {
+		opts, o, err := parse(url, Options{})
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		if got := describe(opts, o); got != want {
+			t.Errorf("%s is read as %s, want %s", url, got, want)
+		}
+	}
+	for _, url := range []string{
+		"", "redis", "redis:", "redis://", "redis:///0", "http://secret@h", "valkey+x://secret", "redis+ring://secret@h",
+		"redis://u:sec/ret@h", "redis://u:sec?ret@h", "redis://u:secret%zz@h", "redis://u%zz:secret@h",
+		"redis://secret:h:1", "redis://h:secret", "redis://h:0", "redis://h:70000", "redis://h/secret", "redis://h/-1", "redis://a,b",
+		"redis://h?prefix=%zz", "redis+cluster://h/1", "redis+sentinel://h", "redis+sentinel://h/m/secret", "redis+sentinel:///m",
+		"redis://h?max-body=secret", "redis://h?near=-1", "redis://h?near=99999999999GiB", "redis://h?wanted=secret",
+		"redis://h?cacert=/nowhere", "rediss://h?cacert=/nowhere", "rediss://h?cert=/nowhere", "rediss://h?cacert=fault_test.go",
+	} {
+		_, err := Open(context.Background(), url, &Options{Lazy: true})
+		if err == nil {
+			t.Errorf("%s: no error", url)
+		} else if said := err.Error(); !strings.HasPrefix(said, "redis: ") || strings.Contains(said, "secret") || strings.Contains(said, "sec") {
+			t.Errorf("%s: the error is not one sentence without a secret: %v", url, err)
+		}
+	}
+	if _, err := Open(context.Background(), "redis://h", &Options{Lazy: true, Prefix: "a{b"}); err == nil {
+		t.Error("a prefix with braces is taken")
+	}
+}
+
+func describe(opts rueidis.ClientOption, o Options) string {
+	var b strings.Builder
+	b.WriteString("[" + strings.Join(opts.InitAddress, " ") + "]")
+	for _, part := range []struct {
+		name string
+		show bool
+		v    string
+	}{
+		{"TLS", opts.TLSConfig != nil, ""},
+		{"user", opts.Username != "", opts.Username},
+		{"password", opts.Password != "", opts.Password},
+		{"master", opts.Sentinel.MasterSet != "", opts.Sentinel.MasterSet},
+	} {
+		if part.show {
+			b.WriteString(strings.TrimRight(" "+part.name+" "+part.v, " "))
+		}
+	}
+	return b.String() + numbers(opts, o)
+}
+
+// refused is what a test knows of an error: words that must be in it.
+func wantSentence(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want one with %q", words)
+		return
+	}
+	said := err.Error()
+	for _, w := range append(words, "redis at ") {
+		if !strings.Contains(said, w) {
+			t.Errorf("%q lacks %q", said, w)
+		}
+	}
+	if strings.Contains(said, "s3cr3t") || strings.Contains(said, "\n") {
+		t.Errorf("%q has a secret in it, or more than one line", said)
+	}
+	t.Log(said)
+}
+
+func openFails(t *testing.T, url string, words ...string) {
+	t.Helper()
+	from := time.Now()
+	s, err := Open(context.Background(), url, nil)
+	if err == nil {
+		s.Close()
+	}
+	wantSentence(t, err, words...)
+	if took := time.Since(from); took > 2*dialTimeout+time.Second { // a second for a busy machine
+		t.Errorf("it took %v to say so", took)
+	}
+}
+
+func TestSentencesWhenItCannotBeOpened(t *testing.T) {
+	s := serve(t)
+	admin := s.admin()
+	command(t, admin, "ACL", "SETUSER", "able", "on", ">s3cr3t", "~larder:*", "+@all")
+	command(t, admin, "ACL", "SETUSER", "foreign", "on", ">s3cr3t", "~other:*", "+@all")
+	command(t, admin, "ACL", "SETUSER", "unable", "on", ">s3cr3t", "~larder:*", "+get")
+	command(t, admin, "ACL", "SETUSER", "default", "resetpass", ">other", "on")
+	at := s.addr
+	openFails(t, "redis://able:s3cr3t-no@"+at, at, "no such user with this password")
+	openFails(t, "redis://nobody:s3cr3t@"+at, at, "no such user with this password")
+	openFails(t, "redis://:s3cr3t@"+at, at, "no such user with this password")
+	openFails(t, "redis://"+at, at, "none was given")
+	openFails(t, "redis://foreign:s3cr3t@"+at, at, "lacks a permission", "keys larder:*")
+	openFails(t, "redis://unable:s3cr3t@"+at, at, "lacks a permission", "hgetall")
+	openFails(t, "redis://able:s3cr3t@"+at+"/99", at, "DB index is out of range")
+	openFails(t, "rediss://able:s3cr3t@"+at, at, "did not answer in time") // it waits for the end of a line
+	openFails(t, "redis+sentinel://able:s3cr3t@"+at+"/main", at)
+	if s, err := Open(context.Background(), "redis://able:s3cr3t@"+at, nil); err != nil {
+		t.Error(err)
+	} else {
+		s.Close()
+	}
+
+	openFails(t, "redis://able:s3cr3t@nowhere.invalid", "nowhere.invalid:6379")
+	gone := freeAddr(t)
+	openFails(t, "redis://able:s3cr3t@"+gone, "nothing listens at "+gone)
+	openFails(t, "redis+cluster://able:s3cr3t@"+gone, "nothing listens at "+gone)
+	openFails(t, "redis+sentinel://able:s3cr3t@"+gone+"/main", "nothing listens at "+gone)
+	web := httptest.NewServer(http.NotFoundHandler())
+	defer web.Close()
+	openFails(t, "redis://able:s3cr3t@"+web.Listener.Addr().String(), "does not speak Redis' protocol")
+
+	deaf, err := net.Listen("tcp", "127.0.0.1:0") // that takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	openFails(t, "redis://able:s3cr3t@"+deaf.Addr().String(), deaf.Addr().String(), "did not answer in time")
+}
+
+func TestSentencesForTLSAndSentinels(t *testing.T) {
+	url := env(t, "REDIS_TLS_URL")
+	openFails(t, url, "certificate")
+	openFails(t, strings.Replace(url, "rediss://", "redis://", 1))
+	openFails(t, "redis+sentinel://"+env(t, "REDIS_SENTINEL")+"/nobody", "master")
+}
+
+func TestSentencesInUse(t *testing.T) {
+	s := serve(t)
+	replica := serve(t, "--replicaof", strings.Replace(s.addr, ":", " ", 1))
+	admin := s.admin()
+	command(t, admin, "ACL", "SETUSER", "reader", "on", ">s3cr3t", "~larder:*", "+hgetall")
+	command(t, admin, "ACL", "SETUSER", "half", "on", ">s3cr3t", "~larder:*", "+hgetall", "+evalsha", "+eval", "+exists", "+hset", "+hexists", "+hget", "+time")
+	row := chunked.Row{Group: "r/0f", Item: "a", Expires: time.Now().Add(time.Hour)}
+	use := func(url string, words ...string) {
+		t.Helper()
+		st, err := Open(context.Background(), url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		wantSentence(t, st.table.Put(background, row, chunked.Always), words...)
+	}
+	use("redis://reader:s3cr3t@"+s.addr, s.addr, "put", "lacks a permission", "evalsha", "larder:*")
+	use("redis://half:s3cr3t@"+s.addr, s.addr, "put", "lacks a permission", "larder:*")
+	use(replica.url(), replica.addr, "put", "replica")
+
+	st, err := Open(context.Background(), s.url(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	err = st.table.Put(background, row, chunked.Always)
+	for i := 0; err != nil && !errors.Is(err, syscall.ECONNREFUSED) && i < 3; i++ { // the connection's end comes first
+		err = st.table.Put(background, row, chunked.Always)
+	}
+	wantSentence(t, err, s.addr, "put", "nothing listens")
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("%v does not wrap its cause", err)
+	}
+	s.start()
+	if err := st.table.Put(background, row, chunked.Always); err != nil {
+		t.Error(err)
+	}
+	st.Close()
+	wantSentence(t, st.table.Put(background, row, chunked.Always), "closed")
+}
+
+func TestClusterNodeTakenForASingleServer(t *testing.T) {
+	node, _, _ := strings.Cut(env(t, "REDIS_CLUSTER"), ",")
+	st, err := Open(context.Background(), "redis://"+node, &Options{Lazy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	for i := 0; err == nil && i < 100; i++ {
+		_, err = st.table.Get(background, "r/"+strings.Repeat("0", i))
+	}
+	wantSentence(t, err, "belongs to a Cluster")
+}
+
+func TestLazyStoreComesUpWithItsServer(t *testing.T) {
+	s := serve(t)
+	s.stop()
+	for kind, url := range map[string]string{"single": s.url(), "cluster": "redis+cluster://" + s.addr} {
+		t.Run(kind, func(t *testing.T) {
+			st, err := Open(context.Background(), url, &Options{Lazy: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer st.Close()
+			_, err = st.Lookup(background, "key")
+			wantSentence(t, err, "nothing listens")
+		})
+	}
+	st, err := Open(context.Background(), s.url(), &Options{Lazy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	if _, err := st.Lookup(background, "key"); err == nil {
+		t.Error("a stopped server answers")
+	}
+	s.start()
+	if _, err := st.Lookup(background, "key"); err != nil {
+		t.Error(err)
+	}
+}
+
+// rights returns those that the package comment tells of.
+func rights(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(text), "ACL SETUSER cache on >PASSWORD ~larder:* ")
+	line, _, _ = strings.Cut(line, "\n//\n")
+	return strings.Fields(strings.ReplaceAll(line, "//", ""))
+}
+
+func TestUserWithTheRightsInTheDocumentation(t *testing.T) {
+	for kind, more := range map[string]string{"single": "", "near": "+client|tracking", "cluster": "+cluster|slots +role"} {
+		t.Run(kind, func(t *testing.T) {
+			var s *server
+			scheme := "redis://"
+			if kind == "cluster" {
+				s = serve(t, "--cluster-enabled", "yes")
+				command(t, s.admin(), "CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+				scheme = "redis+cluster://"
+			} else {
+				s = serve(t)
+			}
+			admin := s.admin()
+			command(t, admin, append(append([]string{"ACL", "SETUSER", "cache", "on", ">s3cr3t", "~larder:*"}, rights(t)...), strings.Fields(more)...)...)
+			url := scheme + "cache:s3cr3t@" + s.addr
+			eventually(t, "the server is up", func() bool {
+				st, err := Open(context.Background(), url, nil)
+				if err == nil {
+					st.Close()
+				}
+				return err == nil
+			})
+			k := kit(t, url, func(o *Options) (store.Store, error) {
+				if kind == "near" {
+					o.Near = 1 << 20
+				}
+				return Open(context.Background(), url, o)
+			})
+			k.Shared = kind != "near"
+			storetest.Run(t, k)
+		})
+	}
+}
+
+func numbers(opts rueidis.ClientOption, o Options) string {
+	var b strings.Builder
+	add := func(name string, n int64) {
+		if n != 0 {
+			fmt.Fprintf(&b, " %s %d", name, n)
+		}
+	}
+	add("db", int64(opts.SelectDB))
+	add("body", o.MaxBody)
+	add("near", o.Near)
+	if opts.Sentinel.Password != "" {
+		b.WriteString(" sentinel " + opts.Sentinel.Password)
+	}
+	if o.Prefix != "" {
+		b.WriteString(" prefix " + o.Prefix)
+	}
+	return b.String()
+}

@@ -1,0 +1,95 @@
+// Package goredis lets a store of package redis use a go-redis client that a program has already: of a single server, of
+// a master found by Sentinels, or of a Cluster.
+//
+//	client := redis.NewClient(&redis.Options{
+//		Addr:                  "localhost:6379",
+//		ContextTimeoutEnabled: true,
+//		DialTimeout:           500 * time.Millisecond,
+//		DialerRetries:         1,
+//	})
+//	s, err := goredis.New(client, nil)
+//
+// Without these settings all works as well while the server does; when it does not, a request may wait for seconds before it
+// goes to the origin, since go-redis then does not end a call with its context, and dials again and again.
+//
+// The package is a module of its own, so that who uses package redis alone need not have go-redis among their
+// dependencies. The other way round, rueidis comes along with it: 0.9 MB of a program.
+package goredis
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+
+	driver "github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/larder/store/redis"
+)
+
+// New returns a store that uses c, which Close leaves open. Options.Near, Lazy and Configure do not apply. A client that
+// reads from replicas may miss what it has just stored.
+func New(c driver.UniversalClient, o *redis.Options) (*redis.Store, error) {
+	return redis.NewStore(conn{c}, o)
+}
+
+// conn is a redis.Conn.
+type conn struct{ c driver.UniversalClient }
+
+// Do is described at redis.Conn.
+func (c conn) Do(ctx context.Context, cmd redis.Command) (any, error) {
+	words := make([]any, 0, len(cmd.Name)+1+len(cmd.Args))
+	for _, w := range cmd.Name {
+		words = append(words, w)
+	}
+	if cmd.Key != "" {
+		words = append(words, cmd.Key)
+	}
+	for _, w := range cmd.Args {
+		words = append(words, w)
+	}
+	answer, err := c.c.Do(ctx, words...).Result()
+	if err != nil && !errors.Is(err, driver.Nil) {
+		return nil, err
+	}
+	if pairs, ok := answer.(map[any]any); ok {
+		list := make([]any, 0, 2*len(pairs))
+		for key, value := range pairs {
+			list = append(list, key, value)
+		}
+		return list, nil
+	}
+	return answer, nil
+}
+
+// Masters is described at redis.Conn.
+func (c conn) Masters(ctx context.Context) ([]redis.Conn, error) {
+	var mu sync.Mutex
+	var masters []redis.Conn
+	add := func(_ context.Context, one *driver.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		masters = append(masters, conn{one})
+		return nil
+	}
+	var err error
+	switch c := c.c.(type) {
+	case *driver.ClusterClient:
+		err = c.ForEachMaster(ctx, add)
+	case *driver.Ring:
+		err = c.ForEachShard(ctx, add)
+	default:
+		masters = []redis.Conn{conn{c}}
+	}
+	return masters, err
+}
+
+func (c conn) String() string {
+	switch c := c.c.(type) {
+	case *driver.Client:
+		return c.Options().Addr
+	case *driver.ClusterClient:
+		return strings.Join(c.Options().Addrs, ",")
+	}
+	return "several servers"
+}

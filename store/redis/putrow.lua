@@ -1,0 +1,21 @@
+-- Puts a row into a hash. ARGV: item, expiry in ms (0: never), value, condition.
+local key, item, expires, value, condition = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if condition == 'present' then
+	if redis.call('HEXISTS', key, item) == 0 then return 0 end
+elseif condition == 'absent' then
+	local old = redis.call('HGET', key, item)
+	if old then
+		local ends, now = tonumber(string.sub(old, 1, 15)), redis.call('TIME')
+		if ends == 0 or ends and ends >= now[1] * 1000 + now[2] / 1000 then return 0 end
+	end
+end
+local new = redis.call('EXISTS', key) == 0
+redis.call('HSET', key, item, value)
+if expires == '0' then
+	redis.call('PERSIST', key)
+elseif new then
+	redis.call('PEXPIREAT', key, expires)
+else
+	redis.call('PEXPIREAT', key, expires, 'GT') -- which never ends a key without expiry
+end
+return 1

@@ -1,0 +1,209 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// client is a Conn by rueidis.
+type client struct{ rueidis.Client }
+
+// Do is described at Conn.
+func (c client) Do(ctx context.Context, cmd Command) (v any, err error) {
+	// A connection is made under the context of who needs it first. If that ends, the others who wait for it are told that
+	// they were cancelled, before anything was sent.
+	for range 3 {
+		v, err = c.do(ctx, cmd)
+		if !errors.Is(err, context.Canceled) || ctx.Err() != nil {
+			break
+		}
+	}
+	return v, err
+}
+
+func (c client) do(ctx context.Context, cmd Command) (any, error) {
+	words := c.B().Arbitrary(cmd.Name...)
+	if cmd.Key != "" {
+		words = words.Keys(cmd.Key)
+	}
+	words = words.Args(cmd.Args...)
+	var built rueidis.Completed
+	switch {
+	case cmd.Read:
+		built = words.ReadOnly() // which is retryable, too
+	case cmd.Once:
+		built = words.Build()
+	default:
+		built = words.Build().ToRetryable()
+	}
+	m, err := c.Client.Do(ctx, built).ToMessage()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return nil, err
+	}
+	return answer(&m)
+}
+
+// answer returns m as Conn describes it.
+func answer(m *rueidis.RedisMessage) (any, error) {
+	switch {
+	case m.IsNil():
+		return nil, nil
+	case m.IsString():
+		return m.AsBytes()
+	case m.IsArray():
+		values, err := m.ToArray()
+		list := make([]any, len(values))
+		for i := 0; err == nil && i < len(values); i++ {
+			list[i], err = answer(&values[i])
+		}
+		return list, err
+	case m.IsMap():
+		pairs, err := m.ToMap()
+		list := make([]any, 0, 2*len(pairs))
+		for key, value := range pairs {
+			if err != nil {
+				break
+			}
+			var v any
+			v, err = answer(&value)
+			list = append(list, key, v)
+		}
+		return list, err
+	}
+	return m.ToAny()
+}
+
+// Masters is described at Conn.
+func (c client) Masters(ctx context.Context) ([]Conn, error) {
+	if c.Mode() != rueidis.ClientModeCluster {
+		return []Conn{c}, nil
+	}
+	var masters []Conn
+	for _, node := range c.Nodes() {
+		role, err := elements(client{node}.Do(ctx, Command{Name: []string{"ROLE"}, Read: true}))
+		if err != nil {
+			return nil, err
+		}
+		if len(role) > 0 && text(role[0]) == "master" {
+			masters = append(masters, client{node})
+		}
+	}
+	return masters, nil
+}
+
+func (c client) String() string {
+	return strings.Join(slices.Sorted(maps.Keys(c.Nodes())), ",")
+}
+
+// dialer is a Conn by a rueidis client that is made when it is first needed, and again if that fails: rueidis makes
+// one for a Cluster or for Sentinels only when it has reached them.
+type dialer struct {
+	opts   rueidis.ClientOption
+	client atomic.Pointer[client] // nil: not yet
+	closed atomic.Bool
+
+	turn   chan struct{} // of who makes the client
+	err    error         // why the last attempt failed, and when
+	failed time.Time
+}
+
+func newDialer(opts rueidis.ClientOption) *dialer {
+	return &dialer{opts: opts, turn: make(chan struct{}, 1)}
+}
+
+func (d *dialer) get(ctx context.Context) (*client, error) {
+	if c := d.client.Load(); c != nil && !d.closed.Load() {
+		return c, nil
+	}
+	asked := time.Now()
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	switch c := d.client.Load(); {
+	case d.closed.Load():
+		return nil, rueidis.ErrClosing
+	case c != nil:
+		return c, nil
+	case d.failed.After(asked): // while this one waited
+		return nil, d.err
+	}
+	made, err := rueidis.NewClient(d.opts)
+	if err != nil {
+		if made != nil {
+			made.Close()
+		}
+		d.err, d.failed = err, time.Now()
+		return nil, err
+	}
+	c := &client{made}
+	d.client.Store(c)
+	return c, nil
+}
+
+// close ends the client, if there is one, and keeps others from making one.
+func (d *dialer) close() {
+	d.closed.Store(true)
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
+	if c := d.client.Load(); c != nil {
+		c.Close()
+	}
+}
+
+// Do is described at Conn.
+func (d *dialer) Do(ctx context.Context, cmd Command) (any, error) {
+	c, err := d.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.Do(ctx, cmd)
+}
+
+// Masters is described at Conn.
+func (d *dialer) Masters(ctx context.Context) ([]Conn, error) {
+	c, err := d.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.Masters(ctx)
+}
+
+func (d *dialer) String() string { return strings.Join(d.opts.InitAddress, ",") }
+
+// Times for the clients that Open makes: a cache that keeps others waiting is worse than none.
+const (
+	dialTimeout  = 500 * time.Millisecond // for the whole handshake, twice
+	pingAfter    = 2 * time.Second        // of silence; also TCP's keep-alive
+	writeTimeout = 3 * time.Second        // for the answer to that; a call's own is its context's
+	bufferBytes  = 64 << 10               // of each connection, twice
+	retries      = 8                      // at once, each when a connection breaks; none when there is no other
+)
+
+// tuned returns opts with what Open wants otherwise than rueidis does.
+func tuned(opts rueidis.ClientOption) rueidis.ClientOption {
+	opts.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: pingAfter}
+	opts.Sentinel.Dialer = opts.Dialer
+	opts.Sentinel.TopologyRefreshInterval = 5 * time.Second
+	opts.ConnWriteTimeout = writeTimeout
+	opts.ReadBufferEachConn, opts.WriteBufferEachConn = bufferBytes, bufferBytes
+	opts.ClusterOption.MaxMovedRedirections = 5
+	opts.DisableCache, opts.AlwaysRESP2 = true, true // whose lists are cheaper to read than maps
+	opts.RetryDelay = func(attempts int, _ rueidis.Completed, err error) time.Duration {
+		if op := (*net.OpError)(nil); attempts > retries || errors.As(err, &op) && op.Op == "dial" {
+			return -1
+		}
+		return 0
+	}
+	return opts
+}

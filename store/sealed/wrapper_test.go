@@ -1,0 +1,125 @@
+package sealed
+
+import (
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/maptable"
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/chunked"
+	"github.com/larder-go/larder/store/disk"
+	"github.com/larder-go/larder/store/memory"
+	"github.com/larder-go/larder/store/storetest"
+)
+
+// plain is a store with the five methods and no more.
+type plain struct{ store.Store }
+
+func TestIsNoMoreThanTheInnerStore(t *testing.T) {
+	s := seal(t, plain{new(memory.Store)}, testKey(1))
+	if _, ok := store.As[store.Local](s); ok {
+		t.Error("it is store.Local around a store that is not")
+	}
+	c := &larder.Cache{Store: s}
+	if _, _, err := c.Size(ctx); !errors.Is(err, larder.ErrUnsupported) {
+		t.Errorf("Cache.Size: %v", err)
+	}
+	for _, err := range c.Entries(ctx, store.Query{}) {
+		if !errors.Is(err, larder.ErrUnsupported) {
+			t.Errorf("Cache.Entries: %v", err)
+		}
+	}
+	if n, err := c.Sweep(ctx); n != 0 || err != nil {
+		t.Errorf("Cache.Sweep: %d, %v", n, err)
+	}
+	// Who does not use store.As is told, too.
+	if _, _, err := s.Size(ctx); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Size: %v", err)
+	}
+	if _, err := s.Sweep(ctx, time.Now()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Sweep: %v", err)
+	}
+	for _, err := range s.Find(ctx, store.Query{}) {
+		if !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("Find: %v", err)
+		}
+	}
+	if _, err := s.Lease(ctx, "key", store.NewID(time.Now()), time.Minute); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Lease: %v", err)
+	}
+	if err := s.Release(ctx, "key", store.NewID(time.Now())); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Release: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+func TestContractAroundAPlainStore(t *testing.T) {
+	storetest.Run(t, storetest.Kit{Open: func(string) (store.Store, error) {
+		return New(plain{new(memory.Store)}, testKey(1))
+	}})
+}
+
+func TestCloseClosesTheInnerStore(t *testing.T) {
+	inner, err := disk.Open(t.TempDir(), nil)
+	must(t, err)
+	s := seal(t, inner, testKey(1))
+	r := keep(t, s, "key", 100_000)
+	must(t, s.Close())
+	if _, err := inner.Lookup(ctx, "key"); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the inner store after Close: %v", err)
+	}
+	if _, err := s.Open(ctx, r); errors.Is(err, store.ErrNotFound) || err == nil {
+		t.Errorf("Open after Close: %v; the body is not gone", err)
+	}
+}
+
+// Others may use the inner store, too: what they derive from its records is not taken for ours.
+func TestDerivedByAnother(t *testing.T) {
+	inner := new(memory.Store)
+	s := seal(t, inner, testKey(1))
+	r := keep(t, s, "key", 100)
+	for _, in := range must1(inner.Lookup(ctx, testKey(1).name("key"))) {
+		in.Derived(func(*store.Record) any { return io.EOF })
+	}
+	wantFound(t, "a record from which another has derived", s, "key", r)
+}
+
+func must1[V any](v V, err error) V {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestLeasesAreOnDigests(t *testing.T) {
+	inner := chunked.New(new(maptable.Table), nil)
+	s := seal(t, inner, testKey(1), testKey(2))
+	t.Cleanup(func() { s.Close() })
+	a, b := store.NewID(time.Now()), store.NewID(time.Now())
+	for _, c := range []struct {
+		what string
+		l    store.Leaser
+		key  store.Key
+		id   store.ID
+		want bool
+	}{
+		{"the first", s, "key", a, true},
+		{"another's", s, "key", b, false},
+		{"another's by digest", inner, testKey(1).name("key"), b, false},
+		{"that of the key itself", inner, "key", b, true},
+	} {
+		if held, err := c.l.Lease(ctx, c.key, c.id, time.Minute); held != c.want || err != nil {
+			t.Errorf("lease: %s: %v, %v; want %v", c.what, held, err, c.want)
+		}
+	}
+	must(t, s.Release(ctx, "key", a))
+	if held, err := s.Lease(ctx, "key", b, time.Minute); !held || err != nil {
+		t.Errorf("lease after Release: %v, %v", held, err)
+	}
+}

@@ -1,0 +1,52 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+// The table leases has a row for each, which one statement takes, renews or leaves as it is.
+const (
+	leaseSQL = `INSERT INTO leases VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET holder = ?2, until = ?3
+		WHERE holder = ?2 OR until < ?4`
+	releaseSQL = `DELETE FROM leases WHERE key = ? AND holder = ?`
+	lapsedSQL  = `DELETE FROM leases WHERE until < ?`
+)
+
+// Lease is described at store.Leaser. It is by the clock of this machine, and survives a process that is killed.
+func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
+	digest, now := key.Digest(), time.Now()
+	err = s.write(ctx, func(c *conn) error {
+		changed, err := c.exec(leaseSQL, digest[:], holder[:], now.Add(ttl).UnixMilli(), now.UnixMilli())
+		held = changed == 1
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("sqlite: lease: %w", err)
+	}
+	return held, nil
+}
+
+// Release is described at store.Leaser.
+func (s *Store) Release(ctx context.Context, key store.Key, holder store.ID) error {
+	digest := key.Digest()
+	err := s.write(ctx, func(c *conn) error {
+		_, err := c.exec(releaseSQL, digest[:], holder[:])
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sqlite: release: %w", err)
+	}
+	return nil
+}
+
+// sweepLeases removes those that their holders neither renewed nor released.
+func (s *Store) sweepLeases(ctx context.Context) error {
+	return s.write(ctx, func(c *conn) error {
+		_, err := c.exec(lapsedSQL, time.Now().UnixMilli())
+		return err
+	})
+}

@@ -1,0 +1,105 @@
+package tiered
+
+import (
+	"context"
+	"io"
+
+	"github.com/larder-go/larder/store"
+)
+
+// writer writes to the back, and to the front what that takes.
+type writer struct {
+	store.Writer // the back's
+	s            *tiers
+	ctx          context.Context
+	key          store.Key
+	front        store.Writer // nil: the body stays in the back
+	written      int64
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.written += int64(n)
+	if w.front != nil {
+		if _, failed := w.front.Write(p[:n]); failed != nil || w.written > w.s.maxBody {
+			w.front.Close()
+			w.front = nil
+		}
+	}
+	return n, err
+}
+
+func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
+	return w.s.change(w.key, change{
+		back: func() error { return w.Writer.Commit(r, superseded...) },
+		front: func() error {
+			if w.front != nil {
+				return w.front.Commit(r, superseded...)
+			}
+			if len(superseded) == 0 {
+				return nil
+			}
+			return w.s.front.Delete(w.ctx, w.key, superseded...)
+		},
+		ids: func(known []store.ID) []store.ID { return with(without(known, superseded), r.ID) },
+	})
+}
+
+func (w *writer) Close() error {
+	if w.front != nil {
+		w.front.Close()
+	}
+	return w.Writer.Close()
+}
+
+// copied is a body of the back that goes into the front when it is read from its first byte to its end.
+type copied struct {
+	io.ReadSeekCloser
+	s *tiers
+	r *store.Record
+	w store.Writer // the front's; nil: the body does not go there, or has gone
+}
+
+func (c *copied) Read(p []byte) (int, error) {
+	n, err := c.ReadSeekCloser.Read(p)
+	if c.w == nil {
+		return n, err
+	}
+	if _, failed := c.w.Write(p[:n]); failed != nil || err != nil {
+		if failed == nil && err == io.EOF {
+			c.keep()
+		}
+		c.giveUp()
+	}
+	return n, err
+}
+
+// keep makes the copy visible in the front. The head of c.r may be an older one, so that the back is to be asked
+// before that is relied on.
+func (c *copied) keep() {
+	sh := c.s.shard(c.r.Key)
+	sh.mirror.Lock()
+	defer sh.mirror.Unlock()
+	if c.w.Commit(bare(c.r)) == nil { // it fails if that is not the whole
+		sh.mu.Lock()
+		delete(sh.views, c.r.Key)
+		sh.mu.Unlock()
+	}
+}
+
+func (c *copied) giveUp() {
+	if c.w != nil {
+		c.w.Close()
+		c.w = nil
+	}
+}
+
+func (c *copied) Seek(offset int64, whence int) (int64, error) {
+	c.giveUp()
+	return c.ReadSeekCloser.Seek(offset, whence)
+}
+
+func (c *copied) Close() error {
+	c.giveUp()
+	return c.ReadSeekCloser.Close()
+}

@@ -1,0 +1,97 @@
+package tiered_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/larder-go/larder/internal/behaviour"
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/disk"
+	"github.com/larder-go/larder/store/memory"
+	"github.com/larder-go/larder/store/storetest"
+	"github.com/larder-go/larder/store/tiered"
+)
+
+func TestContract(t *testing.T) {
+	t.Run("over memory", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, storetest.Kit{
+			Open: func(string) (store.Store, error) { return tiered.New(nil, new(memory.Store), nil) },
+			OpenLimited: func(_ string, limit int64) (store.Store, error) {
+				return tiered.New(nil, &memory.Store{MaxBytes: limit}, nil)
+			},
+			MaxBody: 32 << 20,
+		})
+	})
+	t.Run("over memory, with a front that holds little", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, storetest.Kit{Open: func(string) (store.Store, error) {
+			return tiered.New(&memory.Store{MaxBytes: 20_000}, new(memory.Store), nil)
+		}})
+	})
+	t.Run("over disk", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, onDisk(t, nil))
+	})
+	t.Run("over disk, asked every time", func(t *testing.T) {
+		t.Parallel()
+		kit := onDisk(t, &tiered.Options{Lifetime: -1})
+		kit.Shared = true // what others change is seen at once
+		kit.DamageHead = damageHead
+		storetest.Run(t, kit)
+	})
+}
+
+func onDisk(t *testing.T, o *tiered.Options) storetest.Kit {
+	open := func(dir string, limit int64) (store.Store, error) {
+		d, err := disk.Open(dir, &disk.Options{MaxBytes: limit})
+		if err != nil {
+			return nil, err
+		}
+		t.Cleanup(func() { d.Close() })
+		return tiered.New(nil, d, o)
+	}
+	return storetest.Kit{
+		Open:        func(dir string) (store.Store, error) { return open(dir, 0) },
+		OpenLimited: open,
+		Persistent:  true,
+	}
+}
+
+// damageHead inverts a byte of the only head file of r.
+func damageHead(dir string, r *store.Record) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "v1", "*", "*", r.ID.String()+"*.head"))
+	if err != nil || len(paths) != 1 {
+		return os.ErrNotExist
+	}
+	b, err := os.ReadFile(paths[0])
+	if err != nil {
+		return err
+	}
+	b[60] ^= 0xff
+	return os.WriteFile(paths[0], b, 0o600)
+}
+
+func TestBehaviour(t *testing.T) {
+	behaviour.Run(t, func(t *testing.T) store.Store { return open(t, nil, openDisk(t, t.TempDir()), nil) })
+}
+
+func open(t testing.TB, front, back store.Store, o *tiered.Options) store.Store {
+	t.Helper()
+	s, err := tiered.New(front, back, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func openDisk(t testing.TB, dir string) *disk.Store {
+	t.Helper()
+	d, err := disk.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}

@@ -1,0 +1,213 @@
+package tiered
+
+import (
+	"bytes"
+	"context"
+	"hash/maphash"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+const (
+	shardCount = 64
+	maxViews   = 1024 // of a shard
+)
+
+// shard is what is known of some of the keys.
+type shard struct {
+	mirror sync.Mutex // held by the one who changes the front; taken before mu
+
+	mu    sync.RWMutex
+	views map[store.Key]*view
+	turn  uint64 // how many changes were made, so that what was asked before one is not taken for what holds after it
+}
+
+// view is what the back said of a key, and what has become of that by changes through this store. It says nothing of where
+// the records are: the front may have evicted some. It is replaced and never changed.
+type view struct {
+	asked time.Time
+	ids   []store.ID // newest first
+}
+
+// is reports whether records are those that v knows of.
+func (v *view) is(records []*store.Record) bool {
+	return slices.EqualFunc(v.ids, records, func(id store.ID, r *store.Record) bool { return r.ID == id })
+}
+
+func (s *tiers) shard(key store.Key) *shard {
+	return &s.shards[maphash.String(s.seed, string(key))%shardCount]
+}
+
+func (sh *shard) view(key store.Key) *view {
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.views[key]
+}
+
+func (sh *shard) now() (turn uint64) {
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.turn
+}
+
+// set makes v the view of key, and drops some that have ended, or one that has not if there are too many. sh.mu is held.
+func (s *tiers) set(sh *shard, key store.Key, v *view) {
+	if sh.views == nil {
+		sh.views = make(map[store.Key]*view)
+	}
+	full := len(sh.views) >= maxViews && sh.views[key] == nil
+	n := 0
+	for k, old := range sh.views { // which the map yields first is chance
+		if full || time.Since(old.asked) >= s.lifetime+s.alone {
+			delete(sh.views, k)
+			full = false
+		}
+		if n++; n == 4 {
+			break
+		}
+	}
+	sh.views[key] = v
+}
+
+// learn takes in that the back, asked for key at the time and turn given, had found. It returns the front's records in
+// the place of those that are the same.
+func (s *tiers) learn(ctx context.Context, sh *shard, key store.Key, turn uint64, asked time.Time, found []*store.Record) []*store.Record {
+	sh.mirror.Lock()
+	defer sh.mirror.Unlock()
+	if old := sh.view(key); sh.now() != turn || old != nil && old.asked.After(asked) {
+		return found
+	}
+	records, err := s.mirror(ctx, key, found)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if err != nil {
+		delete(sh.views, key)
+		return found
+	}
+	v := &view{asked: asked, ids: make([]store.ID, len(records))}
+	for i, r := range records {
+		v.ids[i] = r.ID
+		key = r.Key // of which there is one copy in memory already
+	}
+	s.set(sh, key, v)
+	return records
+}
+
+// mirror makes the front have what the back has: no other records of key, no other heads, and those bodies that came
+// with them. It returns the front's records if nothing had to be done. The shard's mirror lock is held.
+func (s *tiers) mirror(ctx context.Context, key store.Key, found []*store.Record) ([]*store.Record, error) {
+	held, err := s.front.Lookup(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if slices.EqualFunc(held, found, same) {
+		return held, nil
+	}
+	var gone []store.ID
+	for _, r := range held {
+		if index(found, r.ID) < 0 {
+			gone = append(gone, r.ID)
+		}
+	}
+	if len(gone) > 0 {
+		err = s.front.Delete(ctx, key, gone...)
+	}
+	for _, r := range found {
+		i := index(held, r.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case i >= 0 && !same(held[i], r):
+			err = s.front.Update(ctx, bare(r))
+		case i < 0 && r.Size <= s.maxBody && int64(len(r.Body)) == r.Size:
+			err = s.put(ctx, r)
+		}
+	}
+	return found, err
+}
+
+// put stores r, with its body inside, in the front.
+func (s *tiers) put(ctx context.Context, r *store.Record) error {
+	w, err := s.front.Create(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if _, err := w.Write(r.Body); err != nil {
+		return err
+	}
+	return w.Commit(bare(r))
+}
+
+// same reports whether a and b are one record with the same head.
+func same(a, b *store.Record) bool {
+	return a == b || a.ID == b.ID && reflect.DeepEqual(bare(a), bare(b))
+}
+
+// bare returns r without its body, and so that the one who keeps it keeps nothing else.
+func bare(r *store.Record) *store.Record {
+	r = r.Clone()
+	r.Body = nil
+	return r
+}
+
+func index(records []*store.Record, id store.ID) int {
+	return slices.IndexFunc(records, func(r *store.Record) bool { return r.ID == id })
+}
+
+func without(ids, gone []store.ID) []store.ID {
+	return slices.DeleteFunc(slices.Clone(ids), func(id store.ID) bool { return slices.Contains(gone, id) })
+}
+
+// with returns ids with one more in its place.
+func with(ids []store.ID, id store.ID) []store.ID {
+	at, there := slices.BinarySearchFunc(ids, id, func(a, b store.ID) int { return bytes.Compare(b[:], a[:]) })
+	if there {
+		return ids
+	}
+	return slices.Insert(slices.Clone(ids), at, id)
+}
+
+// change is a change to the records of one key.
+type change struct {
+	back, front func() error
+	ids         func([]store.ID) []store.ID // what it makes of those of the key
+}
+
+// change makes a change in the back and then in the front. The view of key goes with it, or is dropped where it cannot be
+// said what holds now: if one of them fails, or if another change was made meanwhile, since nobody here knows which came
+// first in the back.
+func (s *tiers) change(key store.Key, c change) error {
+	sh := s.shard(key)
+	turn := sh.now()
+	err := c.back()
+	sh.mirror.Lock()
+	defer sh.mirror.Unlock()
+	known := err == nil && c.front() == nil
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if v := sh.views[key]; v != nil {
+		if known && sh.turn == turn {
+			sh.views[key] = &view{v.asked, c.ids(v.ids)}
+		} else {
+			delete(sh.views, key)
+		}
+	}
+	sh.turn++
+	return err
+}
+
+// forget drops every view.
+func (s *tiers) forget() {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		clear(sh.views)
+		sh.turn++
+		sh.mu.Unlock()
+	}
+}
