@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -11,12 +12,21 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/config"
+	driver "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/redis/rueidis"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/dynamodb"
 	"github.com/larder-go/larder/store/memory"
+	"github.com/larder-go/larder/store/mongodb"
 	"github.com/larder-go/larder/store/redis"
 	"github.com/larder-go/larder/store/tiered"
 )
@@ -41,6 +51,8 @@ type space struct {
 
 var servers = []server{
 	{"Redis", "REDIS_URL", "HGETALL", 256 << 10, openRedis},
+	{"MongoDB", "MONGODB_URI", "find", 1 << 20, openMongoDB},
+	{"DynamoDB", "DYNAMODB_ENDPOINT", "Query", 350 << 10, openDynamoDB},
 }
 
 // parallel is how many pieces of a body are read at once, by larder and by the bare driver.
@@ -57,9 +69,13 @@ func (s server) cache() cache {
 		if err != nil {
 			return nil, nil, err
 		}
-		return openLarder(x.store, base, x.close)
+		c := &larder.Cache{Store: x.store, Base: base, StoreTimeout: patience}
+		return c, func() error { return errors.Join(c.Close(context.Background()), x.close()) }, nil
 	}}
 }
+
+// patience is long: the servers that stand in for MongoDB and DynamoDB are slow with large bodies.
+const patience = time.Minute
 
 // bare stores a response of size bytes through larder and then reads what a hit needs without it.
 func (s server) bare(size int, read func(x *space, digest, id string) error) (*job, error) {
@@ -67,7 +83,7 @@ func (s server) bare(size int, read func(x *space, digest, id string) error) (*j
 	if err != nil {
 		return nil, err
 	}
-	c := &larder.Cache{Store: x.store, Base: newOrigin(size, fresh)}
+	c := &larder.Cache{Store: x.store, Base: newOrigin(size, fresh), StoreTimeout: patience}
 	resp, err := c.RoundTrip(request(0))
 	if err == nil {
 		err = readAll(resp.Body, make([]byte, bufferSize), size)
@@ -111,7 +127,7 @@ func (s server) bareBody(size int) (*job, error) {
 					if err == nil && n < min(s.pieces, size-number*s.pieces) {
 						err = io.ErrUnexpectedEOF
 					}
-					errs[i] = errors.Join(errs[i], err)
+					errs[i] = cmp.Or(errs[i], err)
 				}
 			})
 		}
@@ -120,7 +136,7 @@ func (s server) bareBody(size int) (*job, error) {
 		}
 		close(numbers)
 		all.Wait()
-		return errors.Join(errs...)
+		return cmp.Or(errs...)
 	})
 }
 
@@ -155,6 +171,90 @@ func openRedis(url, name string) (*space, error) {
 		close: func() error {
 			defer c.Close()
 			return errors.Join(empty(s), s.Close())
+		},
+	}, nil
+}
+
+func openMongoDB(uri, name string) (*space, error) {
+	ctx := context.Background()
+	c, err := mongo.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		return nil, err
+	}
+	db := c.Database(name)
+	s, err := mongodb.New(db, nil)
+	if err != nil {
+		return nil, errors.Join(err, c.Disconnect(ctx))
+	}
+	return &space{
+		store: s,
+		records: func(ctx context.Context, digest string) (n int, err error) {
+			group := bson.D{{Key: "$gte", Value: "r/" + digest + ":"}, {Key: "$lt", Value: "r/" + digest + ";"}}
+			cursor, err := db.Collection("larder.records").Find(ctx, bson.D{{Key: "_id", Value: group}})
+			if err != nil {
+				return 0, err
+			}
+			var rows []bson.Raw
+			err = cursor.All(ctx, &rows)
+			for _, row := range rows {
+				n += len(row)
+			}
+			return n, err
+		},
+		piece: func(ctx context.Context, digest, id string, number int) (int, error) {
+			one := bson.D{{Key: "_id", Value: fmt.Sprintf("b/%s/%s:%08d", digest, id, number)}}
+			row, err := db.Collection("larder.bodies").FindOne(ctx, one).Raw()
+			return len(row), err
+		},
+		close: func() error {
+			return errors.Join(s.Close(), db.Drop(ctx), c.Disconnect(ctx))
+		},
+	}, nil
+}
+
+func openDynamoDB(endpoint, name string) (*space, error) {
+	ctx := context.Background()
+	s, err := dynamodb.Open(ctx, "dynamodb://"+name, &dynamodb.Options{Endpoint: endpoint, Create: true})
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	c := driver.NewFromConfig(cfg, func(o *driver.Options) { o.BaseEndpoint = &endpoint })
+	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+	value := func(item map[string]types.AttributeValue) int {
+		b, _ := item["value"].(*types.AttributeValueMemberB)
+		if b == nil {
+			return 0
+		}
+		return len(b.Value)
+	}
+	return &space{
+		store: s,
+		records: func(ctx context.Context, digest string) (n int, err error) {
+			out, err := c.Query(ctx, &driver.QueryInput{TableName: &name, KeyConditionExpression: new("pk = :group"),
+				ExpressionAttributeValues: map[string]types.AttributeValue{":group": text("r/" + digest)}})
+			if err != nil {
+				return 0, err
+			}
+			for _, item := range out.Items {
+				n += value(item)
+			}
+			return n, nil
+		},
+		piece: func(ctx context.Context, digest, id string, number int) (int, error) {
+			out, err := c.GetItem(ctx, &driver.GetItemInput{TableName: &name,
+				Key: map[string]types.AttributeValue{"pk": text("b/" + digest + "/" + id), "sk": text(fmt.Sprintf("%08d", number))}})
+			if err != nil {
+				return 0, err
+			}
+			return value(out.Item), nil
+		},
+		close: func() error {
+			_, err := c.DeleteTable(ctx, &driver.DeleteTableInput{TableName: &name})
+			return errors.Join(s.Close(), err)
 		},
 	}, nil
 }
