@@ -1,0 +1,222 @@
+package compressed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+
+	"github.com/larder-go/larder/internal/wrap"
+	"github.com/larder-go/larder/store"
+)
+
+// inner gives a Store the methods that have nothing to do with bodies: Sweep, Size, Lease, Release, Local, Unwrap and
+// Close.
+type inner = wrap.Inner
+
+// Store keeps records in another store, with their bodies compressed. Its methods are safe for concurrent use. It is a
+// store.Finder, store.Sweeper, store.Sizer, store.Leaser and store.Local if the other store is one: see store.As. Close
+// closes the other store, if that can be closed.
+type Store struct {
+	inner
+	coder coder
+}
+
+// New returns a store that keeps its records in inner. What is there already stays readable.
+func New(inner store.Store) *Store { return &Store{wrap.Inner{Store: inner}, newCoder()} }
+
+// Lookup unpacks a body that came with its record if it has no more than 64 KiB. Longer ones are unpacked as they are
+// read.
+func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
+	all, err := s.Store.Lookup(ctx, key)
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return nil, fmt.Errorf("compressed: look up: %w", err)
+	}
+	found := make([]*store.Record, 0, len(all))
+	for _, in := range all {
+		r, damage := s.unpacked(in)
+		if damage != nil {
+			err = errors.Join(err, s.remove(ctx, in, damage))
+			continue
+		}
+		found = append(found, r)
+	}
+	if err != nil {
+		err = fmt.Errorf("compressed: look up: %w", err)
+	}
+	return found, err
+}
+
+// unpacked returns the record that in stands for, with its body if that came with it and is not long.
+func (s *Store) unpacked(in *store.Record) (*store.Record, error) {
+	if len(in.Header[indexField]) == 0 {
+		return in, nil
+	}
+	h := headOf(in)
+	switch {
+	case h.err != nil || in.Body == nil:
+		return h.r, h.err
+	case h.index == nil:
+		return h.r.WithBody(in.Body, in.Size), nil
+	case h.index.size > inlineMax:
+		return h.r, nil
+	}
+	body := make([]byte, h.index.size)
+	if err := s.coder.unpack(body, in.Body); err != nil {
+		return nil, fmt.Errorf("body of record %v: %w", in.ID, err)
+	}
+	return h.r.WithBody(body, h.r.Size), nil
+}
+
+// head is what the header of an inner record says that has the index field.
+type head struct {
+	index *index        // nil: the body is plain
+	r     *store.Record // as it was stored, without its body
+	err   error
+}
+
+// headOf is decodeHead, once for as long as the inner store has the record in memory.
+func headOf(in *store.Record) head {
+	if h, ok := in.Derived(func(in *store.Record) any { return decodeHead(in) }).(head); ok {
+		return h
+	}
+	return decodeHead(in) // somebody else, who uses the inner store too, was first to derive something
+}
+
+func decodeHead(in *store.Record) head {
+	r := in.Clone()
+	encoded := ""
+	encoded, r.Header = cutIndex(in.Header)
+	r.Body = nil
+	if encoded == "" {
+		return head{r: r}
+	}
+	x, err := decodeIndex(encoded, in.Size)
+	if err != nil {
+		return head{err: fmt.Errorf("record %v: %w", in.ID, err)}
+	}
+	r.Size = x.size
+	return head{index: x, r: r}
+}
+
+// remove removes an inner record in which something is damaged. It returns the error to report.
+func (s *Store) remove(ctx context.Context, in *store.Record, damage error) error {
+	if err := s.Store.Delete(ctx, in.Key, in.ID); err != nil {
+		return fmt.Errorf("%w; removing it: %w", damage, err)
+	}
+	return damage
+}
+
+// find returns the inner record of r.
+func (s *Store) find(ctx context.Context, r *store.Record) (*store.Record, error) {
+	all, err := s.Store.Lookup(ctx, r.Key)
+	if i := slices.IndexFunc(all, func(in *store.Record) bool { return in.ID == r.ID }); i >= 0 {
+		return all[i], nil
+	}
+	if err == nil || errors.Is(err, store.ErrCorrupt) { // which was removed
+		err = store.ErrNotFound
+	}
+	return nil, err
+}
+
+// Open looks the record up, to find out how its body is packed.
+func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
+	b, err := s.open(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("compressed: open the body of %v: %w", r.ID, err)
+	}
+	return b, nil
+}
+
+func (s *Store) open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
+	in, err := s.find(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(in.Header[indexField]) == 0 {
+		return s.Store.Open(ctx, in)
+	}
+	h := headOf(in)
+	switch {
+	case h.err != nil:
+		return nil, s.remove(ctx, in, h.err)
+	case h.index == nil:
+		return s.Store.Open(ctx, in)
+	}
+	b := &reader{coder: s.coder, id: in.ID, index: h.index, held: -1}
+	b.damaged = func(err error) error { return s.remove(ctx, in, err) }
+	if in.Body != nil {
+		b.in = nopCloser{bytes.NewReader(in.Body)}
+	} else if b.in, err = s.Store.Open(ctx, in); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+type nopCloser struct{ io.ReadSeeker }
+
+func (nopCloser) Close() error { return nil }
+
+// Update looks the record up, to find out how its body is packed.
+func (s *Store) Update(ctx context.Context, r *store.Record) error {
+	in, err := s.find(ctx, r)
+	if err == nil {
+		index := ""
+		if v := in.Header[indexField]; len(v) > 0 {
+			index = v[0]
+		}
+		err = s.Store.Update(ctx, innerRecord(r, index, in.Size))
+	}
+	if err != nil {
+		return fmt.Errorf("compressed: update %v: %w", r.ID, err)
+	}
+	return nil
+}
+
+// Delete is described at store.Store.
+func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) error {
+	if err := s.Store.Delete(ctx, key, ids...); err != nil {
+		return fmt.Errorf("compressed: delete: %w", err)
+	}
+	return nil
+}
+
+// Find leaves all of q to the inner store but Filter and Limit.
+func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
+	return func(yield func(*store.Record, error) bool) {
+		finder, err := wrap.As[store.Finder](s.inner, "Finder")
+		if err != nil {
+			yield(nil, fmt.Errorf("compressed: find: %w", err))
+			return
+		}
+		rest := q
+		rest.Filter, rest.Limit = nil, 0
+		found := 0
+		for in, err := range finder.Find(ctx, rest) {
+			var r *store.Record
+			if err == nil {
+				if r, err = s.unpacked(in); err != nil {
+					err = s.remove(ctx, in, err)
+				}
+			}
+			if err == nil && !q.Match(r) {
+				continue
+			}
+			if err != nil {
+				r, err = nil, fmt.Errorf("compressed: find: %w", err)
+			}
+			if !yield(r, err) {
+				return
+			}
+			if err == nil {
+				found++
+			}
+			if q.Limit > 0 && found == q.Limit {
+				return
+			}
+		}
+	}
+}

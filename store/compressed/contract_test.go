@@ -1,0 +1,139 @@
+package compressed
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/larder-go/larder/internal/behaviour"
+	"github.com/larder-go/larder/internal/maptable"
+	"github.com/larder-go/larder/internal/wrap"
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/chunked"
+	"github.com/larder-go/larder/store/disk"
+	"github.com/larder-go/larder/store/memory"
+	"github.com/larder-go/larder/store/sealed"
+	"github.com/larder-go/larder/store/storetest"
+)
+
+var _ interface {
+	store.Store
+	store.Wrapper
+	store.Finder
+	store.Sweeper
+	store.Sizer
+	store.Leaser
+	store.Local
+} = (*Store)(nil)
+
+// layer puts a store around another one.
+type layer func(store.Store) (store.Store, error)
+
+func pressed(s store.Store) (store.Store, error) { return New(s), nil }
+func text(s store.Store) (store.Store, error)    { return texts{wrap.Inner{Store: s}}, nil }
+
+func sealing(s store.Store) (store.Store, error) {
+	key, err := sealed.KeyFromBytes(make([]byte, 32))
+	if err != nil {
+		return nil, err
+	}
+	return sealed.New(s, key)
+}
+
+// around puts layers around what open opens, the innermost first.
+func around(s store.Store, err error, layers ...layer) (store.Store, error) {
+	for _, l := range layers {
+		if err != nil {
+			return nil, err
+		}
+		s, err = l(s)
+	}
+	return s, err
+}
+
+func memoryKit(layers ...layer) storetest.Kit {
+	return storetest.Kit{
+		Open: func(string) (store.Store, error) {
+			return around(&memory.Store{MaxBytes: 256 << 20}, nil, layers...)
+		},
+		OpenLimited: func(_ string, limit int64) (store.Store, error) {
+			return around(&memory.Store{MaxBytes: limit}, nil, layers...)
+		},
+	}
+}
+
+func diskKit(layers ...layer) storetest.Kit {
+	return storetest.Kit{
+		Open: func(dir string) (store.Store, error) {
+			s, err := disk.Open(dir, nil)
+			return around(s, err, layers...)
+		},
+		OpenLimited: func(dir string, limit int64) (store.Store, error) {
+			s, err := disk.Open(dir, &disk.Options{MaxBytes: limit})
+			return around(s, err, layers...)
+		},
+		Persistent: true,
+		Shared:     true,
+		DamageHead: func(dir string, r *store.Record) error { return flip(dir, r.ID.String()+"*.head", 60) },
+		DamageBody: func(dir string, r *store.Record) error { return flip(dir, r.ID.String()+".body", 70_000) },
+	}
+}
+
+func TestContract(t *testing.T) {
+	noise := memoryKit(pressed)
+	noise.Open = func(string) (store.Store, error) { return New(new(memory.Store)), nil }
+	noise.MaxBody = 32 << 20
+	var tables sync.Map
+	for name, kit := range map[string]storetest.Kit{
+		"noise in memory":              noise,
+		"text in memory":               memoryKit(pressed, text),
+		"text on disk":                 diskKit(pressed, text),
+		"text, compressed then sealed": diskKit(sealing, pressed, text),
+		"text, sealed then compressed": memoryKit(pressed, sealing, text),
+		"text in a table": {
+			Open: func(dir string) (store.Store, error) {
+				table, _ := tables.LoadOrStore(dir, new(maptable.Table))
+				return around(chunked.New(table.(*maptable.Table), nil), nil, pressed, text)
+			},
+			Persistent: true,
+			Shared:     true,
+		},
+		"text, compressed twice": memoryKit(pressed, pressed, text),
+		"text around a plain store": {Open: func(string) (store.Store, error) {
+			return around(plain{&memory.Store{MaxBytes: 256 << 20}}, nil, pressed, text)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, kit)
+		})
+	}
+}
+
+// plain is a store with the five methods and no more.
+type plain struct{ store.Store }
+
+func TestBehaviour(t *testing.T) {
+	behaviour.Run(t, func(*testing.T) store.Store { return New(new(memory.Store)) })
+}
+
+// flip inverts one byte of the only file of that name.
+func flip(dir, name string, at int64) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "v1", "*", "*", name))
+	if err != nil || len(paths) != 1 {
+		return os.ErrNotExist
+	}
+	f, err := os.OpenFile(paths[0], os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], at); err != nil {
+		return err
+	}
+	b[0] ^= 0xff
+	_, err = f.WriteAt(b[:], at)
+	return err
+}

@@ -1,0 +1,10 @@
+module github.com/larder-go/larder/store/compressed
+
+go 1.25.0
+
+require (
+	github.com/klauspost/compress v1.20.4
+	github.com/larder-go/larder v0.0.0
+)
+
+replace github.com/larder-go/larder => ../..
