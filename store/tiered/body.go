@@ -10,7 +10,7 @@ import (
 // writer writes to the back, and to the front what that takes.
 type writer struct {
 	store.Writer // the back's
-	s            *tiers
+	s            *Store
 	ctx          context.Context
 	key          store.Key
 	front        store.Writer // nil: the body stays in the back
@@ -55,7 +55,7 @@ func (w *writer) Close() error {
 // copied is a body of the back that goes into the front when it is read from its first byte to its end.
 type copied struct {
 	io.ReadSeekCloser
-	s *tiers
+	s *Store
 	r *store.Record
 	w store.Writer // the front's; nil: the body does not go there, or has gone
 }
@@ -80,6 +80,10 @@ func (c *copied) keep() {
 	sh := c.s.shard(c.r.Key)
 	sh.mirror.Lock()
 	defer sh.mirror.Unlock()
+	held, err := c.s.front.Lookup(context.Background(), c.r.Key)
+	if err != nil || index(held, c.r.ID) >= 0 { // another reader was quicker
+		return
+	}
 	if c.w.Commit(bare(c.r)) == nil { // it fails if that is not the whole
 		sh.mu.Lock()
 		delete(sh.views, c.r.Key)

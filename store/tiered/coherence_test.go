@@ -134,7 +134,7 @@ func TestChangesOfOthersAreSeenAfterLifetime(t *testing.T) {
 				want(t, "to the other at once", found(t, theirs, "key"), c.want...)
 				time.Sleep(lifetime/2 - 1)
 				want(t, "within Lifetime", found(t, ours, "key"), answer{200, "old"})
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				want(t, "after Lifetime", found(t, ours, "key"), c.want...)
 				first, _ := ours.Lookup(t.Context(), "key")
 				again, _ := ours.Lookup(t.Context(), "key")
@@ -165,11 +165,30 @@ func TestSweepReachesTheFront(t *testing.T) {
 	front := new(memory.Store)
 	s := open(t, front, new(memory.Store), nil)
 	r := old(t, s)
-	_, err := s.(store.Sweeper).Sweep(t.Context(), r.KeepUntil.Add(1))
+	_, err := s.Sweep(t.Context(), r.KeepUntil.Add(1))
 	must(t, err)
 	if n, _, _ := front.Size(t.Context()); n != 0 {
 		t.Errorf("%d records are left in front", n)
 	}
+}
+
+// To another process it costs a lookup, and here a request to the origin.
+func TestWhatOthersRenewedIsSeenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		ours, theirs := open(t, nil, openDisk(t, dir), nil), open(t, nil, openDisk(t, dir), nil)
+		r := record("key")
+		r.FreshUntil = time.Now().Add(lifetime / 2)
+		must(t, tryPut(ours, r, "one"))
+		want(t, "before", found(t, ours, "key"), answer{200, "one"})
+		time.Sleep(lifetime/2 - 1)
+		renewed := withStatus(r, 210)
+		renewed.FreshUntil = time.Now().Add(time.Hour)
+		must(t, theirs.Update(t.Context(), renewed))
+		want(t, "as long as it is fresh", found(t, ours, "key"), answer{200, "one"})
+		time.Sleep(time.Nanosecond)
+		want(t, "when it is stale", found(t, ours, "key"), answer{210, "one"})
+	})
 }
 
 func TestRecordOfOthersWhereNoneWasIsSeenAtOnce(t *testing.T) {

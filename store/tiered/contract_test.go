@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/larder-go/larder/internal/behaviour"
+	"github.com/larder-go/larder/internal/maptable"
 	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/chunked"
 	"github.com/larder-go/larder/store/disk"
 	"github.com/larder-go/larder/store/memory"
 	"github.com/larder-go/larder/store/storetest"
@@ -30,26 +32,31 @@ func TestContract(t *testing.T) {
 			return tiered.New(&memory.Store{MaxBytes: 20_000}, new(memory.Store), nil)
 		}})
 	})
+	t.Run("over a table", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, storetest.Kit{Open: func(string) (store.Store, error) {
+			return tiered.New(nil, chunked.New(new(maptable.Table), nil), nil)
+		}})
+	})
 	t.Run("over disk", func(t *testing.T) {
 		t.Parallel()
-		storetest.Run(t, onDisk(t, nil))
+		storetest.Run(t, onDisk(nil))
 	})
 	t.Run("over disk, asked every time", func(t *testing.T) {
 		t.Parallel()
-		kit := onDisk(t, &tiered.Options{Lifetime: -1})
+		kit := onDisk(&tiered.Options{Lifetime: -1})
 		kit.Shared = true // what others change is seen at once
 		kit.DamageHead = damageHead
 		storetest.Run(t, kit)
 	})
 }
 
-func onDisk(t *testing.T, o *tiered.Options) storetest.Kit {
+func onDisk(o *tiered.Options) storetest.Kit {
 	open := func(dir string, limit int64) (store.Store, error) {
 		d, err := disk.Open(dir, &disk.Options{MaxBytes: limit})
 		if err != nil {
 			return nil, err
 		}
-		t.Cleanup(func() { d.Close() })
 		return tiered.New(nil, d, o)
 	}
 	return storetest.Kit{
@@ -74,15 +81,28 @@ func damageHead(dir string, r *store.Record) error {
 }
 
 func TestBehaviour(t *testing.T) {
-	behaviour.Run(t, func(t *testing.T) store.Store { return open(t, nil, openDisk(t, t.TempDir()), nil) })
+	behaviour.Run(t, func(t *testing.T) store.Store {
+		return open(t, nil, onTable{chunked.New(new(maptable.Table), nil)}, nil)
+	})
 }
 
-func open(t testing.TB, front, back store.Store, o *tiered.Options) store.Store {
+// onTable is a chunked store whose table is in memory, and so Local.
+type onTable struct{ *chunked.Store }
+
+func (onTable) Local() {}
+
+// open opens a store that is closed, with those it is made of, when the test is done.
+func open(t testing.TB, front, back store.Store, o *tiered.Options) *tiered.Store {
 	t.Helper()
 	s, err := tiered.New(front, back, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close the store: %v", err)
+		}
+	})
 	return s
 }
 
@@ -92,6 +112,6 @@ func openDisk(t testing.TB, dir string) *disk.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close() })
+	t.Cleanup(func() { d.Close() }) // once more, where it is in a store that is closed
 	return d
 }

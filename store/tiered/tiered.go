@@ -12,8 +12,8 @@
 // # Coherence
 //
 // What is changed through the store is seen through it at once. What another process changes in the back is seen after
-// Options.Lifetime at most, 2 s if nothing else is said; a record that is new there is seen at once, unless others of
-// its key are in front: that a key has none is not remembered.
+// Options.Lifetime at most, 2 s if nothing else is said; and at once where it could save a request to the origin: when the
+// front has no record of the key, or none that is fresh.
 //
 // # Bodies
 //
@@ -23,13 +23,14 @@
 //
 // # Trouble
 //
-// Nothing is in front that the back has not taken: what cannot be written there is not stored. If a change fails in either
-// store, the front is not relied on for that key until the back has been asked.
+// Nothing is in front that the back has not taken: what cannot be written there is not stored. Where a change fails in
+// either store, the front is not relied on for that key until the back has been asked.
 //
 // A front that fails costs the hits it would have made, and no more. While the back fails, the front goes on alone for
-// Options.Alone, so that what another process changes is seen that much later. The back is tried again by one call
-// every 5 s, which gets the front's records beside the back's error: to a larder.Cache they are a hit, and the failure an
-// event. What the front does not have is the back's error.
+// Options.Alone, and what another process changes is seen that much later. The back is tried again by one call
+// every 5 s, which gets the front's records beside the back's error: to a larder.Cache a hit, and an event that tells of the
+// failure. What is not in front is the back's error. A Cache that has met with too many of these leaves the whole Store alone
+// for 5 s, the front with it.
 package tiered
 
 import (
@@ -38,6 +39,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -67,8 +69,11 @@ const (
 	slow = 250 * time.Millisecond
 )
 
-// tiers is the store.Store without the optional interfaces of the back.
-type tiers struct {
+// Store is two stores, the front before the back. Its methods are safe for concurrent use. It is a store.Finder,
+// store.Sweeper, store.Sizer, store.Leaser and store.Local if the back is one: see store.As. Close closes both, those that can
+// be closed.
+type Store struct {
+	inner
 	front, back     store.Store
 	lifetime, alone time.Duration
 	maxBody         int64
@@ -80,29 +85,26 @@ type tiers struct {
 	restUntil atomic.Int64 // nanoseconds after made until which the back is left alone; 0: it is well
 }
 
-// New returns a store that keeps its records in back, and copies of those in use in front. front nil means a memory.Store
-// of its own, of 64 MiB; another must be a store.Local, hold what it is given for nobody else, and may be
-// empty or not. The store has those of the optional interfaces of package store that back has; records are
-// counted, listed and limited in the back alone. Its methods are safe for concurrent use. Whoever opened
-// front and back closes them.
-func New(front, back store.Store, o *Options) (store.Store, error) {
+// New returns a store that keeps its records in back, and copies of those in use in front; nil options are the defaults.
+// A nil front is a memory.Store of 64 MiB; another must be a store.Local, and hold what it is given for nobody
+// else. What it holds already does no harm, and is used where the back says that it still holds.
+func New(front, back store.Store, o *Options) (*Store, error) {
 	if back == nil {
 		return nil, errors.New("tiered: there is no back: want the store that keeps the records")
 	}
 	if front == nil {
 		front = new(memory.Store)
 	}
-	if _, ok := front.(store.Local); !ok {
+	if _, ok := store.As[store.Local](front); !ok {
 		return nil, fmt.Errorf("tiered: the front %T is no store.Local: want one that answers soon by itself", front)
 	}
 	if o == nil {
 		o = new(Options)
 	}
-	s := &tiers{front: front, back: back, seed: maphash.MakeSeed(), made: time.Now(),
+	return &Store{inner: inner{Store: back}, front: front, back: back, seed: maphash.MakeSeed(), made: time.Now(),
 		lifetime: max(0, orDefault(o.Lifetime, defaultLifetime)),
 		alone:    max(0, orDefault(o.Alone, defaultAlone)),
-		maxBody:  orDefault(o.MaxBody, defaultMaxBody)}
-	return s.likeBack(), nil
+		maxBody:  max(0, orDefault(o.MaxBody, defaultMaxBody))}, nil
 }
 
 func orDefault[T comparable](v, def T) T {
@@ -114,31 +116,40 @@ func orDefault[T comparable](v, def T) T {
 }
 
 // Lookup is described at store.Store. While the back fails it may return the front's records beside the back's error.
-func (s *tiers) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
+func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	if records := s.near(ctx, key); len(records) > 0 {
 		return records, nil
 	}
 	return s.ask(ctx, key)
 }
 
-// near returns the records of key if that can be said without asking the back. That there are none cannot: somebody else may
-// have stored one by now, and to miss it costs a request to the origin.
-func (s *tiers) near(ctx context.Context, key store.Key) []*store.Record {
+// near returns the records of key if they are to be relied on without asking the back. That there are none is not: somebody
+// else may have stored one by now, and to miss it costs a request to the origin. So it does when all of them are stale,
+// and another process has renewed one.
+func (s *Store) near(ctx context.Context, key store.Key) []*store.Record {
 	v := s.shard(key).view(key)
-	if v == nil || !s.relied(v) {
+	if v == nil {
 		return nil
 	}
-	return s.shown(ctx, key, v)
+	now := time.Now()
+	switch age := now.Sub(v.asked); {
+	case age < s.lifetime:
+		records := s.shown(ctx, key, v)
+		if slices.ContainsFunc(records, func(r *store.Record) bool { return fresh(r, now) }) || s.backRests() {
+			return records
+		}
+	case age < s.lifetime+s.alone && s.backRests():
+		return s.shown(ctx, key, v)
+	}
+	return nil
 }
 
-// relied reports whether v is to be relied on without asking the back.
-func (s *tiers) relied(v *view) bool {
-	age := time.Since(v.asked)
-	return age < s.lifetime || age < s.lifetime+s.alone && s.backRests()
+func fresh(r *store.Record, now time.Time) bool {
+	return r.FreshUntil.IsZero() || now.Before(r.FreshUntil)
 }
 
 // shown returns the front's records of key, if they are those of v; else none.
-func (s *tiers) shown(ctx context.Context, key store.Key, v *view) []*store.Record {
+func (s *Store) shown(ctx context.Context, key store.Key, v *view) []*store.Record {
 	records, err := s.front.Lookup(ctx, key)
 	if err != nil || !v.is(records) {
 		return nil
@@ -147,7 +158,7 @@ func (s *tiers) shown(ctx context.Context, key store.Key, v *view) []*store.Reco
 }
 
 // ask looks up key in the back.
-func (s *tiers) ask(ctx context.Context, key store.Key) ([]*store.Record, error) {
+func (s *Store) ask(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	sh := s.shard(key)
 	turn := sh.now()
 	asked := time.Now()
@@ -166,7 +177,7 @@ func (s *tiers) ask(ctx context.Context, key store.Key) ([]*store.Record, error)
 }
 
 // note takes in how a Lookup in the back ended that began at asked.
-func (s *tiers) note(ctx context.Context, asked time.Time, err error) {
+func (s *Store) note(ctx context.Context, asked time.Time, err error) {
 	switch {
 	case err == nil, errors.Is(err, store.ErrCorrupt):
 		if s.restUntil.Load() != 0 {
@@ -178,12 +189,12 @@ func (s *tiers) note(ctx context.Context, asked time.Time, err error) {
 }
 
 // backRests reports whether the back failed lately. When it is to be tried again, it says no to one caller.
-func (s *tiers) backRests() bool {
+func (s *Store) backRests() bool {
 	until, now := s.restUntil.Load(), int64(time.Since(s.made))
 	return until != 0 && (now < until || !s.restUntil.CompareAndSwap(until, now+int64(restFor)))
 }
 
-func (s *tiers) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
+func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	if r.Body != nil { // which says how one of the stores keeps it, and means nothing to the other
 		r = bare(r)
 	}
@@ -203,7 +214,7 @@ func (s *tiers) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 	return body, nil
 }
 
-func (s *tiers) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
+func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
 	back, err := s.back.Create(ctx, r)
 	if err != nil {
 		return nil, err
@@ -215,7 +226,7 @@ func (s *tiers) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	return w, nil
 }
 
-func (s *tiers) Update(ctx context.Context, r *store.Record) error {
+func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	return s.change(r.Key, change{
 		back: func() error { return s.back.Update(ctx, r) },
 		front: func() error {
@@ -228,7 +239,7 @@ func (s *tiers) Update(ctx context.Context, r *store.Record) error {
 	})
 }
 
-func (s *tiers) Delete(ctx context.Context, key store.Key, ids ...store.ID) error {
+func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) error {
 	return s.change(key, change{
 		back:  func() error { return s.back.Delete(ctx, key, ids...) },
 		front: func() error { return s.front.Delete(ctx, key, ids...) },

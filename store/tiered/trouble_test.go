@@ -112,7 +112,7 @@ func TestBackIsUsedAgainWhenItIsWell(t *testing.T) {
 		must(t, back.Store.Update(t.Context(), withStatus(r, 210)))
 		time.Sleep(5*time.Second - 1)
 		want(t, "while the back is left alone", found(t, s, "key"), answer{200, "one"})
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		want(t, "after that", found(t, s, "key"), answer{210, "one"})
 		time.Sleep(lifetime)
 		must(t, back.Store.Delete(t.Context(), "key"))
@@ -185,24 +185,48 @@ func TestOneCallerTriesTheBackAgain(t *testing.T) {
 	})
 }
 
+// What is stale is asked for in the back, if that is well.
+func TestStaleRecordWhileTheBackFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := inBetween()
+		s := open(t, nil, back, nil)
+		r := record("key")
+		r.FreshUntil = time.Now()
+		must(t, tryPut(s, r, "one"))
+		found(t, s, "key")
+		back.breakAt(lookup)
+		if _, err := s.Lookup(t.Context(), "key"); !errors.Is(err, errBroken) {
+			t.Errorf("error %v, want the back's", err)
+		}
+		want(t, "after that", found(t, s, "key"), answer{200, "one"})
+	})
+}
+
 // What the front has not been told of must not be seen in it when it is well again.
 func TestFrontThatMissedAChange(t *testing.T) {
-	front, back := inBetween(), new(memory.Store)
-	s := open(t, front, back, &tiered.Options{Lifetime: time.Hour})
-	r := put(t, s, "key", "one")
-	found(t, s, "key")
-	must(t, back.Update(t.Context(), withStatus(r, 210))) // by another process
-	fails := true
-	front.set(func(op string, do func() error) error {
-		if op == update || op == lookup && fails { // the first of them, so that the back is asked
-			fails = false
-			return errBroken
-		}
-		return do()
-	})
-	want(t, "while the front fails", found(t, s, "key"), answer{210, "one"})
-	front.mend()
-	want(t, "after that", found(t, s, "key"), answer{210, "one"})
+	for name, broken := range map[string]func(nth int, op string) bool{
+		"it could not be looked into": func(_ int, op string) bool { return op == lookup },
+		"it could not be changed":     func(nth int, op string) bool { return nth == 1 || op == update },
+	} {
+		t.Run(name, func(t *testing.T) {
+			front, back := inBetween(), new(memory.Store)
+			s := open(t, front, back, &tiered.Options{Lifetime: time.Hour})
+			body := strings.Repeat("one", 100_000) // not beside the head
+			r := put(t, s, "key", body)
+			found(t, s, "key")
+			must(t, back.Update(t.Context(), withStatus(r, 210))) // by another process
+			calls := 0
+			front.set(func(op string, do func() error) error {
+				if calls++; broken(calls, op) {
+					return errBroken
+				}
+				return do()
+			})
+			want(t, "while the front fails", found(t, s, "key"), answer{210, body})
+			front.mend()
+			want(t, "after that", found(t, s, "key"), answer{210, body})
+		})
+	}
 }
 
 // What the back does not take is not in front, and what could not be changed there is not taken from the front.
@@ -364,6 +388,41 @@ func TestBodyGoesToTheFrontWhenItIsRead(t *testing.T) {
 	again, err := s.Lookup(t.Context(), "key")
 	if err != nil || len(again) != 1 || string(again[0].Body) != body {
 		t.Errorf("got %v, %v, want the record from the front", again, err)
+	}
+}
+
+// A front need not be able to store the same record twice.
+func TestNoRecordIsStoredInFrontTwice(t *testing.T) {
+	front, back := inBetween(), inBetween()
+	s := open(t, front, back, nil)
+	r := put(t, back.Store, "key", strings.Repeat("one", 100_000))
+	var readers []io.ReadCloser
+	for range 2 {
+		b, err := s.Open(t.Context(), r)
+		must(t, err)
+		defer b.Close()
+		readers = append(readers, b)
+	}
+	for _, b := range readers {
+		_, err := io.Copy(io.Discard, b)
+		must(t, err)
+	}
+	if n := front.count(commit); n != 1 {
+		t.Errorf("%d commits in front by two readers, want 1", n)
+	}
+
+	reached, let := back.hold(commit, false)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		put(t, s, "other", "two")
+	}()
+	<-reached
+	want(t, "beside its Commit", found(t, s, "other"), answer{200, "two"})
+	let()
+	<-done
+	if n := front.count(commit); n != 1 {
+		t.Errorf("%d commits in front by a writer and a Lookup beside it, want 1", n)
 	}
 }
 

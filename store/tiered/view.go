@@ -23,7 +23,12 @@ type shard struct {
 
 	mu    sync.RWMutex
 	views map[store.Key]*view
-	turn  uint64 // how many changes were made, so that what was asked before one is not taken for what holds after it
+	// turn is how many changes were made, and changing how many are under way, so that what was asked before or beside one
+	// is not taken for what holds after it.
+	turn     uint64
+	changing int
+
+	_ [64 - 56]byte // one cache line each
 }
 
 // view is what the back said of a key, and what has become of that by changes through this store. It says nothing of where
@@ -38,7 +43,7 @@ func (v *view) is(records []*store.Record) bool {
 	return slices.EqualFunc(v.ids, records, func(id store.ID, r *store.Record) bool { return r.ID == id })
 }
 
-func (s *tiers) shard(key store.Key) *shard {
+func (s *Store) shard(key store.Key) *shard {
 	return &s.shards[maphash.String(s.seed, string(key))%shardCount]
 }
 
@@ -54,8 +59,15 @@ func (sh *shard) now() (turn uint64) {
 	return sh.turn
 }
 
+// still reports whether no change was made since turn, and none is under way.
+func (sh *shard) still(turn uint64) bool {
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.turn == turn && sh.changing == 0
+}
+
 // set makes v the view of key, and drops some that have ended, or one that has not if there are too many. sh.mu is held.
-func (s *tiers) set(sh *shard, key store.Key, v *view) {
+func (s *Store) set(sh *shard, key store.Key, v *view) {
 	if sh.views == nil {
 		sh.views = make(map[store.Key]*view)
 	}
@@ -75,10 +87,13 @@ func (s *tiers) set(sh *shard, key store.Key, v *view) {
 
 // learn takes in that the back, asked for key at the time and turn given, had found. It returns the front's records in
 // the place of those that are the same.
-func (s *tiers) learn(ctx context.Context, sh *shard, key store.Key, turn uint64, asked time.Time, found []*store.Record) []*store.Record {
+func (s *Store) learn(ctx context.Context, sh *shard, key store.Key, turn uint64, asked time.Time, found []*store.Record) []*store.Record {
 	sh.mirror.Lock()
 	defer sh.mirror.Unlock()
-	if old := sh.view(key); sh.now() != turn || old != nil && old.asked.After(asked) {
+	if !sh.still(turn) {
+		return found
+	}
+	if old := sh.view(key); old != nil && old.asked.After(asked) {
 		return found
 	}
 	records, err := s.mirror(ctx, key, found)
@@ -99,7 +114,7 @@ func (s *tiers) learn(ctx context.Context, sh *shard, key store.Key, turn uint64
 
 // mirror makes the front have what the back has: no other records of key, no other heads, and those bodies that came
 // with them. It returns the front's records if nothing had to be done. The shard's mirror lock is held.
-func (s *tiers) mirror(ctx context.Context, key store.Key, found []*store.Record) ([]*store.Record, error) {
+func (s *Store) mirror(ctx context.Context, key store.Key, found []*store.Record) ([]*store.Record, error) {
 	held, err := s.front.Lookup(ctx, key)
 	if err != nil {
 		return nil, err
@@ -131,7 +146,7 @@ func (s *tiers) mirror(ctx context.Context, key store.Key, found []*store.Record
 }
 
 // put stores r, with its body inside, in the front.
-func (s *tiers) put(ctx context.Context, r *store.Record) error {
+func (s *Store) put(ctx context.Context, r *store.Record) error {
 	w, err := s.front.Create(ctx, r)
 	if err != nil {
 		return err
@@ -165,10 +180,7 @@ func without(ids, gone []store.ID) []store.ID {
 
 // with returns ids with one more in its place.
 func with(ids []store.ID, id store.ID) []store.ID {
-	at, there := slices.BinarySearchFunc(ids, id, func(a, b store.ID) int { return bytes.Compare(b[:], a[:]) })
-	if there {
-		return ids
-	}
+	at, _ := slices.BinarySearchFunc(ids, id, func(a, b store.ID) int { return bytes.Compare(b[:], a[:]) })
 	return slices.Insert(slices.Clone(ids), at, id)
 }
 
@@ -181,10 +193,15 @@ type change struct {
 // change makes a change in the back and then in the front. The view of key goes with it, or is dropped where it cannot be
 // said what holds now: if one of them fails, or if another change was made meanwhile, since nobody here knows which came
 // first in the back.
-func (s *tiers) change(key store.Key, c change) error {
+func (s *Store) change(key store.Key, c change) error {
 	sh := s.shard(key)
-	turn := sh.now()
+	sh.mu.Lock()
+	turn := sh.turn
+	sh.changing++
+	sh.mu.Unlock()
+
 	err := c.back()
+
 	sh.mirror.Lock()
 	defer sh.mirror.Unlock()
 	known := err == nil && c.front() == nil
@@ -198,11 +215,12 @@ func (s *tiers) change(key store.Key, c change) error {
 		}
 	}
 	sh.turn++
+	sh.changing--
 	return err
 }
 
 // forget drops every view.
-func (s *tiers) forget() {
+func (s *Store) forget() {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()

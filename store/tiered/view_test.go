@@ -11,14 +11,15 @@ import (
 	"github.com/larder-go/larder/store/memory"
 )
 
-func newTiers(o *Options) *tiers {
-	s, _ := New(nil, new(memory.Store), o)
-	return s.(interface{ itself() *tiers }).itself()
+func newStore(o *Options) *Store {
+	s, err := New(nil, new(memory.Store), o)
+	if err != nil {
+		panic(err)
+	}
+	return s
 }
 
-func (s *tiers) itself() *tiers { return s }
-
-func (s *tiers) views() (n int) {
+func (s *Store) views() (n int) {
 	for i := range s.shards {
 		n += len(s.shards[i].views)
 	}
@@ -26,7 +27,7 @@ func (s *tiers) views() (n int) {
 }
 
 func TestViewsAreBounded(t *testing.T) {
-	s := newTiers(&Options{Lifetime: 1000 * time.Hour})
+	s := newStore(&Options{Lifetime: 1000 * time.Hour})
 	for i := range 2 * shardCount * maxViews {
 		if _, err := s.Lookup(context.Background(), store.Key(fmt.Sprint(i))); err != nil {
 			t.Fatal(err)
@@ -39,7 +40,7 @@ func TestViewsAreBounded(t *testing.T) {
 
 func TestViewsThatEndedAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newTiers(&Options{Alone: -1})
+		s := newStore(&Options{Alone: -1})
 		for i := range 100_000 {
 			s.Lookup(context.Background(), store.Key(fmt.Sprint(i)))
 			time.Sleep(time.Millisecond)
