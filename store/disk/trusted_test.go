@@ -53,11 +53,11 @@ func (b *bodied) commit(t *testing.T) {
 		t.Fatal(err)
 	}
 	if b.path == "" {
-		paths, err := filepath.Glob(filepath.Join(b.dir, version, "*", "*", bodyName(b.r.ID)))
-		if err != nil || len(paths) != 1 {
-			t.Fatal(paths, err)
+		p, err := b.place(b.r.Key, false)
+		if err != nil {
+			t.Fatal(err)
 		}
-		b.path = paths[0]
+		b.path = filepath.Join(p.fan.Name(), p.body(b.r.ID))
 	}
 }
 
@@ -195,22 +195,24 @@ func TestABodyIsTrustedOnlyIfAllOfItWasVerified(t *testing.T) {
 	}
 }
 
-func TestAnAlteredByteOfATrustedBodyIsDamage(t *testing.T) {
-	t.Parallel()
-	alter := func(path string, at int64) error {
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		var b [1]byte
-		if _, err := f.ReadAt(b[:], at); err != nil {
-			return err
-		}
-		b[0] ^= 0x10
-		_, err = f.WriteAt(b[:], at)
+// alter changes one byte of a file.
+func alter(path string, at int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
 		return err
 	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], at); err != nil {
+		return err
+	}
+	b[0] ^= 0x10
+	_, err = f.WriteAt(b[:], at)
+	return err
+}
+
+func TestAnAlteredByteOfATrustedBodyIsDamage(t *testing.T) {
+	t.Parallel()
 	setBack := func(path string, info os.FileInfo) error { return os.Chtimes(path, info.ModTime(), info.ModTime()) }
 	for _, c := range []struct {
 		name  string
@@ -248,7 +250,7 @@ func TestAnAlteredByteOfATrustedBodyIsDamage(t *testing.T) {
 					if found, err := b.Lookup(t.Context(), b.r.Key); len(found) != 0 || err != nil {
 						t.Fatalf("byte %d: not removed: %v, %v", at, found, err)
 					}
-					if n := len(b.verified.of); n != 0 {
+					if n := len(b.bodies.of); n != 0 {
 						t.Fatalf("byte %d: %d bodies are remembered", at, n)
 					}
 					b.commit(t)
@@ -272,11 +274,12 @@ func TestABodyIsTrustedForAnHourAtMost(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Close()
-		known := b.verified.of[b.r.ID]
-		known.file = b.stat(t)
-		b.verified.of[b.r.ID] = known
+		name := filepath.Base(b.path)
+		known := b.bodies.of[name]
+		known.info = b.stat(t)
+		b.bodies.of[name] = known
 
-		time.Sleep(trusted - time.Second)
+		time.Sleep(trustedFor - time.Second)
 		if trusted, err := b.read(t); !trusted || err != nil {
 			t.Errorf("within the hour: trusted is %v, %v", trusted, err)
 		}
@@ -392,16 +395,13 @@ func TestWhatIsTrustedIsBounded(t *testing.T) {
 	if !ok {
 		t.Skip("there is no ctime here: nothing is trusted")
 	}
-	var v verified
-	for i := range 3 * maxVerified {
-		id, err := store.ParseID(fmt.Sprintf("%032x", i))
-		if err != nil {
-			t.Fatal(err)
+	var known trusted[int]
+	for i := range 300 {
+		for range 2 {
+			known.put(fmt.Sprint(i), state{info, c.Add(time.Hour)}, i, 100)
 		}
-		v.remember(id, verification{info, c.Add(time.Hour)})
-		v.remember(id, verification{info, c.Add(time.Hour)})
 	}
-	if n := len(v.of); n != maxVerified {
-		t.Errorf("%d bodies are remembered, want %d", n, maxVerified)
+	if n := len(known.of); n != 100 {
+		t.Errorf("%d files are remembered, want 100", n)
 	}
 }
