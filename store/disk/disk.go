@@ -32,6 +32,7 @@ type Store struct {
 	fans    [fanout]fan
 	decoder store.Decoder
 	seen    listings
+	heads   trusted[*store.Record]
 	bodies  trusted[struct{}]
 	room    sync.Mutex // held by the one who makes room, and guards
 	hand    *walk      // where to go on with that; nil: from the start

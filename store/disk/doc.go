@@ -15,7 +15,8 @@
 //
 // Most keys have one record, and for that one file is made. The folder is made for what comes next, a variant, a
 // replacement or an update, and stays as long as something is in it. A hit opens the first file and the folder, and the
-// files of what is in that. It lists a folder only if that was changed since the last hit or a moment before it.
+// files of what is in that. It lists a folder only if that was changed since the last hit or a moment before it, and it
+// reads a head of up to 4 KiB only if that was, or is not one of the last 512.
 // No file is overwritten, cut or renamed over, which keeps file systems from flushing data (ext4 takes ten times
 // as long for it) and readers from seeing two versions mixed. What is not named as above is left alone.
 // Directories are made with mode 0700, files with 0600, and nothing outside is reached, by symbolic links
@@ -32,11 +33,11 @@
 // not the one it is named for, is reported as store.ErrCorrupt and removed.
 //
 // Where the system tells when a file was last changed (its ctime, which programs cannot set), that holds once a process
-// and hour: a body that was read to its end and verified is handed out as it is, as long as
+// and hour: a body that was read to its end and verified is handed out as it is, and a small head remembered, as long as
 // the file is the same one and unchanged, by its size, modification time and ctime. Any write to the file ends that. What
 // changes without the file system, as bits do that rot, is found by the next hit that verifies; what is changed after a body
 // was opened, by the next hit. A body that is trusted is to io.Copy an *os.File, which Linux sends to a socket without
-// reading it into the process. Where there is no ctime, as on Windows, every hit verifies.
+// reading it into the process. Where there is no ctime, as on Windows, every hit reads and verifies.
 //
 // A body that is open can be read to its end when its record is removed: on Unix because the file lives as
 // long as it is open, on Windows because os.Root opens files so that they may be deleted meanwhile.
@@ -77,6 +78,6 @@
 // # What it takes
 //
 // A Store holds one open file for the ledger, one for each fan that it has used, up to 16, and one for the fan in which it
-// made room last; in memory what it knows of the folders and bodies it read last, up to 2.4 MB of 4096 folders and 2 MB
-// of 4096 bodies. A body that is read or written takes 32 KiB more, whatever its size.
+// made room last; in memory what it knows of the folders, heads and bodies it read last, up to 2.4 MB of 4096 folders, 6 MB
+// of 512 heads, and 2 MB of 4096 bodies. A body that is read or written takes 32 KiB more, whatever its size.
 package disk

@@ -56,7 +56,7 @@ func (s *Store) missing(verb string, err error) error {
 // readRecords returns the records of a key. It reports whether a head that was listed had gone by the time it was to be read,
 // which happens when it is updated or superseded at that moment.
 func (s *Store) readRecords(p place, key store.Key) (found []*store.Record, changed bool, err error) {
-	all, err := p.records(place.readHead, s.seen.list)
+	all, err := p.records(s.readHead, s.seen.list)
 	if err != nil {
 		return nil, false, err
 	}
@@ -85,17 +85,36 @@ func (s *Store) readRecords(p place, key store.Key) (found []*store.Record, chan
 	return found, changed, errors.Join(faults...)
 }
 
+// readHead reads a head file, or knows what is in it.
+func (s *Store) readHead(p place, path string) (*head, error) {
+	if s.heads.has(path) {
+		now := time.Now()
+		info, err := p.fan.Lstat(path)
+		if err != nil {
+			s.heads.forget(path)
+			return nil, err
+		}
+		if r, ok := s.heads.get(path, state{info, now}); ok {
+			return &head{state: state{info, now}, id: r.ID, record: r}, nil
+		}
+	}
+	return p.readHead(path)
+}
+
 // readRecord returns one record and when it was last used, and removes it if it is damaged. key may be empty when it is not
 // known.
 func (s *Store) readRecord(p place, g *group, key store.Key) (*store.Record, time.Time, error) {
 	path, h := p.head(g), g.first
 	if path != p.first() {
 		var err error
-		if h, err = p.readHead(path); err != nil {
+		if h, err = s.readHead(p, path); err != nil {
 			return nil, time.Time{}, err
 		}
 	}
 	used := h.info.ModTime()
+	if h.record != nil && (key == "" || h.record.Key == key) {
+		return h.record, used, nil
+	}
 	decode := s.decoder.Head
 	if key == "" { // a walk through all would push out what is in use
 		decode = store.DecodeHead
@@ -107,6 +126,9 @@ func (s *Store) readRecord(p place, g *group, key store.Key) (*store.Record, tim
 	if err != nil {
 		s.removeRecord(p, g)
 		return nil, used, fmt.Errorf("%s: %w", path, err)
+	}
+	if key != "" && h.info.Size() <= maxKnownHead {
+		s.heads.put(path, h.state, r, maxHeads)
 	}
 	return r, used, nil
 }

@@ -78,8 +78,9 @@ func (p place) find(id store.ID, read reader) (group, error) {
 // head is a head file that was read, all of it or its prefix.
 type head struct {
 	state
-	id    store.ID // zero: the file is damaged
-	bytes []byte   // none: it is damaged
+	id     store.ID      // zero: the file is damaged
+	bytes  []byte        // none: it is damaged
+	record *store.Record // nil: in bytes
 }
 
 func (p place) readHead(path string) (*head, error)   { return p.read(path, maxHead) }

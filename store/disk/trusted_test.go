@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -404,4 +405,118 @@ func TestWhatIsTrustedIsBounded(t *testing.T) {
 	if n := len(known.of); n != 100 {
 		t.Errorf("%d files are remembered, want 100", n)
 	}
+}
+
+// A small record is decoded once, and every change of its files is seen by the next Lookup.
+func TestAHeadIsKnownUntilItChanges(t *testing.T) {
+	t.Parallel()
+	put := func(t *testing.T, s *Store, old ...store.ID) *store.Record {
+		return put(t, s, "key", old...)
+	}
+	for _, c := range []struct {
+		name    string
+		updated bool // so that what counts is in the folder
+		change  func(t *testing.T, s *Store, r *store.Record) (want []*store.Record)
+	}{
+		{"superseded", false, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			return []*store.Record{put(t, s, r.ID)}
+		}},
+		{"superseded", true, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			return []*store.Record{put(t, s, r.ID)}
+		}},
+		{"deleted", false, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			s.Delete(t.Context(), "key")
+			return nil
+		}},
+		{"deleted", true, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			s.Delete(t.Context(), "key", r.ID)
+			return nil
+		}},
+		{"deleted and stored anew", false, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			s.Delete(t.Context(), "key")
+			return []*store.Record{put(t, s)}
+		}},
+		{"updated", false, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			u := r.Clone()
+			u.Status = 299
+			s.Update(t.Context(), u)
+			return []*store.Record{u}
+		}},
+		{"updated", true, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			u := r.Clone()
+			u.Status = 298
+			s.Update(t.Context(), u)
+			return []*store.Record{u}
+		}},
+	} {
+		t.Run(fmt.Sprintf("%s, updated before: %v", c.name, c.updated), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, other := openTwo(t)
+				r := put(t, s)
+				path := filepath.Join(placeOf(t, s, "key").fan.Name(), placeOf(t, s, "key").first())
+				if c.updated {
+					r = r.Clone()
+					r.Status = 222
+					if err := other.Update(t.Context(), r); err != nil {
+						t.Fatal(err)
+					}
+				}
+				know(t, s, path, r)
+				want := c.change(t, other, r)
+				if got := seenBy(t, s, "key"); !slices.Equal(got, states(want...)) {
+					t.Errorf("found %v, want %v", got, states(want...))
+				}
+			})
+		})
+	}
+}
+
+// know looks r up when its files are at rest, and again, when it has to be known.
+func know(t *testing.T, s *Store, path string, r *store.Record) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, ok := changed(info)
+	if !ok {
+		t.Skip("there is no ctime here: nothing is trusted")
+	}
+	time.Sleep(time.Until(c.Add(2 * atRest)))
+	var last *store.Record
+	for range 3 {
+		found, err := s.Lookup(t.Context(), r.Key)
+		if err != nil || !slices.Equal(states(found...), states(r)) {
+			t.Fatal(states(found...), err)
+		}
+		if last != nil && last != found[0] {
+			t.Error("decoded again")
+		}
+		last = found[0]
+	}
+}
+
+func TestAnAlteredByteOfAKnownHeadIsDamage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := openTwo(t)
+		b := &bodied{Store: s, path: filepath.Join(placeOf(t, s, "key").fan.Name(), placeOf(t, s, "key").first())}
+		for at := 0; ; at += 3 {
+			know(t, s, b.path, put(t, s, "key"))
+			b.tick(t)
+			before := b.stat(t)
+			if int64(at) >= before.Size() {
+				break
+			}
+			if err := errors.Join(alter(b.path, int64(at)), os.Chtimes(b.path, before.ModTime(), before.ModTime())); err != nil {
+				t.Fatal(err)
+			}
+			if found, err := s.Lookup(t.Context(), "key"); len(found) != 0 || !errors.Is(err, store.ErrCorrupt) {
+				t.Fatalf("byte %d: %v, %v", at, found, err)
+			}
+			if found, err := s.Lookup(t.Context(), "key"); len(found) != 0 || err != nil {
+				t.Fatalf("byte %d: not removed: %v, %v", at, found, err)
+			}
+		}
+	})
 }
