@@ -56,20 +56,24 @@ func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	d, err := s.folder(r.Key, false)
+	p, err := s.place(r.Key, false)
 	if err == nil && r.Body == nil {
 		var body *body
-		body, err = s.openBody(d, r)
+		body, err = s.openBody(p, r)
 		if err == nil {
 			return body, nil
 		}
 	}
 	// Find leaves inline bodies out, too.
-	if err == nil || errors.Is(err, fs.ErrNotExist) && d.fan != nil {
+	if err == nil || errors.Is(err, fs.ErrNotExist) && p.fan != nil {
 		var inline *store.Record
-		inline, err = s.readAgain(d, r.ID, r.Key)
-		if err == nil && inline.Body != nil {
+		inline, err = s.readAgain(p, r.ID, r.Key)
+		switch {
+		case err == nil && inline.Body != nil:
 			return &inlineBody{Reader: bytes.NewReader(inline.Body)}, nil
+		case err == nil && r.Body == nil: // what is removed loses its body last
+			s.remove(p, r.ID)
+			err = fmt.Errorf("%s is gone: %w", p.body(r.ID), store.ErrCorrupt)
 		}
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -90,7 +94,7 @@ func (b *inlineBody) Close() error {
 // before.
 type body struct {
 	store  *Store
-	folder folder
+	place  place
 	file   *os.File
 	name   string
 	id     store.ID
@@ -100,23 +104,23 @@ type body struct {
 	seed   uint32 // checksum of id
 	block  *block // holds block number held; nil until needed
 	held   int64
-	sums   []byte       // a window on the checksums,
-	first  int64        // which begins with that of this block
-	opened verification // what to remember when the last block is verified,
-	whole  int64        // as all before this one are
+	sums   []byte // a window on the checksums,
+	first  int64  // which begins with that of this block
+	opened state  // to be trusted when the last block is verified,
+	whole  int64  // as all before this one are
 }
 
 // sumWindow is how many checksums are read at a time: enough for 16 MiB of body.
 const sumWindow = 512
 
 // openBody removes the record if its body is damaged.
-func (s *Store) openBody(d folder, r *store.Record) (*body, error) {
-	name, now := bodyName(r.ID), time.Now()
-	f, err := d.open(name)
+func (s *Store) openBody(p place, r *store.Record) (*body, error) {
+	name, now := p.body(r.ID), time.Now()
+	f, err := p.fan.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	b := &body{store: s, folder: d, file: f, name: name, id: r.ID, size: r.Size}
+	b := &body{store: s, place: p, file: f, name: name, id: r.ID, size: r.Size}
 	if err := b.begin(now); err != nil {
 		f.Close()
 		if errors.Is(err, store.ErrCorrupt) {
@@ -136,18 +140,18 @@ func (b *body) begin(now time.Time) error {
 	if want := fileSize(b.size); info.Size() != want {
 		return fmt.Errorf("%s: %d bytes long instead of %d: %w", b.name, info.Size(), want, store.ErrCorrupt)
 	}
-	if b.bare = b.store.verified.holds(b.id, info, now); b.bare {
+	b.opened = state{info, now}
+	if _, b.bare = b.store.bodies.get(b.name, b.opened); b.bare {
 		return nil
 	}
-	b.opened = verification{info, now}
 	b.seed, b.held = store.Checksum(0, b.id[:]), -1
 	return b.readEnd()
 }
 
 // damaged removes the record.
 func (b *body) damaged() {
-	b.store.verified.forget(b.id)
-	b.store.remove(b.folder, b.id)
+	b.store.bodies.forget(b.name)
+	b.store.remove(b.place, b.id)
 }
 
 // readEnd verifies the footer. The last window of checksums, which is all of them for most bodies, comes with the same read.
@@ -305,7 +309,7 @@ func (b *body) load(n int64, p []byte) error {
 	}
 	if n == b.whole {
 		if b.whole++; b.whole == blockCount(b.size) {
-			b.store.verified.remember(b.id, b.opened)
+			b.store.bodies.put(b.name, b.opened, struct{}{}, maxBodies)
 		}
 	}
 	return nil

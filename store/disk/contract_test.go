@@ -1,7 +1,6 @@
 package disk_test
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -25,31 +24,34 @@ var kit = storetest.Kit{
 	OpenLimited: func(dir string, limit int64) (store.Store, error) {
 		return disk.Open(dir, &disk.Options{MaxBytes: limit})
 	},
-	DamageHead: func(dir string, r *store.Record) error { return flip(dir, r.ID.String()+"*.head", 60) },
-	DamageBody: func(dir string, r *store.Record) error { return flip(dir, r.ID.String()+".body", 70_000) },
+	DamageHead: func(dir string, r *store.Record) error {
+		paths := []string{filepath.Join(dir, "v1", "?", firstName(r.Key))} // the only record of its key,
+		for _, name := range []string{".head", "-*.head"} {                // or one in the folder, or updated
+			paths = append(paths, filepath.Join(dir, "v1", "?", "*", r.ID.String()+name))
+		}
+		return flipLast(60, paths...)
+	},
+	DamageBody: func(dir string, r *store.Record) error {
+		return flipLast(70_000, filepath.Join(dir, "v1", "?", "*-"+r.ID.String()+".body"))
+	},
+}
+
+// flipLast inverts one byte of the last file that matches.
+func flipLast(at int64, patterns ...string) error {
+	last := ""
+	for _, pattern := range patterns {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		if len(paths) > 0 {
+			last = paths[len(paths)-1]
+		}
+	}
+	return flip(last, at)
 }
 
 func TestContract(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, kit)
-}
-
-// flip inverts one byte of the only file of that name.
-func flip(dir, name string, at int64) error {
-	paths, err := filepath.Glob(filepath.Join(dir, "v1", "*", "*", name))
-	if err != nil || len(paths) != 1 {
-		return os.ErrNotExist
-	}
-	f, err := os.OpenFile(paths[0], os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var b [1]byte
-	if _, err := f.ReadAt(b[:], at); err != nil {
-		return err
-	}
-	b[0] ^= 0xff
-	_, err = f.WriteAt(b[:], at)
-	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,27 +101,38 @@ func TestAFileInTheWrongPlaceIsDamage(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		size int
-		from string // pattern of the file of record a that is copied
-		to   string // over that of record b; "": to the folder of b
+		head string // where the head of record a is copied to: over the "first" of b, or into the "folder"
+		body string // where its body is copied to: over that "of b", or "beside" it
 	}{
-		{"a small record under another key", 100, ".head", ""},
-		{"the head of another", 100, ".head", ".head"},
-		{"the head of another with a large body", 200_000, ".head", ".head"},
-		{"the body of another", 200_000, ".body", ".body"},
-		{"a large record under another key", 200_000, "", ""},
+		{"the head of another", 100, "first", ""},
+		{"the head of another with a large body", 200_000, "first", ""},
+		{"the body of another", 200_000, "", "of b"},
+		{"all of another", 200_000, "first", "of b"},
+		{"a small record under another key", 100, "folder", ""},
+		{"a large record under another key", 200_000, "folder", "beside"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, dir := open(t, nil)
 			a, b := put(t, s, "a", c.size), put(t, s, "b", c.size)
-			target := filepath.Dir(only(t, dir, b.ID.String()+".head"))
-			for _, path := range files(t, dir, a.ID.String()+"*"+c.from) {
-				content, err := os.ReadFile(path)
+			first := headOf(t, dir, b)
+			place := strings.TrimSuffix(first, ".head")
+			duplicate := func(from, to string) {
+				content, err := os.ReadFile(from)
 				must(t, err)
-				to := filepath.Join(target, filepath.Base(path))
-				if c.to != "" {
-					to = filepath.Join(target, b.ID.String()+c.to)
-				}
 				must(t, os.WriteFile(to, content, 0o600))
+			}
+			switch c.head {
+			case "first":
+				duplicate(headOf(t, dir, a), first)
+			case "folder":
+				must(t, os.Mkdir(place, 0o700))
+				duplicate(headOf(t, dir, a), filepath.Join(place, a.ID.String()+".head"))
+			}
+			switch c.body {
+			case "of b":
+				duplicate(bodyFileOf(t, dir, a), bodyFileOf(t, dir, b))
+			case "beside":
+				duplicate(bodyFileOf(t, dir, a), place+"-"+a.ID.String()+".body")
 			}
 			found, err := s.Lookup(t.Context(), "b")
 			faulty := err
@@ -162,7 +174,7 @@ func TestSwappedBlocksAreDamage(t *testing.T) {
 func TestDamageMidwayComesAfterTheRightBytes(t *testing.T) {
 	s, dir := open(t, nil)
 	r := put(t, s, "key", 10*65536)
-	must(t, flip(dir, "*.body", 6*65536+5))
+	must(t, flip(only(t, dir, "*.body"), 6*65536+5))
 	for _, size := range []int{1000, 65536, 200_000} {
 		t.Run(fmt.Sprint("read by ", size), func(t *testing.T) {
 			body, err := s.Open(t.Context(), r)
@@ -197,7 +209,7 @@ func TestDamageMidwayComesAfterTheRightBytes(t *testing.T) {
 func TestDamagedRecordsDoNotHideTheOthers(t *testing.T) {
 	s, dir := open(t, nil)
 	a, b, c := put(t, s, "key", 100), put(t, s, "key", 100_000), put(t, s, "key", 200)
-	must(t, flip(dir, b.ID.String()+".head", 60))
+	must(t, flip(headOf(t, dir, b), 60))
 	found, err := s.Lookup(t.Context(), "key")
 	if got := ids(found); len(got) != 2 || !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("Lookup: %v, %v", got, err)
@@ -205,10 +217,10 @@ func TestDamagedRecordsDoNotHideTheOthers(t *testing.T) {
 	if len(found) == 2 && found[0].ID.Time().Before(found[1].ID.Time()) {
 		t.Error("not the newest first")
 	}
-	for _, path := range files(t, dir, b.ID.String()+"*") {
-		t.Errorf("left of the damaged record: %s", path)
+	if heads, bodies := filesOf(t, dir, b); len(heads)+len(bodies) != 0 {
+		t.Errorf("left of the damaged record: %q, %q", heads, bodies)
 	}
-	must(t, os.Remove(only(t, dir, c.ID.String()+".head")))
+	must(t, os.Remove(headOf(t, dir, c)))
 	lookup(t, s, "key", a)
 }
 
@@ -218,7 +230,7 @@ func TestFindYieldsDamageInItsPlace(t *testing.T) {
 		put(t, s, store.Key(fmt.Sprint(i)), i*10_000)
 	}
 	bad := put(t, s, "bad", 10)
-	must(t, flip(dir, bad.ID.String()+".head", 40))
+	must(t, flip(headOf(t, dir, bad), 40))
 	good, faults := 0, 0
 	for r, err := range s.Find(t.Context(), store.Query{}) {
 		switch {
@@ -275,7 +287,11 @@ func TestSweepCountsAfterTheFilesWereTamperedWith(t *testing.T) {
 		put(t, s, store.Key(fmt.Sprint(i)), 100_000)
 	}
 	for _, path := range files(t, dir, "*.head")[:5] {
-		must(t, os.RemoveAll(filepath.Dir(path)))
+		must(t, os.Remove(path))
+	}
+	past := time.Now().Add(-2 * time.Hour)
+	for _, path := range files(t, dir, "*.body") {
+		setTime(t, path, past)
 	}
 	if _, err := s.Sweep(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ const DefaultMaxBytes = 1 << 30
 // Options are what can be set when a Store is opened; nil or zero means the defaults.
 type Options struct {
 	// MaxBytes bounds what the records take on the disk, counted in blocks of 4 KiB with one block for each
-	// record's folder. The least recently used records make way for new ones; a body that is larger by itself
+	// record's folder, whether it is in one or not. The least recently used records make way for new ones; a body that is larger by itself
 	// is refused with store.ErrTooLarge. 0: DefaultMaxBytes; negative: no limit.
 	// Processes that share a directory should be given the same limit: the smallest one rules.
 	MaxBytes int64
@@ -26,16 +26,18 @@ type Options struct {
 // Store keeps records in a directory. Its methods are safe for concurrent use, and any number of Stores, in any
 // number of processes, may be open on one directory.
 type Store struct {
-	dir      string // absolute
-	max      int64
-	usage    ledger
-	fans     [fanout]fan
-	seen     listings
-	heads    store.Decoder
-	verified verified
-	room     sync.Mutex // held by the one who makes room
-	mu       sync.Mutex // guards the opening of fans, and closed
-	closed   bool
+	dir     string // absolute
+	max     int64
+	usage   ledger
+	fans    [fanout]fan
+	decoder store.Decoder
+	seen    listings
+	heads   trusted[*store.Record]
+	bodies  trusted[struct{}]
+	room    sync.Mutex // held by the one who makes room, and guards
+	hand    *walk      // where to go on with that; nil: from the start
+	mu      sync.Mutex // guards the opening of fans, and closed
+	closed  bool
 }
 
 // Open opens the store in dir, which is made, for its owner alone, if it is not there. It does not read
@@ -61,6 +63,12 @@ func Open(dir string, o *Options) (*Store, error) {
 
 // Close releases the directory. Readers that are open stay so; writers fail to commit.
 func (s *Store) Close() error {
+	s.room.Lock()
+	if s.hand != nil {
+		s.hand.close()
+		s.hand = nil
+	}
+	s.room.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
@@ -79,11 +87,11 @@ func (s *Store) Local() {}
 // Dir returns the absolute path of the directory.
 func (s *Store) Dir() string { return s.dir }
 
-// folder returns the folder of key, which need not exist; neither need the fan it is in, unless make is set.
-func (s *Store) folder(key store.Key, make bool) (folder, error) {
+// place returns the place of key. The fan that it is in need not exist, unless make is set.
+func (s *Store) place(key store.Key, make bool) (place, error) {
 	digest := key.Digest()
-	f, err := s.fan(digest[0], make)
-	return folder{fan: f, shard: digest[0], name: folderName(digest)}, err
+	f, err := s.fan(shardOf(digest), make)
+	return placeIn(f, digest), err
 }
 
 // fan returns the directory of one shard. It is opened once and then held, which saves two path components at

@@ -7,13 +7,17 @@
 //
 //	v1/usage-00000001      how much there is, see below
 //	v1/leases/abcd…        who of several processes asks the origin for a key; until its modification time
-//	v1/ab/abcd…/           a key: 256 fans by the first byte of its SHA-256, then a folder by the whole of it
-//	  ID.head              a record, with the body inside if that has 32 KiB or less
-//	  ID.body              a larger body: its bytes from offset 0 on, checksums of each 32 KiB, a footer
-//	  ID-N.head            a later head of the same record, after an Update
-//	  ID-N.temp            a head that is being written
+//	v1/a/                  one of 16 fans, by the first digit of the SHA-256 of the keys in it
+//	  DIGEST.head          the first record of a key, with the body inside if that has 32 KiB or less
+//	  DIGEST-ID.body       a larger body, of any of its records: the bytes from offset 0 on, checksums of each 32 KiB, a footer
+//	  DIGEST/ID.head       another record of it
+//	  DIGEST/ID-N.head     a later head of a record, after an Update
+//	  DIGEST-N.temp        a head that is being written
 //
-// A hit reads a file, and the directory that it is in if that was changed since the last hit or a moment before it.
+// Most keys have one record, and for that one file is made. The folder is made for what comes next, a variant, a
+// replacement or an update, and stays as long as something is in it. A hit opens the first file and the folder, and the
+// files of what is in that. It lists a folder only if that was changed since the last hit or a moment before it, and it
+// reads a head of up to 4 KiB only if that was, or is not one of the last 512.
 // No file is overwritten, cut or renamed over, which keeps file systems from flushing data (ext4 takes ten times
 // as long for it) and readers from seeing two versions mixed. What is not named as above is left alone.
 // Directories are made with mode 0700, files with 0600, and nothing outside is reached, by symbolic links
@@ -21,20 +25,20 @@
 //
 // # What holds
 //
-// A record is there from the moment its head is renamed to ID.head, whole, until that file is removed. A
-// process that is killed leaves files that nobody sees; Sweep removes them when nothing was written to them
-// for an hour. An update counts only beside ID.head, so that it cannot bring a record back.
+// A record is there from the moment its head gets its name, DIGEST.head or DIGEST/ID.head, whole, until that file is
+// removed. A process that is killed leaves files that nobody sees; Sweep removes them when nothing was written to them
+// for an hour. An update counts only beside the head as it was committed, so that it cannot bring a record back.
 //
 // Nothing is synced to the platter: after a power cut recent records may be empty or torn. Every byte is
 // under a CRC-32C, which is verified before the byte is handed out; a record that does not verify, or that is
 // not the one it is named for, is reported as store.ErrCorrupt and removed.
 //
-// Of a body file that holds once a process and hour: what was read to its end and verified is trusted as long as
-// the file system says that the file is the same one and unchanged (its size, modification time and ctime, which
-// programs cannot set). Any write to the file ends that. What changes without the file system, as bits do that rot, is
-// found by the next hit that verifies; a byte that is changed after a body was opened, by the next hit. Where there
-// is no ctime, as on Windows, every hit verifies. A trusted body is to io.Copy an *os.File, which Linux sends to
-// a socket without reading it into the process.
+// Where the system tells when a file was last changed (its ctime, which programs cannot set), that holds once a process
+// and hour: a body that was read to its end and verified is handed out as it is, and a small head remembered, as long as
+// the file is the same one and unchanged, by its size, modification time and ctime. Any write to the file ends that. What
+// changes without the file system, as bits do that rot, is found by the next hit that verifies; what is changed after a body
+// was opened, by the next hit. A body that is trusted is to io.Copy an *os.File, which Linux sends to a socket without
+// reading it into the process. Where there is no ctime, as on Windows, every hit reads and verifies.
 //
 // A body that is open can be read to its end when its record is removed: on Unix because the file lives as
 // long as it is open, on Windows because os.Root opens files so that they may be deleted meanwhile.
@@ -44,19 +48,20 @@
 //
 // # Limit
 //
-// Options.MaxBytes bounds what the records take in blocks of 4 KiB. Every process appends what it adds and
+// Options.MaxBytes bounds what the records take in blocks of 4 KiB, one more for each record included, since it may
+// have a folder. Every process appends what it adds and
 // removes to the ledger, v1/usage-…, whose sum is the total; so Open counts nothing, and the limit holds for
 // all processes together. The Commit that goes beyond it makes room before it returns, down to 15/16 of the
-// limit at most: it compares records from a few neighbouring fans, 64 or so, and removes the least recently used
-// quarter of them, or the least recently used of all in a store of up to 64 records. There is no goroutine in
-// the background.
+// limit at most: it compares 64 records, those that come next in the fans after the ones that were compared last time,
+// and removes the least recently used quarter of them, or the least recently used of all in a store of up to 64 records.
+// There is no goroutine in the background.
 //
 // Not counted are bodies while they are written, folders of no record, and what killed processes left. So the
 // limit may be exceeded by the bodies in progress, and by what is committed at the same time: one record for
 // each goroutine that is in Commit. A process that is killed between a change and its entry puts the ledger
 // off by that record until the next Sweep.
 //
-// The last use of a record is the modification time of its head, which a hit renews when it is older than an
+// The last use of a record is the modification time of its last head, which a hit renews when it is older than an
 // hour: a hit writes nothing, as a rule, and what was used within the same hour goes in the order of its
 // first use in it.
 //
@@ -68,12 +73,12 @@
 //
 // File systems that do not keep the modification time of a directory, and programs that set it back: a hit may then
 // miss for a minute what was stored or deleted under its URL. On Windows, where FAT is such a file system, that time
-// is not relied on. File systems that do not keep a ctime, and programs that write to a body file through a mapping made
+// is not relied on. File systems that do not keep a ctime, and programs that write to a file through a mapping made
 // long before: a hit may then hand out for an hour what was not stored.
 //
 // # What it takes
 //
-// A Store holds one open file for the ledger and one for each fan that it has used, up to 257, and in memory what it
-// knows of the directories and body files it read last, about 2.4 MB and 1.6 MB when there are 4096 of them. A body that
-// is read or written takes 32 KiB more, whatever its size.
+// A Store holds one open file for the ledger, one for each fan that it has used, up to 16, and one for the fan in which it
+// made room last; in memory what it knows of the folders, heads and bodies it read last, up to 2.4 MB of 4096 folders, 6 MB
+// of 512 heads, and 2 MB of 4096 bodies. A body that is read or written takes 32 KiB more, whatever its size.
 package disk

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -20,24 +22,30 @@ const (
 
 // held is a record as the eviction sees it.
 type held struct {
-	folder folder
-	group  group
-	cost   int64
-	used   time.Time
+	place place
+	group group
+	cost  int64
+	used  time.Time
 }
 
 // look finds out what a record takes and when it was last used.
-func (d folder) look(g *group) (held, error) {
-	h := held{folder: d, group: *g, cost: folderCost}
-	for _, name := range g.files() {
-		info, err := d.stat(name)
+func (p place) look(g *group) (held, error) {
+	h := held{place: p, group: *g, cost: folderCost}
+	for _, path := range p.heads(g) {
+		info, err := p.fan.Lstat(path)
 		if err != nil {
 			return h, err
 		}
 		h.cost += cost(info.Size())
-		if used := info.ModTime(); name != bodyName(g.id) && used.After(h.used) {
+		if used := info.ModTime(); used.After(h.used) {
 			h.used = used
 		}
+	}
+	info, err := p.fan.Lstat(p.body(g.id))
+	if err == nil {
+		h.cost += cost(info.Size())
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return h, err
 	}
 	return h, nil
 }
@@ -90,7 +98,7 @@ func (s *Store) evict(excess int64) (freed int64, removed int) {
 			break
 		}
 		h := &all[i]
-		if s.removeRecord(h.folder, &h.group) == nil {
+		if s.removeRecord(h.place, &h.group) == nil {
 			freed += h.cost
 			removed++
 		}
@@ -98,39 +106,43 @@ func (s *Store) evict(excess int64) (freed int64, removed int) {
 	return freed, removed
 }
 
-// sample returns records from neighbouring shards, the first of which is chosen at random: keys are spread over them by
-// their digest, so that this is a fair choice. complete says that it was all there is.
+// sample returns the next records of a walk that goes on from one sample to the next: keys are spread over the fans by their
+// digest, so that this is a fair choice. complete says that it was all there is.
 func (s *Store) sample() (all []held, complete bool) {
-	shards, err := s.shards()
-	if err != nil || len(shards) == 0 {
-		return nil, err == nil
-	}
-	start := rand.IntN(len(shards))
-	for i := range shards {
-		folders, err := s.folders(shards[(start+i)%len(shards)])
+	whole := s.hand == nil
+	for len(all) < sampleSize {
+		if s.hand == nil {
+			shards, err := s.shards()
+			if err != nil {
+				return nil, false
+			}
+			rand.Shuffle(len(shards), func(i, j int) { shards[i], shards[j] = shards[j], shards[i] })
+			s.hand = &walk{store: s, shards: shards, batch: 2 * sampleSize}
+		}
+		e, err := s.hand.next()
+		if err != nil {
+			s.hand.close()
+			s.hand = nil
+			if whole || err != io.EOF {
+				return all, err == io.EOF
+			}
+			all, whole = nil, true // there are few
+			continue
+		}
+		groups, err := e.records(place.readPrefix)
 		if err != nil {
 			continue
 		}
-		rand.Shuffle(len(folders), func(i, j int) { folders[i], folders[j] = folders[j], folders[i] })
-		for _, d := range folders {
-			if len(all) >= sampleSize {
-				return all, false
-			}
-			groups, err := d.list()
-			if err != nil {
+		for i := range groups {
+			if !groups[i].there() {
 				continue
 			}
-			for i := range groups {
-				if !groups[i].base {
-					continue
-				}
-				if h, err := d.look(&groups[i]); err == nil {
-					all = append(all, h)
-				}
+			if h, err := e.look(&groups[i]); err == nil {
+				all = append(all, h)
 			}
 		}
 	}
-	return all, true
+	return all, false
 }
 
 // Sweep is described at store.Sweeper. It opens every head file there is, removes what was not committed
@@ -138,13 +150,13 @@ func (s *Store) sample() (all []held, complete bool) {
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
 	var faults []error
 	s.settle(func() (c counted, complete bool) {
-		c, err = s.count(ctx, func(d folder, g *group) bool {
-			ended, err := d.ended(g.head(), now)
+		c, err = s.count(ctx, func(p place, g *group) bool {
+			ended, err := p.ended(g, now)
 			if errors.Is(err, store.ErrCorrupt) {
-				faults = append(faults, fmt.Errorf("%s: %w", g.head(), err))
+				faults = append(faults, fmt.Errorf("%s: %w", p.head(g), err))
 				ended = true
 			}
-			if ended && s.removeRecord(d, g) == nil {
+			if ended && s.removeRecord(p, g) == nil {
 				removed++
 			}
 			return ended
@@ -179,61 +191,66 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err erro
 }
 
 // ended reads as much of a head file as says whether its record is past its KeepUntil.
-func (d folder) ended(name string, now time.Time) (bool, error) {
-	f, err := d.open(name)
-	if err != nil {
-		return false, err
+func (p place) ended(g *group, now time.Time) (bool, error) {
+	path, h := p.head(g), g.first
+	if path != p.first() {
+		var err error
+		if h, err = p.readPrefix(path); err != nil {
+			return false, err
+		}
 	}
-	defer f.Close()
-	var b [prefixSize]byte
-	if n, err := f.ReadAt(b[:], 0); n < len(b) {
-		return false, fmt.Errorf("%w: %w", err, store.ErrCorrupt)
-	}
-	p, err := decodePrefix(b[:])
-	return err == nil && p.ended(now), err
+	prefix, err := decodePrefix(h.bytes)
+	return err == nil && prefix.ended(now), err
 }
 
 // count walks through all records but those that gone disposes of, and removes what writers left behind.
-func (s *Store) count(ctx context.Context, gone func(folder, *group) bool) (c counted, err error) {
+func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c counted, err error) {
 	c = s.begin()
-	err = s.eachFolder(ctx, "", func(d folder) bool {
-		all, err := d.list()
-		if err != nil {
-			return true
+	err = s.each(ctx, "", place.readPrefix, func(e entry, all []group) bool {
+		switch e.suffix {
+		case bodySuffix:
+			if e.old(e.path) {
+				if g, err := e.find(e.id, place.readPrefix); !g.there() && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+					e.fan.Remove(e.path)
+				}
+			}
+		case tempSuffix:
+			if e.old(e.path) {
+				e.fan.Remove(e.path)
+			}
 		}
+		empty := e.suffix == ""
 		for i := range all {
 			g := &all[i]
-			s.removeRemains(d, g)
-			if !g.base || gone(d, g) {
+			if !g.there() {
+				for _, path := range e.heads(g) {
+					if e.old(path) {
+						e.fan.Remove(path)
+					}
+				}
 				continue
 			}
-			if h, err := d.look(g); err == nil {
+			empty = false
+			if gone(e.place, g) {
+				continue
+			}
+			if h, err := e.look(g); err == nil {
 				c.bytes += h.cost
 				c.records++
 			}
 		}
-		if len(all) == 0 {
-			d.discard()
+		if empty {
+			e.discard()
 		}
 		return true
 	})
 	return c, err
 }
 
-// removeRemains removes files that belong to no record and have not been written to for a while.
-func (s *Store) removeRemains(d folder, g *group) {
-	remains := g.temps
-	if !g.base {
-		remains = append(g.files(), g.temps...)
-	}
-	for _, name := range remains {
-		if info, err := d.stat(name); err == nil && time.Since(info.ModTime()) > grace {
-			d.remove(name)
-		}
-	}
-	if !g.base {
-		d.discard()
-	}
+// old reports whether a file that belongs to no record has been left alone for so long that nobody is at work on it.
+func (p place) old(path string) bool {
+	info, err := p.fan.Lstat(path)
+	return err == nil && time.Since(info.ModTime()) > grace
 }
 
 // Size is described at store.Sizer. It reads the ledger, not the directory.

@@ -16,11 +16,13 @@ import (
 //	4   uint32  length of the encoded record
 //	8   uint32  length of the inline body; 0xffffffff: the body is in a file of its own
 //	12  uint32  CRC-32C of the inline body
-//	16  int64   KeepUntil in Unix nanoseconds; 0: none. Sweep reads no further than this
-//	24  uint32  CRC-32C of the 24 bytes before
+//	16  int64   KeepUntil in Unix nanoseconds; 0: none
+//	24  the ID. Sweep reads no further than this
+//	40  uint32  CRC-32C of the 40 bytes before
 const (
 	headMagic  = "LDH1"
-	prefixSize = 28
+	prefixSize = 44
+	prefixSum  = prefixSize - sumSize
 	separate   = math.MaxUint32
 )
 
@@ -42,7 +44,8 @@ func encodeHead(r *store.Record, body []byte, inline bool) ([]byte, error) {
 		binary.BigEndian.PutUint32(b[8:], separate)
 	}
 	binary.BigEndian.PutUint64(b[16:], uint64(nanos(r.KeepUntil)))
-	binary.BigEndian.PutUint32(b[24:], store.Checksum(0, b[:24]))
+	copy(b[24:], r.ID[:])
+	binary.BigEndian.PutUint32(b[prefixSum:], store.Checksum(0, b[:prefixSum]))
 	return b, nil
 }
 
@@ -78,6 +81,7 @@ type prefix struct {
 	inline uint32
 	sum    uint32
 	keep   int64
+	id     store.ID
 }
 
 // body returns the length of the inline body.
@@ -91,7 +95,7 @@ func (p prefix) body() int64 {
 func (p prefix) ended(now time.Time) bool { return p.keep != 0 && p.keep < nanos(now) }
 
 func decodePrefix(b []byte) (prefix, error) {
-	if len(b) < prefixSize || string(b[:4]) != headMagic || store.Checksum(0, b[:24]) != binary.BigEndian.Uint32(b[24:]) {
+	if len(b) < prefixSize || string(b[:4]) != headMagic || store.Checksum(0, b[:prefixSum]) != binary.BigEndian.Uint32(b[prefixSum:]) {
 		return prefix{}, fmt.Errorf("does not begin as a head file: %w", store.ErrCorrupt)
 	}
 	return prefix{
@@ -99,6 +103,7 @@ func decodePrefix(b []byte) (prefix, error) {
 		inline: binary.BigEndian.Uint32(b[8:]),
 		sum:    binary.BigEndian.Uint32(b[12:]),
 		keep:   int64(binary.BigEndian.Uint64(b[16:])),
+		id:     store.ID(b[24:prefixSum]),
 	}, nil
 }
 

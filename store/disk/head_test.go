@@ -52,19 +52,20 @@ func TestNanosKeepTheOrderOfTimes(t *testing.T) {
 
 func TestGroupsSortsTheNamesOfAFolder(t *testing.T) {
 	const a, b = "00000000000000000000000000000001", "00000000000000000000000000000002"
-	got := groups([]string{a + ".body", "notes", b + ".head", a + "-0000000200000000.head", a + "-00000001ffffffff.head",
-		a + ".head", a + "-0123456789abcdef.temp", a + ".temp", b + ".heads", b + "-1.head", ".", a})
+	got := groups([]string{"notes", b + ".head", a + "-0000000200000000.head", a + "-00000001ffffffff.head",
+		a + ".head", a + "-0123456789abcdef.temp", a + ".temp", b + ".heads", b + "-1.head", b + ".body", ".", a})
 	if len(got) != 2 || got[0].id.String() != b || got[1].id.String() != a {
 		t.Fatalf("groups: %+v; want b, then a", got)
 	}
-	if g := got[0]; !g.base || g.body || len(g.updates)+len(g.temps) != 0 || g.head() != b+".head" {
+	p := place{name: "x"}
+	if g := &got[0]; !g.base || len(g.updates) != 0 || p.head(g) != "x/"+b+".head" {
 		t.Errorf("b: %+v", g)
 	}
 	last := a + "-0000000200000000.head"
-	if g := got[1]; !g.base || !g.body || len(g.updates) != 2 || len(g.temps) != 1 || g.head() != last {
+	if g := &got[1]; !g.base || len(g.updates) != 2 || p.head(g) != "x/"+last {
 		t.Errorf("a: %+v", g)
 	}
-	if name := updateName(got[1].id, got[1].head()); name <= got[1].head() || len(name) != len(got[1].head()) {
+	if name := updateName(got[1].id, last); name <= last || len(name) != len(last) {
 		t.Errorf("the next update is %s", name)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -68,7 +67,7 @@ func try(s store.Store, key store.Key, size int, superseded ...store.ID) (*store
 	return r, w.Commit(r, superseded...)
 }
 
-// only returns the path of the only file in the key folders that matches.
+// only returns the path of the only file that matches, in a fan or in the folder of a key.
 func only(t testing.TB, dir, pattern string) string {
 	t.Helper()
 	paths := files(t, dir, pattern)
@@ -78,13 +77,68 @@ func only(t testing.TB, dir, pattern string) string {
 	return paths[0]
 }
 
-func files(t testing.TB, dir, pattern string) []string {
+func files(t testing.TB, dir, pattern string) (paths []string) {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(dir, "v1", "*", "*", pattern))
-	if err != nil {
-		t.Fatal(err)
+	for _, in := range []string{"?", "?/*"} {
+		found, err := filepath.Glob(filepath.Join(dir, "v1", in, pattern))
+		must(t, err)
+		for _, path := range found {
+			if info, err := os.Lstat(path); err != nil || !info.IsDir() {
+				paths = append(paths, path)
+			}
+		}
 	}
 	return paths
+}
+
+// filesOf returns the files of a record, its heads first: the one that counts is the last of them.
+func filesOf(t testing.TB, dir string, r *store.Record) (heads, bodies []string) {
+	t.Helper()
+	id := r.ID.String()
+	for _, path := range files(t, dir, firstName(r.Key)) {
+		if b, err := os.ReadFile(path); err == nil && len(b) > 40 && bytes.Equal(b[24:40], r.ID[:]) {
+			heads = append(heads, path)
+		}
+	}
+	heads = append(heads, files(t, dir, id+".head")...)
+	heads = append(heads, files(t, dir, id+"-*.head")...)
+	return heads, files(t, dir, "*-"+id+".body")
+}
+
+func headOf(t testing.TB, dir string, r *store.Record) string {
+	t.Helper()
+	heads, _ := filesOf(t, dir, r)
+	if len(heads) == 0 {
+		t.Fatalf("no head of %s", r.ID)
+	}
+	return heads[len(heads)-1]
+}
+
+func bodyFileOf(t testing.TB, dir string, r *store.Record) string {
+	t.Helper()
+	_, bodies := filesOf(t, dir, r)
+	if len(bodies) != 1 {
+		t.Fatalf("bodies of %s: %q", r.ID, bodies)
+	}
+	return bodies[0]
+}
+
+func firstName(key store.Key) string { return fmt.Sprintf("%x.head", key.Digest()) }
+
+// flip inverts one byte of a file.
+func flip(path string, at int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], at); err != nil {
+		return err
+	}
+	b[0] ^= 0xff
+	_, err = f.WriteAt(b[:], at)
+	return err
 }
 
 // onDisk returns what the records take, as the documentation of MaxBytes says, reckoned from the files.
@@ -93,12 +147,14 @@ func onDisk(t *testing.T, dir string) (sum int64) {
 		info, err := os.Stat(path)
 		must(t, err)
 		sum += (info.Size() + 4095) / 4096 * 4096
-		if strings.HasSuffix(path, ".head") {
+		if name := filepath.Base(path); len(name) == 64+len(".head") || len(name) == 32+len(".head") { // not of an update
 			sum += 4096
 		}
 	}
 	return sum
 }
+
+func inFolder(path string) bool { return len(filepath.Base(filepath.Dir(path))) == 64 }
 
 func must(t testing.TB, err error) {
 	t.Helper()

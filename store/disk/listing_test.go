@@ -29,9 +29,30 @@ func (c *times) rest(t testing.TB, folders ...string) {
 	}
 }
 
-func pathOf(s *Store, key store.Key) string {
-	digest := key.Digest()
-	return filepath.Join(s.dir, fanName(digest[0]), folderName(digest))
+func placeOf(t testing.TB, s *Store, key store.Key) place {
+	t.Helper()
+	p, err := s.place(key, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// folderOf returns the path of the folder of a key, where it will be once there is a second record.
+func folderOf(t testing.TB, s *Store, key store.Key) string {
+	t.Helper()
+	p := placeOf(t, s, key)
+	return filepath.Join(p.fan.Name(), p.name)
+}
+
+// makeFolder makes it, so that all records of the key go there.
+func makeFolder(t testing.TB, s *Store, key store.Key) string {
+	t.Helper()
+	path := folderOf(t, s, key)
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func openTwo(t *testing.T) (a, b *Store) {
@@ -94,8 +115,8 @@ func TestAListingIsRememberedOnlyOfAFolderAtRest(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, _ := openTwo(t)
+			folder := makeFolder(t, s, "key")
 			first := put(t, s, "key")
-			folder := pathOf(s, "key")
 			changed := time.Now().Add(-c.age)
 			if err := os.Chtimes(folder, changed, changed); err != nil {
 				t.Fatal(err)
@@ -117,8 +138,8 @@ func TestAListingIsRememberedOnlyOfAFolderAtRest(t *testing.T) {
 func TestAHeadThatIsGoneIsMissedWhateverTheTimeOfTheFolder(t *testing.T) {
 	s, other := openTwo(t)
 	var c times
+	folder := makeFolder(t, s, "key")
 	r := put(t, s, "key")
-	folder := pathOf(s, "key")
 	for range 3 {
 		changed := time.Unix(1_700_000_000, 0)
 		if err := os.Chtimes(folder, changed, changed); err != nil {
@@ -149,8 +170,8 @@ func TestAHeadThatIsGoneIsMissedWhateverTheTimeOfTheFolder(t *testing.T) {
 
 func TestAFolderInThePlaceOfAnotherIsListed(t *testing.T) {
 	s, other := openTwo(t)
+	folder, away := makeFolder(t, s, "key"), filepath.Join(s.dir, "away")
 	old := put(t, s, "key")
-	folder, away := pathOf(s, "key"), filepath.Join(s.dir, "away")
 	same := time.Unix(1_700_000_000, 0)
 	os.Chtimes(folder, same, same)
 	seenBy(t, s, "key")
@@ -171,8 +192,8 @@ func TestAListingIsBelievedForAMinuteAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // here it is the year 2000
 		s, _ := openTwo(t)
 		long := time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
+		folder := makeFolder(t, s, "key")
 		first := put(t, s, "key")
-		folder := pathOf(s, "key")
 		os.Chtimes(folder, long, long)
 		seenBy(t, s, "key")
 		second := put(t, s, "key")
@@ -200,7 +221,7 @@ func TestNoChangeOfAnotherStoreIsMissed(t *testing.T) {
 	var remembered atomic.Int64
 	for i := range keys {
 		key := store.Key(fmt.Sprint(i))
-		folder := pathOf(reader, key)
+		p, folder := placeOf(t, reader, key), folderOf(t, reader, key)
 		check := func(step string, records ...*store.Record) {
 			t.Helper()
 			want := states(records...)
@@ -210,7 +231,7 @@ func TestNoChangeOfAnotherStoreIsMissed(t *testing.T) {
 				}
 				if when == "just now" {
 					c.rest(t, folder)
-				} else if _, ok := reader.seen.known(folderOf(t, reader, key)); ok {
+				} else if _, ok := reader.seen.known(p); ok {
 					remembered.Add(1)
 				}
 			}
@@ -251,20 +272,11 @@ func TestNoChangeOfAnotherStoreIsMissed(t *testing.T) {
 	}
 }
 
-func folderOf(t testing.TB, s *Store, key store.Key) folder {
-	t.Helper()
-	d, err := s.folder(key, false)
-	if err != nil {
-		t.Error(err)
-	}
-	return d
-}
-
 func TestListingsAreBounded(t *testing.T) {
 	var l listings
 	for i := range 3 * maxListings {
-		l.remember(folder{name: fmt.Sprint(i)}, listing{})
-		l.remember(folder{name: fmt.Sprint(i)}, listing{})
+		l.remember(place{name: fmt.Sprint(i)}, listing{})
+		l.remember(place{name: fmt.Sprint(i)}, listing{})
 	}
 	if n := len(l.of); n != maxListings {
 		t.Errorf("%d listings are remembered, want %d", n, maxListings)
@@ -272,9 +284,10 @@ func TestListingsAreBounded(t *testing.T) {
 
 	s, _ := openTwo(t)
 	var c times
+	folder := makeFolder(t, s, "key")
 	for i := range maxNames + 1 {
 		put(t, s, "key")
-		c.rest(t, pathOf(s, "key"))
+		c.rest(t, folder)
 		seenBy(t, s, "key")
 		if n, want := len(s.seen.of), min(1, max(0, maxNames-i)); n != want && remembers {
 			t.Fatalf("%d listings are remembered of a folder of %d files, want %d", n, i+1, want)

@@ -2,13 +2,11 @@ package disk
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
-	"os"
-	"slices"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -22,25 +20,25 @@ const touchEvery = time.Hour
 // it. Each takes another change at the wrong moment, so that a few are rare, and this many are a fault.
 const attempts = 64
 
-// Lookup is described at store.Store. A key that was never stored costs one failing open and one stat.
+// Lookup is described at store.Store. A key that was never stored costs two failing opens and one stat.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	d, err := s.folder(key, false)
+	p, err := s.place(key, false)
 	if err != nil {
 		return nil, s.missing("look up", err)
 	}
 	for n := 1; ; n++ {
-		found, changed, err := s.read(d, key)
+		found, changed, err := s.readRecords(p, key)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			s.check(d.shard)
+			s.check(p.shard)
 			return nil, nil
 		case changed && n < attempts:
 			continue
 		case err != nil:
-			return found, fmt.Errorf("disk: look up %s: %w", d.name, err)
+			return found, fmt.Errorf("disk: look up %s: %w", p.name, err)
 		}
 		return found, nil
 	}
@@ -55,30 +53,30 @@ func (s *Store) missing(verb string, err error) error {
 	return fmt.Errorf("disk: %s: %w", verb, err)
 }
 
-// read returns the records in a folder. It reports whether a head that was listed had gone by the time it was to be
-// read, which happens when it is updated or superseded at that moment.
-func (s *Store) read(d folder, key store.Key) (found []*store.Record, changed bool, err error) {
-	all, err := s.seen.list(d)
+// readRecords returns the records of a key. It reports whether a head that was listed had gone by the time it was to be read,
+// which happens when it is updated or superseded at that moment.
+func (s *Store) readRecords(p place, key store.Key) (found []*store.Record, changed bool, err error) {
+	all, err := p.records(s.readHead, s.seen.list)
 	if err != nil {
 		return nil, false, err
 	}
 	var faults []error
 	for i := range all {
 		g := &all[i]
-		if !g.base {
+		if !g.there() {
 			continue
 		}
-		r, used, err := s.readRecord(d, g, key)
+		r, used, err := s.readRecord(p, g, key)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			changed = true
-			s.seen.forget(d)
+			s.seen.forget(p)
 			continue
 		case err != nil:
 			faults = append(faults, err)
 			continue
 		}
-		s.touch(d, g, used)
+		s.touch(p, g, used)
 		if found == nil {
 			found = make([]*store.Record, 0, len(all)-i)
 		}
@@ -87,108 +85,114 @@ func (s *Store) read(d folder, key store.Key) (found []*store.Record, changed bo
 	return found, changed, errors.Join(faults...)
 }
 
-// readRecord reads the head of one record, and removes the record if it is damaged. key may be empty when it is not
+// readHead reads a head file, or knows what is in it.
+func (s *Store) readHead(p place, path string) (*head, error) {
+	if s.heads.has(path) {
+		now := time.Now()
+		info, err := p.fan.Lstat(path)
+		if err != nil {
+			s.heads.forget(path)
+			return nil, err
+		}
+		if r, ok := s.heads.get(path, state{info, now}); ok {
+			return &head{state: state{info, now}, id: r.ID, record: r}, nil
+		}
+	}
+	return p.readHead(path)
+}
+
+// readRecord returns one record and when it was last used, and removes it if it is damaged. key may be empty when it is not
 // known.
-func (s *Store) readRecord(d folder, g *group, key store.Key) (*store.Record, time.Time, error) {
-	b, used, err := d.readFile(g.head())
-	if err != nil && !errors.Is(err, store.ErrCorrupt) {
-		return nil, used, err
-	}
-	var r *store.Record
-	if err == nil {
-		decode := s.heads.Head
-		if key == "" { // a walk through all would push out what is in use
-			decode = store.DecodeHead
-		}
-		r, err = decodeHead(b, key, g.id, decode)
-	}
-	if err == nil && r.Body == nil && !g.body {
-		// It may have been written, or the record removed, while the folder was listed.
-		if _, err = d.stat(bodyName(g.id)); errors.Is(err, fs.ErrNotExist) {
-			if _, err := d.stat(baseName(g.id)); err != nil {
-				return nil, used, err
-			}
-			err = fmt.Errorf("the body is gone: %w", store.ErrCorrupt)
-		} else if err != nil {
-			return nil, used, err
+func (s *Store) readRecord(p place, g *group, key store.Key) (*store.Record, time.Time, error) {
+	path, h := p.head(g), g.first
+	if path != p.first() {
+		var err error
+		if h, err = s.readHead(p, path); err != nil {
+			return nil, time.Time{}, err
 		}
 	}
-	if err == nil && key == "" && folderName(r.Key.Digest()) != d.name {
-		err = fmt.Errorf("in the folder of another key: %w", store.ErrCorrupt)
+	used := h.info.ModTime()
+	if h.record != nil && (key == "" || h.record.Key == key) {
+		return h.record, used, nil
+	}
+	decode := s.decoder.Head
+	if key == "" { // a walk through all would push out what is in use
+		decode = store.DecodeHead
+	}
+	r, err := decodeHead(h.bytes, key, g.id, decode)
+	if err == nil && key == "" && placeIn(p.fan, r.Key.Digest()).name != p.name {
+		err = fmt.Errorf("in the place of another key: %w", store.ErrCorrupt)
 	}
 	if err != nil {
-		s.removeRecord(d, g)
-		return nil, used, fmt.Errorf("%s: %w", g.head(), err)
+		s.removeRecord(p, g)
+		return nil, used, fmt.Errorf("%s: %w", path, err)
+	}
+	if key != "" && h.info.Size() <= maxKnownHead {
+		s.heads.put(path, h.state, r, maxHeads)
 	}
 	return r, used, nil
 }
 
 // touch renews the mark of last use. Where the directory cannot be written that is no harm to the hit.
-func (s *Store) touch(d folder, g *group, used time.Time) {
+func (s *Store) touch(p place, g *group, used time.Time) {
 	if age := time.Since(used); age > touchEvery || age < -touchEvery {
 		now := time.Now()
-		d.fan.Chtimes(d.path(g.head()), now, now)
+		p.fan.Chtimes(p.head(g), now, now)
 	}
 }
 
-// Find is described at store.Finder. With a Key it reads one folder, otherwise every head there is.
+// Find is described at store.Finder. With a Key it reads the records of that, otherwise every head there is.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
-		found := 0
-		err := s.eachFolder(ctx, q.Key, func(d folder) bool {
-			all, err := d.list()
-			if err != nil {
-				return true
-			}
+		found, more := 0, true
+		err := s.each(ctx, q.Key, place.readHead, func(e entry, all []group) bool {
 			for i := range all {
 				g := &all[i]
-				if !g.base || q.ID != (store.ID{}) && g.id != q.ID {
+				if !g.there() || q.ID != (store.ID{}) && g.id != q.ID {
 					continue
 				}
-				r, _, err := s.readRecord(d, g, q.Key)
+				r, _, err := s.readRecord(e.place, g, q.Key)
 				if errors.Is(err, fs.ErrNotExist) {
-					r, err = s.readAgain(d, g.id, q.Key)
+					r, err = s.readAgain(e.place, g.id, q.Key)
 				}
 				switch {
 				case errors.Is(err, store.ErrNotFound):
 					continue
 				case err != nil:
-					if !yield(nil, fmt.Errorf("disk: find: %w", err)) {
-						return false
+					more = yield(nil, fmt.Errorf("disk: find: %w", err))
+				default:
+					if r.Body != nil {
+						r = r.WithBody(nil, r.Size)
 					}
-					continue
+					if !q.Match(r) {
+						continue
+					}
+					found++
+					more = yield(r, nil) && found != q.Limit
 				}
-				if r.Body != nil {
-					r = r.WithBody(nil, r.Size)
-				}
-				if !q.Match(r) {
-					continue
-				}
-				found++
-				if !yield(r, nil) || found == q.Limit {
-					found = -1
+				if !more {
 					return false
 				}
 			}
 			return true
 		})
-		if err != nil && found >= 0 {
+		if err != nil && more {
 			yield(nil, fmt.Errorf("disk: find: %w", err))
 		}
 	}
 }
 
-// readAgain reads one record whose head went away while its folder was read; ErrNotFound if all of it did.
-func (s *Store) readAgain(d folder, id store.ID, key store.Key) (*store.Record, error) {
+// readAgain reads one record whose head went away while it was looked for; ErrNotFound if all of it did.
+func (s *Store) readAgain(p place, id store.ID, key store.Key) (*store.Record, error) {
 	for range attempts {
-		g, err := d.find(id)
+		g, err := p.find(id, place.readHead)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		if !g.base {
+		if !g.there() {
 			break
 		}
-		r, _, err := s.readRecord(d, &g, key)
+		r, _, err := s.readRecord(p, &g, key)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return r, err
 		}
@@ -196,12 +200,16 @@ func (s *Store) readAgain(d folder, id store.ID, key store.Key) (*store.Record, 
 	return nil, store.ErrNotFound
 }
 
-// eachFolder calls do for every folder, or for that of key alone, until it returns false or ctx ends.
-func (s *Store) eachFolder(ctx context.Context, key store.Key, do func(folder) bool) error {
+// each calls do for every entry, or for that of key alone, until it returns false or ctx ends, with what place.records
+// returns for it. Without a key each record comes with one entry: where its base is.
+func (s *Store) each(ctx context.Context, key store.Key, read reader, do func(entry, []group) bool) error {
 	if key != "" {
-		d, err := s.folder(key, false)
+		p, err := s.place(key, false)
 		if err == nil && ctx.Err() == nil {
-			do(d)
+			var all []group
+			if all, err = p.records(read, place.list); err == nil {
+				do(entry{place: p}, all)
+			}
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -212,64 +220,24 @@ func (s *Store) eachFolder(ctx context.Context, key store.Key, do func(folder) b
 	if err != nil {
 		return err
 	}
-	for _, shard := range shards {
-		s.check(shard)
-		folders, err := s.folders(shard)
-		if err != nil {
+	w := &walk{store: s, shards: shards, batch: -1}
+	defer w.close()
+	for {
+		e, err := w.next()
+		if err == io.EOF {
+			return ctx.Err()
+		} else if err != nil {
 			return err
 		}
-		for _, d := range folders {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if !do(d) {
-				return nil
-			}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		all, err := e.records(read)
+		if err != nil {
+			continue
+		}
+		if !do(e, all) {
+			return nil
 		}
 	}
-	return ctx.Err()
-}
-
-// shards returns those that there is a fan of: a small store has few.
-func (s *Store) shards() ([]byte, error) {
-	top, err := os.OpenRoot(s.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	defer top.Close()
-	names, err := list(top, version)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var shards []byte
-	for _, name := range names {
-		if b, err := hex.DecodeString(name); err == nil && len(b) == 1 && fanName(b[0]) == version+"/"+name {
-			shards = append(shards, b[0])
-		}
-	}
-	slices.Sort(shards)
-	return shards, err
-}
-
-// folders returns the folders of one shard, in no order.
-func (s *Store) folders(shard byte) ([]folder, error) {
-	f, err := s.fan(shard, false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	names, err := list(f, ".")
-	if err != nil {
-		return nil, err
-	}
-	all := make([]folder, 0, len(names))
-	for _, name := range names {
-		if isFolderName(name, shard) {
-			all = append(all, folder{fan: f, shard: shard, name: name})
-		}
-	}
-	return all, nil
 }

@@ -72,7 +72,7 @@ func nearer(a, b int64) int64 {
 // recount counts what is there for a ledger that has just begun.
 func (s *Store) recount() (err error) {
 	s.settle(func() (c counted, complete bool) {
-		c, err = s.count(context.Background(), func(folder, *group) bool { return false })
+		c, err = s.count(context.Background(), func(place, *group) bool { return false })
 		return c, err == nil
 	})
 	return err

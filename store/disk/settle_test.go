@@ -1,8 +1,6 @@
 package disk
 
-import (
-	"testing"
-)
+import "testing"
 
 func TestLedgerIsPutRightByTwoCountsThatAgree(t *testing.T) {
 	for _, c := range []struct {
@@ -37,27 +35,5 @@ func TestLedgerIsPutRightByTwoCountsThatAgree(t *testing.T) {
 				t.Errorf("the ledger says %+v after %d counts, want %+v after %d", got, n, c.want, len(c.counts))
 			}
 		})
-	}
-}
-
-func TestFolderThatOthersKeepRemovingIsMadeAgain(t *testing.T) {
-	s, err := Open(t.TempDir(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	n := 0
-	err = s.inFolder("key", func(d folder) error {
-		if n++; n < 20 {
-			d.discard() // as a Delete or Sweep does that finds it empty
-		}
-		f, err := d.create("file")
-		if err == nil {
-			f.Close()
-		}
-		return err
-	})
-	if n != 20 || err != nil {
-		t.Errorf("after %d attempts: %v; want success at the 20th", n, err)
 	}
 }

@@ -207,16 +207,31 @@ func inspect(t *testing.T, dir string) {
 	if got := onDisk(t, dir); got < bytes-1<<20 || got > bytes+1<<20 || got > stressLimit {
 		t.Errorf("%d bytes on the disk, the ledger says %d, the limit is %d", got, bytes, stressLimit)
 	}
-	bases := map[string]bool{}
-	for _, path := range files(t, dir, strings.Repeat("?", 32)+".head") {
-		bases[strings.TrimSuffix(path, ".head")] = true
+	records := map[string]bool{} // place and ID
+	for r, err := range s.Find(t.Context(), store.Query{}) {
+		must(t, err)
+		records[fmt.Sprintf("%x %s", r.Key.Digest(), r.ID)] = true
 	}
 	for _, path := range files(t, dir, "*") {
-		if folder, name := filepath.Split(path); !bases[filepath.Join(folder, name[:32])] {
+		if place, id := owner(t, path); !records[place+" "+id] {
 			t.Errorf("left over: %s", path)
 		}
 	}
-	if len(bases) != n {
-		t.Errorf("%d records on the disk, Size says %d", len(bases), n)
+	if len(records) != n {
+		t.Errorf("%d records on the disk, Size says %d", len(records), n)
 	}
+}
+
+// owner tells from its name, or what is in it, to which record a file belongs.
+func owner(t *testing.T, path string) (place, id string) {
+	name := filepath.Base(path)
+	switch {
+	case inFolder(path):
+		return filepath.Base(filepath.Dir(path)), name[:32]
+	case len(name) == 64+len(".head"):
+		b, err := os.ReadFile(path)
+		must(t, err)
+		return name[:64], fmt.Sprintf("%x", b[24:40])
+	}
+	return name[:64], name[65:min(97, len(name))]
 }

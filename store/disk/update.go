@@ -9,17 +9,17 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Update is described at store.Store. It writes one file, with a copy of the body if that is inline. What was committed
-// stays where it is, and the update counts only as long as that is there: so it cannot bring back what
+// Update is described at store.Store. It writes one file, with a copy of the body if that is inline, into the folder of the
+// key. What was committed stays where it is, and the update counts only as long as that is there: so it cannot bring back what
 // another process deletes at the same moment.
 func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	d, err := s.folder(r.Key, false)
+	p, err := s.place(r.Key, false)
 	if err == nil {
 		for n := 1; ; n++ {
-			err = s.update(d, r)
+			err = s.update(p, r)
 			// A head that was listed and is gone was updated by another: there is a later one.
 			if !errors.Is(err, fs.ErrNotExist) || n == attempts {
 				break
@@ -27,7 +27,7 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		s.check(d.shard)
+		s.check(p.shard)
 		err = store.ErrNotFound
 	}
 	if err != nil {
@@ -36,15 +36,15 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	return nil
 }
 
-func (s *Store) update(d folder, r *store.Record) error {
-	g, err := d.find(r.ID)
+func (s *Store) update(p place, r *store.Record) error {
+	g, err := p.find(r.ID, place.readHead)
 	if err != nil {
 		return err
 	}
-	if !g.base {
+	if !g.there() {
 		return store.ErrNotFound
 	}
-	old, _, err := s.readRecord(d, &g, r.Key)
+	old, _, err := s.readRecord(p, &g, r.Key)
 	if err != nil {
 		return err
 	}
@@ -55,29 +55,23 @@ func (s *Store) update(d folder, r *store.Record) error {
 		return err
 	}
 	before := ""
-	if len(g.updates) > 0 {
-		before = g.head()
+	if n := len(g.updates); n > 0 {
+		before = g.updates[n-1]
 	}
-	name := updateName(r.ID, before)
-	in, err := d.root()
-	if err != nil {
-		return err
-	}
-	defer in.Close()
+	path := p.inside(updateName(r.ID, before))
 	changes.RLock()
 	defer changes.RUnlock()
-	if err := publish(in, head, r.ID, name); err != nil {
+	if err := p.publish(head, func(temp string) error { return p.move(temp, path) }); err != nil {
 		return err
 	}
-	if _, err := in.Lstat(baseName(r.ID)); err != nil {
-		in.Remove(name)
-		in.Close()
-		d.discard()
+	if err := p.holds(&g); err != nil {
+		p.fan.Remove(path)
+		p.discard()
 		return err
 	}
 	change := cost(int64(len(head)))
 	for _, older := range g.updates {
-		change -= d.drop(older)
+		change -= p.drop(p.inside(older))
 	}
 	s.usage.add(change, 0)
 	return nil
@@ -88,81 +82,81 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	d, err := s.folder(key, false)
+	p, err := s.place(key, false)
 	if err == nil && len(ids) > 0 {
 		for _, id := range ids {
-			if e := s.remove(d, id); e != nil {
+			if e := s.remove(p, id); e != nil {
 				err = e
 			}
 		}
 	} else if err == nil {
 		var all []group
-		all, err = d.list()
+		all, err = p.records(place.readPrefix, place.list)
 		for i := range all {
-			if !all[i].base {
-				continue // a write under way, or remains of one
+			if !all[i].there() {
+				continue // an update under way, or remains of one
 			}
-			if e := s.removeRecord(d, &all[i]); e != nil {
+			if e := s.removeRecord(p, &all[i]); e != nil {
 				err = e
 			}
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		s.check(d.shard)
+		s.check(p.shard)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("disk: delete from %s: %w", d.name, err)
+		return fmt.Errorf("disk: delete from %s: %w", p.name, err)
 	}
 	return nil
 }
 
 // remove removes one record if it is there.
-func (s *Store) remove(d folder, id store.ID) error {
-	g, err := d.find(id)
-	if err != nil || !g.base {
+func (s *Store) remove(p place, id store.ID) error {
+	g, err := p.find(id, place.readPrefix)
+	if err != nil || !g.there() {
 		return err
 	}
-	return s.removeRecord(d, &g)
+	return s.removeRecord(p, &g)
 }
 
 // removeRecord removes the files of a record, the base first: with it the record is gone. The folder goes as
-// well if it was the last one.
-func (s *Store) removeRecord(d folder, g *group) error {
+// well if it was the last one in it.
+func (s *Store) removeRecord(p place, g *group) error {
 	changes.RLock()
 	defer changes.RUnlock()
-	info, err := d.stat(baseName(g.id))
-	if err == nil {
-		err = d.remove(baseName(g.id))
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	var bytes, records int64
-	if err == nil {
-		bytes, records = cost(info.Size())+folderCost, 1
+	if g.first != nil {
+		n, err := p.dropFirst(g.id)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err == nil {
+			bytes, records = n+folderCost, 1
+		}
+	}
+	if g.base {
+		path := p.inside(baseName(g.id))
+		info, err := p.fan.Lstat(path)
+		if err == nil {
+			err = p.fan.Remove(path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err == nil {
+			bytes, records = bytes+cost(info.Size())+folderCost, records+1
+		}
 	}
 	for _, name := range g.updates {
-		bytes += d.drop(name)
+		bytes += p.drop(p.inside(name))
 	}
-	for _, name := range g.temps {
-		d.remove(name) // of an Update under way, which then finds the record gone
-	}
-	if g.body {
-		bytes += d.drop(bodyName(g.id))
-	}
+	bytes += p.drop(p.body(g.id))
 	if bytes > 0 {
 		s.usage.add(-bytes, -records)
 	}
-	d.discard()
-	return nil
-}
-
-// drop removes a file and returns what it took on the disk; 0 if another removed it first.
-func (d folder) drop(name string) int64 {
-	info, err := d.stat(name)
-	if err != nil || d.remove(name) != nil {
-		return 0
+	if g.base || len(g.updates) > 0 {
+		p.discard()
 	}
-	return cost(info.Size())
+	return nil
 }

@@ -44,7 +44,7 @@ type writer struct {
 	buf     []byte       // what follows flushed, at most a block
 	flushed int64        // in file, whole blocks until Commit
 	file    *os.File     // nil: nothing is flushed
-	dir     folder       // where file is
+	place   place        // where file is
 	sums    []byte
 	done    bool // committed; ReadAt goes on until Close
 	closed  bool
@@ -98,9 +98,9 @@ func (w *writer) Write(p []byte) (n int, err error) {
 // flush appends p, which begins a block, to the body file.
 func (w *writer) flush(p []byte) error {
 	if w.file == nil {
-		err := w.store.inFolder(w.key, func(d folder) (err error) {
-			w.dir = d
-			w.file, err = d.create(bodyName(w.id))
+		err := w.store.inFan(w.key, func(p place) (err error) {
+			w.place = p
+			w.file, err = create(p.fan, p.body(w.id))
 			return err
 		})
 		if err != nil {
@@ -180,35 +180,23 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 		if err := w.finish(); err != nil {
 			return err
 		}
-		added += cost(w.flushed + int64(len(w.sums)) + footerSize)
+		added += cost(fileSize(w.flushed))
 	}
 	if limit := w.store.max; limit > 0 && added > limit {
 		return fmt.Errorf("%d bytes with its head where the limit is %d: %w", added, limit, store.ErrTooLarge)
 	}
-	var dir folder
+	var at place
 	changes.RLock()
-	var replaced int64
-	err = w.store.inFolder(w.key, func(d folder) error {
-		dir = d
-		in, err := d.root()
-		if err != nil {
-			return err
-		}
-		defer in.Close()
+	err = w.store.inFan(w.key, func(p place) error {
+		at = p
 		if !inline {
-			if _, err := in.Lstat(bodyName(w.id)); err != nil {
+			if _, err := p.fan.Lstat(p.body(w.id)); err != nil {
 				return fmt.Errorf("the body was removed while it was written: %w", errGone)
 			}
 		}
-		if old, err := in.Lstat(baseName(w.id)); err == nil {
-			replaced = cost(old.Size()) + folderCost
-		}
-		return publish(in, head, w.id, baseName(w.id))
+		return p.publish(head, func(temp string) error { return p.enter(temp, w.id) })
 	})
-	switch {
-	case err == nil && replaced > 0:
-		w.store.usage.add(added-replaced, 0)
-	case err == nil:
+	if err == nil {
 		w.store.usage.add(added, 1)
 	}
 	changes.RUnlock()
@@ -218,7 +206,7 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 	w.done = true
 	for _, id := range superseded {
 		if id != w.id {
-			w.store.remove(dir, id)
+			w.store.remove(at, id)
 		}
 	}
 	w.store.makeRoom(added)
@@ -254,8 +242,7 @@ func (w *writer) Close() error {
 	}
 	err := w.file.Close()
 	if !w.done {
-		w.dir.remove(bodyName(w.id))
-		w.dir.discard()
+		w.place.fan.Remove(w.place.body(w.id))
 	}
 	if err != nil {
 		return fmt.Errorf("disk: close %s: %w", w.id, err)
@@ -263,41 +250,17 @@ func (w *writer) Close() error {
 	return nil
 }
 
-// inFolder calls do with the folder of key, and again after making it as long as do fails because it is not
-// there: it may be made for the first time, or be removed as an empty one just now.
-func (s *Store) inFolder(key store.Key, do func(folder) error) error {
+// inFan calls do with the place of key, and again with that in a fan made anew as long as do fails because something
+// is not there.
+func (s *Store) inFan(key store.Key, do func(place) error) error {
 	for n := 1; ; n++ {
-		d, err := s.folder(key, true)
-		if err != nil {
+		p, err := s.place(key, true)
+		if err == nil {
+			err = do(p)
+		}
+		if !errors.Is(err, fs.ErrNotExist) || n == attempts {
 			return err
 		}
-		if err = do(d); !errors.Is(err, fs.ErrNotExist) || n == attempts {
-			return err
-		}
-		if err := d.fan.Mkdir(d.name, 0o700); errors.Is(err, fs.ErrNotExist) {
-			s.check(d.shard)
-		} else if err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
+		s.check(p.shard)
 	}
-}
-
-// publish makes a head file appear whole in a folder, under its name, which is new.
-func publish(in *os.Root, head []byte, id store.ID, name string) error {
-	temp := tempName(id)
-	f, err := create(in, temp)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(head)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = in.Rename(temp, name)
-	}
-	if err != nil {
-		in.Remove(temp)
-	}
-	return err
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,11 +54,11 @@ func (b *bodied) commit(t *testing.T) {
 		t.Fatal(err)
 	}
 	if b.path == "" {
-		paths, err := filepath.Glob(filepath.Join(b.dir, version, "*", "*", bodyName(b.r.ID)))
-		if err != nil || len(paths) != 1 {
-			t.Fatal(paths, err)
+		p, err := b.place(b.r.Key, false)
+		if err != nil {
+			t.Fatal(err)
 		}
-		b.path = paths[0]
+		b.path = filepath.Join(p.fan.Name(), p.body(b.r.ID))
 	}
 }
 
@@ -195,22 +196,24 @@ func TestABodyIsTrustedOnlyIfAllOfItWasVerified(t *testing.T) {
 	}
 }
 
-func TestAnAlteredByteOfATrustedBodyIsDamage(t *testing.T) {
-	t.Parallel()
-	alter := func(path string, at int64) error {
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		var b [1]byte
-		if _, err := f.ReadAt(b[:], at); err != nil {
-			return err
-		}
-		b[0] ^= 0x10
-		_, err = f.WriteAt(b[:], at)
+// alter changes one byte of a file.
+func alter(path string, at int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
 		return err
 	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], at); err != nil {
+		return err
+	}
+	b[0] ^= 0x10
+	_, err = f.WriteAt(b[:], at)
+	return err
+}
+
+func TestAnAlteredByteOfATrustedBodyIsDamage(t *testing.T) {
+	t.Parallel()
 	setBack := func(path string, info os.FileInfo) error { return os.Chtimes(path, info.ModTime(), info.ModTime()) }
 	for _, c := range []struct {
 		name  string
@@ -248,7 +251,7 @@ func TestAnAlteredByteOfATrustedBodyIsDamage(t *testing.T) {
 					if found, err := b.Lookup(t.Context(), b.r.Key); len(found) != 0 || err != nil {
 						t.Fatalf("byte %d: not removed: %v, %v", at, found, err)
 					}
-					if n := len(b.verified.of); n != 0 {
+					if n := len(b.bodies.of); n != 0 {
 						t.Fatalf("byte %d: %d bodies are remembered", at, n)
 					}
 					b.commit(t)
@@ -272,11 +275,12 @@ func TestABodyIsTrustedForAnHourAtMost(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Close()
-		known := b.verified.of[b.r.ID]
-		known.file = b.stat(t)
-		b.verified.of[b.r.ID] = known
+		name := filepath.Base(b.path)
+		known := b.bodies.of[name]
+		known.info = b.stat(t)
+		b.bodies.of[name] = known
 
-		time.Sleep(trusted - time.Second)
+		time.Sleep(trustedFor - time.Second)
 		if trusted, err := b.read(t); !trusted || err != nil {
 			t.Errorf("within the hour: trusted is %v, %v", trusted, err)
 		}
@@ -392,16 +396,127 @@ func TestWhatIsTrustedIsBounded(t *testing.T) {
 	if !ok {
 		t.Skip("there is no ctime here: nothing is trusted")
 	}
-	var v verified
-	for i := range 3 * maxVerified {
-		id, err := store.ParseID(fmt.Sprintf("%032x", i))
-		if err != nil {
-			t.Fatal(err)
+	var known trusted[int]
+	for i := range 300 {
+		for range 2 {
+			known.put(fmt.Sprint(i), state{info, c.Add(time.Hour)}, i, 100)
 		}
-		v.remember(id, verification{info, c.Add(time.Hour)})
-		v.remember(id, verification{info, c.Add(time.Hour)})
 	}
-	if n := len(v.of); n != maxVerified {
-		t.Errorf("%d bodies are remembered, want %d", n, maxVerified)
+	if n := len(known.of); n != 100 {
+		t.Errorf("%d files are remembered, want 100", n)
 	}
+}
+
+// A small record is decoded once, and every change of its files is seen by the next Lookup.
+func TestAHeadIsKnownUntilItChanges(t *testing.T) {
+	t.Parallel()
+	put := func(t *testing.T, s *Store, old ...store.ID) *store.Record {
+		return put(t, s, "key", old...)
+	}
+	for _, c := range []struct {
+		name    string
+		updated bool // so that what counts is in the folder
+		change  func(t *testing.T, s *Store, r *store.Record) (want []*store.Record)
+	}{
+		{"superseded", false, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			return []*store.Record{put(t, s, r.ID)}
+		}},
+		{"superseded", true, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			return []*store.Record{put(t, s, r.ID)}
+		}},
+		{"deleted", false, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			s.Delete(t.Context(), "key")
+			return nil
+		}},
+		{"deleted", true, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			s.Delete(t.Context(), "key", r.ID)
+			return nil
+		}},
+		{"deleted and stored anew", false, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			s.Delete(t.Context(), "key")
+			return []*store.Record{put(t, s)}
+		}},
+		{"updated", false, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			u := r.Clone()
+			u.Status = 299
+			s.Update(t.Context(), u)
+			return []*store.Record{u}
+		}},
+		{"updated", true, func(t *testing.T, s *Store, r *store.Record) []*store.Record {
+			u := r.Clone()
+			u.Status = 298
+			s.Update(t.Context(), u)
+			return []*store.Record{u}
+		}},
+	} {
+		t.Run(fmt.Sprintf("%s, updated before: %v", c.name, c.updated), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, other := openTwo(t)
+				r := put(t, s)
+				path := filepath.Join(placeOf(t, s, "key").fan.Name(), placeOf(t, s, "key").first())
+				if c.updated {
+					r = r.Clone()
+					r.Status = 222
+					if err := other.Update(t.Context(), r); err != nil {
+						t.Fatal(err)
+					}
+				}
+				know(t, s, path, r)
+				want := c.change(t, other, r)
+				if got := seenBy(t, s, "key"); !slices.Equal(got, states(want...)) {
+					t.Errorf("found %v, want %v", got, states(want...))
+				}
+			})
+		})
+	}
+}
+
+// know looks r up when its files are at rest, and again, when it has to be known.
+func know(t *testing.T, s *Store, path string, r *store.Record) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, ok := changed(info)
+	if !ok {
+		t.Skip("there is no ctime here: nothing is trusted")
+	}
+	time.Sleep(time.Until(c.Add(2 * atRest)))
+	var last *store.Record
+	for range 3 {
+		found, err := s.Lookup(t.Context(), r.Key)
+		if err != nil || !slices.Equal(states(found...), states(r)) {
+			t.Fatal(states(found...), err)
+		}
+		if last != nil && last != found[0] {
+			t.Error("decoded again")
+		}
+		last = found[0]
+	}
+}
+
+func TestAnAlteredByteOfAKnownHeadIsDamage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := openTwo(t)
+		b := &bodied{Store: s, path: filepath.Join(placeOf(t, s, "key").fan.Name(), placeOf(t, s, "key").first())}
+		for at := 0; ; at += 3 {
+			know(t, s, b.path, put(t, s, "key"))
+			b.tick(t)
+			before := b.stat(t)
+			if int64(at) >= before.Size() {
+				break
+			}
+			if err := errors.Join(alter(b.path, int64(at)), os.Chtimes(b.path, before.ModTime(), before.ModTime())); err != nil {
+				t.Fatal(err)
+			}
+			if found, err := s.Lookup(t.Context(), "key"); len(found) != 0 || !errors.Is(err, store.ErrCorrupt) {
+				t.Fatalf("byte %d: %v, %v", at, found, err)
+			}
+			if found, err := s.Lookup(t.Context(), "key"); len(found) != 0 || err != nil {
+				t.Fatalf("byte %d: not removed: %v, %v", at, found, err)
+			}
+		}
+	})
 }

@@ -1,0 +1,203 @@
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+// The first record of a key is a file in the fan. When one more is stored, or the first one updated, the key gets a folder, and
+// as long as that is there all that comes goes into it. To make a folder takes twice as long as to make a file, and most keys
+// have one record (BenchmarkStore).
+//
+// So no record becomes the first to supersede one in the folder. Who reads the first and then the folder therefore does not
+// miss a record that is superseded meanwhile.
+
+// reader reads a head file.
+type reader func(p place, path string) (*head, error)
+
+// records returns the records of the key, newest first, and what is left of others: the first, which read reads, and those in
+// the folder, which list lists.
+func (p place) records(read reader, list func(place) ([]group, error)) ([]group, error) {
+	first, err := read(p, p.first())
+	if errors.Is(err, fs.ErrNotExist) {
+		return list(p)
+	} else if err != nil {
+		return nil, err
+	}
+	g := group{id: first.id, first: first}
+	all, err := list(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return []group{g}, nil
+	} else if err != nil {
+		return nil, err
+	}
+	i, updated := slices.BinarySearchFunc(all, g.id, func(g group, id store.ID) int { return bytes.Compare(id[:], g.id[:]) })
+	if updated {
+		all = slices.Clone(all)
+		all[i].first = first
+		return all, nil
+	}
+	return slices.Insert(slices.Clip(all), i, g), nil
+}
+
+// list returns what is in the folder, newest first.
+func (p place) list() ([]group, error) {
+	names, err := list(p.fan, p.name)
+	if err != nil {
+		return nil, err
+	}
+	return groups(names), nil
+}
+
+// list returns the names in a directory.
+func list(top *os.Root, name string) ([]string, error) {
+	f, err := top.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
+}
+
+// find returns the files of one record, the first of the key as read by read. If it is not there, neither is an error.
+func (p place) find(id store.ID, read reader) (group, error) {
+	all, err := p.records(read, place.list)
+	if i := slices.IndexFunc(all, func(g group) bool { return g.id == id }); i >= 0 {
+		return all[i], err
+	}
+	return group{id: id}, err
+}
+
+// head is a head file that was read, all of it or its prefix.
+type head struct {
+	state
+	id     store.ID      // zero: the file is damaged
+	bytes  []byte        // none: it is damaged
+	record *store.Record // nil: in bytes
+}
+
+func (p place) readHead(path string) (*head, error)   { return p.read(path, maxHead) }
+func (p place) readPrefix(path string) (*head, error) { return p.read(path, prefixSize) }
+
+// read reads up to limit bytes of a head file.
+func (p place) read(path string, limit int64) (*head, error) {
+	h := &head{state: state{at: time.Now()}}
+	f, err := p.fan.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if h.info, err = f.Stat(); err != nil {
+		return nil, err
+	}
+	if h.info.Size() > maxHead {
+		return h, nil
+	}
+	b := make([]byte, min(h.info.Size(), limit))
+	if _, err := io.ReadFull(f, b); err == io.EOF || err == io.ErrUnexpectedEOF {
+		return h, nil // cut at this moment
+	} else if err != nil {
+		return nil, err
+	}
+	h.bytes = b
+	if prefix, err := decodePrefix(b); err == nil {
+		h.id = prefix.id
+	}
+	return h, nil
+}
+
+func create(in *os.Root, name string) (*os.File, error) {
+	return in.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// publish writes a head file under a name of its own, from which enter is to move it, so that it appears whole.
+func (p place) publish(head []byte, enter func(temp string) error) error {
+	temp := p.temp()
+	f, err := create(p.fan, temp)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(head)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = enter(temp)
+	}
+	if err != nil {
+		p.fan.Remove(temp)
+	}
+	return err
+}
+
+// enter makes temp the base of a record.
+func (p place) enter(temp string, id store.ID) error {
+	if _, err := p.fan.Lstat(p.name); errors.Is(err, fs.ErrNotExist) {
+		if p.fan.Link(temp, p.first()) == nil {
+			p.fan.Remove(temp)
+			return nil
+		}
+		// There is a first one, or the file system has no links.
+	}
+	return p.move(temp, p.inside(baseName(id)))
+}
+
+// move moves temp into the folder, which may have to be made, or be removed as an empty one just now.
+func (p place) move(temp, path string) error {
+	for n := 1; ; n++ {
+		err := p.fan.Rename(temp, path)
+		if !errors.Is(err, fs.ErrNotExist) || n == attempts {
+			return err
+		}
+		if err := p.fan.Mkdir(p.name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+}
+
+// discard removes the folder if nothing is in it.
+func (p place) discard() { p.fan.Remove(p.name) }
+
+// holds returns an error if the base of a record that was found is not there any more.
+func (p place) holds(g *group) error {
+	if g.base {
+		_, err := p.fan.Lstat(p.inside(baseName(g.id)))
+		return err
+	}
+	first, err := p.readPrefix(p.first())
+	if err == nil && first.id != g.id {
+		err = fs.ErrNotExist
+	}
+	return err
+}
+
+// drop removes a file and returns what it took on the disk; 0 if another removed it first.
+func (p place) drop(path string) int64 {
+	info, err := p.fan.Lstat(path)
+	if err != nil || p.fan.Remove(path) != nil {
+		return 0
+	}
+	return cost(info.Size())
+}
+
+// dropFirst does the same with the first record if that is still the one with this ID. Since its name does not say
+// that, it is taken away under another name, and given back if it turns out to be a later one, which for that moment
+// cannot be seen.
+func (p place) dropFirst(id store.ID) (int64, error) {
+	temp := p.temp()
+	if err := p.fan.Rename(p.first(), temp); err != nil {
+		return 0, err
+	}
+	if taken, err := p.readPrefix(temp); err == nil && taken.id != id && taken.id != (store.ID{}) {
+		p.enter(temp, taken.id)
+		return 0, fs.ErrNotExist
+	}
+	return p.drop(temp), nil
+}

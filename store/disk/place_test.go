@@ -1,0 +1,197 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/larder-go/larder/store"
+)
+
+// filesIn returns what is at the place of a key: "first", or the path in its folder with the ID's name.
+func filesIn(t *testing.T, p place, names map[store.ID]string) (all []string) {
+	t.Helper()
+	if first, err := p.readPrefix(p.first()); err == nil {
+		all = append(all, "first: "+names[first.id])
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	in, err := p.list()
+	if err == nil && len(in) == 0 {
+		all = append(all, "an empty folder")
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, g := range in {
+		if g.base {
+			all = append(all, "folder: "+names[g.id])
+		}
+		if n := len(g.updates); n > 0 {
+			all = append(all, fmt.Sprintf("folder: %d update of %s", n, names[g.id]))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestAFolderIsMadeForTheSecondRecordOfAKey(t *testing.T) {
+	s, _ := openTwo(t)
+	p := placeOf(t, s, "key")
+	names := map[store.ID]string{}
+	want := func(step string, want ...string) {
+		t.Helper()
+		if got := filesIn(t, p, names); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", step, got, want)
+		}
+	}
+	add := func(name string, superseded ...store.ID) *store.Record {
+		r := put(t, s, "key", superseded...)
+		names[r.ID] = name
+		return r
+	}
+	update := func(r *store.Record) {
+		if err := s.Update(t.Context(), r.Clone()); err != nil {
+			t.Error(err)
+		}
+	}
+	remove := func(ids ...store.ID) {
+		if err := s.Delete(t.Context(), "key", ids...); err != nil {
+			t.Error(err)
+		}
+	}
+	a := add("a")
+	want("one record", "first: a")
+	b := add("b")
+	want("a second", "first: a", "folder: b")
+	remove(a.ID)
+	want("the first deleted", "folder: b")
+	c := add("c", b.ID)
+	want("one in the folder superseded", "folder: c")
+	remove(c.ID)
+	want("all deleted")
+	d := add("d")
+	want("stored anew", "first: d")
+	update(d)
+	update(d)
+	want("updated", "first: d", "folder: 1 update of d")
+	e := add("e", d.ID)
+	want("an updated first superseded", "folder: e")
+	update(e)
+	want("updated in the folder", "folder: 1 update of e", "folder: e")
+	remove()
+	want("all deleted again")
+	f := add("f")
+	update(f)
+	remove(f.ID)
+	want("an updated first deleted")
+	add("g")
+	h := add("h")
+	remove()
+	want("two deleted")
+	if found := seenBy(t, s, "key"); found != nil {
+		t.Errorf("found %v, %s being the last", found, h.ID)
+	}
+}
+
+// Between finding the first record and removing it another process may have put a later one in its place.
+func TestOnlyTheFirstThatIsMeantIsRemoved(t *testing.T) {
+	for _, folder := range []bool{false, true} {
+		t.Run(fmt.Sprint("with a folder: ", folder), func(t *testing.T) {
+			s, other := openTwo(t)
+			p := placeOf(t, s, "key")
+			g, err := p.find(put(t, s, "key").ID, place.readPrefix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := other.Delete(t.Context(), "key"); err != nil {
+				t.Fatal(err)
+			}
+			later := put(t, other, "key")
+			if folder {
+				makeFolder(t, s, "key") // so that it cannot go back to where it was
+			}
+			for _, g := range []*group{&g, {first: &head{}}} { // the second was damaged
+				if err := s.removeRecord(p, g); err != nil {
+					t.Error(err)
+				}
+				if got := seenBy(t, s, "key"); !slices.Equal(got, states(later)) {
+					t.Fatalf("found %v, want %v", got, states(later))
+				}
+			}
+			if n, bytes, err := s.Size(t.Context()); n != 1 || bytes != 8192 || err != nil {
+				t.Errorf("Size: %d records, %d bytes, %v; want 1 of 8192", n, bytes, err)
+			}
+			if names, err := os.ReadDir(p.fan.Name()); len(names) != 1 || err != nil {
+				t.Errorf("left: %v, %v", names, err)
+			}
+		})
+	}
+}
+
+func TestAFolderThatOthersKeepRemovingIsMadeAgain(t *testing.T) {
+	s, _ := openTwo(t)
+	p := placeOf(t, s, "key")
+	done := make(chan struct{})
+	var remover sync.WaitGroup
+	remover.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				p.discard() // as a Delete or Sweep does that finds it empty
+			}
+		}
+	})
+	for i := range 500 {
+		temp, path := p.temp(), p.inside(fmt.Sprint(i))
+		if err := os.WriteFile(filepath.Join(p.fan.Name(), temp), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.move(temp, path); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.fan.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	remover.Wait()
+}
+
+// A record that takes the place of the first goes into the folder, and no Lookup sees neither.
+func TestWhoSupersedesTheFirstIsNeverMissed(t *testing.T) {
+	t.Parallel()
+	reader, writer := openTwo(t)
+	for i := range 200 {
+		key := store.Key(fmt.Sprint(i))
+		r := put(t, writer, key)
+		done := make(chan struct{})
+		var readers sync.WaitGroup
+		for range 2 {
+			readers.Go(func() {
+				for {
+					if found, err := reader.Lookup(t.Context(), key); len(found) == 0 || err != nil {
+						t.Errorf("key %s: %d found, %v", key, len(found), err)
+						return
+					}
+					select {
+					case <-done:
+						return
+					default:
+					}
+				}
+			})
+		}
+		for range 3 {
+			r = put(t, writer, key, r.ID)
+		}
+		close(done)
+		readers.Wait()
+	}
+}

@@ -1,0 +1,103 @@
+package disk
+
+import (
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+)
+
+// trusted remembers what this process has read from files, and verified to the last byte, so that a later hit need not do
+// so again: of a body it remembers only that, and the file is handed out as it is, which takes half the time
+// (BenchmarkRead1M); of a small head, the record (BenchmarkHit1K).
+//
+// Whoever writes to a file, in whatever process, thereby sets the time of its last change (ctime), which no program can set
+// to a time of its choice. So what was verified holds as long as the file is the same one, of the same size, with the same
+// modification time and ctime as just before it was read, unless a change can have left the ctime as it was: by falling
+// into the same step of the clock. A file is therefore remembered only if it had been at rest for longer than that
+// when it was opened; see listings, where it is the same with folders.
+//
+// That leaves what comes about without the file system: bytes that rot on the platter or in the page cache. They are found by
+// the first hit of a process, and because a file is trusted for an hour at most, by the monotonic clock, by the first of
+// every hour. It leaves as well who puts the clock back so that a change falls into the very step of an earlier one, who
+// writes through a shared mapping of the file made before, and file systems that keep no ctime.
+type trusted[V any] struct {
+	mu sync.Mutex
+	of map[string]known[V] // by the path in the fan
+}
+
+type known[V any] struct {
+	state
+	value V
+}
+
+// state is what a file was at a time.
+type state struct {
+	info fs.FileInfo
+	at   time.Time // not later than info was asked for
+}
+
+const (
+	trustedFor = time.Hour
+	// A body takes 0.5 KB, so that all of them take 2 MB.
+	maxBodies = 4096
+	// A head takes three times its size, so that all of them take 6 MB. Of a larger file the greater part is the body, of which
+	// the page cache has a copy.
+	maxHeads     = 512
+	maxKnownHead = 4 << 10
+)
+
+// has reports whether it is worth while to ask for the state of the file.
+func (t *trusted[V]) has(path string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.of[path]
+	return ok
+}
+
+// get returns what is known of the file if it is now what it was.
+func (t *trusted[V]) get(path string, now state) (v V, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known, ok := t.of[path]
+	if !ok {
+		return v, false
+	}
+	if now.at.Sub(known.at) > trustedFor || !unchanged(known.info, now.info) {
+		delete(t.of, path)
+		return v, false
+	}
+	return known.value, true
+}
+
+func unchanged(before, now fs.FileInfo) bool {
+	c1, ok1 := changed(before)
+	c2, ok2 := changed(now)
+	return ok1 && ok2 && c1.Equal(c2) && os.SameFile(before, now) && before.Size() == now.Size() && before.ModTime().Equal(now.ModTime())
+}
+
+// put remembers what was read of a file after it was asked for its state. If there are as many as bound it
+// forgets whichever the map yields first.
+func (t *trusted[V]) put(path string, before state, v V, bound int) {
+	if c, ok := changed(before.info); !ok || before.at.Sub(c) <= atRest {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of == nil {
+		t.of = make(map[string]known[V])
+	}
+	if _, ok := t.of[path]; !ok && len(t.of) >= bound {
+		for path := range t.of {
+			delete(t.of, path)
+			break
+		}
+	}
+	t.of[path] = known[V]{before, v}
+}
+
+func (t *trusted[V]) forget(path string) {
+	t.mu.Lock()
+	delete(t.of, path)
+	t.mu.Unlock()
+}
