@@ -105,6 +105,21 @@ var trouble = append([]test{
 		equal(t, "time", time.Since(began), 2*time.Second)
 		t.wantStored(0)
 	}},
+	{name: "a store that hangs while it is read back holds a reader no longer than StoreTimeout", run: func(t *T) {
+		u, f := t.distant()
+		t.origin.page("/a", large, "Cache-Control", "max-age=60")
+		slow := u.send("GET", "/a", patient)
+		u.get("/a", patient).want(larder.Miss, large)
+		f.at(hang, readBack)
+		began := time.Now()
+		if slow = u.read(slow); slow.err == nil || len(slow.body) == len(large) {
+			t.Errorf("got %d bytes, error %v", len(slow.body), slow.err)
+		}
+		equal(t, "time", time.Since(began), 2*time.Second)
+		if failed := t.journal.of(larder.StoreFailed); len(failed) != 1 || failed[0].Op != readBack {
+			t.Errorf("failures told of: %+v", failed)
+		}
+	}},
 	{name: "a store that is down is left alone, tried again, and then used again", run: func(t *T) {
 		u, f := t.near()
 		f.at(with(errBroken), lookup, create)
