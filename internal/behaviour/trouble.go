@@ -80,6 +80,7 @@ var trouble = append([]test{
 			equal(t, fmt.Sprint("time for request ", i), time.Since(began), want)
 			t.clock.advance(time.Second) // it is tried again beside a request
 		}
+		t.settle()
 		equal(t, "calls of the store", f.count(lookup), 2)
 	}},
 	{name: "a distant store that works again is used again, though no request tries it", run: func(t *T) {
