@@ -142,6 +142,29 @@ func TestASmallHitIsOneCall(t *testing.T) {
 	equal(t, "Gets of pieces", table.count("Get b"), 0)
 }
 
+func TestBodiesOfAFullChunk(t *testing.T) {
+	for _, chunk := range []int{chunked.InlineMax, 2 * chunked.InlineMax} {
+		for _, size := range []int{chunk - 1, chunk, chunk + 1, 2 * chunk} {
+			s := chunked.New(new(maptable.Table), &chunked.Options{Chunk: chunk})
+			r, want := record("a", size)
+			put(t, s, r, want)
+			found, err := s.Lookup(t.Context(), "a")
+			if len(found) != 1 || err != nil {
+				t.Fatalf("%d bytes in chunks of %d: %d records, %v", size, chunk, len(found), err)
+			}
+			b, err := s.Open(t.Context(), found[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(b); !bytes.Equal(got, want) || err != nil {
+				t.Errorf("%d bytes in chunks of %d: read %d, %v", size, chunk, len(got), err)
+			}
+			b.Close()
+			s.Close()
+		}
+	}
+}
+
 func TestPiecesAreReadAheadAndSeveralAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := &watched{Table: new(maptable.Table)}

@@ -104,11 +104,13 @@ func (w *writer) Write(p []byte) (n int, err error) {
 			w.mu.Unlock()
 			return n, err
 		}
-		k := w.fill(p)
 		full := len(w.piece) == w.s.opts.Chunk
+		if !full {
+			k := w.fill(p)
+			n, p = n+k, p[k:]
+		}
 		w.mu.Unlock()
-		n, p = n+k, p[k:]
-		if full {
+		if full { // and more is to come: a body that may go beside its head does
 			if err := w.flush(); err != nil {
 				return n, err
 			}
