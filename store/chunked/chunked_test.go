@@ -353,6 +353,30 @@ func TestSweepRemovesWhatInterruptedWritesLeft(t *testing.T) {
 	})
 }
 
+func TestAWriteThatSweepTookForRemainsIsNotCommitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chunked.New(new(maptable.Table), nil)
+		defer s.Close()
+		r, body := record("a", 3<<20)
+		w, err := s.Create(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		w.Write(body[:2<<20])
+		time.Sleep(61 * time.Minute) // nobody reads on
+		if _, err := s.Sweep(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err = w.Write(body[2<<20:]); err == nil {
+			err = w.Commit(r)
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Commit without the pieces that Sweep removed: %v, want ErrNotFound", err)
+		}
+	})
+}
+
 func TestASlowWriteIsNoRemains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := new(maptable.Table)

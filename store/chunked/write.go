@@ -147,14 +147,17 @@ func (w *writer) flush() error {
 	number, b := w.number(), w.piece
 	w.held.add(number, &piece{b: b, pinned: true})
 	w.piece = nil
-	sign := time.Since(w.signed) > signEvery
+	sign, when := time.Since(w.signed) > signEvery, IfPresent
+	if w.signed.IsZero() {
+		when = Always
+	}
 	if sign {
 		w.signed = time.Now()
 	}
 	w.puts.Go(func() {
 		var err error
 		if sign {
-			err = w.sign(Always)
+			err = w.sign(when)
 		}
 		if err == nil {
 			err = w.s.table.Put(w.ctx, Row{w.group, pieceItem(number), seal(b, w.seed, number), w.until}, Always)
@@ -173,7 +176,8 @@ func (w *writer) flush() error {
 // number returns that of the piece being filled. The mutex is held.
 func (w *writer) number() int64 { return (w.written - int64(len(w.piece))) / int64(w.s.opts.Chunk) }
 
-// sign tells other processes that somebody writes the body, so that Sweep leaves it alone.
+// sign tells other processes that somebody writes the body, so that Sweep leaves it alone. After the first time it fails if
+// Sweep has taken the body for an orphan.
 func (w *writer) sign(when When) error {
 	now := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMilli()))
 	return w.s.table.Put(w.ctx, Row{w.group, signItem, now, w.until}, when)
@@ -297,7 +301,7 @@ func (w *writer) finish(r *store.Record) (body []byte, err error) {
 	}
 	if !inline && time.Since(w.signed) > signEvery {
 		if err := w.sign(IfPresent); err != nil {
-			return nil, err // Sweep has taken it for an orphan
+			return nil, err
 		}
 	}
 	w.mu.Lock()
