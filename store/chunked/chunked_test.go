@@ -499,6 +499,66 @@ func TestATableThatFailsStoresNothing(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeRemovedCanBeFound(t *testing.T) {
+	broken := errors.New("no rows are removed today")
+	for _, size := range []int{10, 1 << 20} {
+		synctest.Test(t, func(t *testing.T) {
+			table := &watched{Table: new(maptable.Table)}
+			s := chunked.New(table, nil)
+			defer s.Close()
+			old, body := record("a", size)
+			put(t, s, old, body)
+			table.first(func(method, group, _ string) error {
+				if method == "Delete" && group[:1] == "r" {
+					return broken
+				}
+				return nil
+			})
+			r, body := record("a", size)
+			put(t, s, r, body, old.ID)
+
+			unclear, body := record("a", size) // its Commit fails, but the record is there
+			lost := &lossy{table}
+			w, err := chunked.New(lost, nil).Create(t.Context(), unclear)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Write(body)
+			if err := w.Commit(unclear); !errors.Is(err, errLost) {
+				t.Errorf("Commit: %v, want %v", err, errLost)
+			}
+			w.Close()
+
+			time.Sleep(2 * time.Minute)
+			found := find(t, s, store.Query{URL: r.URL})
+			equal(t, "records found by their URL", len(found), 3)
+			for _, r := range found {
+				b, err := s.Open(t.Context(), r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n, err := io.Copy(io.Discard, b); n != int64(size) || err != nil {
+					t.Errorf("read %d bytes, %v", n, err)
+				}
+				b.Close()
+			}
+		})
+	}
+}
+
+// lossy is a table that puts records, but whose word of that is lost on the way.
+type lossy struct{ *watched }
+
+var errLost = errors.New("the connection was lost")
+
+func (l *lossy) Put(ctx context.Context, r chunked.Row, when chunked.When) error {
+	err := l.watched.Put(ctx, r, when)
+	if err == nil && r.Group[:2] == "r/" {
+		err = errLost
+	}
+	return err
+}
+
 func TestReadBackTakesBoundedMemory(t *testing.T) {
 	table := &watched{Table: new(maptable.Table)}
 	s := chunked.New(table, &chunked.Options{Chunk: 32 << 10, Parallel: 2})

@@ -49,7 +49,8 @@ type writer struct {
 	written int64
 	held    held // the pieces before it
 	err     error
-	done    bool // committed, or found to be too large
+	done    bool // committed
+	unclear bool // the record may be there, though Commit failed
 	closed  bool
 }
 
@@ -246,7 +247,10 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 		return fmt.Errorf("commit record %s: %w", r.ID, err)
 	}
 	if err := w.s.table.Put(w.ctx, recordRow(w.dig, r, body, w.until), Always); err != nil {
-		w.s.later.run(func(ctx context.Context) { w.s.table.Delete(ctx, recordGroup(w.dig), r.ID.String()) }) // it may be there
+		w.mu.Lock()
+		w.unclear = true
+		w.mu.Unlock()
+		w.s.later.run(func(ctx context.Context) { w.unput(ctx) })
 		return fmt.Errorf("commit record %s: %w", r.ID, err)
 	}
 	w.mu.Lock()
@@ -256,6 +260,11 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 		w.supersede(r, superseded)
 	}
 	return nil
+}
+
+// unput removes the record that a failed Commit may have put.
+func (w *writer) unput(ctx context.Context) error {
+	return w.s.table.Delete(ctx, recordGroup(w.dig), w.record.ID.String())
 }
 
 // finish puts all that has to be there before the record. It returns the body if that goes with the record.
@@ -321,17 +330,23 @@ func sameRows(a, b []Row) bool {
 	return true
 }
 
-// supersede removes the records that r takes the place of, which is there already; so a fault is no fault of the Commit.
+// supersede removes the records that r takes the place of, which is there already; so a fault is no fault of the Commit. What
+// cannot be removed keeps its body and can still be found.
 func (w *writer) supersede(r *store.Record, ids []store.ID) {
-	remove := func(ctx context.Context) error { return w.s.table.Delete(ctx, recordGroup(w.dig), items(ids)...) }
+	remove := func(ctx context.Context) error {
+		if err := w.s.table.Delete(ctx, recordGroup(w.dig), items(ids)...); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			old := r.Clone() // which has the same URL and tags, as a rule
+			old.ID = id
+			w.s.later.run(func(ctx context.Context) { w.s.unmark(ctx, marks(w.dig, old)) })
+			w.s.removeBody(w.dig, id)
+		}
+		return nil
+	}
 	if err := remove(w.ctx); err != nil {
 		w.s.later.run(func(ctx context.Context) { remove(ctx) })
-	}
-	for _, id := range ids {
-		old := r.Clone() // which has the same URL and tags, as a rule
-		old.ID = id
-		w.s.later.run(func(ctx context.Context) { w.s.unmark(ctx, marks(w.dig, old)) })
-		w.s.removeBody(w.dig, id)
 	}
 }
 
@@ -343,13 +358,16 @@ func (w *writer) Close() error {
 		return nil
 	}
 	w.closed = true
-	committed := w.done
+	committed, unclear := w.done, w.unclear
 	w.mu.Unlock()
 	w.cancel()
 	w.reads.Wait()
 	if !committed {
 		w.s.later.run(func(ctx context.Context) {
 			w.puts.Wait()
+			if unclear && w.unput(ctx) != nil {
+				return // if it is there, it must be found by its URL and tags
+			}
 			w.s.table.Delete(ctx, w.group)
 			w.s.unmark(ctx, w.marks)
 		})
