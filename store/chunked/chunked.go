@@ -139,7 +139,11 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 	if err != nil {
 		return err
 	}
-	if err := s.put(ctx, marks(dig, r)); err != nil {
+	entries := marks(dig, r)
+	for i := range entries { // if it comes to no more than these, they must last as long as the old record
+		entries[i].Expires = latest(r.KeepUntil, old.KeepUntil)
+	}
+	if err := s.put(ctx, entries); err != nil {
 		return err
 	}
 	updated := r.Clone()

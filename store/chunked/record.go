@@ -37,6 +37,14 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
+// latest is earliest's opposite.
+func latest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return a
+	}
+	return b
+}
+
 // decode is the inverse of recordRow; head decodes the head. The record is read-only, and its body part of value.
 func decode(value []byte, decodeHead func([]byte) (*store.Record, error)) (r *store.Record, until time.Time, err error) {
 	end := len(value) - sumSize
