@@ -237,6 +237,46 @@ func TestBodyOutlivesItsRecordForAWhile(t *testing.T) {
 	})
 }
 
+func TestSweepSparesWhatIsReadStill(t *testing.T) {
+	for what, end := range map[string]func(t *testing.T, s *chunked.Store, old *store.Record){
+		"superseded": func(t *testing.T, s *chunked.Store, old *store.Record) {
+			r, body := record("a", 10)
+			put(t, s, r, body, old.ID)
+		},
+		"deleted": func(t *testing.T, s *chunked.Store, old *store.Record) { s.Delete(t.Context(), "a") },
+		"ended":   func(*testing.T, *chunked.Store, *store.Record) {},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			table := new(maptable.Table)
+			s, other := chunked.New(table, nil), chunked.New(table, nil)
+			defer s.Close()
+			defer other.Close()
+			r, want := record("a", 3<<20)
+			r.KeepUntil = time.Now().Add(2 * time.Hour)
+			put(t, s, r, want)
+			time.Sleep(3 * time.Hour)
+			b, err := s.Open(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			end(t, s, r)
+			synctest.Wait()
+			for _, sweeper := range []*chunked.Store{s, other} {
+				if _, err := sweeper.Sweep(t.Context(), time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+			}
+			if got, err := io.ReadAll(b); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: read %d bytes, %v", what, len(got), err)
+			}
+			time.Sleep(time.Minute)
+			equal(t, what+": rows of bodies", table.Len("b/"), 0)
+		})
+	}
+}
+
 func TestCloseRemovesWhatWasToBeRemovedLater(t *testing.T) {
 	table := new(maptable.Table)
 	s := chunked.New(table, nil)

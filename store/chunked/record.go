@@ -78,6 +78,12 @@ func decode(value []byte, decodeHead func([]byte) (*store.Record, error)) (r *st
 
 func pieceItem(number int64) string { return fmt.Sprintf("%08d", number) }
 
+// sign returns the row which tells that somebody writes a body, or reads what is about to be removed.
+func sign(group string, until time.Time) Row {
+	now := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMilli()))
+	return Row{group, signItem, now, until}
+}
+
 // seal appends the checksum of a piece; seed is that of the ID.
 func seal(piece []byte, seed uint32, number int64) []byte {
 	return binary.BigEndian.AppendUint32(piece, store.Checksum(seed+uint32(number), piece))

@@ -2,7 +2,6 @@ package chunked
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -180,8 +179,7 @@ func (w *writer) number() int64 { return (w.written - int64(len(w.piece))) / int
 // sign tells other processes that somebody writes the body, so that Sweep leaves it alone. After the first time it fails if
 // Sweep has taken the body for an orphan.
 func (w *writer) sign(when When) error {
-	now := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMilli()))
-	return w.s.table.Put(w.ctx, Row{w.group, signItem, now, w.until}, when)
+	return w.s.table.Put(w.ctx, sign(w.group, w.until), when)
 }
 
 // failed keeps the first fault, and returns it.
