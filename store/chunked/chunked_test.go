@@ -523,6 +523,9 @@ func TestATableThatFailsStoresNothing(t *testing.T) {
 				if _, err = w.Write(body); err == nil {
 					err = w.Commit(r)
 				}
+				if again := w.Commit(r); again == nil {
+					t.Errorf("%s fails with %d bytes: a second Commit succeeds", at, size)
+				}
 				w.Close()
 			}
 			if !errors.Is(err, broken) {

@@ -35,8 +35,8 @@ type writer struct {
 	seed   uint32    // checksum of the ID
 	until  time.Time // when the pieces expire
 
-	marked chan error // what came of the entries in the indexes
-	marks  []Row
+	marks  []Row     // the entries in the indexes
+	marked error     // what came of putting them; for who has waited for puts
 	since  time.Time // when they were put
 	slots  chan struct{}
 	puts   sync.WaitGroup
@@ -63,7 +63,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	}
 	w := &writer{
 		s: s, record: r, dig: digest(r.Key), seed: store.Checksum(0, r.ID[:]),
-		marked: make(chan error, 1), since: time.Now(), slots: make(chan struct{}, s.opts.Parallel),
+		since: time.Now(), slots: make(chan struct{}, s.opts.Parallel),
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	w.group = bodyGroup(w.dig, r.ID)
@@ -72,7 +72,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	}
 	w.held.room = 2 * s.opts.Parallel
 	w.marks = marks(w.dig, r)
-	w.puts.Go(func() { w.marked <- s.put(w.ctx, w.marks) })
+	w.puts.Go(func() { w.marked = s.put(w.ctx, w.marks) })
 	if r.Size > 0 {
 		w.piece = make([]byte, 0, min(r.Size, InlineMax)+sumSize)
 	}
@@ -297,10 +297,9 @@ func (w *writer) finish(r *store.Record) (body []byte, err error) {
 		w.until = time.Time{}
 	}
 	w.puts.Wait()
-	if err := <-w.marked; err != nil {
-		return nil, err
+	if w.marked != nil {
+		return nil, w.marked
 	}
-	w.marked <- nil
 	if now := marks(w.dig, r); time.Since(w.since) > signEvery || !sameRows(now, w.marks) {
 		if err := w.s.put(w.ctx, now); err != nil {
 			return nil, err
