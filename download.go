@@ -161,18 +161,23 @@ func (r *reader) Read(p []byte) (int, error) {
 }
 
 // readBack reads what the store has taken already.
-func (r *reader) readBack(w store.Writer, p []byte) (int, error) {
-	n, err := w.ReadAt(p, r.pos)
-	r.d.mu.Lock()
+func (r *reader) readBack(w store.Writer, p []byte) (n int, err error) {
+	d := r.d
+	err = d.writing.call(func() (err error) { n, err = w.ReadAt(p, r.pos); return err })
+	d.mu.Lock()
 	r.pos += int64(n)
-	r.d.mu.Unlock()
+	closed := r.closed
+	d.mu.Unlock()
 	if n > 0 {
 		return n, nil
 	}
 	if err == nil || err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return 0, fmt.Errorf("larder: reading back %s: %w", r.d.x.target.url, err)
+	if !closed { // else the writer may be closed, too
+		d.c.failed("read back", d.x, err)
+	}
+	return 0, fmt.Errorf("larder: reading back %s: %w", d.x.target.url, err)
 }
 
 // everybodyHas reports whether the chunk that ends at end may be forgotten: it is in the store, or all readers

@@ -47,7 +47,7 @@ type Event struct {
 	Status   int           // of the response
 	Decision Decision      // Answered; of StoredResponse and Updated the ID alone
 	Duration time.Duration // Answered: until the response's head
-	Op       string        // StoreFailed, Damaged: lookup, open, read, create, write, commit, update, delete, lease
+	Op       string        // StoreFailed, Damaged: lookup, open, read, create, write, read back, commit, update, delete, lease
 	Err      error
 }
 

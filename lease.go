@@ -77,7 +77,7 @@ func (c *Cache) leaseFailed(x *exchange, err error) {
 	c.emit(Event{Kind: StoreFailed, Method: x.rr.Method, URL: x.target.url, Op: "lease", Err: err})
 }
 
-// keepLease renews the lease until f has landed, and then ends it.
+// keepLease renews the lease until f has landed, or Close has given up, and then ends it.
 func (c *Cache) keepLease(f *flight, leaser store.Leaser, x *exchange, key store.Key, holder store.ID) {
 	renew := time.NewTicker(max(c.LeaseTime/3, time.Millisecond))
 	defer renew.Stop()
@@ -88,13 +88,15 @@ func (c *Cache) keepLease(f *flight, leaser store.Leaser, x *exchange, key store
 			if held, err := c.lease(ctx, leaser, x, key, holder); err == nil && !held {
 				return // it had ended, and is another's now
 			}
+			continue
 		case <-f.landed:
-			err := c.within(ctx, func(ctx context.Context) error { return leaser.Release(ctx, key, holder) })
-			if err != nil {
-				c.leaseFailed(x, err)
-			}
-			return
+		case <-c.abandoned.Done(): // who lets its body lie may do so for ever
 		}
+		err := c.within(ctx, func(ctx context.Context) error { return leaser.Release(ctx, key, holder) })
+		if err != nil {
+			c.leaseFailed(x, err)
+		}
+		return
 	}
 }
 

@@ -117,6 +117,19 @@ var leases = []test{
 		u.get("/a").wantStatus(larder.Miss, 200)
 		equal(t, "time", time.Since(began), 0)
 	}},
+	{name: "a lease is not renewed once Close has given up", run: func(t *T) {
+		u := t.processes(1)[0]
+		t.origin.page("/a", large, "Cache-Control", "max-age=60")
+		a := u.send("GET", "/a") // and not read
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := u.cache.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Close: %v", err)
+		}
+		t.settle()
+		t.takeLease("/a", time.Hour)
+		a.resp.Body.Close()
+	}},
 	{name: "a caller who leaves waits for no lease", run: func(t *T) {
 		t.takeLease("/a", time.Hour)
 		u := t.processes(1)[0]

@@ -80,6 +80,7 @@ var trouble = append([]test{
 			equal(t, fmt.Sprint("time for request ", i), time.Since(began), want)
 			t.clock.advance(time.Second) // it is tried again beside a request
 		}
+		t.settle()
 		equal(t, "calls of the store", f.count(lookup), 2)
 	}},
 	{name: "a distant store that works again is used again, though no request tries it", run: func(t *T) {
@@ -104,6 +105,21 @@ var trouble = append([]test{
 		u.wantAll(u.start(10, func(int) answer { return u.try("GET", "/a") }).done(), large)
 		equal(t, "time", time.Since(began), 2*time.Second)
 		t.wantStored(0)
+	}},
+	{name: "a store that hangs while it is read back holds a reader no longer than StoreTimeout", run: func(t *T) {
+		u, f := t.distant()
+		t.origin.page("/a", large, "Cache-Control", "max-age=60")
+		slow := u.send("GET", "/a", patient)
+		u.get("/a", patient).want(larder.Miss, large)
+		f.at(hang, readBack)
+		began := time.Now()
+		if slow = u.read(slow); slow.err == nil || len(slow.body) == len(large) {
+			t.Errorf("got %d bytes, error %v", len(slow.body), slow.err)
+		}
+		equal(t, "time", time.Since(began), 2*time.Second)
+		if failed := t.journal.of(larder.StoreFailed); len(failed) != 1 || failed[0].Op != readBack {
+			t.Errorf("failures told of: %+v", failed)
+		}
 	}},
 	{name: "a store that is down is left alone, tried again, and then used again", run: func(t *T) {
 		u, f := t.near()

@@ -139,7 +139,11 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 	if err != nil {
 		return err
 	}
-	if err := s.put(ctx, marks(dig, r)); err != nil {
+	entries := marks(dig, r)
+	for i := range entries { // if it comes to no more than these, they must last as long as the old record
+		entries[i].Expires = latest(r.KeepUntil, old.KeepUntil)
+	}
+	if err := s.put(ctx, entries); err != nil {
 		return err
 	}
 	updated := r.Clone()
@@ -174,9 +178,12 @@ func (s *Store) forget(dig string, r *store.Record) {
 	}
 }
 
-// removeBody removes the pieces of a body, when whoever reads it has had the time to do so.
+// removeBody removes the pieces of a body, when whoever reads it has had the time to do so. Until then a sign of life tells
+// Sweep to leave them.
 func (s *Store) removeBody(dig string, id store.ID) {
-	s.later.after(s.opts.Grace, func(ctx context.Context) { s.table.Delete(ctx, bodyGroup(dig, id)) })
+	group := bodyGroup(dig, id)
+	s.later.run(func(ctx context.Context) { s.table.Put(ctx, sign(group, time.Now().Add(s.opts.Grace)), IfPresent) })
+	s.later.after(s.opts.Grace, func(ctx context.Context) { s.table.Delete(ctx, group) })
 }
 
 // marks returns r's entries in the indexes.

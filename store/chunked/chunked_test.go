@@ -142,6 +142,29 @@ func TestASmallHitIsOneCall(t *testing.T) {
 	equal(t, "Gets of pieces", table.count("Get b"), 0)
 }
 
+func TestBodiesOfAFullChunk(t *testing.T) {
+	for _, chunk := range []int{chunked.InlineMax, 2 * chunked.InlineMax} {
+		for _, size := range []int{chunk - 1, chunk, chunk + 1, 2 * chunk} {
+			s := chunked.New(new(maptable.Table), &chunked.Options{Chunk: chunk})
+			r, want := record("a", size)
+			put(t, s, r, want)
+			found, err := s.Lookup(t.Context(), "a")
+			if len(found) != 1 || err != nil {
+				t.Fatalf("%d bytes in chunks of %d: %d records, %v", size, chunk, len(found), err)
+			}
+			b, err := s.Open(t.Context(), found[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(b); !bytes.Equal(got, want) || err != nil {
+				t.Errorf("%d bytes in chunks of %d: read %d, %v", size, chunk, len(got), err)
+			}
+			b.Close()
+			s.Close()
+		}
+	}
+}
+
 func TestPiecesAreReadAheadAndSeveralAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := &watched{Table: new(maptable.Table)}
@@ -212,6 +235,46 @@ func TestBodyOutlivesItsRecordForAWhile(t *testing.T) {
 			equal(t, what+": pieces left", table.Len("b/"), 0)
 		}
 	})
+}
+
+func TestSweepSparesWhatIsReadStill(t *testing.T) {
+	for what, end := range map[string]func(t *testing.T, s *chunked.Store, old *store.Record){
+		"superseded": func(t *testing.T, s *chunked.Store, old *store.Record) {
+			r, body := record("a", 10)
+			put(t, s, r, body, old.ID)
+		},
+		"deleted": func(t *testing.T, s *chunked.Store, old *store.Record) { s.Delete(t.Context(), "a") },
+		"ended":   func(*testing.T, *chunked.Store, *store.Record) {},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			table := new(maptable.Table)
+			s, other := chunked.New(table, nil), chunked.New(table, nil)
+			defer s.Close()
+			defer other.Close()
+			r, want := record("a", 3<<20)
+			r.KeepUntil = time.Now().Add(2 * time.Hour)
+			put(t, s, r, want)
+			time.Sleep(3 * time.Hour)
+			b, err := s.Open(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			end(t, s, r)
+			synctest.Wait()
+			for _, sweeper := range []*chunked.Store{s, other} {
+				if _, err := sweeper.Sweep(t.Context(), time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+			}
+			if got, err := io.ReadAll(b); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: read %d bytes, %v", what, len(got), err)
+			}
+			time.Sleep(time.Minute)
+			equal(t, what+": rows of bodies", table.Len("b/"), 0)
+		})
+	}
 }
 
 func TestCloseRemovesWhatWasToBeRemovedLater(t *testing.T) {
@@ -330,6 +393,30 @@ func TestSweepRemovesWhatInterruptedWritesLeft(t *testing.T) {
 	})
 }
 
+func TestAWriteThatSweepTookForRemainsIsNotCommitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chunked.New(new(maptable.Table), nil)
+		defer s.Close()
+		r, body := record("a", 3<<20)
+		w, err := s.Create(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		w.Write(body[:2<<20])
+		time.Sleep(61 * time.Minute) // nobody reads on
+		if _, err := s.Sweep(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err = w.Write(body[2<<20:]); err == nil {
+			err = w.Commit(r)
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Commit without the pieces that Sweep removed: %v, want ErrNotFound", err)
+		}
+	})
+}
+
 func TestASlowWriteIsNoRemains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := new(maptable.Table)
@@ -436,6 +523,9 @@ func TestATableThatFailsStoresNothing(t *testing.T) {
 				if _, err = w.Write(body); err == nil {
 					err = w.Commit(r)
 				}
+				if again := w.Commit(r); again == nil {
+					t.Errorf("%s fails with %d bytes: a second Commit succeeds", at, size)
+				}
 				w.Close()
 			}
 			if !errors.Is(err, broken) {
@@ -450,6 +540,66 @@ func TestATableThatFailsStoresNothing(t *testing.T) {
 		s.Close()
 		equal(t, at+" fails: rows left", table.Len(""), 0)
 	}
+}
+
+func TestWhatCannotBeRemovedCanBeFound(t *testing.T) {
+	broken := errors.New("no rows are removed today")
+	for _, size := range []int{10, 1 << 20} {
+		synctest.Test(t, func(t *testing.T) {
+			table := &watched{Table: new(maptable.Table)}
+			s := chunked.New(table, nil)
+			defer s.Close()
+			old, body := record("a", size)
+			put(t, s, old, body)
+			table.first(func(method, group, _ string) error {
+				if method == "Delete" && group[:1] == "r" {
+					return broken
+				}
+				return nil
+			})
+			r, body := record("a", size)
+			put(t, s, r, body, old.ID)
+
+			unclear, body := record("a", size) // its Commit fails, but the record is there
+			lost := &lossy{table}
+			w, err := chunked.New(lost, nil).Create(t.Context(), unclear)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Write(body)
+			if err := w.Commit(unclear); !errors.Is(err, errLost) {
+				t.Errorf("Commit: %v, want %v", err, errLost)
+			}
+			w.Close()
+
+			time.Sleep(2 * time.Minute)
+			found := find(t, s, store.Query{URL: r.URL})
+			equal(t, "records found by their URL", len(found), 3)
+			for _, r := range found {
+				b, err := s.Open(t.Context(), r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n, err := io.Copy(io.Discard, b); n != int64(size) || err != nil {
+					t.Errorf("read %d bytes, %v", n, err)
+				}
+				b.Close()
+			}
+		})
+	}
+}
+
+// lossy is a table that puts records, but whose word of that is lost on the way.
+type lossy struct{ *watched }
+
+var errLost = errors.New("the connection was lost")
+
+func (l *lossy) Put(ctx context.Context, r chunked.Row, when chunked.When) error {
+	err := l.watched.Put(ctx, r, when)
+	if err == nil && r.Group[:2] == "r/" {
+		err = errLost
+	}
+	return err
 }
 
 func TestReadBackTakesBoundedMemory(t *testing.T) {

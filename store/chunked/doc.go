@@ -12,7 +12,8 @@
 //
 //	r/DIGEST           ID        a record: its head, and the body of 32 KiB or less
 //	b/DIGEST/ID        number    a piece of a larger body: eight digits, from 0 on
-//	b/DIGEST/ID        w         when the writer of the body last gave a sign of life, in milliseconds since 1970 (8 bytes)
+//	b/DIGEST/ID        w         when the writer of the body last gave a sign of life, or its record was removed, in
+//	                             milliseconds since 1970 (8 bytes)
 //	i/u/HASH           DIGEST/ID the record has the URL with this hash: half the SHA-256 of it, in hexadecimal
 //	i/t/HASH/D         DIGEST/ID the record has the tag with this hash; D is the first digit of DIGEST, so that a tag
 //	                             of a million records is in sixteen groups
@@ -34,7 +35,7 @@
 //
 // What a Commit or a Delete leaves of a body is removed a minute later (Options.Grace), so that whoever reads it can go
 // on. That is done by the process that removed the record; if it ends before, the pieces expire, or Sweep removes them.
-// Sweep also removes what interrupted writes left, when an hour has passed without a sign of life.
+// Sweep also removes what interrupted writes left. Of either kind it takes what has given no sign of life for an hour.
 //
 // Every value is under a checksum, and what does not verify is store.ErrCorrupt and removed. Checksums find accidents, not
 // forgery: for that, see store/sealed.

@@ -37,6 +37,14 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
+// latest is earliest's opposite.
+func latest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return a
+	}
+	return b
+}
+
 // decode is the inverse of recordRow; head decodes the head. The record is read-only, and its body part of value.
 func decode(value []byte, decodeHead func([]byte) (*store.Record, error)) (r *store.Record, until time.Time, err error) {
 	end := len(value) - sumSize
@@ -69,6 +77,12 @@ func decode(value []byte, decodeHead func([]byte) (*store.Record, error)) (r *st
 }
 
 func pieceItem(number int64) string { return fmt.Sprintf("%08d", number) }
+
+// sign returns the row which tells that somebody writes a body, or reads what is about to be removed.
+func sign(group string, until time.Time) Row {
+	now := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMilli()))
+	return Row{group, signItem, now, until}
+}
 
 // seal appends the checksum of a piece; seed is that of the ID.
 func seal(piece []byte, seed uint32, number int64) []byte {

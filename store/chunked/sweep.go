@@ -14,9 +14,9 @@ import (
 // Sweep is described at store.Sweeper. It walks through the whole table, and is needed only for what expiry does not see
 // to: what interrupted writes left, and in databases that remove nothing by themselves.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
-	removed, err = s.sweepRecords(ctx, now)
+	err = s.sweepBodies(ctx) // first, since the bodies of what ends now may be read still
 	if err == nil {
-		err = s.sweepBodies(ctx)
+		removed, err = s.sweepRecords(ctx, now)
 	}
 	if err == nil {
 		err = s.sweepIndexes(ctx)
@@ -84,7 +84,7 @@ func (s *Store) sweepBodies(ctx context.Context) error {
 	return errors.Join(err, fault)
 }
 
-// dead reports whether the body's writer has given no sign of life for long.
+// dead reports whether there has been no sign of life of the body for long.
 func (s *Store) dead(ctx context.Context, group, item string) (bool, error) {
 	id, err := store.ParseID(item)
 	if err != nil {

@@ -2,7 +2,6 @@ package chunked
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -36,8 +35,8 @@ type writer struct {
 	seed   uint32    // checksum of the ID
 	until  time.Time // when the pieces expire
 
-	marked chan error // what came of the entries in the indexes
-	marks  []Row
+	marks  []Row     // the entries in the indexes
+	marked error     // what came of putting them; for who has waited for puts
 	since  time.Time // when they were put
 	slots  chan struct{}
 	puts   sync.WaitGroup
@@ -49,7 +48,8 @@ type writer struct {
 	written int64
 	held    held // the pieces before it
 	err     error
-	done    bool // committed, or found to be too large
+	done    bool // committed
+	unclear bool // the record may be there, though Commit failed
 	closed  bool
 }
 
@@ -63,7 +63,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	}
 	w := &writer{
 		s: s, record: r, dig: digest(r.Key), seed: store.Checksum(0, r.ID[:]),
-		marked: make(chan error, 1), since: time.Now(), slots: make(chan struct{}, s.opts.Parallel),
+		since: time.Now(), slots: make(chan struct{}, s.opts.Parallel),
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	w.group = bodyGroup(w.dig, r.ID)
@@ -72,7 +72,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	}
 	w.held.room = 2 * s.opts.Parallel
 	w.marks = marks(w.dig, r)
-	w.puts.Go(func() { w.marked <- s.put(w.ctx, w.marks) })
+	w.puts.Go(func() { w.marked = s.put(w.ctx, w.marks) })
 	if r.Size > 0 {
 		w.piece = make([]byte, 0, min(r.Size, InlineMax)+sumSize)
 	}
@@ -104,11 +104,13 @@ func (w *writer) Write(p []byte) (n int, err error) {
 			w.mu.Unlock()
 			return n, err
 		}
-		k := w.fill(p)
 		full := len(w.piece) == w.s.opts.Chunk
+		if !full {
+			k := w.fill(p)
+			n, p = n+k, p[k:]
+		}
 		w.mu.Unlock()
-		n, p = n+k, p[k:]
-		if full {
+		if full { // and more is to come: a body that may go beside its head does
 			if err := w.flush(); err != nil {
 				return n, err
 			}
@@ -145,14 +147,17 @@ func (w *writer) flush() error {
 	number, b := w.number(), w.piece
 	w.held.add(number, &piece{b: b, pinned: true})
 	w.piece = nil
-	sign := time.Since(w.signed) > signEvery
+	sign, when := time.Since(w.signed) > signEvery, IfPresent
+	if w.signed.IsZero() {
+		when = Always
+	}
 	if sign {
 		w.signed = time.Now()
 	}
 	w.puts.Go(func() {
 		var err error
 		if sign {
-			err = w.sign(Always)
+			err = w.sign(when)
 		}
 		if err == nil {
 			err = w.s.table.Put(w.ctx, Row{w.group, pieceItem(number), seal(b, w.seed, number), w.until}, Always)
@@ -171,10 +176,10 @@ func (w *writer) flush() error {
 // number returns that of the piece being filled. The mutex is held.
 func (w *writer) number() int64 { return (w.written - int64(len(w.piece))) / int64(w.s.opts.Chunk) }
 
-// sign tells other processes that somebody writes the body, so that Sweep leaves it alone.
+// sign tells other processes that somebody writes the body, so that Sweep leaves it alone. After the first time it fails if
+// Sweep has taken the body for an orphan.
 func (w *writer) sign(when When) error {
-	now := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMilli()))
-	return w.s.table.Put(w.ctx, Row{w.group, signItem, now, w.until}, when)
+	return w.s.table.Put(w.ctx, sign(w.group, w.until), when)
 }
 
 // failed keeps the first fault, and returns it.
@@ -240,7 +245,10 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 		return fmt.Errorf("commit record %s: %w", r.ID, err)
 	}
 	if err := w.s.table.Put(w.ctx, recordRow(w.dig, r, body, w.until), Always); err != nil {
-		w.s.later.run(func(ctx context.Context) { w.s.table.Delete(ctx, recordGroup(w.dig), r.ID.String()) }) // it may be there
+		w.mu.Lock()
+		w.unclear = true
+		w.mu.Unlock()
+		w.s.later.run(func(ctx context.Context) { w.unput(ctx) })
 		return fmt.Errorf("commit record %s: %w", r.ID, err)
 	}
 	w.mu.Lock()
@@ -250,6 +258,11 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 		w.supersede(r, superseded)
 	}
 	return nil
+}
+
+// unput removes the record that a failed Commit may have put.
+func (w *writer) unput(ctx context.Context) error {
+	return w.s.table.Delete(ctx, recordGroup(w.dig), w.record.ID.String())
 }
 
 // finish puts all that has to be there before the record. It returns the body if that goes with the record.
@@ -284,10 +297,9 @@ func (w *writer) finish(r *store.Record) (body []byte, err error) {
 		w.until = time.Time{}
 	}
 	w.puts.Wait()
-	if err := <-w.marked; err != nil {
-		return nil, err
+	if w.marked != nil {
+		return nil, w.marked
 	}
-	w.marked <- nil
 	if now := marks(w.dig, r); time.Since(w.since) > signEvery || !sameRows(now, w.marks) {
 		if err := w.s.put(w.ctx, now); err != nil {
 			return nil, err
@@ -295,7 +307,7 @@ func (w *writer) finish(r *store.Record) (body []byte, err error) {
 	}
 	if !inline && time.Since(w.signed) > signEvery {
 		if err := w.sign(IfPresent); err != nil {
-			return nil, err // Sweep has taken it for an orphan
+			return nil, err
 		}
 	}
 	w.mu.Lock()
@@ -315,17 +327,23 @@ func sameRows(a, b []Row) bool {
 	return true
 }
 
-// supersede removes the records that r takes the place of, which is there already; so a fault is no fault of the Commit.
+// supersede removes the records that r takes the place of, which is there already; so a fault is no fault of the Commit. What
+// cannot be removed keeps its body and can still be found.
 func (w *writer) supersede(r *store.Record, ids []store.ID) {
-	remove := func(ctx context.Context) error { return w.s.table.Delete(ctx, recordGroup(w.dig), items(ids)...) }
+	remove := func(ctx context.Context) error {
+		if err := w.s.table.Delete(ctx, recordGroup(w.dig), items(ids)...); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			old := r.Clone() // which has the same URL and tags, as a rule
+			old.ID = id
+			w.s.later.run(func(ctx context.Context) { w.s.unmark(ctx, marks(w.dig, old)) })
+			w.s.removeBody(w.dig, id)
+		}
+		return nil
+	}
 	if err := remove(w.ctx); err != nil {
 		w.s.later.run(func(ctx context.Context) { remove(ctx) })
-	}
-	for _, id := range ids {
-		old := r.Clone() // which has the same URL and tags, as a rule
-		old.ID = id
-		w.s.later.run(func(ctx context.Context) { w.s.unmark(ctx, marks(w.dig, old)) })
-		w.s.removeBody(w.dig, id)
 	}
 }
 
@@ -337,13 +355,16 @@ func (w *writer) Close() error {
 		return nil
 	}
 	w.closed = true
-	committed := w.done
+	committed, unclear := w.done, w.unclear
 	w.mu.Unlock()
 	w.cancel()
 	w.reads.Wait()
 	if !committed {
 		w.s.later.run(func(ctx context.Context) {
 			w.puts.Wait()
+			if unclear && w.unput(ctx) != nil {
+				return // if it is there, it must be found by its URL and tags
+			}
 			w.s.table.Delete(ctx, w.group)
 			w.s.unmark(ctx, w.marks)
 		})
