@@ -73,6 +73,7 @@ type Cache struct {
 	once       sync.Once
 	store      store.Store
 	localStore bool
+	near       store.Fronted // nil: the store has no part that is nearer than the rest
 	rules      atomic.Pointer[ruleSet]
 	breaker    breaker
 	counters   counters
@@ -99,6 +100,7 @@ func (c *Cache) start() {
 			c.store = new(memory.Store)
 		}
 		_, c.localStore = store.As[store.Local](c.store)
+		c.near, _ = c.store.(store.Fronted)
 		if c.rules.Load() == nil {
 			rules, err := compileAll(c.Rules)
 			c.rules.Store(&ruleSet{rules, err})

@@ -185,6 +185,11 @@ func (c *Cache) failed(op string, x *exchange, err error) error {
 
 // lookup returns the records stored under x's key.
 func (c *Cache) lookup(ctx context.Context, x *exchange) ([]*store.Record, error) {
+	if c.near != nil {
+		if records := c.near.Near(ctx, x.key); len(records) > 0 {
+			return records, nil
+		}
+	}
 	if !c.mayUse(x) {
 		return nil, c.failed("lookup", x, errStoreRests)
 	}

@@ -6,7 +6,7 @@
 // it works with larder.
 //
 // What a store can do beyond the five methods of Store it shows by the optional interfaces [Finder],
-// [Sweeper], [Sizer], [Leaser] and [Local], which [As] finds.
+// [Sweeper], [Sizer], [Leaser], [Local] and [Fronted], which [As] finds.
 package store
 
 import (
@@ -113,4 +113,12 @@ type Leaser interface {
 // a timer for each.
 type Local interface {
 	Local()
+}
+
+// Fronted is a store that can answer some lookups from memory, however far away what is behind that is: larder sets no
+// timer for that, and asks for it also while it leaves the store alone.
+type Fronted interface {
+	// Near returns the records under key, newest first, if there are any and that can be said at once; else none, and
+	// Lookup is to be called.
+	Near(ctx context.Context, key Key) []*Record
 }

@@ -29,8 +29,8 @@
 // A front that fails costs the hits it would have made, and no more. While the back fails, the front goes on alone for
 // Options.Alone, and what another process changes is seen that much later. The back is tried again by one call
 // every 5 s, which gets the front's records beside the back's error: to a larder.Cache a hit, and an event that tells of the
-// failure. What is not in front is the back's error. A Cache that has met with too many of these leaves the whole Store alone
-// for 5 s, the front with it.
+// failure. What is not in front is the back's error. A Cache that leaves the Store alone since too much of it failed
+// still looks into the front.
 package tiered
 
 import (
@@ -82,6 +82,7 @@ type Store struct {
 	shards [shardCount]shard
 
 	made      time.Time
+	mustAsk   atomic.Bool  // the next Lookup asks the back
 	restUntil atomic.Int64 // nanoseconds after made until which the back is left alone; 0: it is well
 }
 
@@ -117,10 +118,22 @@ func orDefault[T comparable](v, def T) T {
 
 // Lookup is described at store.Store. While the back fails it may return the front's records beside the back's error.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
-	if records := s.near(ctx, key); len(records) > 0 {
-		return records, nil
+	if !s.mustAsk.CompareAndSwap(true, false) {
+		if records := s.near(ctx, key); len(records) > 0 {
+			return records, nil
+		}
 	}
 	return s.ask(ctx, key)
+}
+
+// Near is described at store.Fronted. While the back rests, what is in front is relied on; when that is to be tried again,
+// Near returns none, and the next Lookup asks it.
+func (s *Store) Near(ctx context.Context, key store.Key) []*store.Record {
+	records := s.near(ctx, key)
+	if len(records) == 0 && s.restUntil.Load() != 0 {
+		s.mustAsk.Store(true)
+	}
+	return records
 }
 
 // near returns the records of key if they are to be relied on without asking the back. That there are none is not: somebody

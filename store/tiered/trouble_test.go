@@ -3,6 +3,7 @@ package tiered_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -305,6 +306,63 @@ func TestCacheWhileTheBackFails(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		get(larder.Hit)
 	})
+}
+
+func TestCacheWhileADistantBackHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := hanging{inBetween()}
+		c := &larder.Cache{Base: originOf("hello"), Store: open(t, nil, plain{back}, nil)}
+		get := func(path string) larder.Outcome {
+			resp, err := c.Client().Get("http://example.com/" + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if body, err := io.ReadAll(resp.Body); string(body) != "hello" || err != nil {
+				t.Errorf("got %q, %v", body, err)
+			}
+			return larder.Info(resp).Outcome
+		}
+		get("hot")
+		get("hot")
+		back.breakAt(lookup)
+		misses := 0
+		began := time.Now()
+		for i := range 300 {
+			time.Sleep(100 * time.Millisecond)
+			if get("hot") != larder.Hit {
+				misses++
+			}
+			if i%3 == 0 {
+				get(fmt.Sprint("cold", i))
+			}
+		}
+		if took := time.Since(began); misses > 30/5 || took > 30*time.Second+2*2*time.Second {
+			t.Errorf("%d of 300 were misses, in %v; want one in 5 s at most, and a caller or two to wait", misses, took)
+		}
+		back.mend()
+		time.Sleep(10 * time.Second)
+		back.count(lookup)
+		get("hot")
+		time.Sleep(lifetime)
+		get("hot")
+		if back.count(lookup) == 0 {
+			t.Error("the back is well, and is not asked again")
+		}
+		must(t, c.Close(t.Context()))
+	})
+}
+
+// hanging is a store whose lookups hang where they are to fail.
+type hanging struct{ *between }
+
+func (h hanging) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
+	found, err := h.between.Lookup(ctx, key)
+	if err != nil {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return found, nil
 }
 
 func TestFaultyArguments(t *testing.T) {
