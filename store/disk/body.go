@@ -57,7 +57,7 @@ func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 		return nil, err
 	}
 	p, err := s.place(r.Key, false)
-	if err == nil && r.Body == nil {
+	if err == nil && r.Size > blockSize {
 		var body *body
 		body, err = s.openBody(p, r)
 		if err == nil {
@@ -71,7 +71,7 @@ func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 		switch {
 		case err == nil && inline.Body != nil:
 			return &inlineBody{Reader: bytes.NewReader(inline.Body)}, nil
-		case err == nil && r.Body == nil: // what is removed loses its body last
+		case err == nil && r.Size > blockSize: // what is removed loses its body last
 			s.remove(p, r.ID)
 			err = fmt.Errorf("%s is gone: %w", p.body(r.ID), store.ErrCorrupt)
 		}

@@ -105,6 +105,8 @@ func openEvery(t *check) {
 		r := t.one(s, key)
 		t.wantBody(s, r, size)
 		t.wantBody(s, &store.Record{Key: r.Key, ID: r.ID, Size: r.Size}, size)
+		held := &store.Record{Key: r.Key, ID: r.ID, Size: r.Size, Body: bodyOf(r.Key, r.ID, size)} // by who holds it in memory
+		t.wantBody(s, held, size)
 	}
 }
 

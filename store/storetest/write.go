@@ -101,7 +101,7 @@ func bareRecord(t *check) {
 	t.sameHead(t.one(s, r.Key), r)
 }
 
-var sizes = []int{0, 1, 100, 1000, 4096, 10_000, 65_535, 65_536, 65_537, 1 << 20, 3<<20 + 12_345}
+var sizes = []int{0, 1, 100, 1000, 4096, 10_000, 32_768, 32_769, 65_535, 65_536, 65_537, 1 << 20, 3<<20 + 12_345}
 
 func (t *check) fits(size int) bool { return t.kit.MaxBody == 0 || int64(size) <= t.kit.MaxBody }
 

@@ -1,0 +1,204 @@
+package dynamodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	driver "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/larder-go/larder/store/chunked"
+)
+
+// Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
+type Options struct {
+	// Of these, Chunk is 350 KiB at most, since an item has 400 KB at most.
+	chunked.Options
+
+	// Consistent makes every read strongly consistent, at twice the price. Without it a read may miss what another process
+	// wrote within the last second or so, or show what that removed; what this process wrote it always sees.
+	Consistent bool
+
+	// Segments is in how many parts, all at once, the table is read by Find without Key, URL and Tag, by Size and by Sweep.
+	// 0: 4.
+	Segments int
+
+	// Attributes are the names of the table's attributes.
+	Attributes Attributes
+
+	// The others are for Open.
+
+	// Create makes Open create the table when it is missing, and switch its time to live on.
+	Create bool
+
+	// Region and Endpoint say where the table is, before all else that says so. Empty: as Config or the SDK's own
+	// chain have it, so AWS_REGION, AWS_ENDPOINT_URL_DYNAMODB and the files in ~/.aws.
+	Region, Endpoint string
+
+	// Config is what the client is made from; nil: the SDK's own chain. Its HTTPClient and Retryer may be nil:
+	// then they are the ones that the package comment describes.
+	Config *aws.Config
+
+	// Client changes the client's options last of all; nil: they stay.
+	Client func(*driver.Options)
+}
+
+// Attributes are the names of a table's attributes.
+type Attributes struct {
+	Partition string // the partition key, a string; "": pk
+	Sort      string // the sort key, a string; "": sk
+	Value     string // binary; "": value
+	Expires   string // the time to live; "": expires
+	Until     string // the same in milliseconds, a number; "": until
+}
+
+const maxChunk = 350 << 10
+
+// Store keeps records in one table. It is safe for concurrent use, and so is the table by several processes. It must be made
+// by Open or New.
+type Store struct {
+	*chunked.Store
+	table     *table
+	closeIdle func()
+}
+
+// Open opens the table that rawURL names,
+//
+//	dynamodb://TABLE?region=REGION&endpoint=URL&create=true&consistent=true
+//
+// each option as the field of [Options] with its name, and instead of it. TABLE is a name or an ARN. The credentials come from
+// the SDK's own chain, or Options.Config.
+//
+// Open asks the table for an item that it does not have, so that a wrong address, missing credentials or permissions, a missing
+// table or one with other keys is an error here. A program that must start while DynamoDB cannot be reached uses [New].
+func Open(ctx context.Context, rawURL string, o *Options) (*Store, error) {
+	opts := Options{}
+	if o != nil {
+		opts = *o
+	}
+	name, err := parse(rawURL, &opts)
+	if err != nil {
+		return nil, fmt.Errorf("dynamodb: open: %w", err)
+	}
+	client, closeIdle, err := connect(ctx, &opts)
+	if err != nil {
+		return nil, fmt.Errorf("dynamodb: open table %q: %w", name, err)
+	}
+	s, err := New(client, name, &opts)
+	if err != nil {
+		closeIdle()
+		return nil, err
+	}
+	s.closeIdle = closeIdle
+	err = s.table.probe(ctx)
+	if missing := (*types.ResourceNotFoundException)(nil); opts.Create && (err == nil || errors.As(err, &missing)) {
+		if err = s.CreateTable(ctx); errors.Is(err, ErrNoTimeToLive) {
+			err = nil
+		}
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// New uses a client that the caller has, with its own retries and time-outs; it stays the caller's. New sends nothing:
+// what is wrong with the address, the credentials or the table shows at the first use.
+func New(client *driver.Client, tableName string, o *Options) (*Store, error) {
+	if o == nil {
+		o = new(Options)
+	}
+	t := &table{
+		client: client, name: tableName, where: address(tableName, client.Options()),
+		attr: o.Attributes.orDefaults(), consistent: o.Consistent, segments: o.Segments,
+	}
+	if t.segments <= 0 {
+		t.segments = 4
+	}
+	switch {
+	case !validName.MatchString(tableName):
+		return nil, errName
+	case o.Chunk > maxChunk:
+		return nil, fmt.Errorf("dynamodb: a chunk of %d bytes, want %d at most, as an item has 400 KB at most", o.Chunk, maxChunk)
+	case !t.attr.distinct():
+		return nil, fmt.Errorf("dynamodb: two attributes have the same name: %+v", t.attr)
+	}
+	return &Store{Store: chunked.New(t, &o.Options), table: t, closeIdle: func() {}}, nil
+}
+
+// Close removes what is to be removed, waits for that, and closes the connections of a client that Open made.
+func (s *Store) Close() error {
+	err := s.Store.Close()
+	s.closeIdle()
+	return err
+}
+
+var (
+	validName = regexp.MustCompile(`^([a-zA-Z0-9_.-]{3,255}|arn:[^@\s]+:table/[a-zA-Z0-9_.-]{3,255})$`)
+	errName   = errors.New("dynamodb: that is no name of a table: want 3 to 255 letters, digits, dots, hyphens and underscores, or an ARN")
+)
+
+// parse reads the URL into o and returns the table's name. Errors do not show the URL: somebody may have put a secret in it.
+func parse(rawURL string, o *Options) (name string, err error) {
+	rest, ok := strings.CutPrefix(rawURL, "dynamodb://")
+	if !ok {
+		return "", errors.New("the URL does not begin with dynamodb://")
+	}
+	name, query, _ := strings.Cut(rest, "?")
+	name = strings.TrimSuffix(name, "/")
+	if !validName.MatchString(name) {
+		return "", errors.New("want dynamodb://TABLE with 3 to 255 letters, digits, dots, hyphens and underscores, or an ARN; credentials are not given in the URL")
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return "", fmt.Errorf("table %q: the options after the ? are not a query string", name)
+	}
+	for option := range values {
+		value := values.Get(option)
+		switch option {
+		case "region":
+			o.Region = value
+		case "endpoint":
+			if u, err := url.Parse(value); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+				return "", fmt.Errorf("table %q: the endpoint is not of the form http://HOST:PORT or https://HOST", name)
+			}
+			o.Endpoint = value
+		case "create", "consistent":
+			on, err := strconv.ParseBool(value)
+			if err != nil {
+				return "", fmt.Errorf("table %q: option %s is %q, want true or false", name, option, value)
+			}
+			if option == "create" {
+				o.Create = on
+			} else {
+				o.Consistent = on
+			}
+		default:
+			return "", fmt.Errorf("table %q: unknown option %q, want region, endpoint, create or consistent", name, option)
+		}
+	}
+	return name, nil
+}
+
+func (a Attributes) orDefaults() Attributes {
+	for _, of := range []struct {
+		name     *string
+		default_ string
+	}{{&a.Partition, "pk"}, {&a.Sort, "sk"}, {&a.Value, "value"}, {&a.Expires, "expires"}, {&a.Until, "until"}} {
+		if *of.name == "" {
+			*of.name = of.default_
+		}
+	}
+	return a
+}
+
+func (a Attributes) distinct() bool {
+	return len(map[string]bool{a.Partition: true, a.Sort: true, a.Value: true, a.Expires: true, a.Until: true}) == 5
+}

@@ -1,0 +1,59 @@
+package dynamodb
+
+import (
+	"sync"
+	"time"
+)
+
+// A read that is not strongly consistent may miss what was written within the last second or so. These are how long a
+// write is remembered at least, and how many are for that time.
+const (
+	remembered = 5 * time.Second
+	mostRecent = 10_000
+)
+
+// recent remembers the groups that this process wrote a moment ago, so that it reads these strongly consistently and
+// sees its own writes. The zero value is ready.
+type recent struct {
+	mu         sync.Mutex
+	young, old map[string]struct{} // those since turned, and those of the time as long before it
+	turned     time.Time
+	all        time.Time // until then there are too many to remember: every group is taken for one
+}
+
+func (r *recent) add(group string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn(now)
+	if len(r.young) >= mostRecent {
+		r.all = now.Add(remembered)
+		return
+	}
+	r.young[group] = struct{}{}
+}
+
+func (r *recent) has(group string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn(now)
+	_, young := r.young[group]
+	_, old := r.old[group]
+	return young || old || now.Before(r.all)
+}
+
+// any reports whether any group was written.
+func (r *recent) any(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn(now)
+	return len(r.young)+len(r.old) > 0 || now.Before(r.all)
+}
+
+func (r *recent) turn(now time.Time) {
+	switch age := now.Sub(r.turned); {
+	case age >= 2*remembered:
+		r.old, r.young, r.turned = nil, make(map[string]struct{}), now
+	case age >= remembered:
+		r.old, r.young, r.turned = r.young, make(map[string]struct{}), now
+	}
+}
