@@ -72,7 +72,7 @@ func TestBodyNeedsLittleMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, server(t, db.Name()), origin.URL)
+	cmd := exec.CommandContext(t.Context(), self, serverURI(t, db.Name()), origin.URL)
 	cmd.Env = append(os.Environ(), childVar+"=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()

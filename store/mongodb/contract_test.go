@@ -12,7 +12,6 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/larder-go/larder/store"
-	"github.com/larder-go/larder/store/chunked"
 	"github.com/larder-go/larder/store/storetest"
 )
 
@@ -88,7 +87,7 @@ func (d *databases) open(dir string) (store.Store, error) {
 	db := d.at(dir)
 	if d.one != nil {
 		// It reads what is left of bodies again and again, so that should be little.
-		return New(db, &Options{Options: chunked.Options{Grace: time.Second}})
+		return New(db, &Options{Grace: time.Second})
 	}
-	return Open(context.Background(), server(d.t, db.Name()), nil)
+	return Open(context.Background(), serverURI(d.t, db.Name()), nil)
 }

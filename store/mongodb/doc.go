@@ -40,11 +40,14 @@
 // record and are under a checksum. Leases are asked for by writes, and so hold all the same. The write concern w=0 is
 // refused, at the first write.
 //
-// The client that Open makes waits for 500 ms for a connection to be made (connectTimeoutMS), and for 750 ms until there is a server and a
-// free connection to it (serverSelectionTimeoutMS), for which the driver has 30 s each. It asks the servers every 2 s how they are
-// (heartbeatFrequencyMS); as long as none of them can be reached, calls fail at once. Servers that are far
-// away may need more. A client of one's own should have a server selection timeout, too. It is larder.Cache.StoreTimeout that bounds a
-// call once it has a connection.
+// # Servers that cannot be reached
+//
+// The client that Open makes waits for 500 ms for a connection to be made (connectTimeoutMS), and for 750 ms until there is a server
+// and a free connection to it (serverSelectionTimeoutMS), for which the driver has 30 s each. It asks the servers every
+// 2 s how they are (heartbeatFrequencyMS). Servers that are far away may need more. As long as none can be reached, calls fail at
+// once, unless Options.Client has a dialer or a server monitor of its own. A client of the program's own, given to New,
+// should have a server selection timeout, too. A read that was cut off is repeated, a write on a standalone server is not. Once a call has a
+// connection, larder.Cache.StoreTimeout bounds it.
 //
 // # Permissions
 //

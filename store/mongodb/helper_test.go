@@ -17,8 +17,8 @@ import (
 // it is asked for more than one document by its id.
 var ferret = os.Getenv("MONGODB_FLAVOUR") == "ferretdb1"
 
-// server returns the URI of the server, for a database. The driver waits long for the only connection if there is but one.
-func server(t testing.TB, database string) string {
+// serverURI returns the URI of the server, for a database. The driver waits long for the only connection if there is but one.
+func serverURI(t testing.TB, database string) string {
 	uri := os.Getenv("MONGODB_URI")
 	if uri == "" {
 		t.Skip("MONGODB_URI names no server: MongoDB is not tested")
@@ -36,7 +36,7 @@ func server(t testing.TB, database string) string {
 // database returns a database of the test's own, which is removed at its end.
 func database(t testing.TB) *mongo.Database {
 	name := databaseName()
-	client, err := mongo.Connect(options.Client().ApplyURI(server(t, name)))
+	client, err := mongo.Connect(options.Client().ApplyURI(serverURI(t, name)))
 	if err != nil {
 		t.Fatal(err)
 	}

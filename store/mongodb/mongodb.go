@@ -1,6 +1,7 @@
 package mongodb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,10 +18,21 @@ import (
 
 // Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
 type Options struct {
-	// Of these, Chunk is 1 MiB if it is 0, and 15 MiB at most, since a document has 16 MiB at most.
-	chunked.Options
+	// MaxBody is the length in bytes of the longest body that is taken; 0: there is no limit.
+	MaxBody int64
+	// Chunk is how many bytes of a body make a document. 0: 1 MiB; 15 MiB at most, since a document has 16 MiB at most.
+	Chunk int
+	// Parallel and Grace are described at chunked.Options.
+	Parallel int
+	Grace    time.Duration
 
-	// Client are settings of the driver for the client that Open makes; they go before what the URI says. nil: none.
+	// The rest is for Open alone.
+
+	// Lazy makes Open return without asking a server: whatever is wrong is told by the first use, and may have been put
+	// right by then. For programs that should start when their cache cannot be reached.
+	Lazy bool
+
+	// Client are settings of the driver; they go before what the URI says. nil: none.
 	Client *options.ClientOptions
 }
 
@@ -42,22 +54,24 @@ const (
 type Store struct {
 	*chunked.Store
 	client *mongo.Client // nil: the user's, who closes it
+	reach  *reach
 }
 
 // Open connects to the servers that uri names as the driver has it, mongodb://… or mongodb+srv://…, and uses the database
 // that is its path, or else larder. A server must answer, and accept the user and the password; what they may not do is
-// found out when it is first done. ctx is for Open alone. Close the store when it is no longer needed.
+// found out when it is first done. Close the store when it is no longer needed.
 func Open(ctx context.Context, uri string, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)
 	}
-	d := new(dialer)
+	r := newReach()
 	client := options.MergeClientOptions(options.Client().
 		SetAppName("larder").
 		SetConnectTimeout(connectTimeout).
 		SetServerSelectionTimeout(selectionTimeout).
 		SetHeartbeatInterval(heartbeat).
-		SetDialer(d),
+		SetDialer(r).
+		SetServerMonitor(r.monitor()),
 		options.Client().ApplyURI(uri), o.Client)
 	if err := client.Validate(); err != nil {
 		return nil, fmt.Errorf("mongodb: open: %w", withoutSecret(err))
@@ -72,16 +86,16 @@ func Open(ctx context.Context, uri string, o *Options) (*Store, error) {
 	if err != nil {
 		return fault(err)
 	}
-	s := &Store{client: c}
-	if s.Store, err = open(c.Database(database), name, d, o); err != nil {
+	s := &Store{client: c, reach: r}
+	if s.Store, err = open(c.Database(database), name, r, o); err != nil {
 		s.disconnect()
 		return fault(err)
 	}
-	if err = c.Ping(ctx, nil); err != nil {
+	if o.Lazy {
+		return s, nil
+	}
+	if err = r.call(ctx, func(ctx context.Context) error { return c.Ping(ctx, nil) }); err != nil {
 		s.Close()
-		if down := d.unreachable(); down != nil {
-			err = down
-		}
 		return fault(err)
 	}
 	return s, nil
@@ -93,8 +107,8 @@ func New(db *mongo.Database, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)
 	}
-	if o.Client != nil {
-		return nil, errors.New("mongodb: new: Options.Client is for Open; the database's client has its settings already")
+	if o.Client != nil || o.Lazy {
+		return nil, errors.New("mongodb: new: Options.Client and Lazy are for Open; the database has a client already")
 	}
 	s, err := open(db, db.Name(), nil, o)
 	if err != nil {
@@ -103,18 +117,15 @@ func New(db *mongo.Database, o *Options) (*Store, error) {
 	return &Store{Store: s}, nil
 }
 
-func open(db *mongo.Database, name string, d *dialer, o *Options) (*chunked.Store, error) {
-	c := o.Options
-	if c.Chunk == 0 {
-		c.Chunk = defaultChunk
-	}
+func open(db *mongo.Database, name string, r *reach, o *Options) (*chunked.Store, error) {
+	c := &chunked.Options{MaxBody: o.MaxBody, Chunk: cmp.Or(o.Chunk, defaultChunk), Parallel: o.Parallel, Grace: o.Grace}
 	switch {
 	case len(db.Name()) == 0 || len(db.Name()) > 63 || strings.ContainsAny(db.Name(), "/\\. \"$\x00"):
 		return nil, fmt.Errorf(`the database's name is %q; want 1 to 63 bytes, and none of / \ . " $ and space`, db.Name())
 	case c.Chunk > maxChunk:
 		return nil, fmt.Errorf("Options.Chunk is %d; want %d at most", c.Chunk, maxChunk)
 	}
-	return chunked.New(newTable(db, name, d), &c), nil
+	return chunked.New(newTable(db, name, r), c), nil
 }
 
 // Close does what is still to be removed, and closes the client if Open made it. The store must not be used afterwards.
@@ -129,6 +140,7 @@ func (s *Store) Close() error {
 func (s *Store) disconnect() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
+	defer s.reach.probes.Wait()
 	if err := s.client.Disconnect(ctx); err != nil && !errors.Is(err, mongo.ErrClientDisconnected) {
 		return fmt.Errorf("mongodb: close: %w", err)
 	}

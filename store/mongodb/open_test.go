@@ -12,7 +12,6 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/larder-go/larder/store"
-	"github.com/larder-go/larder/store/chunked"
 )
 
 func TestAddress(t *testing.T) {
@@ -69,7 +68,7 @@ func TestOpenFails(t *testing.T) {
 }
 
 func TestWrongPassword(t *testing.T) {
-	uri := strings.Replace(server(t, "db"), "://", "://nobody:secret@", 1)
+	uri := strings.Replace(serverURI(t, "db"), "://", "://nobody:secret@", 1)
 	_, err := Open(t.Context(), uri, nil) // FerretDB 1 knows no users, and refuses the exchange about the password
 	hosts, _, _ := address(uri)
 	if err == nil || !strings.HasPrefix(err.Error(), "mongodb "+hosts+"/db: open: ") || !strings.Contains(err.Error(), "(AuthenticationFailed)") {
@@ -91,7 +90,7 @@ func TestMissingPermission(t *testing.T) {
 	}
 	defer db.RunCommand(t.Context(), bson.D{{Key: "dropUser", Value: "reader"}})
 	user := options.Credential{Username: "reader", Password: "secret", AuthSource: db.Name()}
-	s, err := Open(t.Context(), server(t, db.Name()), &Options{Client: options.Client().SetAuth(user)})
+	s, err := Open(t.Context(), serverURI(t, db.Name()), &Options{Client: options.Client().SetAuth(user)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,13 +105,26 @@ func TestMissingPermission(t *testing.T) {
 func TestOptionsClient(t *testing.T) {
 	db := database(t)
 	elsewhere := options.Client().SetHosts([]string{"127.0.0.1:1"}).SetServerSelectionTimeout(50 * time.Millisecond)
-	s, err := Open(t.Context(), server(t, db.Name()), &Options{Client: elsewhere})
+	s, err := Open(t.Context(), serverURI(t, db.Name()), &Options{Client: elsewhere})
 	if err == nil {
 		s.Close()
 		t.Fatal("it is open, at the URI's host")
 	}
 	if !strings.Contains(err.Error(), "dial tcp 127.0.0.1:1: ") {
 		t.Errorf("%v, want that of dialling the host of Options.Client", err)
+	}
+}
+
+func TestLazy(t *testing.T) {
+	s, err := Open(t.Context(), "mongodb://nowhere.invalid/db", &Options{Lazy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for range 2 {
+		if _, err := s.Lookup(t.Context(), "key"); err == nil || !strings.Contains(err.Error(), "lookup nowhere.invalid") {
+			t.Errorf("Lookup: %v, want that there is no such host", err)
+		}
 	}
 }
 
@@ -123,8 +135,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 	defer client.Disconnect(t.Context())
 	for want, o := range map[string]*Options{
-		"Options.Chunk is 16777216; want 15728640 at most": {Options: chunked.Options{Chunk: 16 << 20}},
-		"Options.Client is for Open":                       {Client: options.Client()},
+		"Options.Chunk is 16777216; want 15728640 at most": {Chunk: 16 << 20},
+		"Options.Client and Lazy are for Open":             {Client: options.Client()},
 	} {
 		if _, err := New(client.Database("db"), o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
@@ -152,7 +164,7 @@ func TestCloseLeavesTheUsersClientOpen(t *testing.T) {
 }
 
 func TestCloseClosesItsOwnClient(t *testing.T) {
-	s, err := Open(t.Context(), server(t, "larder"), nil)
+	s, err := Open(t.Context(), serverURI(t, "larder"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

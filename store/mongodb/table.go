@@ -21,7 +21,7 @@ import (
 type table struct {
 	collections map[byte]*collection // by the first byte of a group
 	name        string               // of the database, for errors
-	dialer      *dialer              // nil: the client is not ours
+	reach       *reach               // nil: the client is not ours
 }
 
 // collection keeps the rows of one kind of group.
@@ -44,8 +44,8 @@ const (
 	last      = "~" // greater than all that a name is made of
 )
 
-func newTable(db *mongo.Database, name string, dialer *dialer) *table {
-	t := &table{collections: make(map[byte]*collection), name: name, dialer: dialer}
+func newTable(db *mongo.Database, name string, r *reach) *table {
+	t := &table{collections: make(map[byte]*collection), name: name, reach: r}
 	// What the client's options say of encoding is for the user's own documents.
 	plain := options.Collection().SetRegistry(bson.NewRegistry()).SetBSONOptions(new(options.BSONOptions))
 	for kind, name := range map[byte]string{'r': "larder.records", 'b': "larder.bodies", 'i': "larder.index", 'l': "larder.leases"} {
@@ -54,60 +54,76 @@ func newTable(db *mongo.Database, name string, dialer *dialer) *table {
 	return t
 }
 
+// call calls do, and says what failed, and where.
+func (t *table) call(ctx context.Context, what string, c *collection, do func(context.Context) error) error {
+	if err := t.reach.call(ctx, do); err != nil {
+		return fmt.Errorf("mongodb %s: %s %s: %w", t.name, what, c.Name(), err)
+	}
+	return nil
+}
+
 func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error {
 	c := t.collections[r.Group[0]]
-	if err := t.prepare(ctx, c); err != nil {
-		return t.fault("index "+c.Name(), err)
-	}
-	doc := document{ID: r.Group + separator + r.Item, Value: r.Value, Expires: r.Expires}
-	filter := bson.D{{Key: "_id", Value: doc.ID}}
-	if when == chunked.IfAbsent { // a row that is there and not past its end is not found, and then its id is taken
-		filter = append(filter, bson.E{Key: "expires", Value: bson.D{{Key: "$lt", Value: time.Now()}}})
-	}
-	result, err := c.ReplaceOne(ctx, filter, doc, options.Replace().SetUpsert(when != chunked.IfPresent))
-	switch {
-	case when == chunked.IfAbsent && mongo.IsDuplicateKeyError(err):
-		err = chunked.ErrPresent
-	case err != nil:
-	case !result.Acknowledged:
-		err = errUnacknowledged
-	case when == chunked.IfPresent && result.MatchedCount == 0:
-		err = store.ErrNotFound
-	}
-	return t.fault("put into "+c.Name(), err)
+	return t.call(ctx, "put into", c, func(ctx context.Context) error {
+		if err := c.index(ctx); err != nil {
+			return err
+		}
+		doc := document{ID: r.Group + separator + r.Item, Value: r.Value, Expires: r.Expires}
+		filter := bson.D{{Key: "_id", Value: doc.ID}}
+		if when == chunked.IfAbsent { // a row that is there and not past its end is not found, and then its id is taken
+			filter = append(filter, bson.E{Key: "expires", Value: bson.D{{Key: "$lt", Value: time.Now()}}})
+		}
+		result, err := c.ReplaceOne(ctx, filter, doc, options.Replace().SetUpsert(when != chunked.IfPresent))
+		switch {
+		case when == chunked.IfAbsent && mongo.IsDuplicateKeyError(err):
+			return chunked.ErrPresent
+		case err != nil:
+			return err
+		case !result.Acknowledged:
+			return errUnacknowledged
+		case when == chunked.IfPresent && result.MatchedCount == 0:
+			return store.ErrNotFound
+		}
+		return nil
+	})
 }
+
+var errUnacknowledged = errors.New("the write concern is w=0, by which nobody learns what became of a write; want w=1 or more")
+
+// readTime bounds a read. With a deadline, and only then, the driver repeats what is cut off until it succeeds.
+const readTime = time.Minute
 
 func (t *table) Get(ctx context.Context, group string, items ...string) (rows []chunked.Row, err error) {
 	c := t.collections[group[0]]
-	defer func() { err = t.fault("read "+c.Name(), err) }()
-	if err := t.dialer.unreachable(); err != nil {
-		return nil, err
-	}
-	cursor, err := c.Find(ctx, filter(group, items), options.Find().SetLimit(int64(len(items)))) // 0: all
-	if err != nil {
-		return nil, err
-	}
-	var docs []document
-	if err := cursor.All(ctx, &docs); err != nil {
-		return nil, err
-	}
-	for _, d := range docs {
-		rows = append(rows, chunked.Row{Item: strings.TrimPrefix(d.ID, group+separator), Value: d.Value})
-	}
-	return rows, nil
+	err = t.call(ctx, "read", c, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		cursor, err := c.Find(ctx, filter(group, items), options.Find().SetLimit(int64(len(items)))) // 0: all
+		if err != nil {
+			return err
+		}
+		var docs []document
+		if err := cursor.All(ctx, &docs); err != nil {
+			return err
+		}
+		for _, d := range docs {
+			rows = append(rows, chunked.Row{Item: strings.TrimPrefix(d.ID, group+separator), Value: d.Value})
+		}
+		return nil
+	})
+	return rows, err
 }
 
 func (t *table) Delete(ctx context.Context, group string, items ...string) error {
 	c := t.collections[group[0]]
-	err := t.dialer.unreachable()
-	switch {
-	case err != nil:
-	case len(items) == 1: // the driver does it again where the first attempt was cut off
-		_, err = c.DeleteOne(ctx, filter(group, items))
-	default:
-		_, err = c.DeleteMany(ctx, filter(group, items))
-	}
-	return t.fault("delete from "+c.Name(), err)
+	return t.call(ctx, "delete from", c, func(ctx context.Context) (err error) {
+		if len(items) == 1 { // which the driver repeats where it was cut off
+			_, err = c.DeleteOne(ctx, filter(group, items))
+		} else {
+			_, err = c.DeleteMany(ctx, filter(group, items))
+		}
+		return err
+	})
 }
 
 // filter selects the rows of group with these items, or all.
@@ -128,79 +144,63 @@ func filter(group string, items []string) bson.D {
 	return bson.D{{Key: "_id", Value: id}}
 }
 
-var errUnacknowledged = errors.New("the write concern is w=0, by which nobody learns what became of a write; want w=1 or more")
-
-// Groups reads the ids alone, which MongoDB takes from their index without touching a document. One after the other they are of one
-// group or of the next.
-func (t *table) Groups(ctx context.Context, prefix string) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		c := t.collections[prefix[0]]
-		if err := t.groups(ctx, c, prefix, yield); err != nil {
-			yield("", t.fault("list "+c.Name(), err))
-		}
-	}
-}
-
-func (t *table) groups(ctx context.Context, c *collection, prefix string, yield func(string, error) bool) error {
-	if err := t.dialer.unreachable(); err != nil {
-		return err
-	}
-	within := bson.D{{Key: "_id", Value: bson.D{{Key: "$gte", Value: prefix}, {Key: "$lt", Value: prefix + last}}}}
-	cursor, err := c.Find(ctx, within, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}).SetBatchSize(batch))
-	if err != nil {
-		return err
-	}
-	defer cursor.Close(context.WithoutCancel(ctx))
-	previous := ""
-	for cursor.Next(ctx) {
-		group, _, _ := strings.Cut(cursor.Current.Lookup("_id").StringValue(), separator)
-		if group == previous {
-			continue
-		}
-		previous = group
-		if !yield(group, nil) {
-			return nil
-		}
-	}
-	return cursor.Err()
-}
-
 // batch is how many ids Groups has in memory.
 const batch = 1000
 
-// Expire does what a server does by itself that has the TTL index, and at once.
-func (t *table) Expire(ctx context.Context, now time.Time) error {
-	err := t.dialer.unreachable()
-	for _, c := range t.collections {
-		if err == nil {
-			_, err = c.DeleteMany(ctx, bson.D{{Key: "expires", Value: bson.D{{Key: "$lt", Value: now}}}})
+// Groups reads the ids alone, which MongoDB takes from their index without touching a document. One after the other they
+// are of one group or of the next.
+func (t *table) Groups(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		c := t.collections[prefix[0]]
+		err := t.call(ctx, "list", c, func(ctx context.Context) error {
+			within := bson.D{{Key: "_id", Value: bson.D{{Key: "$gte", Value: prefix}, {Key: "$lt", Value: prefix + last}}}}
+			cursor, err := c.Find(ctx, within, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}).SetBatchSize(batch))
+			if err != nil {
+				return err
+			}
+			defer cursor.Close(context.WithoutCancel(ctx))
+			for previous := ""; cursor.Next(ctx); {
+				group, _, _ := strings.Cut(cursor.Current.Lookup("_id").StringValue(), separator)
+				if group != previous && !yield(group, nil) {
+					return nil
+				}
+				previous = group
+			}
+			return cursor.Err()
+		})
+		if err != nil {
+			yield("", err)
 		}
 	}
-	return t.fault("delete what has expired", err)
 }
 
-// prepare makes the TTL index of c before the first write to it. A server that refuses one is left to Expire.
-func (t *table) prepare(ctx context.Context, c *collection) error {
-	if err := t.dialer.unreachable(); err != nil || c.indexed.Load() {
-		return err
+// Expire does what a server does by itself that has the TTL index, and at once.
+func (t *table) Expire(ctx context.Context, now time.Time) error {
+	for _, c := range t.collections {
+		err := t.call(ctx, "delete what has expired from", c, func(ctx context.Context) error {
+			_, err := c.DeleteMany(ctx, bson.D{{Key: "expires", Value: bson.D{{Key: "$lt", Value: now}}}})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// index makes the TTL index before the first write. Where the server refuses it, Expire does its work.
+func (c *collection) index(ctx context.Context) error {
+	if c.indexed.Load() {
+		return nil
 	}
 	_, err := c.Indexes().CreateOne(ctx, mongo.IndexModel{
 		Keys:    bson.D{{Key: "expires", Value: 1}},
 		Options: options.Index().SetExpireAfterSeconds(0),
 	})
-	if refused := (mongo.CommandError{}); errors.As(err, &refused) && !mongo.IsTimeout(err) {
-		err = nil
+	var refused mongo.CommandError // a connection that broke is one, too, with no code
+	if err != nil && (!errors.As(err, &refused) || refused.Code == 0 || mongo.IsTimeout(err)) {
+		return fmt.Errorf("make the TTL index: %w", err)
 	}
-	if err == nil {
-		c.indexed.Store(true)
-	}
-	return err
-}
-
-// fault says which database failed at what.
-func (t *table) fault(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("mongodb %s: %s: %w", t.name, what, err)
+	c.indexed.Store(true)
+	return nil
 }

@@ -316,7 +316,7 @@ func TestDocument(t *testing.T) {
 
 func TestUnacknowledgedWriteIsAnError(t *testing.T) {
 	db := database(t)
-	client, err := mongo.Connect(options.Client().ApplyURI(server(t, "")), options.Client().SetWriteConcern(writeconcern.Unacknowledged()))
+	client, err := mongo.Connect(options.Client().ApplyURI(serverURI(t, "")), options.Client().SetWriteConcern(writeconcern.Unacknowledged()))
 	if err != nil {
 		t.Fatal(err)
 	}
