@@ -73,7 +73,7 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) (found []*store.Recor
 	}
 	prefix := recordKey(key, store.ID{})[:len(key.Digest())]
 	var damaged [][]byte
-	s.db.View(func(tx *bbolt.Tx) error {
+	err = s.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(records).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 			r, err := store.DecodeHead(v)
@@ -85,6 +85,9 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) (found []*store.Recor
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, fmt.Errorf("bolt: look up %.40q: %w", key, err)
+	}
 	if len(damaged) > 0 {
 		err = fmt.Errorf("bolt: %d damaged records of %.40q: %w", len(damaged), key, store.ErrCorrupt)
 		err = errors.Join(err, s.remove(damaged...))
@@ -148,13 +151,16 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	}
 	if len(ids) == 0 {
 		prefix := recordKey(key, store.ID{})[:len(key.Digest())]
-		s.db.View(func(tx *bbolt.Tx) error {
+		err := s.db.View(func(tx *bbolt.Tx) error {
 			c := tx.Bucket(records).Cursor()
 			for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
 				keys = append(keys, bytes.Clone(k))
 			}
 			return nil
 		})
+		if err != nil {
+			return fmt.Errorf("bolt: delete: %w", err)
+		}
 	}
 	if len(keys) == 0 {
 		return nil
@@ -190,16 +196,15 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 
 // piece returns a piece of a body, verified.
 func (s *Store) piece(record []byte, number int64) (piece []byte, err error) {
-	s.db.View(func(tx *bbolt.Tx) error {
+	err = s.db.View(func(tx *bbolt.Tx) error {
 		v := tx.Bucket(bodies).Get(pieceKey(record, number))
 		switch {
 		case v == nil:
-			err = store.ErrNotFound
+			return store.ErrNotFound
 		case len(v) < 4 || store.Checksum(0, v[4:]) != binary.BigEndian.Uint32(v):
-			err = store.ErrCorrupt
-		default:
-			piece = bytes.Clone(v[4:]) // v is good only within the transaction
+			return store.ErrCorrupt
 		}
+		piece = bytes.Clone(v[4:]) // v is good only within the transaction
 		return nil
 	})
 	return piece, err
@@ -211,13 +216,14 @@ func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var there bool
-	s.db.View(func(tx *bbolt.Tx) error {
-		there = tx.Bucket(records).Get(recordKey(r.Key, r.ID)) != nil
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		if tx.Bucket(records).Get(recordKey(r.Key, r.ID)) == nil {
+			return store.ErrNotFound
+		}
 		return nil
 	})
-	if !there {
-		return nil, fmt.Errorf("bolt: open the body of %s: %w", r.ID, store.ErrNotFound)
+	if err != nil {
+		return nil, fmt.Errorf("bolt: open the body of %s: %w", r.ID, err)
 	}
 	return &body{SectionReader: io.NewSectionReader(&pieces{s: s, r: r, key: recordKey(r.Key, r.ID), held: -1}, 0, r.Size)}, nil
 }
@@ -268,7 +274,7 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 		var last []byte
 		for {
 			var keys, heads [][]byte
-			s.db.View(func(tx *bbolt.Tx) error {
+			err := s.db.View(func(tx *bbolt.Tx) error {
 				c := tx.Bucket(records).Cursor()
 				k, v := c.Seek(last)
 				if last != nil && bytes.Equal(k, last) {
@@ -279,6 +285,10 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 				}
 				return nil
 			})
+			if err != nil {
+				yield(nil, fmt.Errorf("bolt: find: %w", err))
+				return
+			}
 			if len(keys) == 0 {
 				return
 			}

@@ -1,12 +1,15 @@
 package bolt
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/storetest"
@@ -50,4 +53,31 @@ func TestContract(t *testing.T) {
 			return damage(dir, bodies, pieceKey(recordKey(r.Key, r.ID), 0))
 		},
 	})
+}
+
+func TestAFileThatFailsIsNotEmpty(t *testing.T) {
+	db, err := bbolt.Open(filepath.Join(t.TempDir(), "cache.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	r := &store.Record{Key: "a", ID: store.NewID(time.Now()), Size: 10}
+	for what, do := range map[string]func() error{
+		"Lookup": func() error { _, err := s.Lookup(t.Context(), "a"); return err },
+		"Open":   func() error { _, err := s.Open(t.Context(), r); return err },
+		"Delete": func() error { return s.Delete(t.Context(), "a") },
+		"Find": func() (err error) {
+			for _, err = range s.Find(t.Context(), store.Query{}) {
+			}
+			return err
+		},
+	} {
+		if err := do(); !errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
+			t.Errorf("%s of a closed file: %v, want %v", what, err, bbolterrors.ErrDatabaseNotOpen)
+		}
+	}
 }
