@@ -1,6 +1,7 @@
 package larder
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -80,6 +81,7 @@ type Cache struct {
 	selected   atomic.Pointer[http.Header] // what selecting returned last, shared by the records of which it is the same
 
 	flights    flights
+	leases     atomic.Pointer[leases]
 	background tasks           // what goes on without a caller
 	refreshes  chan struct{}   // a place for each refresh under way
 	abandoned  context.Context // ends when Close gives up
@@ -107,6 +109,7 @@ func (c *Cache) start() {
 		}
 		c.refreshes = make(chan struct{}, maxRefreshes)
 		c.abandoned, c.abandon = context.WithCancel(context.Background())
+		c.leases.Store(newLeases())
 	})
 }
 
@@ -126,7 +129,7 @@ func (c *Cache) Client() *http.Client { return &http.Client{Transport: c} }
 
 // Close waits for the work in the background: what is stored or refreshed for nobody any more, and requests
 // that are under way for somebody. When ctx ends before that, Close abandons the former and returns ctx's
-// error. The Cache can be used further; where work was abandoned, without any in the background. Close does not
+// error. It gives all leases back. The Cache can be used further; where work was abandoned, without any in the background. Close does not
 // close the Store.
 func (c *Cache) Close(ctx context.Context) error {
 	c.start()
@@ -134,7 +137,7 @@ func (c *Cache) Close(ctx context.Context) error {
 	if err != nil {
 		c.abandon()
 	}
-	return err
+	return cmp.Or(err, c.leases.Swap(newLeases()).end(ctx))
 }
 
 func (c *Cache) now() time.Time {

@@ -32,7 +32,8 @@ func (c *Cache) claim(f *flight, x *exchange) (answered bool) {
 		held, err := c.lease(f.ctx, leaser, x, key, holder)
 		if held {
 			f.landed = make(chan struct{})
-			c.background.run(func() { c.keepLease(f, leaser, x, key, holder) })
+			l := c.leases.Load()
+			l.run(func() { c.keepLease(f, l.ended, leaser, x, key, holder) })
 		}
 		if err != nil {
 			return false
@@ -77,8 +78,22 @@ func (c *Cache) leaseFailed(x *exchange, err error) {
 	c.emit(Event{Kind: StoreFailed, Method: x.rr.Method, URL: x.target.url, Op: "lease", Err: err})
 }
 
-// keepLease renews the lease until f has landed, or Close has given up, and then ends it.
-func (c *Cache) keepLease(f *flight, leaser store.Leaser, x *exchange, key store.Key, holder store.ID) {
+// leases are those that the cache holds, each with a goroutine that renews it.
+type leases struct {
+	tasks
+	ended chan struct{} // closed by Close, so that nobody waits for a caller who lets a body lie
+}
+
+func newLeases() *leases { return &leases{ended: make(chan struct{})} }
+
+// end gives all of them back.
+func (l *leases) end(ctx context.Context) error {
+	close(l.ended)
+	return l.wait(ctx)
+}
+
+// keepLease renews the lease until f has landed, or all are ended, and then gives it back.
+func (c *Cache) keepLease(f *flight, ended <-chan struct{}, leaser store.Leaser, x *exchange, key store.Key, holder store.ID) {
 	renew := time.NewTicker(max(c.LeaseTime/3, time.Millisecond))
 	defer renew.Stop()
 	ctx := context.WithoutCancel(f.ctx)
@@ -90,7 +105,7 @@ func (c *Cache) keepLease(f *flight, leaser store.Leaser, x *exchange, key store
 			}
 			continue
 		case <-f.landed:
-		case <-c.abandoned.Done(): // who lets its body lie may do so for ever
+		case <-ended:
 		}
 		err := c.within(ctx, func(ctx context.Context) error { return leaser.Release(ctx, key, holder) })
 		if err != nil {
@@ -101,7 +116,7 @@ func (c *Cache) keepLease(f *flight, leaser store.Leaser, x *exchange, key store
 }
 
 // answeredMeanwhile looks into the store again for what f is to bring. If it is there, it settles f with that and returns
-// true.
+// true; else x goes by what is there now.
 func (c *Cache) answeredMeanwhile(f *flight, x *exchange) bool {
 	records, err := c.lookup(f.ctx, x)
 	if err != nil || len(records) == 0 {
@@ -110,6 +125,7 @@ func (c *Cache) answeredMeanwhile(f *flight, x *exchange) bool {
 	fresh := *x
 	fresh.now = c.now()
 	if c.weigh(&fresh, records); fresh.verdict.Action != rfc9111.Serve {
+		*x = fresh
 		return false
 	}
 	closeBody(x.send)

@@ -62,7 +62,12 @@ func New(ctx context.Context, pool *pgxpool.Pool, name string) (*Table, error) {
 		groups:      sql(`SELECT DISTINCT grp FROM %s WHERE grp > $1 AND grp < $2 ORDER BY grp LIMIT 1000`),
 		expire:      sql(`DELETE FROM %s WHERE expires < $1`),
 	}
-	if _, err := pool.Exec(ctx, fmt.Sprintf(schema, table, index)); err != nil {
+	var there bool
+	err := pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, table).Scan(&there)
+	if err == nil && !there {
+		_, err = pool.Exec(ctx, fmt.Sprintf(schema, table, index))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("postgres: create table %s: %w", table, err)
 	}
 	return t, nil

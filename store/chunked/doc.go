@@ -44,5 +44,6 @@
 // Sweep and Size. A process that dies in the midst of a Commit, a Delete or an Update leaves no wrong answer, but perhaps an
 // entry too many in an index, which costs a look, and expires with the record.
 //
-// Leases are by the clock that the database expires rows by, or each process's own where it has none.
+// When a lease ends is reckoned by its holder's clock and judged by that of the database, or of the process that looks
+// where the database has none.
 package chunked
