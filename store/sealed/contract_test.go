@@ -1,8 +1,11 @@
 package sealed
 
 import (
+	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -61,8 +64,8 @@ var diskKit = storetest.Kit{
 	},
 	Persistent: true,
 	Shared:     true,
-	DamageHead: func(dir string, r *store.Record) error { return flip(dir, r.ID.String()+"*.head", 60) },
-	DamageBody: func(dir string, r *store.Record) error { return flip(dir, r.ID.String()+".body", 70_000) },
+	DamageHead: func(dir string, r *store.Record) error { return flip(dir, ".head", r.ID, 60) },
+	DamageBody: func(dir string, r *store.Record) error { return flip(dir, ".body", r.ID, 70_000) },
 }
 
 func TestContractOnMemory(t *testing.T) {
@@ -144,22 +147,24 @@ func BenchmarkContract(b *testing.B) {
 	b.Run("disk", func(b *testing.B) { storetest.Benchmark(b, diskKit) })
 }
 
-// flip inverts one byte of the only file of that name.
-func flip(dir, name string, at int64) error {
-	paths, err := filepath.Glob(filepath.Join(dir, "v1", "*", "*", name))
-	if err != nil || len(paths) != 1 {
-		return os.ErrNotExist
-	}
-	f, err := os.OpenFile(paths[0], os.O_RDWR, 0)
+// flip inverts one byte of the last file of this kind that is of the record with this id.
+func flip(dir, kind string, id store.ID, at int) error {
+	last := ""
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, kind) {
+			if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, id[:]) {
+				last = path
+			}
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	var b [1]byte
-	if _, err := f.ReadAt(b[:], at); err != nil {
+	b, err := os.ReadFile(last)
+	if err != nil {
 		return err
 	}
-	b[0] ^= 0xff
-	_, err = f.WriteAt(b[:], at)
-	return err
+	b[at] ^= 0xff
+	return os.WriteFile(last, b, 0)
 }

@@ -14,8 +14,8 @@
 //
 // Whoever reads the other store sees how many records there are; of each its random ID, when it was received, turns
 // stale and ends, when it was stored, updated and used, how long its head and its body are, and which of the keys it
-// is sealed with. URL, key and tags are there as keyed digests, which show what records have in common and not what
-// it is. Nothing else is seen: no URL or host, no method or status, no field of a request or response, no byte of a
+// is sealed with. URL, key and tags, and the keys of leases, are there as keyed digests, which show what records have
+// in common and not what it is. Nothing else is seen: no URL or host, no method or status, no field of a request or response, no byte of a
 // body.
 //
 // Lengths can betray contents, the more so where contents are compressed before: see package compressed.

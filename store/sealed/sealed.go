@@ -159,14 +159,18 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	return nil
 }
 
-// Lease takes the lease on what stands for key with the first key.
+// Lease is described at store.Leaser. Stores with the same keys, in whatever order, agree.
 func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
-	return s.inner.Lease(ctx, s.keys[0].name(key), holder, ttl)
+	return s.inner.Lease(ctx, s.leaseName(key), holder, ttl)
 }
 
 // Release is described at store.Leaser.
 func (s *Store) Release(ctx context.Context, key store.Key, holder store.ID) error {
-	return s.inner.Release(ctx, s.keys[0].name(key), holder)
+	return s.inner.Release(ctx, s.leaseName(key), holder)
+}
+
+func (s *Store) leaseName(of store.Key) store.Key {
+	return slices.MinFunc(s.keys, func(a, b *key) int { return bytes.Compare(a.id[:], b.id[:]) }).name(of)
 }
 
 // Find leaves to the inner store what it can tell: Key, ID, URL, Tag and the times. The rest of q is judged by the opened
