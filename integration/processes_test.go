@@ -37,14 +37,15 @@ type writersResult struct {
 // TestProcessesShareAStore lets several processes read and write one store through caches of their own, in front of
 // an origin whose pages change all the time. Every body tells what URL and what version it is.
 func TestProcessesShareAStore(t *testing.T) {
-	for _, kind := range []string{"sqlite", "disk"} {
+	for _, kind := range []string{"sqlite", "disk", "redis", "dynamodb"} {
 		t.Run(kind, func(t *testing.T) {
+			dir := t.TempDir()
+			needServer(t, kind, dir)
 			var asked atomic.Int64
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				changing(w, r, asked.Add(1))
 			}))
 			defer srv.Close()
-			dir := t.TempDir()
 			var results [processes]writersResult
 			var wg sync.WaitGroup
 			for i := range results {

@@ -1,8 +1,13 @@
-// Package integration tests larder with real servers, large bodies and several processes, on the stores that have files.
+// Package integration tests larder with real servers, large bodies and several processes, on every store.
 package integration
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,6 +15,9 @@ import (
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/disk"
+	"github.com/larder-go/larder/store/dynamodb"
+	"github.com/larder-go/larder/store/mongodb"
+	"github.com/larder-go/larder/store/redis"
 	"github.com/larder-go/larder/store/sqlite"
 )
 
@@ -40,12 +48,52 @@ type closer interface {
 	Close() error
 }
 
-// openStore opens the store of a kind below dir, with as much room as it needs.
+// openStore opens the store of a kind, with as much room as it needs, below dir: in a database dir is but a name.
 func openStore(kind, dir string) (closer, error) {
-	if kind == "disk" {
+	space := fmt.Sprintf("test%x", sha256.Sum256([]byte(dir)))[:16]
+	ctx := context.Background()
+	switch kind {
+	case "disk":
 		return disk.Open(filepath.Join(dir, "cache"), &disk.Options{MaxBytes: -1})
+	case "sqlite":
+		return sqlite.Open(filepath.Join(dir, "cache.db"), &sqlite.Options{MaxBytes: -1})
+	case "redis":
+		return redis.Open(ctx, os.Getenv("REDIS_URL"), &redis.Options{Prefix: space, MaxBody: -1})
+	case "mongodb":
+		u, err := url.Parse(os.Getenv("MONGODB_URI"))
+		if err != nil {
+			return nil, err
+		}
+		u.Path = space
+		return mongodb.Open(ctx, u.String(), nil)
+	case "dynamodb":
+		return dynamodb.Open(ctx, "dynamodb://"+space, &dynamodb.Options{Endpoint: os.Getenv("DYNAMODB_ENDPOINT"), Create: true})
 	}
-	return sqlite.Open(filepath.Join(dir, "cache.db"), &sqlite.Options{MaxBytes: -1})
+	return nil, fmt.Errorf("there is no store %q", kind)
+}
+
+// servers are the stores that need one, and the variable that says where it is.
+var servers = map[string]string{"redis": "REDIS_URL", "mongodb": "MONGODB_URI", "dynamodb": "DYNAMODB_ENDPOINT"}
+
+// needServer skips the test if the store's server is not there. What was stored in it under dir is removed in the end.
+func needServer(t *testing.T, kind, dir string) {
+	env := servers[kind]
+	if env == "" {
+		return
+	}
+	if os.Getenv(env) == "" {
+		t.Skipf("%s names no server, so %s is not tested", env, kind)
+	}
+	t.Cleanup(func() {
+		s, err := openStore(kind, dir)
+		if err == nil {
+			_, err = (&larder.Cache{Store: s}).Purge(context.Background(), store.Query{})
+			err = errors.Join(err, s.Close())
+		}
+		if err != nil {
+			t.Errorf("remove what was stored: %v", err)
+		}
+	})
 }
 
 func closeAtEnd(t *testing.T, s closer) {

@@ -23,10 +23,10 @@ func TestCompletion(t *testing.T) {
 	}{
 		{"_", "completion get help ls purge rm show stats sweep why"},
 		{"s", "show stats sweep"},
-		{"--store _", "sqlite: disk: memory:"},
+		{"--store _", "sqlite: disk: memory: redis:// rediss:// redis+cluster:// redis+sentinel:// mongodb:// mongodb+srv:// dynamodb://"},
 		{"ls --store s", "sqlite:"},
-		{"ls --store m", "memory:"},
-		{"ls --store redis", ""},
+		{"ls --store m", "memory: mongodb:// mongodb+srv://"},
+		{"ls --store redis", "redis:// redis+cluster:// redis+sentinel:// rediss://"},
 		{"ls --store sqlite:HOME/c", "sqlite:HOME/cache.sqlite ..."},
 		{"ls --store sqlite:HOME/fo", "sqlite:HOME/folder/"},
 		{"ls --store sqlite:~/fo", "sqlite:~/folder/"},

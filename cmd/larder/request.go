@@ -46,7 +46,7 @@ func (r *request) flags(cmd *cobra.Command) {
 // modeFlags adds those that ask something of the cache.
 func (r *request) modeFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.Var(&r.ttl, "ttl", "store the response as fresh for `DURATION`: 90s, 15m, 2h, 7d, forever or never")
+	f.Var(&r.ttl, "ttl", "keep it as fresh for `DURATION`: 90s, 15m, 2h, 7d, forever or never")
 	f.BoolVar(&r.refresh, "refresh", false, "ask the origin whether a stored response still holds, even a fresh one")
 	f.BoolVar(&r.forceRefresh, "force-refresh", false, "fetch the whole response anew")
 	f.BoolVar(&r.offline, "offline", false, "never ask the origin")

@@ -59,7 +59,8 @@ func (e ranError) Unwrap() error { return e.error }
 
 // app is what all commands share.
 type app struct {
-	store string // the --store flag
+	store    string // the --store flag
+	wrappers wrappers
 }
 
 // run is the program: it returns the exit code.
@@ -113,9 +114,10 @@ func newRoot() *cobra.Command {
 		Use:   "larder",
 		Short: "A persistent HTTP cache",
 		Long: `larder fetches URLs through a persistent HTTP cache that follows RFC 9111, and looks after what is
-stored. A store is ` + storeForms + `, and takes options: ?max-bytes=2GiB is its
-limit (also 512MB, none); ?damaged=fail makes a damaged sqlite file an error, which otherwise is set
-aside, and a new one begun.
+stored. A store is sqlite:PATH, disk:DIR or memory:, limited by ?max-bytes=2GiB (512MB, none),
+redis://HOST (rediss, redis+cluster, redis+sentinel), mongodb://HOST/DATABASE, or dynamodb://TABLE.
+A damaged sqlite file is set aside, and a new one begun; with ?damaged=fail it is an error.
+A key file holds 32 bytes, or these in hexadecimal or base64; more of them open what is older.
 
 ` + exitCodes,
 		Example: `  larder get -v https://example.com/
@@ -132,8 +134,10 @@ aside, and a new one begun.
 	root.SetUsageFunc(usage)
 	root.SuggestionsMinimumDistance = 1
 	root.CompletionOptions.DisableDefaultCmd = true // ours is newCompletion
-	root.PersistentFlags().StringVar(&a.store, "store", "", "the `STORE`: "+storeForms+
-		" (default $"+storeEnv+", or else larder/cache.sqlite in the user's cache folder)")
+	root.PersistentFlags().StringVar(&a.store, "store", "", "the `STORE`, such as sqlite:PATH or redis://HOST; see larder --help (default $"+
+		storeEnv+", or else larder/cache.sqlite in the user's cache folder)")
+	root.PersistentFlags().StringArrayVar(&a.wrappers.keyFiles, "encrypt-key-file", nil, "keep responses encrypted, with the key in `FILE`")
+	root.PersistentFlags().BoolVar(&a.wrappers.compress, "compress", false, "keep bodies compressed")
 	root.PersistentFlags().BoolP("help", "h", false, "this text")
 	root.Flags().Bool("version", false, "the version")
 	complete(root, "store", completeStore)
@@ -165,10 +169,14 @@ func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStor
 	if err != nil {
 		return nil, nil, &exitError{exitUsage, err}
 	}
-	s, closeStore, err := at.open(create, func(warning string) {
+	s, closeStore, err := at.open(cmd.Context(), create, func(warning string) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "larder:", printable(warning))
 	})
 	if err != nil {
+		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
+	}
+	if s, err = a.wrappers.around(s); err != nil {
+		closeStore()
 		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
 	}
 	return &larder.Cache{Store: s, Name: "larder"}, closeStore, nil

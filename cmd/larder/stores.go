@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +16,10 @@ import (
 
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/disk"
+	"github.com/larder-go/larder/store/dynamodb"
 	"github.com/larder-go/larder/store/memory"
+	"github.com/larder-go/larder/store/mongodb"
+	"github.com/larder-go/larder/store/redis"
 	"github.com/larder-go/larder/store/sqlite"
 )
 
@@ -23,7 +27,7 @@ import (
 
 const (
 	storeEnv   = "LARDER_STORE"
-	storeForms = "sqlite:PATH, disk:DIR or memory:"
+	storeForms = "sqlite:PATH, disk:DIR, memory:, redis://HOST, mongodb://HOST/DATABASE or dynamodb://TABLE"
 )
 
 var storeSchemes = []string{"sqlite", "disk", "memory"}
@@ -31,9 +35,43 @@ var storeSchemes = []string{"sqlite", "disk", "memory"}
 // location says where a store is: the value of --store, read.
 type location struct {
 	scheme   string
-	path     string // without ~
+	path     string // without ~; of a database, the whole URL
 	maxBytes int64  // 0: the store's default; negative: no limit
 	fail     bool   // sqlite: a damaged file is an error, and not set aside
+}
+
+// closer is a store that somebody has to close.
+type closer interface {
+	store.Store
+	Close() error
+}
+
+// databases opens those that are named by a URL, which is the drivers' to read.
+var databases = map[string]func(ctx context.Context, url string) (closer, error){
+	"redis":    func(ctx context.Context, url string) (closer, error) { return redis.Open(ctx, url, nil) },
+	"mongodb":  func(ctx context.Context, url string) (closer, error) { return mongodb.Open(ctx, url, nil) },
+	"dynamodb": func(ctx context.Context, url string) (closer, error) { return dynamodb.Open(ctx, url, nil) },
+}
+
+// database returns the kind of database that the scheme of a URL names: "redis" for rediss and redis+cluster.
+func database(scheme string) string {
+	kind, _, _ := strings.Cut(scheme, "+")
+	if kind == "rediss" {
+		kind = "redis"
+	}
+	if databases[kind] == nil {
+		return ""
+	}
+	return kind
+}
+
+// withoutPassword takes the user and the password out of the URL of a database.
+func withoutPassword(url string) string {
+	before, rest, found := strings.Cut(url, "://")
+	if !found {
+		return url
+	}
+	return before + "://" + rest[strings.LastIndexByte(rest, '@')+1:] // a password may hold what should be escaped
 }
 
 // locate reads the first of specs that is set; none: the user's own cache.
@@ -51,7 +89,10 @@ func locate(specs ...string) (location, error) {
 
 func parseLocation(spec string) (location, error) {
 	fault := func(format string, a ...any) (location, error) {
-		return location{}, fmt.Errorf("store %q: %s", spec, fmt.Sprintf(format, a...))
+		return location{}, fmt.Errorf("store %q: %s", withoutPassword(spec), fmt.Sprintf(format, a...))
+	}
+	if scheme, _, found := strings.Cut(spec, "://"); found && database(scheme) != "" {
+		return location{scheme: scheme, path: spec}, nil
 	}
 	rest, options, _ := strings.Cut(spec, "?")
 	scheme, path, found := strings.Cut(rest, ":")
@@ -59,6 +100,8 @@ func parseLocation(spec string) (location, error) {
 	switch {
 	case !found:
 		return fault("it names no kind of store, want %s", storeForms)
+	case database(scheme) != "":
+		return fault("want it to begin with %s://", scheme)
 	case !slices.Contains(storeSchemes, scheme):
 		return fault("there is no kind of store %q, want %s", scheme, storeForms)
 	case scheme == "memory" && path != "":
@@ -96,12 +139,25 @@ func parseLocation(spec string) (location, error) {
 	return at, nil
 }
 
-func (at location) String() string { return at.scheme + ":" + at.path }
+// String returns what the user gave, without a password.
+func (at location) String() string {
+	if database(at.scheme) != "" {
+		return withoutPassword(at.path)
+	}
+	return at.scheme + ":" + at.path
+}
 
-// open opens the store. Unless create is set it makes nothing: a store that is not there is as an empty one, and a damaged one an error.
-func (at location) open(create bool, warn func(string)) (s store.Store, closeStore func() error, err error) {
+// open opens the store. Unless create is set it makes no file: a store that is not there is as an empty one, and a damaged one an error.
+func (at location) open(ctx context.Context, create bool, warn func(string)) (s store.Store, closeStore func() error, err error) {
 	if at.scheme == "memory" {
 		return emptyStore(at)
+	}
+	if kind := database(at.scheme); kind != "" {
+		db, err := databases[kind](ctx, at.path)
+		if err != nil {
+			return nil, nil, err
+		}
+		return db, db.Close, nil
 	}
 	if _, err := os.Stat(at.path); !create && errors.Is(err, fs.ErrNotExist) {
 		warn(fmt.Sprintf("there is no store at %s yet", at))
@@ -145,7 +201,8 @@ func completeStore(_ *cobra.Command, _ []string, word string) ([]cobra.Completio
 	scheme, path, found := strings.Cut(word, ":")
 	switch before, options, hasOptions := strings.Cut(word, "?"); {
 	case !found:
-		all = []string{"sqlite:", "disk:", "memory:"}
+		all = []string{"sqlite:", "disk:", "memory:", "redis://", "rediss://", "redis+cluster://", "redis+sentinel://",
+			"mongodb://", "mongodb+srv://", "dynamodb://"}
 	case hasOptions:
 		if i := strings.LastIndexByte(options, '&'); i >= 0 {
 			before += "?" + options[:i] // before, too, is what stands already

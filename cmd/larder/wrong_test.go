@@ -21,7 +21,7 @@ func TestWrongInput(t *testing.T) {
 	write(t, u.path("HOME/other.sqlite"), "somebody's file as well")
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
-	const forms = "want sqlite:PATH, disk:DIR or memory:"
+	const forms = "want sqlite:PATH, disk:DIR, memory:, redis://HOST, mongodb://HOST/DATABASE or dynamodb://TABLE"
 
 	for _, test := range []struct {
 		args string // {url} is what is stored, {gone} an origin that is down, {home} the user's home
@@ -46,7 +46,10 @@ func TestWrongInput(t *testing.T) {
 		{"why example.com", 2, `URL "example.com"`},
 		{"rm {url} example.com", 2, `URL "example.com"`},
 
-		{"--store redis://localhost/1 get {url}", 2, `store "redis://localhost/1": there is no kind of store "redis", ` + forms},
+		{"--store postgres://me:secret@host/1 get {url}", 2, `store "postgres://host/1": there is no kind of store "postgres", ` + forms},
+		{"--store redis:host get {url}", 2, `store "redis:host": want it to begin with redis://`},
+		{"--encrypt-key-file {home}/none get {url}", 1, "the store cannot be used: sealed: key file: open {home}/none: no such file or directory"},
+		{"--encrypt-key-file {home}/file get {url}", 1, "the store cannot be used: sealed: key file {home}/file: "},
 		{"--store {home}/x.sqlite get {url}", 2, `/x.sqlite": it names no kind of store, ` + forms},
 		{"--store sqlite: ls", 2, `store "sqlite:": no path, ` + forms},
 		{"--store memory:x ls", 2, `store "memory:x": memory: takes no path`},

@@ -27,8 +27,8 @@ func BenchmarkContract(b *testing.B) {
 	storetest.Benchmark(b, storetest.Kit{Open: func(dir string) (store.Store, error) { return Open(ctx, "dynamodb://"+ts.at(dir), &o) }})
 }
 
-// store_ stores a record with a body of size bytes.
-func store_(b *testing.B, s *Store, key string, size int) *store.Record {
+// stored stores a record with a body of size bytes.
+func stored(b *testing.B, s *Store, key string, size int) *store.Record {
 	b.Helper()
 	r := record(key)
 	r.Size = int64(size)
@@ -100,7 +100,7 @@ func processor() time.Duration {
 
 func BenchmarkHit1KB(b *testing.B) {
 	s := open(b, nil)
-	r := store_(b, s, "key", 1<<10)
+	r := stored(b, s, "key", 1<<10)
 	bare := func() error {
 		if n, err := s.table.bareQuery("r/" + digest(r)); n < 1<<10 || err != nil {
 			return fmt.Errorf("%d bytes, %w", n, err)
@@ -139,7 +139,7 @@ func by64(do func() error) func() error {
 func BenchmarkHit64MB(b *testing.B) {
 	const size, chunk, parallel = 64 << 20, 256 << 10, 4 // as are the defaults
 	s := open(b, nil)
-	r := store_(b, s, "key", size)
+	r := stored(b, s, "key", size)
 	group := "b/" + digest(r) + "/" + r.ID.String()
 	bare := func() error {
 		var all errgroup

@@ -55,8 +55,8 @@ func connect(ctx context.Context, o *Options) (*driver.Client, func(), error) {
 		if o.Endpoint != "" {
 			do.BaseEndpoint = &o.Endpoint
 		}
-		if o.Client != nil {
-			o.Client(do)
+		if o.Configure != nil {
+			o.Configure(do)
 		}
 	})
 	if client.Options().Region == "" {

@@ -45,8 +45,12 @@ type Options struct {
 	// then they are the ones that the package comment describes.
 	Config *aws.Config
 
-	// Client changes the client's options last of all; nil: they stay.
-	Client func(*driver.Options)
+	// Configure may change how the client is made, after all else has.
+	Configure func(*driver.Options)
+
+	// Lazy makes Open return without having asked the table, and without creating it: what is wrong shows at the first
+	// use, and may have been put right by then. For programs that should start when their cache cannot be reached.
+	Lazy bool
 }
 
 // Attributes are the names of a table's attributes.
@@ -60,8 +64,8 @@ type Attributes struct {
 
 const maxChunk = 350 << 10
 
-// Store keeps records in one table. It is safe for concurrent use, and so is the table by several processes. It must be made
-// by Open or New.
+// Store keeps records in one table. It is safe for concurrent use, and so is the table by any number of stores and processes.
+// It must be made by Open or New.
 type Store struct {
 	*chunked.Store
 	table     *table
@@ -75,8 +79,9 @@ type Store struct {
 // each option as the field of [Options] with its name, and instead of it. TABLE is a name or an ARN. The credentials come from
 // the SDK's own chain, or Options.Config.
 //
-// Open asks the table for an item that it does not have, so that a wrong address, missing credentials or permissions, a missing
-// table or one with other keys is an error here. A program that must start while DynamoDB cannot be reached uses [New].
+// Open asks the table for an item that it does not have, so that a wrong address, missing credentials, a missing permission to
+// read, a missing table or one with other keys is an error here; that to write or to list shows at the first use. ctx is for this
+// alone. Close the store when it is no longer needed.
 func Open(ctx context.Context, rawURL string, o *Options) (*Store, error) {
 	opts := Options{}
 	if o != nil {
@@ -96,6 +101,9 @@ func Open(ctx context.Context, rawURL string, o *Options) (*Store, error) {
 		return nil, err
 	}
 	s.closeIdle = closeIdle
+	if opts.Lazy {
+		return s, nil
+	}
 	err = s.table.probe(ctx)
 	if missing := (*types.ResourceNotFoundException)(nil); opts.Create && (err == nil || errors.As(err, &missing)) {
 		if err = s.CreateTable(ctx); errors.Is(err, ErrNoTimeToLive) {

@@ -203,7 +203,7 @@ func TestOpenFollowsItsOptions(t *testing.T) {
 	var region string
 	o := &Options{
 		Region: "elsewhere", Endpoint: "http://larder.invalid", Config: static("AKID", "secret"),
-		Client: func(o *driver.Options) { region = o.Region },
+		Configure: func(o *driver.Options) { region = o.Region },
 	}
 	s, err := Open(ctx, "dynamodb://"+name+"?region=eu-central-1&create=true&consistent=true&endpoint="+f.URL, o)
 	if err != nil {
@@ -222,6 +222,22 @@ func TestOpenFollowsItsOptions(t *testing.T) {
 	creds, err := s.table.client.Options().Credentials.Retrieve(ctx)
 	if err != nil || creds.AccessKeyID != "AKID" {
 		t.Errorf("the client's credentials are %v, %v, want those of Config", creds.AccessKeyID, err)
+	}
+}
+
+func TestLazyOpenSendsNothing(t *testing.T) {
+	f := newFront(t)
+	name := tableName(t)
+	s, err := Open(ctx, "dynamodb://"+name, &Options{Endpoint: f.URL, Lazy: true, Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if calls := f.calls(); len(calls) > 0 {
+		t.Errorf("%d calls", len(calls))
+	}
+	if _, err := s.Lookup(ctx, "key"); err == nil || !strings.Contains(err.Error(), "there is no such table") {
+		t.Errorf("the first use: got %v, want that there is no table", err)
 	}
 }
 

@@ -93,12 +93,18 @@ func TestOwnWritesAreSeen(t *testing.T) {
 			}
 		}
 	}
-	f.calls()
-	if err := other.Delete(ctx, "r/b"); err != nil {
-		t.Error(err)
-	}
-	if got := f.calls(); len(got) != 1 || !bytes.Contains(got[0].body, []byte(`"ConsistentRead":true`)) {
-		t.Errorf("Delete of a group looks for its items by %s, want one strongly consistent read", got)
+	// Whatever the options say:
+	for name, do := range map[string]func() error{
+		"a Delete looks for a group's items": func() error { return other.Delete(ctx, "r/b") },
+		"a lease is looked at":               func() error { _, err := other.Get(ctx, "l/b", "l"); return err },
+	} {
+		f.calls()
+		if err := do(); err != nil {
+			t.Error(err)
+		}
+		if got := f.calls(); len(got) != 1 || !bytes.Contains(got[0].body, []byte(`"ConsistentRead":true`)) {
+			t.Errorf("%s by %s, want one strongly consistent read", name, got)
+		}
 	}
 }
 

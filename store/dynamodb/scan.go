@@ -54,18 +54,20 @@ func (t *table) Groups(ctx context.Context, prefix string) iter.Seq2[string, err
 // scan reads one of the segments that the table is cut into, page by page; the next only when the one before was taken.
 func (t *table) scan(ctx context.Context, prefix string, segment int, pages chan<- page) {
 	strong := t.consistent || t.written.any(time.Now())
-	in := driver.NewScanPaginator(t.client, &driver.ScanInput{
+	in := &driver.ScanInput{
 		TableName: &t.name, ConsistentRead: &strong,
 		Segment: aws.Int32(int32(segment)), TotalSegments: aws.Int32(int32(t.segments)),
-		FilterExpression:          aws.String("begins_with(#pk, :prefix)"),
-		ProjectionExpression:      aws.String("#pk"),
-		ExpressionAttributeNames:  map[string]string{"#pk": t.attr.Partition},
-		ExpressionAttributeValues: item{":prefix": text(prefix)},
-	})
+		ProjectionExpression:     aws.String("#pk"),
+		ExpressionAttributeNames: map[string]string{"#pk": t.attr.Partition},
+	}
+	if prefix != "" {
+		in.FilterExpression = aws.String("begins_with(#pk, :prefix)")
+		in.ExpressionAttributeValues = item{":prefix": text(prefix)}
+	}
 	before := ""
-	for {
+	for scan := driver.NewScanPaginator(t.client, in); ; {
 		var p page
-		out, err := in.NextPage(ctx)
+		out, err := scan.NextPage(ctx)
 		if p.err = err; err == nil {
 			for _, it := range out.Items {
 				// The items of a group follow each other.
@@ -75,7 +77,7 @@ func (t *table) scan(ctx context.Context, prefix string, segment int, pages chan
 				}
 			}
 		}
-		p.last = err != nil || !in.HasMorePages()
+		p.last = err != nil || !scan.HasMorePages()
 		select {
 		case pages <- p:
 		case <-ctx.Done():

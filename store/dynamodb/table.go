@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,8 +22,6 @@ const (
 	maxBatchGet   = 100       // items
 	maxBatchWrite = 25
 )
-
-type item = map[string]types.AttributeValue
 
 // table is a chunked.Table: a row is an item.
 type table struct {
@@ -63,7 +61,7 @@ func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error
 }
 
 func (t *table) Get(ctx context.Context, group string, items ...string) (rows []chunked.Row, err error) {
-	strong := t.consistent || t.written.has(group, time.Now())
+	strong := t.consistent || strings.HasPrefix(group, "l/") || t.written.has(group, time.Now())
 	if len(items) == 0 {
 		for page := t.pages(group, strong, ""); page.HasMorePages() && err == nil; {
 			var out *driver.QueryOutput
@@ -188,68 +186,4 @@ func count(requests map[string][]types.WriteRequest) (n int) {
 		n += len(r)
 	}
 	return n
-}
-
-func (t *table) key(group, name string) item {
-	return item{t.attr.Partition: text(group), t.attr.Sort: text(name)}
-}
-
-// keys returns the keys of these items, each once, since a batch must not name one twice.
-func (t *table) keys(group string, items []string) []item {
-	items = slices.Clone(items)
-	slices.Sort(items)
-	var keys []item
-	for _, name := range slices.Compact(items) {
-		keys = append(keys, t.key(group, name))
-	}
-	return keys
-}
-
-func (t *table) item(r chunked.Row) item {
-	it := t.key(r.Group, r.Item)
-	if len(r.Value) > 0 {
-		it[t.attr.Value] = &types.AttributeValueMemberB{Value: r.Value}
-	}
-	if !r.Expires.IsZero() {
-		ms := r.Expires.UnixMilli()
-		it[t.attr.Until] = number(ms)
-		it[t.attr.Expires] = number((ms + 999) / 1000)
-	}
-	return it
-}
-
-func (t *table) rows(rows []chunked.Row, items []item) []chunked.Row {
-	for _, it := range items {
-		var r chunked.Row
-		if name, ok := it[t.attr.Sort].(*types.AttributeValueMemberS); ok {
-			r.Item = name.Value
-		}
-		if value, ok := it[t.attr.Value].(*types.AttributeValueMemberB); ok {
-			r.Value = value.Value
-		}
-		rows = append(rows, r)
-	}
-	return rows
-}
-
-// size returns the bytes that DynamoDB counts for an item, or a few more.
-func size(it item) (n int) {
-	for name, value := range it {
-		n += len(name)
-		switch v := value.(type) {
-		case *types.AttributeValueMemberS:
-			n += len(v.Value)
-		case *types.AttributeValueMemberB:
-			n += len(v.Value)
-		case *types.AttributeValueMemberN:
-			n += len(v.Value)
-		}
-	}
-	return n
-}
-
-func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
-
-func number(n int64) types.AttributeValue {
-	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 }

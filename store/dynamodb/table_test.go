@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -189,8 +190,8 @@ func TestGroupsOfMoreThanOnePage(t *testing.T) {
 	if got := get(t, tb, "b/a", slices.Collect(maps.Keys(want))...); !maps.Equal(got, want) {
 		t.Errorf("by name: got %d rows, want %d, or they are wrong ones", len(got), len(want))
 	}
-	if n := len(f.calls()); n < 2 && strings.Contains(f.URL, "127.0.0.1") {
-		t.Errorf("3 MB by name came in %d answer, want more: the server leaves some unprocessed", n)
+	if n := len(f.calls()); n < 2 && os.Getenv("DYNAMODB_FLAVOUR") == "dynalite" {
+		t.Errorf("3 MB by name came in %d answers, want more: this server leaves some unprocessed", n)
 	}
 	if err := tb.Delete(ctx, "b/a"); err != nil {
 		t.Error(err)

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/compressed"
+	"github.com/larder-go/larder/store/sealed"
+)
+
+// wrappers are what goes around a store, by flags.
+type wrappers struct {
+	keyFiles []string // the first seals, all open
+	compress bool
+}
+
+// around puts them around s: compressed outside, for what is sealed does not shrink.
+func (w wrappers) around(s store.Store) (store.Store, error) {
+	var keys []sealed.Key
+	for _, path := range w.keyFiles {
+		key, err := sealed.KeyFromFile(path)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) > 0 {
+		around, err := sealed.New(s, keys...)
+		if err != nil {
+			return nil, err
+		}
+		s = around
+	}
+	if w.compress {
+		s = compressed.New(s)
+	}
+	return s, nil
+}
