@@ -148,7 +148,26 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 	}
 	updated := r.Clone()
 	updated.Size = old.Size
+	if k, ok := s.table.(Keeper); ok && !until.IsZero() {
+		if end := s.piecesEnd(r); end.IsZero() || end.After(until) {
+			if err := k.Keep(ctx, bodyGroup(dig, r.ID), end); err != nil {
+				return err
+			}
+			until = end
+		}
+	}
 	return s.table.Put(ctx, recordRow(dig, updated, old.Body, until), IfPresent)
+}
+
+// piecesEnd returns when the pieces of r's body are to expire.
+func (s *Store) piecesEnd(r *store.Record) time.Time {
+	if r.KeepUntil.IsZero() {
+		return time.Time{}
+	}
+	if _, ok := s.table.(Keeper); ok {
+		return r.KeepUntil.Add(keptOutlive)
+	}
+	return r.KeepUntil.Add(piecesOutlive)
 }
 
 // Delete is described at store.Store.

@@ -31,7 +31,8 @@
 //
 // Pieces come first and the record last, so a record is seen whole or not at all. A record's row expires with its
 // KeepUntil. Pieces are written once, with an expiry 30 days later than the KeepUntil that the record had then; an Update
-// that moves KeepUntil beyond that keeps the record no longer than its pieces.
+// that moves KeepUntil beyond that keeps the record no longer than its pieces. A table that is a Keeper has them for an hour
+// longer than the record, and an Update moves their expiry along.
 //
 // What a Commit or a Delete leaves of a body is removed a minute later (Options.Grace), so that whoever reads it can go
 // on. That is done by the process that removed the record; if it ends before, the pieces expire, or Sweep removes them.

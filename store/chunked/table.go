@@ -64,3 +64,11 @@ type Expirer interface {
 	// Expire removes the rows whose Expires is before now.
 	Expire(ctx context.Context, now time.Time) error
 }
+
+// Keeper is a Table that can make a whole group last longer by one call. With it the pieces of a body are kept for an hour
+// longer than their record, and not for a month, and an Update can move the end of both as far as it likes.
+type Keeper interface {
+	// Keep sees to it that no row of group expires before expires; the zero time: that none ever does. It shortens
+	// nothing. What is not there is no error.
+	Keep(ctx context.Context, group string, expires time.Time) error
+}

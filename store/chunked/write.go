@@ -14,8 +14,9 @@ import (
 
 const (
 	// piecesOutlive is how much longer than their record the pieces of a body are kept: so far can Updates move the
-	// record's KeepUntil.
+	// record's KeepUntil. keptOutlive is the same for a Keeper, whose pieces are moved along.
 	piecesOutlive = 30 * 24 * time.Hour
+	keptOutlive   = time.Hour
 	// signEvery is how old a writer's sign of life may grow; one that is orphanAge old is none.
 	signEvery = time.Minute
 	orphanAge = time.Hour
@@ -67,9 +68,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	w.group = bodyGroup(w.dig, r.ID)
-	if !r.KeepUntil.IsZero() {
-		w.until = r.KeepUntil.Add(piecesOutlive)
-	}
+	w.until = s.piecesEnd(r)
 	w.held.room = 2 * s.opts.Parallel
 	w.marks = marks(w.dig, r)
 	w.puts.Go(func() { w.marked = s.put(w.ctx, w.marks) })

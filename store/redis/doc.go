@@ -43,7 +43,7 @@
 //
 // # Memory
 //
-// What is stored is in the server's memory until it expires, or is evicted. With maxmemory and the policy allkeys-lru or
+// What is stored is in the server's memory until it expires, bodies an hour after their record, or is evicted. With maxmemory and the policy allkeys-lru or
 // allkeys-lfu Redis drops what is used least, whole bodies or records; of a body that is gone, reading fails with
 // store.ErrNotFound, and never ends early. With noeviction a full server refuses to store, and the responses come
 // from the origin. larder's own Sweep removes what interrupted writes have left.

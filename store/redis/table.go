@@ -19,6 +19,8 @@ type table struct {
 	near   *near  // nil: records are always asked for
 }
 
+var _ chunked.Keeper = (*table)(nil)
+
 // page is how many names a SCAN, and how many entries a ZSCAN, looks at in one go.
 const page = "1000"
 
@@ -141,6 +143,16 @@ func (t *table) Delete(ctx context.Context, group string, items ...string) error
 	defer t.near.forget(key)
 	_, err := t.conn.Do(ctx, Command{Name: []string{name}, Key: key, Args: items})
 	return t.fault("delete", err)
+}
+
+// Keep is described at chunked.Keeper.
+func (t *table) Keep(ctx context.Context, group string, expires time.Time) error {
+	c := Command{Name: []string{"PERSIST"}, Key: t.key(group)}
+	if !expires.IsZero() {
+		c.Name, c.Args = []string{"PEXPIREAT"}, []string{fmt.Sprint(millis(expires)), "GT"} // no key without expiry gets one
+	}
+	_, err := t.conn.Do(ctx, c)
+	return t.fault("keep", err)
 }
 
 // Groups is described at chunked.Table.

@@ -202,6 +202,25 @@ func TestExpiry(t *testing.T) {
 		put(t, tab, group, "d", "", in(time.Hour))
 		want(group, never)
 	}
+	keep := func(group string, expires time.Time) {
+		t.Helper()
+		if err := tab.Keep(background, group, expires); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, tab, "b/0f/1", "a", "", in(time.Hour))
+	keep("b/0f/1", in(3*time.Hour))
+	want("b/0f/1", 3*time.Hour)
+	keep("b/0f/1", in(time.Minute))
+	want("b/0f/1", 3*time.Hour)
+	keep("b/0f/1", time.Time{})
+	want("b/0f/1", never)
+	keep("b/0f/1", in(time.Hour))
+	want("b/0f/1", never)
+	keep("b/nothing/1", in(time.Hour))
+	keep("b/nothing/1", time.Time{})
+	wantContents(t, tab, "b/nothing/1", "")
+
 	put(t, tab, "r/far", "a", "", time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC))
 	wantContents(t, tab, "r/far", "a=")
 	put(t, tab, "r/farther", "a", "", time.Now().Add(1<<63-1).AddDate(30000, 0, 0))
@@ -212,6 +231,32 @@ func TestExpiry(t *testing.T) {
 	eventually(t, "what has expired is gone", func() bool {
 		return contents(t, tab, "r/1f") == "" && contents(t, tab, "r/past") == ""
 	})
+}
+
+func TestBodiesExpireSoonAfterTheirRecord(t *testing.T) {
+	url := env(t, "REDIS_URL")
+	s, c := openStore(t, url, nil), raw(t, url)
+	r := fill(t, s, "https://example.com/", 300_000) // for an hour
+	body := s.table.key(fmt.Sprintf("b/%x/%s", r.Key.Digest(), r.ID))
+	lasts := func(want time.Duration) {
+		t.Helper()
+		got := time.Duration(do(t, c, "PTTL", body).(int64)) * time.Millisecond
+		if got > want || got < want-time.Minute {
+			t.Errorf("the body expires in %v, want %v", got, want)
+		}
+	}
+	lasts(2 * time.Hour)
+	u := r.Clone()
+	u.KeepUntil = r.KeepUntil.Add(240 * time.Hour)
+	if err := s.Update(background, u); err != nil {
+		t.Fatal(err)
+	}
+	lasts(242 * time.Hour)
+	if b, err := s.Open(background, r); err != nil {
+		t.Error(err)
+	} else {
+		b.Close()
+	}
 }
 
 // eventually waits until a condition of a real server holds.
