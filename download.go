@@ -257,8 +257,8 @@ func (d *download) write(p []byte, end int64) {
 			err = d.writing.call(func() error { _, err := d.writer.Write(p); return err })
 		}
 	}
-	d.c.failed(op, d.x, err)
-	if err != nil {
+	if err != nil { // that it went well may say no more than that it was taken: the Commit will tell
+		d.c.failed(op, d.x, err)
 		d.mu.Lock()
 		d.broken = true
 		d.mu.Unlock()

@@ -83,14 +83,14 @@ func TestDatabaseOutOfReach(t *testing.T) {
 	l.Close() // where nobody listens now
 	nobody := l.Addr().String()
 	for store, want := range map[string]string{
-		"redis://me:secret@" + nobody + "/0":          "redis at " + nobody,
-		"redis://me:secret@nohost.invalid":            "there is no host nohost.invalid",
-		"redis+cluster://me:secret@" + nobody:         nobody,
-		"redis://me:secret@host/x":                    "number of a database",
-		"mongodb://me:secret@" + nobody + "/x":        "mongodb " + nobody + "/x",
-		"mongodb://me:secret@" + nobody + "/a%20b":    "name",
+		"redis://me:secret@" + nobody + "/0":                      "redis at " + nobody,
+		"redis://me:secret@nohost.invalid":                        "there is no host nohost.invalid",
+		"redis+cluster://me:secret@" + nobody:                     nobody,
+		"redis://me:secret@host/x":                                "number of a database",
+		"mongodb://me:secret@" + nobody + "/x":                    "mongodb " + nobody + "/x",
+		"mongodb://me:secret@" + nobody + "/a%20b":                "name",
 		"dynamodb://things?region=here&endpoint=http://" + nobody: "dynamodb: table \"things\" at http://" + nobody,
-		"dynamodb://things?colour=blue":               "colour",
+		"dynamodb://things?colour=blue":                           "colour",
 	} {
 		u := newUser(t, store)
 		r := u.run("ls")

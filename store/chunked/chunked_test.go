@@ -655,31 +655,34 @@ func (l *lossy) Put(ctx context.Context, r chunked.Row, when chunked.When) error
 }
 
 func TestReadBackTakesBoundedMemory(t *testing.T) {
-	table := &watched{Table: new(maptable.Table)}
-	s := chunked.New(table, &chunked.Options{Chunk: 32 << 10, Parallel: 2})
-	defer s.Close()
-	r, body := record("a", 4<<20)
-	w, err := s.Create(t.Context(), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if _, err := w.Write(body); err != nil {
-		t.Fatal(err)
-	}
-	p := make([]byte, 1000)
-	for off := 0; off < len(body); off += 50_000 {
-		n, err := w.ReadAt(p, int64(off))
-		if !bytes.Equal(p[:n], body[off:off+n]) || err != nil && off+n < len(body) {
-			t.Fatalf("ReadAt %d: %d bytes, %v", off, n, err)
+	synctest.Test(t, func(t *testing.T) {
+		table := &watched{Table: new(maptable.Table)}
+		s := chunked.New(table, &chunked.Options{Chunk: 32 << 10, Parallel: 2})
+		defer s.Close()
+		r, body := record("a", 4<<20)
+		w, err := s.Create(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if held := chunked.Held(w); held > 4 {
-			t.Fatalf("%d pieces are held, want 4 at most", held)
+		defer w.Close()
+		if _, err := w.Write(body); err != nil {
+			t.Fatal(err)
 		}
-	}
-	before := table.count("Get b")
-	for off := range 30 { // within a piece: one Get for all
-		w.ReadAt(p, int64(off*1000))
-	}
-	equal(t, "Gets for one piece", table.count("Get b")-before, 1)
+		synctest.Wait() // until all is put
+		p := make([]byte, 1000)
+		for off := 0; off < len(body); off += 50_000 {
+			n, err := w.ReadAt(p, int64(off))
+			if !bytes.Equal(p[:n], body[off:off+n]) || err != nil && off+n < len(body) {
+				t.Fatalf("ReadAt %d: %d bytes, %v", off, n, err)
+			}
+			if held := chunked.Held(w); held > 4 {
+				t.Fatalf("%d pieces are held, want 4 at most", held)
+			}
+		}
+		before := table.count("Get b")
+		for off := range 30 { // within a piece: one Get for all
+			w.ReadAt(p, int64(off*1000))
+		}
+		equal(t, "Gets for one piece", table.count("Get b")-before, 1)
+	})
 }
