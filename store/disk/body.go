@@ -100,10 +100,10 @@ type body struct {
 	id     store.ID
 	size   int64
 	off    int64
-	bare   bool   // verified before: the rest is not needed
-	seed   uint32 // checksum of id
 	block  *block // holds block number held; nil until needed
 	held   int64
+	bare   bool   // verified before: the rest is not needed
+	seed   uint32 // checksum of id
 	sums   []byte // a window on the checksums,
 	first  int64  // which begins with that of this block
 	opened state  // to be trusted when the last block is verified,
@@ -120,7 +120,7 @@ func (s *Store) openBody(p place, r *store.Record) (*body, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &body{store: s, place: p, file: f, name: name, id: r.ID, size: r.Size}
+	b := &body{store: s, place: p, file: f, name: name, id: r.ID, size: r.Size, held: -1}
 	if err := b.begin(now); err != nil {
 		f.Close()
 		if errors.Is(err, store.ErrCorrupt) {
@@ -144,7 +144,7 @@ func (b *body) begin(now time.Time) error {
 	if _, b.bare = b.store.bodies.get(b.name, b.opened); b.bare {
 		return nil
 	}
-	b.seed, b.held = store.Checksum(0, b.id[:]), -1
+	b.seed = store.Checksum(0, b.id[:])
 	return b.readEnd()
 }
 
@@ -179,11 +179,6 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	if len(p) == 0 {
 		return 0, nil
-	}
-	if b.bare {
-		n, err := b.file.ReadAt(p[:min(int64(len(p)), b.size-b.off)], b.off)
-		b.off += int64(n)
-		return n, b.fault(err)
 	}
 	n, within := b.off/blockSize, b.off%blockSize
 	if length := b.length(n); n != b.held && within == 0 && len(p) >= length {
@@ -233,6 +228,7 @@ func (b *body) writeFile(w io.Writer) (written int64, err error) {
 	if _, err := b.file.Seek(b.off, io.SeekStart); err != nil {
 		return 0, b.fault(err)
 	}
+	b.held = -1
 	written, err = io.CopyBuffer(w, &io.LimitedReader{R: b.file, N: b.size - b.off}, b.buffer()[:])
 	b.off += written
 	if err == nil && b.off < b.size {
@@ -295,17 +291,26 @@ func (b *body) hold(n int64) ([]byte, error) {
 	return p, nil
 }
 
-// load reads block n into p and verifies it. With the last one the body is known to be whole.
+// load reads block n into p and verifies it, unless that was done before.
 func (b *body) load(n int64, p []byte) error {
-	want, err := b.sum(n)
-	if err == nil {
-		_, err = b.file.ReadAt(p, n*blockSize)
-	}
-	if err == nil && blockSum(b.seed, n, p) != want {
-		err = store.ErrCorrupt
+	_, err := b.file.ReadAt(p, n*blockSize)
+	if err == nil && !b.bare {
+		err = b.verify(n, p)
 	}
 	if err != nil {
 		return b.fault(fmt.Errorf("block %d: %w", n, err))
+	}
+	return nil
+}
+
+// verify verifies block n. With the last one the body is known to be whole.
+func (b *body) verify(n int64, p []byte) error {
+	want, err := b.sum(n)
+	if err != nil {
+		return err
+	}
+	if blockSum(b.seed, n, p) != want {
+		return store.ErrCorrupt
 	}
 	if n == b.whole {
 		if b.whole++; b.whole == blockCount(b.size) {
@@ -317,9 +322,6 @@ func (b *body) load(n int64, p []byte) error {
 
 // fault returns what to tell of an error in reading the file, which must not end here.
 func (b *body) fault(err error) error {
-	if err == nil {
-		return nil
-	}
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("the file was cut while it was read: %w", store.ErrCorrupt)
 	}

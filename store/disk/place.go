@@ -171,8 +171,8 @@ func (p place) holds(g *group) error {
 		_, err := p.fan.Lstat(p.inside(baseName(g.id)))
 		return err
 	}
-	first, err := p.readPrefix(p.first())
-	if err == nil && first.id != g.id {
+	info, err := p.fan.Lstat(p.first())
+	if err == nil && !os.SameFile(info, g.first.info) {
 		err = fs.ErrNotExist
 	}
 	return err

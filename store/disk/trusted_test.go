@@ -296,7 +296,7 @@ func TestATrustedBodyReadsTheSame(t *testing.T) {
 		b := newBodied(t)
 		b.verify(t)
 		for _, size := range []int{1000, blockSize, bodySize, 2 * bodySize} {
-			for _, off := range []int64{0, 1, blockSize, bodySize - 1, bodySize, bodySize + 1} {
+			for _, off := range []int64{0, 1, blockSize - 1, blockSize, bodySize - 1, bodySize, bodySize + 1} {
 				want := b.content[min(off, bodySize):]
 				body := b.open(t)
 				if n, err := body.Seek(off, io.SeekStart); n != off || err != nil {
@@ -309,12 +309,21 @@ func TestATrustedBodyReadsTheSame(t *testing.T) {
 				if n, err := body.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 					t.Errorf("at the end: %d, %v", n, err)
 				}
+				fewBytes := func(when string) {
+					body.Seek(1, io.SeekStart)
+					got := make([]byte, 10)
+					if _, err := io.ReadFull(body, got); !bytes.Equal(got, b.content[1:11]) || err != nil {
+						t.Errorf("a few bytes %s from %d: %x, %v", when, off, got, err)
+					}
+				}
+				fewBytes("before WriteTo")
 				var out bytes.Buffer
 				body.Seek(off, io.SeekStart)
 				n, err := body.WriteTo(struct{ io.Writer }{&out})
 				if n != int64(len(want)) || !bytes.Equal(out.Bytes(), want) || err != nil {
 					t.Errorf("WriteTo from %d: %d bytes, %v; want %d", off, n, err, len(want))
 				}
+				fewBytes("after WriteTo")
 				body.Close()
 			}
 		}
