@@ -59,7 +59,8 @@ type Store struct {
 
 // Open connects to the servers that uri names as the driver has it, mongodb://… or mongodb+srv://…, and uses the database
 // that is its path, or else larder. A server must answer, and accept the user and the password; what they may not do is
-// found out when it is first done. Close the store when it is no longer needed.
+// found out when it is first done. The names in DNS of mongodb+srv are looked up without regard to ctx. Close the store when
+// it is no longer needed.
 func Open(ctx context.Context, uri string, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)
@@ -101,8 +102,8 @@ func Open(ctx context.Context, uri string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// New keeps records in db, with the client, the read preference and the concerns that it has. It asks the server nothing, and Close
-// leaves the client to the caller.
+// New keeps records in db, with the client, the read preference and the concerns that it has. It asks the server nothing, and
+// Close leaves the client to the caller.
 func New(db *mongo.Database, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)
