@@ -8,6 +8,7 @@ import "testing"
 // that the process allocates for one request through http.Client, read to its end; making the request does not count, unless
 // it is for something new each time.
 func TestAllocTargets(t *testing.T) {
+	scratch = t.TempDir()
 	hit := func(c cache, size int) func() (*job, error) {
 		return func() (*job, error) { return c.hit(size, 1, byClient) }
 	}

@@ -68,14 +68,14 @@ func withFile(size int, worker func(path string, want int) func(int) error) (*jo
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "compare")
+	dir, err := os.MkdirTemp(scratch, "")
 	if err != nil {
 		return nil, err
 	}
 	path := filepath.Join(dir, "file")
 	return &job{
 		worker: func() func(int) error { return worker(path, len(b)) },
-		close:  func() error { return os.RemoveAll(dir) },
+		close:  func() error { return nil },
 	}, os.WriteFile(path, b, 0o600)
 }
 
@@ -85,7 +85,7 @@ func writeFile(size int) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "compare")
+	dir, err := os.MkdirTemp(scratch, "")
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func writeFile(size int) (*job, error) {
 		worker: func() func(int) error {
 			return func(i int) error { return os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), b, 0o600) }
 		},
-		close: func() error { return os.RemoveAll(dir) },
+		close: func() error { return nil },
 	}, nil
 }
 
@@ -107,7 +107,7 @@ type database struct {
 const rowSize = 64 << 10 // of a body that is cut into rows, as larder does
 
 func newDatabase() (*database, error) {
-	dir, err := os.MkdirTemp("", "compare")
+	dir, err := os.MkdirTemp(scratch, "")
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (d *database) close() error {
 	if d.conn != nil {
 		d.conn.Close()
 	}
-	return errors.Join(d.db.Close(), os.RemoveAll(d.dir))
+	return d.db.Close()
 }
 
 func (d *database) exec(query string, args ...any) error {

@@ -38,6 +38,11 @@ func main() {
 // run measures, and prints what could be measured even if somebody did not do the work as it should be done.
 func run(rounds int, turn time.Duration, match *regexp.Regexp, into string) error {
 	var faults []error
+	var err error
+	if scratch, err = os.MkdirTemp("", "compare"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
 	t := newTable()
 	for _, c := range slices.Concat(contests(), databaseContests()) {
 		if !match.MatchString(c.name) || len(c.entries) == 0 {
