@@ -2,10 +2,10 @@ package compressed
 
 import (
 	"context"
-	"encoding/hex"
 	"io"
 	"iter"
 	"math"
+	"strings"
 
 	"github.com/larder-go/larder/internal/wrap"
 	"github.com/larder-go/larder/store"
@@ -17,11 +17,12 @@ type texts struct{ wrap.Inner }
 
 const line = 4
 
+const digits = "0123456789abcdef"
+
 func textOf(b []byte) []byte {
 	text := make([]byte, 0, len(b)*line)
 	for _, c := range b {
-		text = append(text, "=XX\n"...)
-		hex.Encode(text[len(text)-3:], []byte{c})
+		text = append(text, '=', digits[c>>4], digits[c&15], '\n')
 	}
 	return text
 }
@@ -29,9 +30,7 @@ func textOf(b []byte) []byte {
 // bytesOf decodes text to b.
 func bytesOf(b, text []byte) {
 	for i := range b {
-		if _, err := hex.Decode(b[i:i+1], text[i*line+1:][:2]); err != nil {
-			panic(err)
-		}
+		b[i] = byte(strings.IndexByte(digits, text[i*line+1])<<4 | strings.IndexByte(digits, text[i*line+2]))
 	}
 }
 

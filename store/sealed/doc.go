@@ -50,5 +50,6 @@
 //
 // A record takes 240 bytes more than without, 30 for each tag, and 16 for each 32 KiB of body. Reading a body takes a
 // buffer of 32 KiB, writing one two of them, whatever its size. Update looks the record up first. Find goes by
-// the digests for Key, URL and Tag; for Prefix, Host and Filter it opens every head.
+// the digests for Key, URL and Tag; for Prefix, Host and Filter it opens every head. A head that was found stays
+// opened for as long as the other store has its record in memory: memory.Store does not count that.
 package sealed
