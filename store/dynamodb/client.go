@@ -41,11 +41,12 @@ func connect(ctx context.Context, o *Options) (*driver.Client, func(), error) {
 		cfg.Region = o.Region
 	}
 	closeIdle := func() {}
-	if cfg.HTTPClient == nil {
-		cfg.HTTPClient = httpClient()
-	}
-	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok && o.Config == nil {
-		transport := b.GetTransport() // with what the configuration says of certificates
+	if o.Config == nil || cfg.HTTPClient == nil {
+		ours, ok := cfg.HTTPClient.(*awshttp.BuildableClient) // with what the configuration says of certificates
+		if !ok {
+			ours = httpClient()
+		}
+		transport := ours.GetTransport()
 		cfg.HTTPClient, closeIdle = &http.Client{Transport: transport}, transport.CloseIdleConnections
 	}
 	client := driver.NewFromConfig(cfg, func(do *driver.Options) {

@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -19,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,9 +113,10 @@ type call struct {
 
 // front is an HTTP proxy before the real server.
 type front struct {
-	URL string
-	mu  sync.Mutex
-	got []call
+	URL         string
+	connections atomic.Int32
+	mu          sync.Mutex
+	got         []call
 
 	// answer may answer in the place of the server; it reports whether it has. nil: the server answers all.
 	answer func(w http.ResponseWriter, c call) bool
@@ -128,7 +131,7 @@ func newFront(t testing.TB) *front {
 	f := new(front)
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at); r.Out.Host = r.In.Host }}
 	proxy.ErrorLog = log.New(io.Discard, "", 0) // some go away before they have their answer
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return
@@ -144,6 +147,15 @@ func newFront(t testing.TB) *front {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		proxy.ServeHTTP(w, r)
 	}))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			f.connections.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			f.connections.Add(-1)
+		}
+	}
+	srv.Start()
 	t.Cleanup(srv.Close)
 	f.URL = srv.URL
 	return f

@@ -241,6 +241,28 @@ func TestLazyOpenSendsNothing(t *testing.T) {
 	}
 }
 
+func TestCloseClosesTheConnections(t *testing.T) {
+	name := open(t, nil).table.name
+	for of, cfg := range map[string]*aws.Config{"the SDK's configuration": nil, "one without an HTTP client": static("a", "b")} {
+		f := newFront(t)
+		s, err := Open(ctx, "dynamodb://"+name, &Options{Endpoint: f.URL, Config: cfg})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := f.connections.Load(); n != 1 {
+			t.Errorf("%s: %d connections before Close, want 1", of, n)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		for end := time.Now().Add(5 * time.Second); f.connections.Load() > 0; <-time.After(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: a connection is open after Close", of)
+			}
+		}
+	}
+}
+
 func TestOpenTakesAnARN(t *testing.T) {
 	const arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/responses"
 	var o Options
