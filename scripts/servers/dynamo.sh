@@ -52,7 +52,7 @@ dynamo_serve() {
 	local port local=$state/dynamodb-local
 	port=$(port_of dynamo)
 	if [ "$(dynamo_flavour)" = dynalite ]; then
-		launch dynamo node "$state/dynalite/node_modules/dynalite/cli.js" --host 127.0.0.1 --port "$port" \
+		launch dynamo node --require "$here/dynalite/guard.js" "$state/dynalite/node_modules/dynalite/cli.js" --host 127.0.0.1 --port "$port" \
 			--path "$run/dynamo/data" --createTableMs 0 --updateTableMs 0 --deleteTableMs 0
 	else
 		# From its folder: LD_PRELOAD takes no path with spaces.
