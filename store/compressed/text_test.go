@@ -11,18 +11,18 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// texts keeps every body as text that can be compressed: a line of four bytes for each byte of the body. So the cases of
-// package storetest, whose bodies are noise, are about packed bodies.
+// texts keeps every body in hexadecimal, which can be compressed. So the cases of package storetest, whose bodies are
+// noise, are about packed bodies.
 type texts struct{ wrap.Inner }
 
-const line = 4
+const each = 2
 
 const digits = "0123456789abcdef"
 
 func textOf(b []byte) []byte {
-	text := make([]byte, 0, len(b)*line)
+	text := make([]byte, 0, len(b)*each)
 	for _, c := range b {
-		text = append(text, '=', digits[c>>4], digits[c&15], '\n')
+		text = append(text, digits[c>>4], digits[c&15])
 	}
 	return text
 }
@@ -30,16 +30,16 @@ func textOf(b []byte) []byte {
 // bytesOf decodes text to b.
 func bytesOf(b, text []byte) {
 	for i := range b {
-		b[i] = byte(strings.IndexByte(digits, text[i*line+1])<<4 | strings.IndexByte(digits, text[i*line+2]))
+		b[i] = byte(strings.IndexByte(digits, text[2*i])<<4 | strings.IndexByte(digits, text[2*i+1]))
 	}
 }
 
 // times returns a length of text.
 func times(n int64) int64 {
-	if n > math.MaxInt64/line {
+	if n > math.MaxInt64/each {
 		return math.MaxInt64
 	}
-	return n * line
+	return n * each
 }
 
 func (t texts) Lookup(ctx context.Context, key store.Key) (found []*store.Record, err error) {
@@ -53,10 +53,10 @@ func (t texts) Lookup(ctx context.Context, key store.Key) (found []*store.Record
 func (t texts) record(r *store.Record) *store.Record {
 	var body []byte
 	if r.Body != nil {
-		body = make([]byte, len(r.Body)/line)
+		body = make([]byte, len(r.Body)/each)
 		bytesOf(body, r.Body)
 	}
-	return r.WithBody(body, r.Size/line)
+	return r.WithBody(body, r.Size/each)
 }
 
 // sized returns a copy of r with the length of its text.
@@ -77,18 +77,18 @@ func (t texts) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, er
 type textReader struct{ io.ReadSeekCloser }
 
 func (t textReader) Read(p []byte) (int, error) {
-	text := make([]byte, line*len(p))
+	text := make([]byte, each*len(p))
 	n, err := io.ReadFull(t.ReadSeekCloser, text)
 	if err == io.ErrUnexpectedEOF {
 		err = nil
 	}
-	bytesOf(p[:n/line], text)
-	return n / line, err
+	bytesOf(p[:n/each], text)
+	return n / each, err
 }
 
 func (t textReader) Seek(off int64, whence int) (int64, error) {
-	at, err := t.ReadSeekCloser.Seek(off*line, whence)
-	return at / line, err
+	at, err := t.ReadSeekCloser.Seek(off*each, whence)
+	return at / each, err
 }
 
 func (t texts) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
@@ -103,14 +103,14 @@ type textWriter struct{ store.Writer }
 
 func (t textWriter) Write(p []byte) (int, error) {
 	n, err := t.Writer.Write(textOf(p))
-	return n / line, err
+	return n / each, err
 }
 
 func (t textWriter) ReadAt(p []byte, off int64) (int, error) {
-	text := make([]byte, line*len(p))
+	text := make([]byte, each*len(p))
 	n, err := t.Writer.ReadAt(text, times(off))
-	bytesOf(p[:n/line], text)
-	return n / line, err
+	bytesOf(p[:n/each], text)
+	return n / each, err
 }
 
 func (t textWriter) Commit(r *store.Record, superseded ...store.ID) error {
