@@ -52,7 +52,7 @@ type space struct {
 var servers = []server{
 	{"Redis", "REDIS_URL", "HGETALL", 256 << 10, openRedis},
 	{"MongoDB", "MONGODB_URI", "find", 1 << 20, openMongoDB},
-	{"DynamoDB", "DYNAMODB_ENDPOINT", "Query", 350 << 10, openDynamoDB},
+	{"DynamoDB", "DYNAMODB_ENDPOINT", "Query", 256 << 10, openDynamoDB},
 }
 
 // parallel is how many pieces of a body are read at once, by larder and by the bare driver.
