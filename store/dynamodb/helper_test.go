@@ -117,9 +117,16 @@ type front struct {
 	connections atomic.Int32
 	mu          sync.Mutex
 	got         []call
+	by          answerer
+}
 
-	// answer may answer in the place of the server; it reports whether it has. nil: the server answers all.
-	answer func(w http.ResponseWriter, c call) bool
+// An answerer may answer in the place of the server, and reports whether it has.
+type answerer func(w http.ResponseWriter, c call) bool
+
+func (f *front) answer(by answerer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.by = by
 }
 
 func newFront(t testing.TB) *front {
@@ -140,8 +147,9 @@ func newFront(t testing.TB) *front {
 		c := call{op, body}
 		f.mu.Lock()
 		f.got = append(f.got, c)
+		by := f.by
 		f.mu.Unlock()
-		if f.answer != nil && f.answer(w, c) {
+		if by != nil && by(w, c) {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
@@ -175,15 +183,28 @@ func fail(w http.ResponseWriter, status int, code, message string) {
 	send(w, status, map[string]string{"__type": "com.amazonaws.dynamodb.v20120810#" + code, "message": message})
 }
 
-// clientOf returns a client as Open makes it.
-func clientOf(t testing.TB, at string) *driver.Client {
+// clientOf returns a client as Open makes it, and how often it has sent something.
+func clientOf(t testing.TB, at string) (*driver.Client, *atomic.Int32) {
 	t.Helper()
-	client, closeIdle, err := connect(ctx, &Options{Endpoint: at, Config: static("a", "b")})
+	var sent counted
+	client, closeIdle, err := connect(ctx, &Options{Endpoint: at, Config: static("a", "b"), Configure: func(o *driver.Options) {
+		sent.HTTPClient, o.HTTPClient = o.HTTPClient, &sent
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(closeIdle)
-	return client
+	return client, &sent.n
+}
+
+type counted struct {
+	driver.HTTPClient
+	n atomic.Int32
+}
+
+func (c *counted) Do(r *http.Request) (*http.Response, error) {
+	c.n.Add(1)
+	return c.HTTPClient.Do(r)
 }
 
 func record(key string) *store.Record {

@@ -114,13 +114,13 @@ func TestANamedItemIsLookedForTwice(t *testing.T) {
 	writer := open(t, nil).table
 	put(t, writer, chunked.Row{Group: "b/a", Item: "1", Value: []byte("one")})
 	put(t, writer, chunked.Row{Group: "b/a", Item: "2", Value: []byte("two")})
-	f.answer = func(w http.ResponseWriter, c call) bool {
+	f.answer(func(w http.ResponseWriter, c call) bool {
 		if bytes.Contains(c.body, []byte(`"ConsistentRead":true`)) {
 			return false
 		}
 		send(w, 200, struct{}{})
 		return true
-	}
+	})
 	reader, err := Open(ctx, "dynamodb://"+writer.name, &Options{Endpoint: f.URL})
 	if err != nil {
 		t.Fatal(err)

@@ -233,7 +233,7 @@ func TestWhatABatchLeavesIsAskedForAgain(t *testing.T) {
 	want := fill(t, tb, "b/a", 30, 10)
 	names := slices.Collect(maps.Keys(want))
 	left := 0
-	f.answer = func(w http.ResponseWriter, c call) bool {
+	f.answer(func(w http.ResponseWriter, c call) bool {
 		as := map[string]string{"BatchGetItem": "UnprocessedKeys", "BatchWriteItem": "UnprocessedItems"}[c.op]
 		if as == "" || left == 0 {
 			return false
@@ -243,7 +243,7 @@ func TestWhatABatchLeavesIsAskedForAgain(t *testing.T) {
 		json.Unmarshal(c.body, &in)
 		send(w, 200, map[string]any{"Responses": map[string]any{}, as: in.RequestItems})
 		return true
-	}
+	})
 	left = 2
 	if got := get(t, tb, "b/a", names...); !maps.Equal(got, want) || left != 0 {
 		t.Errorf("got %d rows, want %d, or they are wrong ones", len(got), len(want))
@@ -343,13 +343,13 @@ func TestGroupsStops(t *testing.T) {
 	if !errors.Is(last, context.Canceled) {
 		t.Errorf("after the end of its context: got %v, want %v", last, context.Canceled)
 	}
-	f.answer = func(w http.ResponseWriter, c call) bool {
+	f.answer(func(w http.ResponseWriter, c call) bool {
 		if bytes.Contains(c.body, []byte("ExclusiveStartKey")) {
 			fail(w, 400, "AccessDeniedException", "no more of this")
 			return true
 		}
 		return false
-	}
+	})
 	n := 0
 	for _, err := range tb.Groups(ctx, "") {
 		if last != nil && n > 0 && err == nil && strings.Contains(last.Error(), "no more") {
