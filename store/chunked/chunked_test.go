@@ -686,3 +686,20 @@ func TestReadBackTakesBoundedMemory(t *testing.T) {
 		equal(t, "Gets for one piece", table.count("Get b")-before, 1)
 	})
 }
+
+// late is a table that does not show what was just written, as one that reads from a replica.
+type late struct{ *maptable.Table }
+
+func (late) Get(context.Context, string, ...string) ([]chunked.Row, error) { return nil, nil }
+
+func TestDeleteRemovesWhatALateReadDoesNotShow(t *testing.T) {
+	table := new(maptable.Table)
+	s := chunked.New(late{table}, nil)
+	defer s.Close()
+	r, body := record("a", 10)
+	put(t, s, r, body)
+	if err := s.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "records left", table.Len("r/"), 0)
+}

@@ -48,9 +48,8 @@
 // Reads are eventually consistent, at half the price, unless Options.Consistent is set. A process reads what it has written
 // itself strongly consistently for the next seconds, so it sees its own writes at once, and so it does with leases and what it
 // knows must be there. But for a moment, as a rule less than a second, it may not see what another process has stored, which is
-// a miss, and may see what another has removed or superseded. And it may not remove, when an unsafe request makes it invalid, what
-// another has stored in that same moment: then that is served until it is stale. Who cannot have that wants
-// Options.Consistent. A body is never mixed with another: its pieces are found by the random id of their record.
+// a miss, and may see what another has removed or superseded. Who cannot have that wants Options.Consistent. What an unsafe
+// request makes invalid is looked for strongly consistently, and so removed whoever stored it a moment before. A body is never mixed with another: its pieces are found by the random id of their record.
 //
 // # What it costs
 //
