@@ -25,7 +25,7 @@
 // without, the latter. A lifetime that is no number, or negative, is 0; one above 2^31 seconds is 2^31 seconds
 // (§1.2.2).
 //
-// Without explicit freshness a response is fresh for a tenth of the time since Last-Modified, at most a week
+// Without explicit freshness a response is fresh for a tenth of the time since Last-Modified, in whole seconds and at most a week
 // (§4.2.2), never if its status needs explicit freshness and public is missing.
 //
 // A response with nothing to reuse it by is not stored: neither fresh on arrival, nor with a validator or a

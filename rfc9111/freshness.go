@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A heuristic lifetime is a tenth of the time since Last-Modified, and no longer than a week (RFC 9111
-// §4.2.2).
+// A heuristic lifetime is a tenth of the time since Last-Modified in whole seconds, as all that the headers say of time
+// is, and no longer than a week (RFC 9111 §4.2.2).
 const (
 	heuristicDivisor = 10
 	maxHeuristic     = 7 * 24 * time.Hour
@@ -68,7 +68,7 @@ func (p Policy) lifetime(r *Response) (time.Duration, Reason) {
 	case r.lastModified.IsZero() || !HeuristicallyCacheable(r.Status) && !r.cc.public:
 		return 0, Fresh
 	}
-	return min(max(0, r.date.Sub(r.lastModified)/heuristicDivisor), maxHeuristic), FreshByHeuristic
+	return min(max(0, r.date.Sub(r.lastModified)/heuristicDivisor), maxHeuristic).Truncate(time.Second), FreshByHeuristic
 }
 
 // explicit reports whether the response says itself how long it is fresh, be it not at all.

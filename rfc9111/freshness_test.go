@@ -42,6 +42,8 @@ func TestLifetime(t *testing.T) {
 		{"an invalid max-age beats Expires", 200, []string{now, "Cache-Control: max-age=x", "Expires: " + date(hour)}, 0, 0},
 		{"a tenth of the time since Last-Modified", 200, []string{now, "Last-Modified: " + date(-10*hour)}, hour, hour},
 		{"a tenth counts from Date", 200, []string{"Date: " + date(-hour), "Last-Modified: " + date(-11*hour)}, hour, hour},
+		{"a tenth in whole seconds", 200, []string{now, "Last-Modified: " + date(-39*time.Second)}, 3 * time.Second, 3 * time.Second},
+		{"nothing of less than ten seconds", 200, []string{now, "Last-Modified: " + date(-9*time.Second)}, 0, 0},
 		{"at most a week", 200, []string{now, "Last-Modified: " + date(-1000*day)}, week, week},
 		{"Last-Modified ahead of Date", 200, []string{now, "Last-Modified: " + date(hour)}, 0, 0},
 		{"an invalid Last-Modified", 200, []string{now, "Last-Modified: yesterday"}, 0, 0},
