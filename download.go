@@ -171,12 +171,15 @@ func (r *reader) readBack(w store.Writer, p []byte) (n int, err error) {
 	if n > 0 {
 		return n, nil
 	}
-	if err == nil || err == io.EOF {
+	switch {
+	case r.ctx.Err() != nil: // it has left meanwhile, and perhaps the writer is closed with it
+		return 0, r.ctx.Err()
+	case closed:
+		return 0, http.ErrBodyReadAfterClose
+	case err == nil || err == io.EOF:
 		err = io.ErrUnexpectedEOF
 	}
-	if !closed { // else the writer may be closed, too
-		d.c.failed("read back", d.x, err)
-	}
+	d.c.failed("read back", d.x, err)
 	return 0, fmt.Errorf("larder: reading back %s: %w", d.x.target.url, err)
 }
 
