@@ -166,6 +166,9 @@ func ruleFor(rules []*rule, method string, u *url.URL, path string) *rule {
 // statusAllowed reports whether r lets a response with this status be stored and reused. The standard has its
 // own say.
 func (r *rule) statusAllowed(status int) bool {
+	if status == http.StatusPartialContent { // a part of a 200
+		status = http.StatusOK
+	}
 	return r.Statuses == nil || slices.Contains(r.Statuses, status)
 }
 

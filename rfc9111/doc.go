@@ -29,7 +29,7 @@
 // (§4.2.2), never if its status needs explicit freshness and public is missing.
 //
 // A response with nothing to reuse it by is not stored: neither fresh on arrival, nor with a validator or a
-// stale window. Partial content is not stored.
+// stale window. Of partial content single parts of a known whole are stored.
 //
 // A fresh immutable response is served to a request with max-age, which is what a reload sends, and validated
 // for no-cache, which is what a forced reload sends (RFC 8246 §2).

@@ -56,6 +56,8 @@ type Response struct {
 	expires         time.Time // zero if invalid
 	initialAge      time.Duration
 	etag            string
+	part            Part // of a 206, with the size of the whole
+	size            int64
 	variesOnUnknown bool // Vary: *
 }
 
@@ -80,6 +82,9 @@ func (r *Response) parse() {
 	r.initialAge = r.correctedInitialAge()
 	r.etag = etagField(h)
 	r.variesOnUnknown = variesOnUnknown(h)
+	if r.Status == http.StatusPartialContent {
+		r.part, r.size = contentRange(h)
+	}
 }
 
 // dateField reads the first line of a field that holds a date.
