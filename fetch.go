@@ -137,7 +137,7 @@ func (c *Cache) lead(f *flight, x *exchange) {
 		c.byPart(f, x, resp, requested)
 	}
 	r := result{resp: resp, status: status}
-	if !originFailed(resp.StatusCode) || !c.staleAllowed(x) {
+	if !originFailed(resp.StatusCode) || !c.staleAllowed(x, nil) {
 		var d *download
 		d, r.notStored = c.download(f, x, resp, requested)
 		if d != nil || x.sociable() && !originFailed(resp.StatusCode) { // else it says nothing of other requests
@@ -338,10 +338,17 @@ func originFailed(status int) bool {
 	return false
 }
 
-// staleAllowed reports whether the selected response may stand in for a failing origin.
-func (c *Cache) staleAllowed(x *exchange) bool {
+// staleAllowed reports whether the selected response may stand in for an origin that answered with a failure, or not at all,
+// which is err.
+func (c *Cache) staleAllowed(x *exchange, err error) bool {
 	i := x.verdict.Index
-	return i >= 0 && c.policy().StaleIfError(&x.rr, x.stored[i], c.now())
+	switch {
+	case i < 0:
+		return false
+	case err != nil:
+		return c.policy().StaleIfDisconnected(&x.rr, x.stored[i], c.now())
+	}
+	return c.policy().StaleIfError(&x.rr, x.stored[i], c.now())
 }
 
 // conclude makes x's response of what the flight brought; none, if that is nothing for x.
@@ -349,12 +356,15 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
 		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads}
 	switch {
-	case f.err != nil || originFailed(f.status) && c.staleAllowed(x):
-		if !c.staleAllowed(x) {
+	case f.err != nil || originFailed(f.status) && c.staleAllowed(x, nil):
+		if !c.staleAllowed(x, f.err) {
 			return nil, f.err
 		}
 		d.Outcome, d.Err = Stale, f.err
 		d.Reason, d.Section = "stale, since the origin failed", "RFC 5861 §4"
+		if f.err != nil {
+			d.Reason, d.Section = "stale, since the origin gave no answer", "RFC 9111 §4.2.4"
+		}
 		if resp := c.serve(x, x.records[x.verdict.Index], c.now(), d); resp != nil {
 			return resp, nil
 		}

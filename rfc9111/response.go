@@ -46,7 +46,7 @@ type Response struct {
 	// TTL, unless 0, is for how long after Received the response is fresh, whatever the header says: also
 	// over no-store, no-cache, private, must-revalidate and Vary: *. The largest Duration is forever.
 	TTL time.Duration
-	// StaleWhileRevalidate and StaleIfError, unless 0, stand in place of the header's windows (RFC 5861).
+	// StaleWhileRevalidate and StaleIfError, unless 0, stand in place of the header's windows (RFC 5861). Negative: none.
 	StaleWhileRevalidate, StaleIfError time.Duration
 
 	cc              directives

@@ -119,6 +119,24 @@ func (p Policy) StaleIfError(req *Request, resp *Response, now time.Time) bool {
 	return staleness < 0 || within(resp.ifError(), staleness)
 }
 
+// StaleIfDisconnected reports whether resp, which Reuse selected, may answer req at now after the origin gave no answer at
+// all (RFC 9111 §4.2.4): where StaleIfError allows it; and, if neither the response nor the request says how long that is
+// to be, however stale it is, unless the request limits freshness itself, or the response is no-cache or forbids its use when
+// stale.
+func (p Policy) StaleIfDisconnected(req *Request, resp *Response, now time.Time) bool {
+	if p.StaleIfError(req, resp, now) {
+		return true
+	}
+	w := wishesOf(req)
+	switch {
+	case resp.cc.noCache && resp.TTL == 0, p.neverStale(resp):
+		return false
+	case resp.StaleIfError != 0 || resp.cc.staleIfError.set || w.staleIfError.set:
+		return false
+	}
+	return !w.noCache && !w.limitsFreshness()
+}
+
 // within reports whether a stale window covers the staleness; none does not cover even the first instant.
 func within(window, staleness time.Duration) bool { return window > 0 && staleness <= window }
 
