@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/larder-go/larder/conformance/suite"
@@ -36,7 +37,7 @@ var errWorse = errors.New("a test that passed before does not any more")
 
 type options struct {
 	tests, against, larder, listen, results, expect, only string
-	private, update                                       bool
+	private, update, trace                                bool
 }
 
 func parse(args []string, stderr io.Writer) (*options, error) {
@@ -51,6 +52,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.results, "results", "", "write the results to this `file`, in the suite's format")
 	f.StringVar(&o.expect, "expect", "", "fail if a test whose id is in this `file` does not pass")
 	f.BoolVar(&o.update, "update", false, "write what passed to the file of -expect")
+	f.BoolVar(&o.trace, "trace", false, "tell what the client got and what the origin heard, on standard error")
 	f.StringVar(&o.only, "only", "", "run these `tests` only, by id, with commas between, and what they depend on")
 	if err := f.Parse(args); err != nil {
 		return nil, err
@@ -98,8 +100,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer target.stop()
 
+	runner := &suite.Runner{Origin: origin, Cache: target.cache}
+	if o.trace {
+		runner.Trace = &whole{w: stderr}
+	}
 	rep := &report{file: file, private: target.private}
-	rep.run(ctx, &suite.Runner{Origin: origin, Cache: target.cache}, before, o.only)
+	rep.run(ctx, runner, before, o.only)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -121,4 +127,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return errWorse
 	}
 	return nil
+}
+
+// whole makes each Write one of its own, whoever else writes.
+type whole struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (w *whole) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.w.Write(p)
 }

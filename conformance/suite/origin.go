@@ -23,6 +23,7 @@ type Origin struct {
 	ctx      context.Context // ends with Close
 	stop     context.CancelFunc
 	serving  sync.WaitGroup
+	endless  time.Duration // how long a connection stays open after a body whose end only the connection's end tells
 
 	mu   sync.Mutex
 	runs map[string]*run
@@ -49,13 +50,9 @@ type entry struct {
 // line is a header line as it is sent.
 type line struct{ name, value string }
 
-const (
-	// idle is for how long a connection waits for a request. Caches retry on one that died under them, and a retry
-	// voids the test, so it is far more than a test lasts.
-	idle = 2 * time.Minute
-	// endless is for how long a connection stays open after a body whose end only the connection's end tells.
-	endless = 5 * time.Second
-)
+// idle is for how long a connection waits for a request. Caches retry on one that died under them, and a retry voids the
+// test, so it is far more than a test lasts.
+const idle = 2 * time.Minute
 
 // Listen starts an origin at an address, such as 127.0.0.1:0.
 func Listen(address string) (*Origin, error) {
@@ -63,7 +60,7 @@ func Listen(address string) (*Origin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("origin: %w", err)
 	}
-	o := &Origin{listener: l, runs: make(map[string]*run)}
+	o := &Origin{listener: l, endless: 5 * time.Second, runs: make(map[string]*run)}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	o.serving.Go(func() {
 		for {
@@ -136,7 +133,7 @@ func (o *Origin) serve(c net.Conn) {
 			return
 		}
 		if wait = idle; end == afterBody {
-			wait = endless
+			wait = o.endless
 		}
 	}
 }

@@ -1,10 +1,16 @@
 package suite
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,6 +24,7 @@ type Runner struct {
 	Parallel int           // how many tests run at a time; 0: 25
 	Timeout  time.Duration // for one request; 0: 10 s
 	Pause    time.Duration // between two requests, where the test has one; 0: 3 s
+	Trace    io.Writer     // gets what the client got and what the origin heard, of each test; nil: nobody does
 }
 
 // Result is what a test came to.
@@ -66,10 +73,14 @@ func (r *Runner) test(ctx context.Context, t *Test) (result Result) {
 	run := r.Origin.script(id, t.Requests)
 	defer r.Origin.forget(id)
 	var responses []*response
+	if r.Trace != nil {
+		defer func() { r.trace(t, responses, run.heard(), result) }()
+	}
 	var last *response
 	for i := range t.Requests {
 		got, failure := r.exchange(ctx, t, i, id, last)
-		if failure == nil {
+		if got != nil {
+			responses = append(responses, got)
 			j := judge{&t.Requests[i], i + 1}
 			result.Beyond = append(result.Beyond, j.beyond(got)...)
 			failure = j.response(got, id)
@@ -78,7 +89,6 @@ func (r *Runner) test(ctx context.Context, t *Test) (result Result) {
 			result.Failure = failure
 			return result
 		}
-		responses = append(responses, got)
 		last = got
 		if t.Requests[i].Pause {
 			select {
@@ -103,5 +113,34 @@ func (r *Runner) exchange(ctx context.Context, t *Test, i int, id string, last *
 		return nil, &Failure{aborted, err.Error()}
 	default:
 		return nil, &Failure{broken, err.Error()}
+	}
+}
+
+// trace writes what happened in a test, in one piece.
+func (r *Runner) trace(t *Test, got []*response, heard []entry, result Result) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "\n%s\n", t.ID)
+	for i, g := range got {
+		for _, in := range g.interim {
+			fmt.Fprintf(&b, "client, response %d: interim %d %v\n", i+1, in.code, in.header)
+		}
+		fmt.Fprintf(&b, "client, response %d: %d %q\n", i+1, g.status, g.body)
+		writeHeader(&b, g.header)
+	}
+	for _, e := range heard {
+		fmt.Fprintf(&b, "origin, request %d: %s\n", e.number, e.method)
+		writeHeader(&b, e.header)
+	}
+	if result.Failure != nil {
+		fmt.Fprintf(&b, "%s: %s\n", result.Failure.Kind, result.Failure.Message)
+	}
+	r.Trace.Write(b.Bytes())
+}
+
+func writeHeader(b *bytes.Buffer, h http.Header) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			fmt.Fprintf(b, "\t%s: %s\n", name, v)
+		}
 	}
 }
