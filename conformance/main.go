@@ -36,8 +36,8 @@ func main() {
 var errWorse = errors.New("a test that passed before does not any more")
 
 type options struct {
-	tests, against, larder, listen, results, expect, only string
-	private, update, trace                                bool
+	tests, against, larder, store, listen, results, expect, only string
+	private, update, trace                                       bool
 }
 
 func parse(args []string, stderr io.Writer) (*options, error) {
@@ -48,6 +48,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.against, "against", "shared", "what is tested: "+strings.Join(targets, ", ")+", or the `URL` of a proxy")
 	f.BoolVar(&o.private, "private", false, "the proxy at a URL is a private cache")
 	f.StringVar(&o.larder, "larder", "", "the larder `command` for shared and private; if empty, it is built")
+	f.StringVar(&o.store, "store", "memory:", "the `store` of shared and private")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "the `address` of the origin, which a proxy at a URL has to know")
 	f.StringVar(&o.results, "results", "", "write the results to this `file`, in the suite's format")
 	f.StringVar(&o.expect, "expect", "", "fail if a test whose id is in this `file` does not pass")

@@ -90,7 +90,7 @@ func serve(ctx context.Context, o *options, origin string, stderr io.Writer) (*t
 			return nil, fmt.Errorf("building the command (-larder FILE names one that is built): %w", err)
 		}
 	}
-	args := []string{"serve", "--origin", origin, "--listen", "127.0.0.1:0"}
+	args := []string{"serve", "--store", o.store, "--origin", origin, "--listen", "127.0.0.1:0"}
 	if o.against == private {
 		args = append(args, "--private")
 	}
@@ -111,9 +111,9 @@ const (
 	stopTime  = 10 * time.Second // for it to end when it is told to
 )
 
-var address = regexp.MustCompile(`(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]+\]):\d+`)
+var address = regexp.MustCompile(`http://\S+\s*$`)
 
-// launch runs a proxy, whose first line of output tells the address that it listens at.
+// launch runs a proxy, whose first line of output ends with the URL that it serves.
 func launch(ctx context.Context, command string, args []string, private bool, stderr io.Writer) (*target, error) {
 	ctx, kill := context.WithCancel(ctx)
 	c := exec.CommandContext(ctx, command, args...)
@@ -146,10 +146,10 @@ func launch(ctx context.Context, command string, args []string, private bool, st
 	}
 	select {
 	case first := <-line:
-		if found := address.FindString(first); found != "" {
-			return proxied("http://"+found, private, stop), nil
+		if found := strings.TrimSpace(address.FindString(first)); found != "" {
+			return proxied(found, private, stop), nil
 		}
-		err = fmt.Errorf("%s %s: its first line of output is %q, and names no address", command, strings.Join(args, " "), first)
+		err = fmt.Errorf("%s %s: its first line of output is %q, which does not end with a URL", command, strings.Join(args, " "), first)
 	case <-time.After(startTime):
 		err = fmt.Errorf("%s %s: it says nothing within %v", command, strings.Join(args, " "), startTime)
 	}

@@ -55,12 +55,14 @@ type line struct{ name, value string }
 const idle = 2 * time.Minute
 
 // Listen starts an origin at an address, such as 127.0.0.1:0.
-func Listen(address string) (*Origin, error) {
+func Listen(address string) (*Origin, error) { return listen(address, 5*time.Second) }
+
+func listen(address string, endless time.Duration) (*Origin, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("origin: %w", err)
 	}
-	o := &Origin{listener: l, endless: 5 * time.Second, runs: make(map[string]*run)}
+	o := &Origin{listener: l, endless: endless, runs: make(map[string]*run)}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	o.serving.Go(func() {
 		for {
