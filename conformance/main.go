@@ -43,7 +43,7 @@ type options struct {
 func parse(args []string, stderr io.Writer) (*options, error) {
 	o := new(options)
 	f := flag.NewFlagSet("conformance", flag.ContinueOnError)
-	f.SetOutput(stderr)
+	f.SetOutput(io.Discard)
 	f.StringVar(&o.tests, "tests", "", "the `file` of tests; "+testsVariable+" is where it is looked for otherwise")
 	f.StringVar(&o.against, "against", "shared", "what is tested: "+strings.Join(targets, ", ")+", or the `URL` of a proxy")
 	f.BoolVar(&o.private, "private", false, "the proxy at a URL is a private cache")
@@ -56,6 +56,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.BoolVar(&o.trace, "trace", false, "tell what the client got and what the origin heard, on standard error")
 	f.StringVar(&o.only, "only", "", "run these `tests` only, by id, with commas between, and what they depend on")
 	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			f.SetOutput(stderr)
+			f.Usage()
+		}
 		return nil, err
 	}
 	if f.NArg() > 0 {
@@ -84,6 +88,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	only := strings.FieldsFunc(o.only, func(r rune) bool { return r == ',' })
+	for _, id := range only {
+		if !file.Has(id) {
+			return fmt.Errorf("-only: there is no test %s", id)
+		}
+	}
 	var before []string
 	if o.expect != "" {
 		if before, err = readPassed(o.expect); err != nil && !(o.update && errors.Is(err, os.ErrNotExist)) {
@@ -106,7 +116,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		runner.Trace = &whole{w: stderr}
 	}
 	rep := &report{file: file, private: target.private}
-	rep.run(ctx, runner, before, o.only)
+	rep.run(ctx, runner, before, only)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

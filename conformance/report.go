@@ -26,10 +26,10 @@ const fewEnough = 10
 
 // run runs the tests. Those that passed before and fail now are tried once more, each alone, since they depend on
 // seconds, which a busy machine does not always keep.
-func (r *report) run(ctx context.Context, runner *suite.Runner, before []string, only string) {
+func (r *report) run(ctx context.Context, runner *suite.Runner, before, only []string) {
 	tests := r.file.Tests(r.private)
-	if only != "" {
-		tests = withDependencies(tests, strings.Split(only, ","))
+	if len(only) > 0 {
+		tests = withDependencies(tests, only)
 	}
 	r.results = runner.Run(ctx, tests)
 	var again []suite.Test

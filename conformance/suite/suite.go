@@ -65,6 +65,13 @@ func (f *File) Tests(private bool) []Test {
 	return tests
 }
 
+// Has reports whether f has a test of that id.
+func (f *File) Has(id string) bool {
+	return slices.ContainsFunc(f.Suites, func(s Suite) bool {
+		return slices.ContainsFunc(s.Tests, func(t Test) bool { return t.ID == id })
+	})
+}
+
 // Load reads a file of tests. What it cannot make sense of, a member that it does not know included, is an error: a
 // check that is passed over would make its test pass.
 func Load(path string) (*File, error) {
