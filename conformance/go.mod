@@ -1,0 +1,7 @@
+module github.com/larder-go/larder/conformance
+
+go 1.26.0
+
+require github.com/larder-go/larder v0.0.0
+
+replace github.com/larder-go/larder => ..
