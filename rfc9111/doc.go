@@ -1,5 +1,5 @@
 // Package rfc9111 holds the rules of HTTP caching as pure functions: RFC 9111, the parts of RFC 9110 it rests
-// on, stale responses by RFC 5861 and immutable ones by RFC 8246. It does no I/O, reads no clock and starts
+// on, stale responses by RFC 5861, immutable ones by RFC 8246 and targeted fields such as CDN-Cache-Control by RFC 9213. It does no I/O, reads no clock and starts
 // nothing; whoever keeps the responses brings the time along and does what the answer says.
 //
 // The life of a response, and the function that has a say at each station:
@@ -24,6 +24,10 @@
 // Of a directive that is repeated the first value counts (§4.2.1); of no-cache and private with field names and
 // without, the latter. A lifetime that is no number, or negative, is 0; one above 2^31 seconds is 2^31 seconds
 // (§1.2.2).
+//
+// A targeted field that a Policy honours stands in place of Cache-Control and Expires (RFC 9213 §2.2). It is a structured field:
+// one that does not parse is ignored as a whole, of a directive that is repeated the last value counts, and a value of the
+// wrong type says nothing, except that a lifetime which is no integer is 0.
 //
 // Without explicit freshness a response is fresh for a tenth of the time since Last-Modified, in whole seconds and at most a week
 // (§4.2.2), never if its status needs explicit freshness and public is missing.
