@@ -70,7 +70,7 @@ func (c *Cache) suits(x *exchange, r *result) bool {
 	default:
 		return false
 	}
-	return c.policy().Reuse(&x.rr, readingOf(answer).alone[:], x.now).Action == rfc9111.Serve
+	return c.policy().Reuse(&x.rr, c.readingOf(answer).alone[:], x.now).Action == rfc9111.Serve
 }
 
 // sociable reports whether x may wait for an answer to somebody else's request, and others for its: not if it
@@ -229,7 +229,7 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 // keepFresh stores what a 304 has freshened, and ends the flight.
 func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
 	for _, r := range fresh {
-		if ok, _ := c.policy().Storable(&x.rr, readingOf(r).alone[0]); ok || x.noStore() {
+		if ok, _ := c.policy().Storable(&x.rr, c.readingOf(r).alone[0]); ok || x.noStore() {
 			c.update(f.ctx, x, r)
 		} else { // the 304 forbids it from now on
 			c.remove(f.ctx, x, x.key, r.ID)
@@ -347,7 +347,7 @@ func (c *Cache) mayShare(x *exchange, r *store.Record) bool {
 	if !c.Shared {
 		return true
 	}
-	switch c.policy().Reuse(&x.rr, readingOf(r).alone[:], r.Received).Action {
+	switch c.policy().Reuse(&x.rr, c.readingOf(r).alone[:], r.Received).Action {
 	case rfc9111.Serve, rfc9111.ServeAndRefresh:
 		return true
 	}

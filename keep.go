@@ -80,7 +80,7 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 		Tags: x.rule.Tags,
 	}
 	r.Header = c.storedHeader(x, resp.Header)
-	asReceived := readingOf(r).alone[0]
+	asReceived := c.readingOf(r).alone[0]
 	if len(x.rule.Strip) > 0 || len(x.rule.redact) > 0 { // the origin may have forbidden it in one of those
 		whole := *asReceived
 		whole.Header = c.policy().StoredHeader(resp.Header)
@@ -104,7 +104,7 @@ func (x *exchange) maxBody(c *Cache) int64 { return orDefault(x.rule.MaxBody, c.
 
 // setTimes works out how long r is fresh and kept; its header and Received are new.
 func (c *Cache) setTimes(r *store.Record) {
-	parsed := readingOf(r).alone[0]
+	parsed := c.readingOf(r).alone[0]
 	r.FreshUntil = c.policy().FreshUntil(parsed)
 	r.KeepUntil = time.Time{}
 	if usable := c.policy().UsableUntil(parsed); !usable.IsZero() {

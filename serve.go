@@ -28,7 +28,7 @@ type hit struct {
 
 // serve answers x with a stored response. It returns nil if its body is gone, or the rule's filter turns it away.
 func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *http.Response {
-	v := readingOf(r)
+	v := c.readingOf(r)
 	parsed := v.alone[0]
 	age := parsed.Age(now)
 	d.ID, d.Age, d.Lifetime = r.ID, age, c.policy().Lifetime(parsed)
@@ -64,7 +64,7 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 	resp := &h.resp
 	resp.Body = http.NoBody
 	reqHeader := x.req.Header
-	if r.Status == http.StatusOK && rfc9111.NotModified(reqHeader, readingOf(r).alone[0]) {
+	if r.Status == http.StatusOK && rfc9111.NotModified(reqHeader, c.readingOf(r).alone[0]) {
 		notModified(resp)
 		return true
 	}
@@ -75,7 +75,7 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 		return true
 	}
 	if reqHeader["Range"] != nil && r.Status == http.StatusOK && x.rr.Method == http.MethodGet {
-		parts, status := rfc9111.Ranges(reqHeader, readingOf(r).alone[0], r.Size)
+		parts, status := rfc9111.Ranges(reqHeader, c.readingOf(r).alone[0], r.Size)
 		if status != http.StatusOK {
 			return c.fillRange(x, r, resp, parts, status)
 		}
@@ -336,7 +336,7 @@ func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *h
 			c.background.run(end)
 		}
 	}
-	parsed := readingOf(d.record).alone[0]
+	parsed := c.readingOf(d.record).alone[0]
 	decision.Stored = true
 	decision.ID = d.record.ID
 	decision.Age, decision.Lifetime = parsed.Age(c.now()), c.policy().Lifetime(parsed)

@@ -65,6 +65,7 @@ var subjects = []subject{
 	{"users", users},
 	{"accounts", accounts},
 	{"standard", standard},
+	{"fields", fieldTests},
 	{"parity", parity},
 	{"stress", stress},
 }
