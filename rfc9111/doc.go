@@ -42,5 +42,10 @@
 // limits freshness itself (no-cache, max-age, min-fresh, max-stale) is not answered from the response's
 // windows beyond that.
 //
+// Requests select the same variant if their Accept, Accept-Charset, Accept-Encoding and Accept-Language mean the same (RFC 9110
+// §12.5): case, white space, repetitions, the spelling of weights and the order of members make no difference, except that
+// of media types of equal weight, since servers do send the first of these. Other fields are compared as they are, but for white space
+// around commas.
+//
 // Header fields are found under their canonical names, as net/http files them.
 package rfc9111

@@ -9,7 +9,29 @@ import (
 )
 
 // fieldTests are tests of the header fields that came after RFC 9111, and of odd ones.
-var fieldTests = append([]test{}, targeted...)
+var fieldTests = append([]test{
+	{name: "preferences that mean the same get the same variant, others do not", run: func(t *T) {
+		for i, c := range []struct {
+			field, stored, next string
+			want                larder.Outcome
+		}{
+			{"Accept-Language", "en, de;q=0.50", "DE;q=0.5 ,en;q=1.0", larder.Hit},
+			{"Accept-Language", "en, de;q=0.5", "de, en;q=0.5", larder.Miss},
+			{"Accept-Encoding", "gzip, br, zstd", "br,GZIP;q=1,zstd,br", larder.Hit},
+			{"Accept-Encoding", "gzip, br;q=0", "gzip, br", larder.Miss},
+			{"Accept", "text/html, */*;q=0.80", "*/*;q=0.8,Text/HTML", larder.Hit},
+			{"Accept", "text/html, text/plain", "text/plain, text/html", larder.Miss},
+			{"Accept", `text/html;p="a"`, `text/html;p="A"`, larder.Miss},
+		} {
+			path := fmt.Sprint("/", i)
+			t.origin.varies(path, c.field)
+			t.get(path, header(c.field, c.stored))
+			if a := t.get(path, header(c.field, c.next)); a.Outcome != c.want {
+				t.Errorf("%s: %s, then %s: got %v, want %v", c.field, c.stored, c.next, a.Outcome, c.want)
+			}
+		}
+	}},
+}, targeted...)
 
 // targeted are tests of targeted fields (RFC 9213).
 var targeted = []test{
