@@ -38,6 +38,9 @@
 // A fresh immutable response is served to a request with max-age, which is what a reload sends, and validated
 // for no-cache, which is what a forced reload sends (RFC 8246 §2).
 //
+// An ETag without its quotes, which some servers send, is weak: it is compared and sent back as it is, and joins or selects no parts.
+// Where there is a Last-Modified, that validates in its place.
+//
 // Stale responses are served only inside a window that the response or the request names. A request that
 // limits freshness itself (no-cache, max-age, min-fresh, max-stale) is not answered from the response's
 // windows beyond that.

@@ -113,8 +113,8 @@ func dateField(h http.Header, name string, about time.Time) (time.Time, bool) {
 	return parseDate(v[0], about)
 }
 
-// hasValidator reports whether the response can be validated by itself: by a well-formed ETag or
-// Last-Modified.
+// hasValidator reports whether the response can be validated by itself: by an ETag or a
+// well-formed Last-Modified.
 func (r *Response) hasValidator() bool { return r.etag != "" || !r.lastModified.IsZero() }
 
 // answers reports whether the response, stored for its own method, may answer a request with the other one

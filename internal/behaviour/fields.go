@@ -31,6 +31,22 @@ var fieldTests = append([]test{
 			}
 		}
 	}},
+	{name: "an ETag without quotes validates as it is, and vouches for no part", run: func(t *T) {
+		t.origin.tagged("/a", "v1", "hello", "Cache-Control", "max-age=60")
+		t.get("/a").want(larder.Miss, "hello")
+		t.get("/a", header("If-None-Match", "v1")).wantStatus(larder.Hit, 304)
+		t.get("/a", header("If-None-Match", `"v1"`)).want(larder.Hit, "hello")
+		t.get("/a", header("Range", "bytes=0-1"), header("If-Range", "v1")).want(larder.Hit, "hello")
+		t.get("/a", header("Range", "bytes=0-1"), header("If-Range", `"v1"`)).want(larder.Hit, "hello")
+		t.clock.advance(time.Minute)
+		t.get("/a").want(larder.Revalidated, "hello")
+		equal(t, "If-None-Match", t.origin.last("/a").Header.Get("If-None-Match"), "v1")
+		t.settle()
+		t.get("/a").want(larder.Hit, "hello")
+		t.clock.advance(time.Minute)
+		t.origin.tagged("/a", "v2", "changed", "Cache-Control", "max-age=60")
+		t.get("/a").want(larder.Miss, "changed")
+	}},
 }, targeted...)
 
 // targeted are tests of targeted fields (RFC 9213).
