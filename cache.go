@@ -33,9 +33,12 @@ type Cache struct {
 	// Targeted names the targeted fields that stand in place of Cache-Control and Expires in a response (RFC 9213), the
 	// most applicable first. nil: CDN-Cache-Control in a shared cache, none in a private one; empty: none.
 	Targeted []string
-	// Name is the cache's name in the Cache-Status field (RFC 9211) of its responses; "": no such field. Info
-	// tells the same either way.
+	// Name is the cache's name in the Cache-Status field (RFC 9211) of its responses, behind those of caches nearer to the
+	// origin; "": no such field. Info tells the same either way. The 504 that the cache makes itself has none.
 	Name string
+	// ShowKey adds the key to Cache-Status, as its SHA-256 in hexadecimal. False: it is left out, since who sees which
+	// requests have the same key sees what the key is made of, which helps to poison a cache (RFC 9211 §6).
+	ShowKey bool
 	// Partition returns whose response it may be: requests with different results never share one. nil:
 	// Credentials in a private cache; in a shared one nothing, but Credentials where a TTL overrides what the
 	// response's header says of users. "" is a partition, too.

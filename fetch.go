@@ -290,7 +290,7 @@ func (c *Cache) staleAllowed(x *exchange) bool {
 // conclude makes x's response of what the flight brought; none, if that is nothing for x.
 func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, error) {
 	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
-		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads}
+		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads, NotShared: x.alone}
 	switch {
 	case f.err != nil || originFailed(f.status) && c.staleAllowed(x):
 		if !c.staleAllowed(x) {
@@ -356,19 +356,27 @@ func (c *Cache) mayShare(x *exchange, r *store.Record) bool {
 
 // forwarded says why the origin was asked, as RFC 9211 §2.2 has it.
 func forwarded(x *exchange) string {
+	v := &x.verdict
 	switch {
-	case x.ask.mode == Refresh || x.ask.mode == ForceRefresh:
-		return "request"
-	case len(x.records) == 0:
+	case len(x.found) == 0:
 		return "uri-miss"
-	case x.verdict.Index < 0:
+	case x.ask.mode == ForceRefresh:
+		return "request"
+	case v.Index < 0 && v.Reason == rfc9111.NoVariant:
 		return "vary-miss"
+	case v.Index < 0:
+		return "miss"
+	case v.Age >= v.Lifetime:
+		return "stale"
 	}
-	switch x.verdict.Reason {
+	switch v.Reason {
 	case rfc9111.RequestNoCache, rfc9111.RequestMaxAge, rfc9111.RequestMinFresh:
 		return "request"
 	}
-	return "stale"
+	if x.records[v.Index].Status == http.StatusPartialContent {
+		return "partial"
+	}
+	return "stale" // as what is to be validated each time
 }
 
 // soloBody is a body that is read by one caller and not stored; its fetch ends with it.
