@@ -320,7 +320,7 @@ func (d *download) commit() error {
 	op := "create"
 	r := d.record // whose Size and Trailer nobody else looks at
 	r.Size = d.start + int64(len(d.chunk))
-	if part, _ := readingOf(r).parsed.Part(); part.Length > 0 && part.Length != r.Size {
+	if part, _ := d.c.readingOf(r).parsed.Part(); part.Length > 0 && part.Length != r.Size {
 		return errors.New("its length is not that of its Content-Range")
 	}
 	if len(d.resp.Trailer) > 0 {
@@ -349,7 +349,7 @@ func (d *download) commit() error {
 // keepBeginning makes what has come of a response that broke off visible as a part (RFC 9111 §3.3), if it can be put together
 // with the rest later. It returns false if it can't.
 func (d *download) keepBeginning() bool {
-	r := beginning(d.record, d.written)
+	r := d.c.beginning(d.record, d.written)
 	if r == nil || d.flight.outdated.Load() {
 		return false
 	}

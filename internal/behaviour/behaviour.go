@@ -66,6 +66,7 @@ var subjects = []subject{
 	{"users", users},
 	{"accounts", accounts},
 	{"standard", standard},
+	{"fields", fieldTests},
 	{"parity", parity},
 	{"stress", stress},
 }
