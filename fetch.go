@@ -147,6 +147,9 @@ func (c *Cache) lead(f *flight, x *exchange) {
 			f.settle(result{download: d, status: status})
 			return
 		}
+		if resp.StatusCode == http.StatusPartialContent {
+			c.keepParts(f, x, resp, requested)
+		}
 	}
 	c.land(f)
 	f.settle(r)
