@@ -112,6 +112,32 @@ var targeted = []test{
 		t.cache.Targeted = []string{"Mine-Cache-Control"}
 		equal(t, "the lifetime in a private cache that is told to", t.get("/0").Lifetime, 90*time.Second)
 	}},
+	{name: "must-understand limits each cache by the field that it follows", run: func(t *T) {
+		for i, c := range []struct {
+			status          int
+			private, shared larder.Outcome
+			header          []string
+		}{
+			{299, larder.Miss, larder.Miss, []string{"Cache-Control", "max-age=60, must-understand"}},
+			{299, larder.Hit, larder.Miss, []string{"Cache-Control", "max-age=60", "CDN-Cache-Control", "max-age=60, must-understand"}},
+			{299, larder.Miss, larder.Hit, []string{"Cache-Control", "max-age=60, must-understand", "CDN-Cache-Control", "max-age=60"}},
+			{404, larder.Hit, larder.Hit, []string{"Cache-Control", "max-age=60, must-understand, no-store"}},
+			{404, larder.Miss, larder.Hit, []string{"Cache-Control", "max-age=60, no-store", "CDN-Cache-Control", "max-age=60, must-understand, no-store"}},
+			{404, larder.Hit, larder.Miss, []string{"Cache-Control", "max-age=60, must-understand, no-store", "CDN-Cache-Control", "max-age=60, no-store"}},
+		} {
+			for _, u := range []*T{t, t.shared()} {
+				path, want := fmt.Sprint("/", i, "/", u.cache.Shared), c.private
+				if u.cache.Shared {
+					want = c.shared
+				}
+				u.origin.status(path, c.status, c.header...)
+				u.get(path)
+				if a := u.get(path); a.Outcome != want || a.status != c.status {
+					t.Errorf("%d %q, shared %v: got %v %d (%s), want %v", c.status, c.header, u.cache.Shared, a.Outcome, a.status, a.Reason, want)
+				}
+			}
+		}
+	}},
 	{name: "a 304 brings a new targeted field", run: func(t *T) {
 		u := t.shared()
 		u.origin.tagged("/a", `"1"`, "one", "CDN-Cache-Control", "max-age=60", "Cache-Control", "max-age=1")
