@@ -291,6 +291,43 @@ var digestTests = []test{
 			}
 		}
 	}},
+	{name: "what is put together of parts has their Repr-Digest, which is verified, and no Content-Digest", run: func(t *T) {
+		t.cache.VerifyDigests = true
+		for path, of := range map[string]string{"/right": "hello", "/wrong": "other"} {
+			t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
+				content := map[string]string{"bytes=0-1": "he", "bytes=2-": "llo", "": "hello"}[r.Header.Get("Range")]
+				set(w.Header(), []string{"Cache-Control", "max-age=60", "ETag", `"1"`, "Content-Digest", "sha-256=" + sha256Of(content), "Repr-Digest", "sha-256=" + sha256Of(of)})
+				http.ServeContent(w, r, "", time.Time{}, strings.NewReader("hello"))
+			})
+			t.get(path, header("Range", "bytes=0-1")).want(larder.Miss, "he")
+			a := t.get(path)
+			a.want(larder.Miss, "hello")
+			equal(t, "the origin's status", a.ForwardStatus, 206)
+			equal(t, "Repr-Digest", a.header.Get("Repr-Digest"), "sha-256="+sha256Of(of))
+			equal(t, "Content-Digest", a.header.Get("Content-Digest"), "")
+		}
+		a := t.get("/right")
+		a.want(larder.Hit, "hello")
+		equal(t, "Content-Digest of the whole", a.header.Get("Content-Digest"), "")
+		t.get("/wrong").wantStatus(larder.Miss, 200)
+
+		t.origin.content("/parts", "hello", "Cache-Control", "max-age=60", "ETag", `"1"`, "Content-Digest", "sha-256="+sha256Of("he"))
+		t.get("/parts", header("Range", "bytes=0-1")).want(larder.Miss, "he")
+		part := t.get("/parts", header("Range", "bytes=0-0"))
+		part.want(larder.Hit, "h")
+		equal(t, "Content-Digest of a smaller part", part.header.Get("Content-Digest"), "")
+	}},
+	{name: "a beginning that is kept has no Content-Digest of the whole", run: func(t *T) {
+		g := t.origin.cut("/a", "hello, world", "Cache-Control", "max-age=60", "ETag", `"1"`, "Content-Length", "12", "Content-Digest", "sha-256="+sha256Of("hello, world"))
+		g.open()
+		t.try("GET", "/a")
+		t.settle()
+		t.wantStored(1)
+		for _, r := range t.records() {
+			equal(t, "status", r.Status, 206)
+			equal(t, "Content-Digest", r.Header.Get("Content-Digest"), "")
+		}
+	}},
 	{name: "a 304 brings no Content-Digest, as it has other content", run: func(t *T) {
 		t.origin.page("/a", "hello", "Cache-Control", "max-age=60", "ETag", `"1"`, "Content-Digest", "sha-256="+sha256Of("hello"))
 		t.get("/a")
