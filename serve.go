@@ -71,6 +71,8 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 	if x.rr.Method == http.MethodHead {
 		if r.Method == http.MethodHead {
 			resp.ContentLength = r.Length
+		} else {
+			delete(resp.Header, "Content-Digest") // is of the content of this very message (RFC 9530 §2)
 		}
 		return true
 	}
@@ -101,7 +103,7 @@ func notModified(resp *http.Response) {
 	resp.ContentLength = 0
 	resp.Uncompressed = false
 	resp.Trailer = nil
-	for _, name := range [...]string{"Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range"} {
+	for _, name := range [...]string{"Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range", "Content-Digest"} {
 		delete(resp.Header, name)
 	}
 }

@@ -10,7 +10,7 @@
 //	the origin is asked  Conditions makes the header of the conditional request
 //	it says 304          Freshens tells which stored responses that renews, Freshen makes their new header
 //	it fails             Policy.StaleIfError, or without an answer StaleIfDisconnected: may the stored response stand in?
-//	it answers anew      Policy.Storable, then Policy.StoredHeader and Selecting for what is kept
+//	it answers anew      Policy.Storable and Digests, then Policy.StoredHeader and Selecting for what is kept
 //	a HEAD was answered  ByHead tells what that means for a stored GET
 //	an unsafe method     Invalidates lists the URLs whose responses are to go
 //
