@@ -258,6 +258,8 @@ func TestRuleCheck(t *testing.T) {
 		{Rule{Methods: []string{"get"}}, "capitals"},
 		{Rule{Methods: []string{"CONNECT"}}, "can't be stored"},
 		{Rule{MaxBody: -1}, "must not be negative"},
+		{Rule{StaleIfError: -2}, "StaleIfError is -2ns, want a positive duration or Never"},
+		{Rule{StaleWhileRevalidate: -2}, "StaleWhileRevalidate is -2ns, want a positive duration or Never"},
 	} {
 		err := tc.rule.Check()
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {

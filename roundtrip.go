@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -26,14 +28,15 @@ type exchange struct {
 	header http.Header     // the request's fields as Vary sees them
 	rr     rfc9111.Request // the request as the rules see it
 
-	landed   int64               // how many flights had, before the store was looked into
-	found    []*store.Record     // stored under key, newest first
-	records  []*store.Record     // those of them that the rule allows
-	stored   []*rfc9111.Response // the same as the standard sees them
-	vary     []string            // the fields that are known to select a variant
-	verdict  rfc9111.Verdict
-	alone    bool // no flight of somebody else's has anything for it
-	unusable bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
+	landed     int64               // how many flights had, before the store was looked into
+	found      []*store.Record     // stored under key, newest first
+	records    []*store.Record     // those of them that the rule allows
+	stored     []*rfc9111.Response // the same as the standard sees them
+	incomplete *assembly           // stored in part, and not enough of it
+	vary       []string            // the fields that are known to select a variant
+	verdict    rfc9111.Verdict
+	alone      bool // no flight of somebody else's has anything for it
+	unusable   bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
 }
 
 // maxAttempts bounds how often a request is looked at anew because the flight it waited for brought nothing for it.
@@ -166,17 +169,24 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 
 // weigh decides what to do with the request, given what is stored.
 func (c *Cache) weigh(x *exchange, records []*store.Record) {
-	x.found, x.records, x.stored = records, records, nil
-	if len(records) == 1 && x.rule.statusAllowed(records[0].Status) {
-		x.stored = readingOf(records[0]).alone[:]
+	x.found, x.records, x.stored, x.incomplete = records, records, nil, nil
+	if len(records) == 1 && !isPart(records[0]) && x.rule.statusAllowed(records[0].Status) {
+		x.stored = c.readingOf(records[0]).alone[:]
 	} else if len(records) > 0 {
 		x.records = make([]*store.Record, 0, len(records))
-		x.stored = make([]*rfc9111.Response, 0, len(records))
+		parts := false
 		for _, r := range records {
 			if x.rule.statusAllowed(r.Status) {
 				x.records = append(x.records, r)
-				x.stored = append(x.stored, readingOf(r).alone[0])
+				parts = parts || isPart(r)
 			}
+		}
+		if parts {
+			x.records = c.assemble(x, x.records)
+		}
+		x.stored = make([]*rfc9111.Response, 0, len(x.records))
+		for _, r := range x.records {
+			x.stored = append(x.stored, c.readingOf(r).alone[0])
 		}
 	}
 	switch {
@@ -197,17 +207,28 @@ type reading struct {
 	major      int
 	minor      int
 	header     fields
-	connection *tlsReading // nil: the response came in the clear
+	connection *tlsReading             // nil: the response came in the clear
+	assembly   *assembly               // nil: the record is one in the store
+	otherwise  atomic.Pointer[reading] // by a cache with other targeted fields, that has the same record in its store
 }
 
-func readingOf(r *store.Record) *reading {
-	return r.Derived(read).(*reading)
+func (c *Cache) readingOf(r *store.Record) *reading {
+	v := r.Derived(c.read).(*reading)
+	if slices.Equal(v.parsed.Targeted, c.targeted) {
+		return v
+	}
+	other := v.otherwise.Load()
+	if other == nil || !slices.Equal(other.parsed.Targeted, c.targeted) {
+		other = c.read(r).(*reading)
+		v.otherwise.Store(other)
+	}
+	return other
 }
 
-func read(r *store.Record) any {
+func read(r *store.Record, targeted []string) *reading {
 	v := &reading{status: statusText(r.Status)}
 	v.parsed = *rfc9111.Parse(rfc9111.Response{Method: r.Method, Status: r.Status, Header: r.Header,
-		Requested: r.Requested, Received: r.Received, Selecting: r.Selecting,
+		Requested: r.Requested, Received: r.Received, Selecting: r.Selecting, Targeted: targeted,
 		TTL: r.TTL, StaleWhileRevalidate: r.StaleWhileRevalidate, StaleIfError: r.StaleIfError})
 	v.alone[0] = &v.parsed
 	v.major, v.minor, _ = http.ParseHTTPVersion(r.Proto)

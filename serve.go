@@ -28,7 +28,7 @@ type hit struct {
 
 // serve answers x with a stored response. It returns nil if its body is gone, or the rule's filter turns it away.
 func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *http.Response {
-	v := readingOf(r)
+	v := c.readingOf(r)
 	parsed := v.alone[0]
 	age := parsed.Age(now)
 	d.ID, d.Age, d.Lifetime = r.ID, age, c.policy().Lifetime(parsed)
@@ -49,7 +49,7 @@ func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *
 	if x.rule.Filter != nil {
 		resp.Body, resp.Request = http.NoBody, x.req
 		if !x.rule.Filter(resp) {
-			c.remove(context.WithoutCancel(x.req.Context()), x, x.key, r.ID)
+			c.remove(context.WithoutCancel(x.req.Context()), x, x.key, c.idsOf(r)...)
 			return nil
 		}
 	}
@@ -64,7 +64,7 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 	resp := &h.resp
 	resp.Body = http.NoBody
 	reqHeader := x.req.Header
-	if r.Status == http.StatusOK && rfc9111.NotModified(reqHeader, readingOf(r).alone[0]) {
+	if r.Status == http.StatusOK && rfc9111.NotModified(reqHeader, c.readingOf(r).alone[0]) {
 		notModified(resp)
 		return true
 	}
@@ -75,7 +75,7 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 		return true
 	}
 	if reqHeader["Range"] != nil && r.Status == http.StatusOK && x.rr.Method == http.MethodGet {
-		parts, status := rfc9111.Ranges(reqHeader, readingOf(r).alone[0], r.Size)
+		parts, status := rfc9111.Ranges(reqHeader, c.readingOf(r).alone[0], r.Size)
 		if status != http.StatusOK {
 			return c.fillRange(x, r, resp, parts, status)
 		}
@@ -86,7 +86,7 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 		h.body.rest = r.Body
 		resp.Body = &h.body
 	default:
-		body, err := c.open(x, r)
+		body, err := c.seekable(x, r)
 		if err != nil {
 			return false
 		}
@@ -200,7 +200,7 @@ func (b *storedBody) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF {
 		b.c.failed("read", b.x, err)
 		if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
-			remove := func(ctx context.Context) error { return b.c.store.Delete(ctx, b.r.Key, b.r.ID) }
+			remove := func(ctx context.Context) error { return b.c.store.Delete(ctx, b.r.Key, b.c.idsOf(b.r)...) }
 			b.c.failed("delete", b.x, b.c.within(context.WithoutCancel(b.x.req.Context()), remove))
 		}
 		err = fmt.Errorf("larder: reading the stored body of %s: %w", b.x.target.url, err)
@@ -232,6 +232,9 @@ func (x *exchange) brief() *exchange {
 func (c *Cache) seekable(x *exchange, r *store.Record) (io.ReadSeekCloser, error) {
 	if r.Body != nil || r.Size == 0 {
 		return nopSeekCloser{bytes.NewReader(r.Body)}, nil
+	}
+	if a := c.readingOf(r).assembly; a != nil {
+		return c.openParts(x, a, c.wanted(x, a))
 	}
 	return c.open(x, r)
 }
@@ -336,7 +339,7 @@ func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *h
 			c.background.run(end)
 		}
 	}
-	parsed := readingOf(d.record).alone[0]
+	parsed := c.readingOf(d.record).alone[0]
 	decision.Stored = true
 	decision.ID = d.record.ID
 	decision.Age, decision.Lifetime = parsed.Age(c.now()), c.policy().Lifetime(parsed)
