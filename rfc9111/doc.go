@@ -12,7 +12,8 @@
 //	it fails             Policy.StaleIfError: may the stored response stand in?
 //	it answers anew      Policy.Storable, then Policy.StoredHeader and Selecting for what is kept
 //	a HEAD was answered  ByHead tells what that means for a stored GET
-//	an unsafe method     Invalidates lists the URLs whose responses are to go
+//	an unsafe method     Invalidates lists the URLs whose responses are to go; AsGet tells whether the response takes the place
+//	                     of what a GET would bring
 //
 // Each decision comes with a [Reason], which knows a sentence and the section of the standard.
 //

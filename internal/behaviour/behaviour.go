@@ -54,6 +54,7 @@ var subjects = []subject{
 	{"redirects", redirects},
 	{"request bodies", requestBodies},
 	{"variants", variants},
+	{"new representations", newRepresentations},
 	{"flights", flights},
 	{"leases", leases},
 	{"streaming", streaming},
