@@ -121,8 +121,7 @@ func (c *Cache) lead(f *flight, x *exchange) {
 		return
 	}
 	var conditions http.Header
-	get := x.rr.Method == http.MethodGet || x.rr.Method == http.MethodHead // else they mean another thing (RFC 9110 §13.1.2)
-	if i := x.verdict.Index; get && i >= 0 && x.ask.mode != ForceRefresh {
+	if i := x.verdict.Index; x.reads() && i >= 0 && x.ask.mode != ForceRefresh {
 		conditions = rfc9111.Conditions(x.stored, i)
 	}
 	resp, requested, err := c.ask(f.ctx, x, x.send.Body, conditions)

@@ -36,6 +36,16 @@ type exchange struct {
 	unusable bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
 }
 
+// reads reports whether the request reads what the stored response is of, so that conditions and ranges are about that; with
+// other methods they mean another thing (RFC 9110 §13.1.2 and §14.2, RFC 10008 §2.6 and §2.8).
+func (x *exchange) reads() bool {
+	switch x.rr.Method {
+	case http.MethodGet, http.MethodHead, methodQuery:
+		return true
+	}
+	return false
+}
+
 // maxAttempts bounds how often a request is looked at anew because the flight it waited for brought nothing for it.
 const maxAttempts = 3
 

@@ -24,8 +24,10 @@ type Rule struct {
 	// without a path it means every path, without a port every port, without a scheme both. So ** is every
 	// host, **.example.com are those below example.com, not example.com itself. Empty: every URL.
 	Match string
-	// Methods are the request methods meant, and may be stored; nil: GET and HEAD. Responses to other methods
-	// are keyed by the request's body as well, and such a request invalidates nothing.
+	// Methods are the request methods meant, and may be stored; nil: GET, HEAD and QUERY. Responses to other methods than
+	// GET and HEAD are keyed by the request's body as well, and such a request invalidates nothing. The body of a QUERY
+	// counts byte by byte, unless Ignore names parts of it; those of other methods by what they say: JSON and forms in
+	// whatever order.
 	Methods []string
 
 	// TTL is how long a response is stored and reused, whatever its headers say: a positive duration, Forever, or
@@ -71,7 +73,7 @@ type Ignore struct {
 	JSON []string
 }
 
-// Everything is the rule under which larder behaves as aiohttp-client-cache does out of the box: GET and HEAD,
+// Everything is the rule under which larder behaves as aiohttp-client-cache does out of the box: GET, HEAD and QUERY,
 // 200 and the redirects on the way to it, kept for ttl whatever the headers say, whatever the order of the
 // query.
 func Everything(ttl time.Duration) Rule {
@@ -149,7 +151,7 @@ func compileAll(rules []Rule) ([]*rule, error) {
 // methodAllowed reports whether responses to the method may be stored under r.
 func (r *rule) methodAllowed(method string) bool {
 	if r.Methods == nil {
-		return method == http.MethodGet || method == http.MethodHead
+		return method == http.MethodGet || method == http.MethodHead || method == methodQuery
 	}
 	return slices.Contains(r.Methods, method)
 }

@@ -55,6 +55,7 @@ var subjects = []subject{
 	{"request bodies", requestBodies},
 	{"variants", variants},
 	{"new representations", newRepresentations},
+	{"queries", queries},
 	{"flights", flights},
 	{"leases", leases},
 	{"streaming", streaming},
