@@ -46,7 +46,7 @@ func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error)
 // flightFor returns the flight that x may wait for, or one to lead.
 func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	if attempt >= maxAttempts || x.alone || !x.sociable() || !c.flights.worthWaiting(x.key) {
-		return c.flights.alone(x.req.Context(), flightKey{key: x.key, method: x.rr.Method}), true
+		return c.flights.alone(x.req.Context(), flightKey{key: x.key, method: x.rr.Method}, x.target.url), true
 	}
 	for _, r := range x.records {
 		for name := range r.Selecting {
@@ -56,7 +56,7 @@ func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	slices.Sort(x.vary)
 	x.vary = slices.Compact(x.vary)
 	suits := func(r *result) bool { return c.suits(x, r) }
-	return c.flights.join(x.req.Context(), flightKey{key: x.key, method: x.rr.Method, variant: x.variant()}, suits)
+	return c.flights.join(x.req.Context(), flightKey{key: x.key, method: x.rr.Method, variant: x.variant()}, x.target.url, suits)
 }
 
 // suits reports whether an answer that came before x, and is not in the store yet, may be given to x.
@@ -243,6 +243,7 @@ func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requ
 	r := old.Clone()
 	r.Header = c.policy().Freshen(old.Header, said)
 	x.rule.withhold(r.Header)
+	r.Tags = x.withGroups(old.Tags, r.Header)
 	if rfc9111.Selects(old.Selecting, x.header) { // its Vary may name other fields now
 		r.Selecting = c.selecting(r.Header, x.header)
 	}

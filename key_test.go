@@ -258,6 +258,8 @@ func TestRuleCheck(t *testing.T) {
 		{Rule{Methods: []string{"get"}}, "capitals"},
 		{Rule{Methods: []string{"CONNECT"}}, "can't be stored"},
 		{Rule{MaxBody: -1}, "must not be negative"},
+		{Rule{Tags: []string{"a", "cache-group:x"}}, "cache groups"},
+		{Rule{Tags: []string{"cache-groups"}}, ""},
 	} {
 		err := tc.rule.Check()
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {

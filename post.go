@@ -27,7 +27,7 @@ func (c *Cache) post(x exchange, why string) (*http.Response, error) {
 	c.invalidate(&x, resp)
 	decision := bypassed(&x, resp, why)
 	if get := c.asGet(&x, resp); get != nil {
-		f := c.flights.alone(ctx, flightKey{key: get.key, method: http.MethodGet})
+		f := c.flights.alone(ctx, flightKey{key: get.key, method: http.MethodGet}, get.target.url)
 		var d *download
 		if d, decision.NotStored = c.download(f, get, resp, requested); d != nil {
 			context.AfterFunc(f.ctx, cancel)

@@ -248,11 +248,13 @@ func bypassed(x *exchange, resp *http.Response, why string) Decision {
 	return d
 }
 
-// invalidate removes what an unsafe request has changed (RFC 9111 §4.4).
+// invalidate removes what an unsafe request has changed (RFC 9111 §4.4), and the cache groups that its response names or what
+// it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone.
 func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 	if x.rule.Methods != nil && x.rule.methodAllowed(x.rr.Method) {
 		return // the user says that it changes nothing
 	}
+	groups := x.groupTags(rfc9111.InvalidatedGroups(&x.rr, resp.Header))
 	for _, u := range rfc9111.Invalidates(&x.rr, resp.StatusCode, resp.Header) {
 		get, err := c.getFor(x, u)
 		if err != nil {
@@ -260,6 +262,7 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 		}
 		ctx := get.req.Context()
 		c.flights.outdate(get.key)
+		groups = c.groupsOf(ctx, get, groups)
 		c.remove(ctx, x, get.key)
 		if len(get.rule.KeyHeaders) > 0 { // there may be more keys than one
 			err := c.within(ctx, func(ctx context.Context) error {
@@ -271,6 +274,7 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 			}
 		}
 	}
+	c.removeGroups(x, groups)
 }
 
 // getFor returns the GET for u that whoever sends x might have sent as well, at the origin of x.

@@ -46,7 +46,8 @@ type Rule struct {
 	// Filter, if set, must be true for a response to be stored, and again for it to be reused; where it is
 	// false then, the stored response is removed. It must not read or keep the response or its body.
 	Filter func(*http.Response) bool
-	// Tags are stored with the response, for Purge and Entries.
+	// Tags are stored with the response, for Purge and Entries. Beside them a response has one for each cache group that it
+	// is in (RFC 9875): cache-group:https://example.com/NAME, with which no other tag may begin.
 	Tags []string
 
 	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=".
@@ -127,6 +128,11 @@ func compile(r Rule) (*rule, error) {
 	for _, m := range r.Methods {
 		if m == "" || m != strings.ToUpper(m) || m == http.MethodConnect || m == http.MethodTrace {
 			return fault("method %q can't be stored; methods are in capitals", m)
+		}
+	}
+	for _, tag := range r.Tags {
+		if isGroupTag(tag) {
+			return fault("tag %q begins as those of cache groups do", tag)
 		}
 	}
 	c := &rule{Rule: r, pattern: p, redact: make(map[string]bool)}

@@ -13,7 +13,8 @@
 //	it answers anew      Policy.Storable, then Policy.StoredHeader and Selecting for what is kept
 //	a HEAD was answered  ByHead tells what that means for a stored GET
 //	an unsafe method     Invalidates lists the URLs whose responses are to go; AsGet tells whether the response takes the place
-//	                     of what a GET would bring
+//	                     of what a GET would bring; InvalidatedGroups lists the cache groups that are to go, Groups those that a
+//	                     response is in
 //
 // Each decision comes with a [Reason], which knows a sentence and the section of the standard.
 //

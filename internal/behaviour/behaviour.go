@@ -56,6 +56,7 @@ var subjects = []subject{
 	{"variants", variants},
 	{"new representations", newRepresentations},
 	{"queries", queries},
+	{"cache groups", cacheGroups},
 	{"flights", flights},
 	{"leases", leases},
 	{"streaming", streaming},
