@@ -51,7 +51,7 @@ type Decision struct {
 	// stored with.
 	Age, Lifetime time.Duration
 	// Forwarded says why the origin was asked, in the words of RFC 9211 §2.2: bypass, method, uri-miss,
-	// vary-miss, stale, request; "" if it was not.
+	// vary-miss, stale, request, partial; "" if it was not.
 	Forwarded string
 	// ForwardStatus is the origin's status, if it was asked and answered.
 	ForwardStatus int

@@ -52,6 +52,7 @@ type download struct {
 	came    error         // with chunk: io.EOF or what went wrong
 	writer  store.Writer  // nil: not yet begun
 	broken  bool          // nothing more is written
+	written int64         // how much of the body the store has taken
 	pulling bool
 	err     error // io.EOF or what went wrong, once the download has ended
 	readers []*reader
@@ -171,12 +172,15 @@ func (r *reader) readBack(w store.Writer, p []byte) (n int, err error) {
 	if n > 0 {
 		return n, nil
 	}
-	if err == nil || err == io.EOF {
+	switch {
+	case r.ctx.Err() != nil: // it has left meanwhile, and perhaps the writer is closed with it
+		return 0, r.ctx.Err()
+	case closed:
+		return 0, http.ErrBodyReadAfterClose
+	case err == nil || err == io.EOF:
 		err = io.ErrUnexpectedEOF
 	}
-	if !closed { // else the writer may be closed, too
-		d.c.failed("read back", d.x, err)
-	}
+	d.c.failed("read back", d.x, err)
 	return 0, fmt.Errorf("larder: reading back %s: %w", d.x.target.url, err)
 }
 
@@ -257,6 +261,9 @@ func (d *download) write(p []byte, end int64) {
 			err = d.writing.call(func() error { _, err := d.writer.Write(p); return err })
 		}
 	}
+	if err == nil {
+		d.written = end
+	}
 	if err != nil { // that it went well may say no more than that it was taken: the Commit will tell
 		d.c.failed(op, d.x, err)
 		d.mu.Lock()
@@ -291,7 +298,7 @@ func (d *download) end(err error) {
 		if fault := d.commit(); fault != nil {
 			d.c.discarded(d.x, fault)
 		}
-	} else if err != io.EOF && !d.broken {
+	} else if err != io.EOF && !d.broken && !d.keepBeginning() {
 		d.c.discarded(d.x, err)
 	}
 	d.resp.Body.Close()
@@ -313,6 +320,9 @@ func (d *download) commit() error {
 	op := "create"
 	r := d.record // whose Size and Trailer nobody else looks at
 	r.Size = d.start + int64(len(d.chunk))
+	if part, _ := readingOf(r).parsed.Part(); part.Length > 0 && part.Length != r.Size {
+		return errors.New("its length is not that of its Content-Range")
+	}
 	if len(d.resp.Trailer) > 0 {
 		r.Trailer = d.c.storedHeader(d.x, d.resp.Trailer)
 	}
@@ -334,6 +344,24 @@ func (d *download) commit() error {
 			Decision: Decision{ID: r.ID}})
 	}
 	return err
+}
+
+// keepBeginning makes what has come of a response that broke off visible as a part (RFC 9111 §3.3), if it can be put together
+// with the rest later. It returns false if it can't.
+func (d *download) keepBeginning() bool {
+	r := beginning(d.record, d.written)
+	if r == nil || d.flight.outdated.Load() {
+		return false
+	}
+	err := d.writing.call(func() error { return d.writer.Commit(r, d.c.supersededBy(d.x, r)...) })
+	d.c.failed("commit", d.x, err)
+	if err == nil && d.flight.outdated.Load() { // in the same moment
+		d.c.remove(d.writing.ctx, d.x, r.Key, r.ID)
+	}
+	if err == nil {
+		d.c.emit(Event{Kind: StoredResponse, Method: d.x.rr.Method, URL: d.x.target.url, Status: r.Status, Decision: Decision{ID: r.ID}})
+	}
+	return err == nil
 }
 
 // release gives back what the download holds, when it has ended and its last reader has gone.
@@ -422,8 +450,10 @@ func (d *download) left() {
 	d.mu.Unlock()
 	if pulling {
 		d.flight.cancel() // ends the pull, which ends the download
-	} else {
+	} else if d.c.localStore || d.written == 0 {
 		d.end(errAbandoned)
+	} else { // what has come is perhaps kept
+		d.c.background.run(func() { d.end(errAbandoned) })
 	}
 }
 

@@ -120,24 +120,9 @@ func (c *Cache) lead(f *flight, x *exchange) {
 	if c.claim(f, x) {
 		return
 	}
-	var conditions http.Header
-	if i := x.verdict.Index; x.reads() && i >= 0 && x.ask.mode != ForceRefresh {
-		conditions = rfc9111.Conditions(x.stored, i)
-	}
-	resp, requested, err := c.ask(f.ctx, x, x.send.Body, conditions)
-	if err == nil && resp.StatusCode == http.StatusNotModified && len(conditions) > 0 {
-		if c.notModified(f, x, resp, requested) {
-			return
-		}
-		// It speaks of a response that is not stored: ask again, for the whole.
-		drain(resp)
-		body := x.send.Body
-		if x.send.GetBody != nil {
-			body, err = x.send.GetBody()
-		}
-		if err == nil {
-			resp, requested, err = c.ask(f.ctx, x, body, nil)
-		}
+	resp, status, requested, err := c.consult(f, x)
+	if resp == nil && err == nil {
+		return
 	}
 	if err != nil {
 		c.land(f)
@@ -145,23 +130,72 @@ func (c *Cache) lead(f *flight, x *exchange) {
 		f.cancel()
 		return
 	}
-	if x.rr.Method == http.MethodHead {
+	switch {
+	case x.rr.Method == http.MethodHead:
 		c.byHead(f, x, resp, requested)
+	case status == http.StatusPartialContent:
+		c.byPart(f, x, resp, requested)
 	}
-	r := result{resp: resp, status: resp.StatusCode}
-	if !originFailed(resp.StatusCode) || !c.staleAllowed(x) {
+	r := result{resp: resp, status: status}
+	if !originFailed(resp.StatusCode) || !c.staleAllowed(x, nil) {
 		var d *download
 		d, r.notStored = c.download(f, x, resp, requested)
 		if d != nil || x.sociable() && !originFailed(resp.StatusCode) { // else it says nothing of other requests
 			c.flights.note(x.key, d != nil)
 		}
 		if d != nil {
-			f.settle(result{download: d, status: resp.StatusCode})
+			f.settle(result{download: d, status: status})
 			return
 		}
 	}
 	c.land(f)
 	f.settle(r)
+}
+
+// consult asks the origin whether what is stored still holds, or for what is missing of it, and if the answer does not go
+// with what is stored, anew without it. The status is the origin's, where resp is put together from its answer and stored
+// parts. No response and no error mean that f is settled.
+func (c *Cache) consult(f *flight, x *exchange) (resp *http.Response, status int, requested time.Time, err error) {
+	var conditions http.Header
+	if i := x.verdict.Index; x.reads() && i >= 0 && x.ask.mode != ForceRefresh {
+		conditions = rfc9111.Conditions(x.stored, i)
+	}
+	rest := c.completion(f.ctx, x)
+	if rest != nil {
+		conditions = rest.conditions
+	}
+	resp, requested, err = c.ask(f.ctx, x, x.send.Body, conditions)
+	if err != nil {
+		if rest != nil {
+			rest.stored.Close()
+		}
+		return nil, 0, requested, err
+	}
+	status = resp.StatusCode
+	switch {
+	case rest != nil:
+		if rest.complete(resp, c.now()) {
+			return resp, status, requested, nil
+		}
+	case status == http.StatusNotModified && len(conditions) > 0:
+		if c.notModified(f, x, resp, requested) {
+			return nil, 0, requested, nil
+		}
+	default:
+		return resp, status, requested, nil
+	}
+	drain(resp)
+	body := x.send.Body
+	if x.send.GetBody != nil {
+		if body, err = x.send.GetBody(); err != nil {
+			return nil, 0, requested, err
+		}
+	}
+	resp, requested, err = c.ask(f.ctx, x, body, nil)
+	if err != nil {
+		return nil, 0, requested, err
+	}
+	return resp, resp.StatusCode, requested, nil
 }
 
 // ask sends the request to the origin, with conditions in the place of the caller's own, if there are any.
@@ -228,10 +262,12 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 // keepFresh stores what a 304 has freshened, and ends the flight.
 func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
 	for _, r := range fresh {
-		if ok, _ := c.policy().Storable(&x.rr, readingOf(r).alone[0]); ok || x.noStore() {
-			c.update(f.ctx, x, r)
-		} else { // the 304 forbids it from now on
-			c.remove(f.ctx, x, x.key, r.ID)
+		for _, stored := range storedAs(r) {
+			if ok, _ := c.policy().Storable(&x.rr, readingOf(stored).alone[0]); ok || x.noStore() {
+				c.update(f.ctx, x, stored)
+			} else { // the 304 forbids it from now on
+				c.remove(f.ctx, x, x.key, stored.ID)
+			}
 		}
 	}
 	c.land(f)
@@ -240,6 +276,14 @@ func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
 
 // freshened returns old with the header fields and times of a response that says it still holds, whose values it keeps.
 func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requested, now time.Time) *store.Record {
+	if a := readingOf(old).assembly; a != nil {
+		fresh := new(assembly)
+		for _, part := range a.parts {
+			fresh.parts = append(fresh.parts, c.freshened(x, part, said, requested, now))
+		}
+		fresh.combine()
+		return fresh.whole
+	}
 	r := old.Clone()
 	r.Header = c.policy().Freshen(old.Header, said)
 	x.rule.withhold(r.Header)
@@ -265,9 +309,22 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 		}
 		switch rfc9111.ByHead(x.stored[i], said) {
 		case rfc9111.HeadFreshens:
-			c.update(f.ctx, x, c.freshened(x, r, resp.Header.Clone(), requested, now)) // resp is the caller's
+			for _, fresh := range storedAs(c.freshened(x, r, resp.Header.Clone(), requested, now)) { // resp is the caller's
+				c.update(f.ctx, x, fresh)
+			}
 		case rfc9111.HeadInvalidates:
-			c.remove(f.ctx, x, x.key, r.ID)
+			c.remove(f.ctx, x, x.key, idsOf(r)...)
+		}
+	}
+}
+
+// byPart lets a part from the origin freshen the stored whole that it is a part of (RFC 9111 §3.4).
+func (c *Cache) byPart(f *flight, x *exchange, resp *http.Response, requested time.Time) {
+	now := c.now()
+	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
+	for _, r := range x.found {
+		if r.Status == http.StatusOK && rfc9111.Selects(r.Selecting, x.header) && rfc9111.Combinable(&readingOf(r).parsed, said) {
+			c.update(f.ctx, x, c.freshened(x, r, resp.Header.Clone(), requested, now))
 		}
 	}
 }
@@ -281,10 +338,17 @@ func originFailed(status int) bool {
 	return false
 }
 
-// staleAllowed reports whether the selected response may stand in for a failing origin.
-func (c *Cache) staleAllowed(x *exchange) bool {
+// staleAllowed reports whether the selected response may stand in for an origin that answered with a failure, or not at all,
+// which is err.
+func (c *Cache) staleAllowed(x *exchange, err error) bool {
 	i := x.verdict.Index
-	return i >= 0 && c.policy().StaleIfError(&x.rr, x.stored[i], c.now())
+	switch {
+	case i < 0:
+		return false
+	case err != nil:
+		return c.policy().StaleIfDisconnected(&x.rr, x.stored[i], c.now())
+	}
+	return c.policy().StaleIfError(&x.rr, x.stored[i], c.now())
 }
 
 // conclude makes x's response of what the flight brought; none, if that is nothing for x.
@@ -292,12 +356,15 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
 		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads}
 	switch {
-	case f.err != nil || originFailed(f.status) && c.staleAllowed(x):
-		if !c.staleAllowed(x) {
+	case f.err != nil || originFailed(f.status) && c.staleAllowed(x, nil):
+		if !c.staleAllowed(x, f.err) {
 			return nil, f.err
 		}
 		d.Outcome, d.Err = Stale, f.err
 		d.Reason, d.Section = "stale, since the origin failed", "RFC 5861 §4"
+		if f.err != nil {
+			d.Reason, d.Section = "stale, since the origin gave no answer", "RFC 9111 §4.2.4"
+		}
 		if resp := c.serve(x, x.records[x.verdict.Index], c.now(), d); resp != nil {
 			return resp, nil
 		}
@@ -359,6 +426,8 @@ func forwarded(x *exchange) string {
 	switch {
 	case x.ask.mode == Refresh || x.ask.mode == ForceRefresh:
 		return "request"
+	case x.incomplete != nil && x.verdict.Index < 0:
+		return "partial"
 	case len(x.records) == 0:
 		return "uri-miss"
 	case x.verdict.Index < 0:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -90,6 +91,9 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	if ok, why := c.policy().Storable(&x.rr, asReceived); !ok {
 		return nil, why.String()
 	}
+	if isPart(r) && slices.ContainsFunc(x.found, func(old *store.Record) bool { return isWholeOf(old, r) }) {
+		return nil, "the whole of it is stored"
+	}
 	if x.rule.Filter != nil {
 		view := *resp
 		view.Body = http.NoBody
@@ -126,7 +130,7 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 		}
 		return nil, why
 	}
-	d := &download{c: c, x: x, record: r, superseded: c.supersededBy(x), resp: resp, length: resp.ContentLength,
+	d := &download{c: c, x: x, record: r, superseded: c.supersededBy(x, r), resp: resp, length: resp.ContentLength,
 		maxBody: x.maxBody(c), flight: f}
 	d.readers = d.first[:0]
 	for name := range resp.Trailer {
@@ -150,21 +154,40 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 	return d, ""
 }
 
-// supersededBy returns the stored records in whose place the response to x goes: those that x selects, and the
-// oldest of too many variants.
-func (c *Cache) supersededBy(x *exchange) []store.ID {
+// supersededBy returns the stored records in whose place r goes, the response to x: those that x selects, and the oldest of
+// too many variants or parts. A part takes the place of those alone that it contains, and of those of other representations.
+func (c *Cache) supersededBy(x *exchange, r *store.Record) []store.ID {
 	var ids []store.ID
-	keep := c.maxVariants() - 1
-	for _, r := range x.found { // newest first
+	variants, parts := c.maxVariants()-1, maxParts-1
+	for _, old := range x.found { // newest first
 		switch {
-		case x.rr.Method == http.MethodHead && r.Method != http.MethodHead:
-		case rfc9111.Selects(r.Selecting, x.header), keep <= 0:
-			ids = append(ids, r.ID)
+		case r.Method == http.MethodHead && old.Method != http.MethodHead:
+		case !rfc9111.Selects(old.Selecting, x.header):
+			if variants--; variants < 0 {
+				ids = append(ids, old.ID)
+			}
+		case isPart(r) && !isPart(old): // there is more in it
+		case isPart(r) && isBeside(old, r):
+			if parts--; parts < 0 {
+				ids = append(ids, old.ID)
+			}
 		default:
-			keep--
+			ids = append(ids, old.ID)
 		}
 	}
 	return ids
+}
+
+// isBeside reports whether two parts are of the same representation, and the old one has something that the other has not.
+func isBeside(old, r *store.Record) bool {
+	have, _ := readingOf(old).parsed.Part()
+	part, _ := readingOf(r).parsed.Part()
+	return rfc9111.Combinable(&readingOf(old).parsed, &readingOf(r).parsed) && rfc9111.Missing(have, []rfc9111.Part{part}).Length > 0
+}
+
+// isWholeOf reports whether part is of the same representation as old, of which all is stored.
+func isWholeOf(old, part *store.Record) bool {
+	return old.Status == http.StatusOK && rfc9111.Combinable(&readingOf(old).parsed, &readingOf(part).parsed)
 }
 
 // dropOutdated removes the stored response that a newer one outdates which may not be stored itself.
@@ -177,8 +200,8 @@ func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Respon
 	if x.rr.Method == http.MethodHead || resp.StatusCode >= 500 {
 		return
 	}
-	for _, r := range x.records {
-		if rfc9111.Selects(r.Selecting, x.header) {
+	for _, r := range x.found {
+		if x.rule.statusAllowed(r.Status) && rfc9111.Selects(r.Selecting, x.header) {
 			c.remove(ctx, x, x.key, r.ID)
 		}
 	}

@@ -260,6 +260,8 @@ func TestRuleCheck(t *testing.T) {
 		{Rule{MaxBody: -1}, "must not be negative"},
 		{Rule{Tags: []string{"a", "cache-group:x"}}, "cache groups"},
 		{Rule{Tags: []string{"cache-groups"}}, ""},
+		{Rule{StaleIfError: -2}, "StaleIfError is -2ns, want a positive duration or Never"},
+		{Rule{StaleWhileRevalidate: -2}, "StaleWhileRevalidate is -2ns, want a positive duration or Never"},
 	} {
 		err := tc.rule.Check()
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {

@@ -26,14 +26,15 @@ type exchange struct {
 	header http.Header     // the request's fields as Vary sees them
 	rr     rfc9111.Request // the request as the rules see it
 
-	landed   int64               // how many flights had, before the store was looked into
-	found    []*store.Record     // stored under key, newest first
-	records  []*store.Record     // those of them that the rule allows
-	stored   []*rfc9111.Response // the same as the standard sees them
-	vary     []string            // the fields that are known to select a variant
-	verdict  rfc9111.Verdict
-	alone    bool // no flight of somebody else's has anything for it
-	unusable bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
+	landed     int64               // how many flights had, before the store was looked into
+	found      []*store.Record     // stored under key, newest first
+	records    []*store.Record     // those of them that the rule allows
+	stored     []*rfc9111.Response // the same as the standard sees them
+	incomplete *assembly           // stored in part, and not enough of it
+	vary       []string            // the fields that are known to select a variant
+	verdict    rfc9111.Verdict
+	alone      bool // no flight of somebody else's has anything for it
+	unusable   bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
 }
 
 // reads reports whether the request reads what the stored response is of, so that conditions and ranges are about that; with
@@ -179,17 +180,24 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 
 // weigh decides what to do with the request, given what is stored.
 func (c *Cache) weigh(x *exchange, records []*store.Record) {
-	x.found, x.records, x.stored = records, records, nil
-	if len(records) == 1 && x.rule.statusAllowed(records[0].Status) {
+	x.found, x.records, x.stored, x.incomplete = records, records, nil, nil
+	if len(records) == 1 && !isPart(records[0]) && x.rule.statusAllowed(records[0].Status) {
 		x.stored = readingOf(records[0]).alone[:]
 	} else if len(records) > 0 {
 		x.records = make([]*store.Record, 0, len(records))
-		x.stored = make([]*rfc9111.Response, 0, len(records))
+		parts := false
 		for _, r := range records {
 			if x.rule.statusAllowed(r.Status) {
 				x.records = append(x.records, r)
-				x.stored = append(x.stored, readingOf(r).alone[0])
+				parts = parts || isPart(r)
 			}
+		}
+		if parts {
+			x.records = x.assemble(x.records)
+		}
+		x.stored = make([]*rfc9111.Response, 0, len(x.records))
+		for _, r := range x.records {
+			x.stored = append(x.stored, readingOf(r).alone[0])
 		}
 	}
 	switch {
@@ -211,6 +219,7 @@ type reading struct {
 	minor      int
 	header     fields
 	connection *tlsReading // nil: the response came in the clear
+	assembly   *assembly   // nil: the record is one in the store
 }
 
 func readingOf(r *store.Record) *reading {

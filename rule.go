@@ -39,7 +39,9 @@ type Rule struct {
 	// (RFC 9110 §15.1). Others are neither stored nor, if they are, reused.
 	Statuses []int
 	// StaleWhileRevalidate and StaleIfError stand in place of the windows in the response's Cache-Control (RFC
-	// 5861); 0: these decide. must-revalidate forbids both.
+	// 5861): a positive duration, or Never; 0: these decide. Where nobody sets a StaleIfError, a stale response stands in
+	// for an origin that gives no answer at all, as long as it is kept (RFC 9111 §4.2.4), and not for a failure that the
+	// origin tells of. must-revalidate forbids both.
 	StaleWhileRevalidate, StaleIfError time.Duration
 	// MaxBody is as Cache.MaxBody, for these requests; 0: that one.
 	MaxBody int64
@@ -117,8 +119,13 @@ func compile(r Rule) (*rule, error) {
 	if r.TTL != 0 && !r.Expires.IsZero() {
 		return fault("both TTL and Expires are set, want one of them")
 	}
-	if r.StaleWhileRevalidate < 0 || r.StaleIfError < 0 || r.MaxBody < 0 {
-		return fault("StaleWhileRevalidate, StaleIfError and MaxBody must not be negative")
+	for name, window := range map[string]time.Duration{"StaleWhileRevalidate": r.StaleWhileRevalidate, "StaleIfError": r.StaleIfError} {
+		if window < 0 && window != Never {
+			return fault("%s is %v, want a positive duration or Never", name, window)
+		}
+	}
+	if r.MaxBody < 0 {
+		return fault("MaxBody must not be negative")
 	}
 	for _, s := range r.Statuses {
 		if s < 200 || s > 999 || s == http.StatusNotModified || s == http.StatusPartialContent {
@@ -174,6 +181,9 @@ func ruleFor(rules []*rule, method string, u *url.URL, path string) *rule {
 // statusAllowed reports whether r lets a response with this status be stored and reused. The standard has its
 // own say.
 func (r *rule) statusAllowed(status int) bool {
+	if status == http.StatusPartialContent { // a part of a 200
+		status = http.StatusOK
+	}
 	return r.Statuses == nil || slices.Contains(r.Statuses, status)
 }
 

@@ -49,7 +49,7 @@ func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *
 	if x.rule.Filter != nil {
 		resp.Body, resp.Request = http.NoBody, x.req
 		if !x.rule.Filter(resp) {
-			c.remove(context.WithoutCancel(x.req.Context()), x, x.key, r.ID)
+			c.remove(context.WithoutCancel(x.req.Context()), x, x.key, idsOf(r)...)
 			return nil
 		}
 	}
@@ -86,7 +86,7 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 		h.body.rest = r.Body
 		resp.Body = &h.body
 	default:
-		body, err := c.open(x, r)
+		body, err := c.seekable(x, r)
 		if err != nil {
 			return false
 		}
@@ -200,7 +200,7 @@ func (b *storedBody) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF {
 		b.c.failed("read", b.x, err)
 		if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
-			remove := func(ctx context.Context) error { return b.c.store.Delete(ctx, b.r.Key, b.r.ID) }
+			remove := func(ctx context.Context) error { return b.c.store.Delete(ctx, b.r.Key, idsOf(b.r)...) }
 			b.c.failed("delete", b.x, b.c.within(context.WithoutCancel(b.x.req.Context()), remove))
 		}
 		err = fmt.Errorf("larder: reading the stored body of %s: %w", b.x.target.url, err)
@@ -232,6 +232,9 @@ func (x *exchange) brief() *exchange {
 func (c *Cache) seekable(x *exchange, r *store.Record) (io.ReadSeekCloser, error) {
 	if r.Body != nil || r.Size == 0 {
 		return nopSeekCloser{bytes.NewReader(r.Body)}, nil
+	}
+	if a := readingOf(r).assembly; a != nil {
+		return c.openParts(x, a, x.wanted(a))
 	}
 	return c.open(x, r)
 }

@@ -9,7 +9,7 @@
 //	before it is served  NotModified and Ranges: may the caller's own conditions and ranges be answered from it?
 //	the origin is asked  Conditions makes the header of the conditional request
 //	it says 304          Freshens tells which stored responses that renews, Freshen makes their new header
-//	it fails             Policy.StaleIfError: may the stored response stand in?
+//	it fails             Policy.StaleIfError, or without an answer StaleIfDisconnected: may the stored response stand in?
 //	it answers anew      Policy.Storable, then Policy.StoredHeader and Selecting for what is kept
 //	a HEAD was answered  ByHead tells what that means for a stored GET
 //	it is found again    Variation says which queries of a URL a response answers, beside its own
@@ -32,7 +32,7 @@
 // (§4.2.2), never if its status needs explicit freshness and public is missing.
 //
 // A response with nothing to reuse it by is not stored: neither fresh on arrival, nor with a validator or a
-// stale window. Partial content is not stored.
+// stale window. Of partial content single parts of a known whole are stored.
 //
 // A fresh immutable response is served to a request with max-age, which is what a reload sends, and validated
 // for no-cache, which is what a forced reload sends (RFC 8246 §2).

@@ -77,7 +77,7 @@ var reasons = [...]struct{ text, section string }{
 	VaryStar:            {"Vary: * matches no later request", "RFC 9111 §4.1"},
 	MethodNotStored:     {"responses to this method are not stored", "RFC 9111 §3"},
 	InterimStatus:       {"not a final response", "RFC 9111 §3"},
-	PartialContent:      {"partial content", "RFC 9111 §3.3"},
+	PartialContent:      {"partial content of which is not known what part it is", "RFC 9111 §3.3"},
 	ConditionalStatus:   {"the status answers this request's conditions alone", "RFC 9110 §13"},
 	ForbiddenStatus:     {"responses with this status must not be stored", "RFC 6585"},
 	StatusNotUnderstood: {"must-understand, and the status is not understood", "RFC 9111 §5.2.2.3"},

@@ -46,7 +46,7 @@ type Response struct {
 	// TTL, unless 0, is for how long after Received the response is fresh, whatever the header says: also
 	// over no-store, no-cache, private, must-revalidate and Vary: *. The largest Duration is forever.
 	TTL time.Duration
-	// StaleWhileRevalidate and StaleIfError, unless 0, stand in place of the header's windows (RFC 5861).
+	// StaleWhileRevalidate and StaleIfError, unless 0, stand in place of the header's windows (RFC 5861). Negative: none.
 	StaleWhileRevalidate, StaleIfError time.Duration
 
 	cc              directives
@@ -56,6 +56,8 @@ type Response struct {
 	expires         time.Time // zero if invalid
 	initialAge      time.Duration
 	etag            string
+	part            Part // of a 206, with the size of the whole
+	size            int64
 	variesOnUnknown bool // Vary: *
 }
 
@@ -80,6 +82,9 @@ func (r *Response) parse() {
 	r.initialAge = r.correctedInitialAge()
 	r.etag = etagField(h)
 	r.variesOnUnknown = variesOnUnknown(h)
+	if r.Status == http.StatusPartialContent {
+		r.part, r.size = contentRange(h)
+	}
 }
 
 // dateField reads the first line of a field that holds a date.

@@ -1,6 +1,7 @@
 package rfc9111
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,8 @@ type Verdict struct {
 // Reuse decides what to do with a request, given what is stored for its URL and what time it is (RFC 9111
 // §4). Of the stored responses that match by method and by Vary, the most recent is selected. A stored GET
 // answers GET and HEAD; any other method's response only that method. A shared cache leaves out what is private,
-// which a private cache may have put into the same store.
+// which a private cache may have put into the same store. A 206 is never selected: where parts come to what the request
+// asks for, the caller of Reuse puts them together first, as a 200 (see Combinable).
 func (p Policy) Reuse(req *Request, stored []*Response, now time.Time) Verdict {
 	w := wishesOf(req)
 	i, why := p.choose(req, stored)
@@ -117,6 +119,24 @@ func (p Policy) StaleIfError(req *Request, resp *Response, now time.Time) bool {
 	return staleness < 0 || within(resp.ifError(), staleness)
 }
 
+// StaleIfDisconnected reports whether resp, which Reuse selected, may answer req at now after the origin gave no answer at
+// all (RFC 9111 §4.2.4): where StaleIfError allows it; and, if neither the response nor the request says how long that is
+// to be, however stale it is, unless the request limits freshness itself, or the response is no-cache or forbids its use when
+// stale.
+func (p Policy) StaleIfDisconnected(req *Request, resp *Response, now time.Time) bool {
+	if p.StaleIfError(req, resp, now) {
+		return true
+	}
+	w := wishesOf(req)
+	switch {
+	case resp.cc.noCache && resp.TTL == 0, p.neverStale(resp):
+		return false
+	case resp.StaleIfError != 0 || resp.cc.staleIfError.set || w.staleIfError.set:
+		return false
+	}
+	return !w.noCache && !w.limitsFreshness()
+}
+
 // within reports whether a stale window covers the staleness; none does not cover even the first instant.
 func within(window, staleness time.Duration) bool { return window > 0 && staleness <= window }
 
@@ -130,6 +150,7 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 			if why == NothingStored {
 				why = MethodDiffers
 			}
+		case r.Status == http.StatusPartialContent:
 		case r.variesOnUnknown && r.TTL == 0 || !Selects(r.Selecting, req.Header):
 			why = NoVariant
 		case p.Shared && r.personal():

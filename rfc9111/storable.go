@@ -24,7 +24,7 @@ func (p Policy) unstorable(req *Request, resp *Response) Reason {
 	if lines := req.Header["Cache-Control"]; len(lines) > 0 && parseDirectives(lines).noStore {
 		return RequestNoStore
 	}
-	if why := storableStatus(resp.Status); why != 0 {
+	if why := storableStatus(resp); why != 0 {
 		return why
 	}
 	if resp.TTL != 0 {

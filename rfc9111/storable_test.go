@@ -81,7 +81,10 @@ func TestStorable(t *testing.T) {
 		{"Vary: * on a second line", private, nil, 200, []string{maxAge, "Vary:", "Vary: *"}, VaryStar},
 
 		{"an interim response", private, nil, 103, []string{maxAge}, InterimStatus},
-		{"partial content", private, nil, 206, []string{maxAge, "Content-Range: bytes 0-4/10"}, PartialContent},
+		{"a part of a known whole", private, nil, 206, []string{maxAge, "Content-Range: bytes 0-4/10"}, Allowed},
+		{"a part of an unknown whole", private, nil, 206, []string{maxAge, "Content-Range: bytes 0-4/*"}, PartialContent},
+		{"several parts", private, nil, 206, []string{maxAge, "Content-Type: multipart/byteranges; boundary=x"}, PartialContent},
+		{"a part that must not be stored", private, nil, 206, []string{"Cache-Control: no-store", "Content-Range: bytes 0-4/10"}, ResponseNoStore},
 		{"not modified", private, nil, 304, []string{maxAge, `ETag: "a"`}, ConditionalStatus},
 		{"precondition failed", private, nil, 412, []string{maxAge}, ConditionalStatus},
 		{"range not satisfiable", private, nil, 416, []string{maxAge}, ConditionalStatus},
@@ -146,7 +149,7 @@ func TestTTLOverridesTheResponseNotTheRequest(t *testing.T) {
 		{"must-understand", nil, 599, []string{"Cache-Control: must-understand"}, AllowedByRule},
 		{"a forbidden status", nil, 429, nil, AllowedByRule},
 		{"no-store in the request", []string{"Cache-Control: no-store"}, 200, nil, RequestNoStore},
-		{"partial content", nil, 206, nil, PartialContent},
+		{"a part of what is not known", nil, 206, nil, PartialContent},
 		{"not modified", nil, 304, nil, ConditionalStatus},
 		{"an interim response", nil, 103, nil, InterimStatus},
 	} {

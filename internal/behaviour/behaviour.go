@@ -62,6 +62,7 @@ var subjects = []subject{
 	{"streaming", streaming},
 	{"connection", connection},
 	{"parts", parts},
+	{"partial", partial},
 	{"isolation", isolation},
 	{"stale", stale},
 	{"trouble", trouble},
