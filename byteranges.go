@@ -58,7 +58,7 @@ func (c *Cache) storeParts(ctx context.Context, x *exchange, head *http.Response
 		brings, _ := rfc9111.Parse(rfc9111.Response{Status: one.StatusCode, Header: one.Header}).Part()
 		one.Header["Content-Length"] = []string{strconv.FormatInt(brings.Length, 10)}
 		one.ContentLength = brings.Length
-		f := c.flights.alone(ctx, flightKey{key: x.key, method: x.rr.Method})
+		f := c.flights.alone(ctx, flightKey{key: x.key, method: x.rr.Method}, x.target.url)
 		if d, _ := c.download(f, x, &one, requested); d != nil {
 			f.settle(result{download: d, status: one.StatusCode})
 			c.await(f.ctx, f, true)

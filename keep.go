@@ -81,6 +81,7 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 		Tags: x.rule.Tags,
 	}
 	r.Header = c.storedHeader(x, resp.Header)
+	r.Tags = x.withGroups(r.Tags, r.Header)
 	asReceived := c.readingOf(r).alone[0]
 	if len(x.rule.Strip) > 0 || len(x.rule.redact) > 0 { // the origin may have forbidden it in one of those
 		whole := *asReceived

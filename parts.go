@@ -113,7 +113,7 @@ func (c *Cache) beginning(r *store.Record, n int64) *store.Record {
 
 // wanted returns which bytes of the representation the request wants.
 func (c *Cache) wanted(x *exchange, a *assembly) []rfc9111.Part {
-	if x.rr.Method == http.MethodGet {
+	if x.rr.Method == http.MethodGet || x.rr.Method == methodQuery {
 		switch parts, status := rfc9111.Ranges(x.req.Header, &c.readingOf(a.whole).parsed, a.whole.Size); status {
 		case http.StatusPartialContent:
 			return parts

@@ -64,7 +64,7 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 	resp := &h.resp
 	resp.Body = http.NoBody
 	reqHeader := x.req.Header
-	if r.Status == http.StatusOK && rfc9111.NotModified(reqHeader, c.readingOf(r).alone[0]) {
+	if r.Status == http.StatusOK && x.reads() && rfc9111.NotModified(reqHeader, c.readingOf(r).alone[0]) {
 		notModified(resp)
 		return true
 	}
@@ -76,7 +76,7 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 		}
 		return true
 	}
-	if reqHeader["Range"] != nil && r.Status == http.StatusOK && x.rr.Method == http.MethodGet {
+	if reqHeader["Range"] != nil && r.Status == http.StatusOK && x.reads() {
 		parts, status := rfc9111.Ranges(reqHeader, c.readingOf(r).alone[0], r.Size)
 		if status != http.StatusOK {
 			return c.fillRange(x, r, resp, parts, status)
