@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Fault is why the proxy answered by itself, or could not pass on a response whole.
@@ -45,20 +45,17 @@ func (f *Fault) status(name string) string {
 }
 
 // fail answers with f.
-func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, f *Fault) {
-	if f == nil || r.Context().Err() != nil { // nobody is there any more
+func (x *exchange) fail(f *Fault) {
+	p := x.p
+	if x.r.Context().Err() != nil { // nobody is there any more
 		panic(http.ErrAbortHandler)
 	}
 	if p.Observe != nil {
-		p.Observe(r, f)
+		p.Observe(x.r, f)
 	}
-	h := w.Header()
+	h := x.w.Header()
 	clear(h)
-	name := defaultName
-	if p.cache != nil {
-		name = p.name()
-	}
-	h.Set("Proxy-Status", f.status(name))
+	h.Set("Proxy-Status", f.status(p.name()))
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -67,12 +64,13 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, f *Fault) {
 	}
 	text := f.Detail + "\n"
 	h.Set("Content-Length", strconv.Itoa(len(text)))
-	w.WriteHeader(f.Status)
-	io.WriteString(w, text)
+	x.c.SetWriteDeadline(time.Now().Add(p.stallTimeout()))
+	x.w.WriteHeader(f.Status)
+	io.WriteString(x.w, text)
 }
 
 // classify says what err is that the origin did not answer for.
-func (b *requestBody) classify(ctx context.Context, err error) *Fault {
+func (b *requestBody) classify(err error) *Fault {
 	if fault := b.err.Load(); fault != nil {
 		err = *fault
 		f := refusal(http.StatusBadRequest, "the request's body broke off")

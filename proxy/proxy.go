@@ -102,56 +102,67 @@ func (p *Proxy) stallTimeout() time.Duration {
 
 // ServeHTTP answers r.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	fault := p.Check()
-	c := http.NewResponseController(w)
-	c.SetWriteDeadline(time.Time{}) // of the connection's last response
-	if fault != nil {
-		p.fail(w, r, &Fault{Status: http.StatusInternalServerError, Type: "proxy_configuration_error",
-			Detail: "the proxy is not set up", Err: fault})
+	x := &exchange{p: p, w: w, c: http.NewResponseController(w), r: r}
+	if err := p.Check(); err != nil {
+		x.fail(&Fault{Status: http.StatusInternalServerError, Type: "proxy_configuration_error", Detail: "the proxy is not set up", Err: err})
 		return
 	}
-	origin, f := p.admit(r)
-	if f != nil {
-		p.fail(w, r, f)
-		return
+	x.c.SetWriteDeadline(time.Time{}) // of the connection's last response
+	origin, fault := p.admit(r)
+	switch {
+	case fault != nil:
+		x.fail(fault)
+	case local(r):
+		x.options()
+	default:
+		x.origin = origin
+		x.ask()
 	}
-	if local(r) {
-		options(w)
-		return
-	}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
-	body := p.requestBody(r, c)
-	defer body.Close()
-	out := p.outgoing(ctx, r, origin, body)
-	relay := &interim{w: w, c: c}
-	if r.ProtoAtLeast(1, 1) {
-		out = out.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: relay.write}))
-	}
-	if body.rc != nil && r.ProtoMajor == 1 {
-		c.EnableFullDuplex() // the origin may answer before it has read all
-	}
+}
 
-	resp, err := p.cache.RoundTrip(out)
+// exchange is one request on its way through the proxy.
+type exchange struct {
+	p      *Proxy
+	w      http.ResponseWriter
+	c      *http.ResponseController
+	r      *http.Request
+	origin *Origin
+	out    *http.Request // to the origin
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+// ask passes the request on, and the answer back.
+func (x *exchange) ask() {
+	x.ctx, x.cancel = context.WithCancelCause(x.r.Context())
+	defer x.cancel(nil)
+	body := x.p.requestBody(x.r, x.c)
+	defer body.Close()
+	relay := &interim{w: x.w}
+	ctx := x.ctx
+	if x.r.ProtoAtLeast(1, 1) {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: relay.write})
+	}
+	x.out = x.p.outgoing(ctx, x.r, x.origin, body)
+	if body.rc != nil && x.r.ProtoMajor == 1 {
+		x.c.EnableFullDuplex() // the origin may answer before it has read all
+	}
+	resp, err := x.p.cache.RoundTrip(x.out)
 	relay.end()
-	if err != nil {
-		p.fail(w, r, body.classify(ctx, err))
-		return
-	}
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		p.tunnel(w, c, r, out, resp)
-		return
-	}
-	defer resp.Body.Close()
-	if f := p.respond(w, c, r, out, resp, origin, cancel); f != nil {
-		p.fail(w, r, f)
+	switch {
+	case err != nil:
+		x.fail(body.classify(err))
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		x.tunnel(resp)
+	default:
+		defer resp.Body.Close()
+		x.respond(resp)
 	}
 }
 
 // interim passes 1xx responses on, until the final one is there.
 type interim struct {
 	w http.ResponseWriter
-	c *http.ResponseController
 
 	mu    sync.Mutex
 	ended bool
@@ -179,52 +190,65 @@ func (i *interim) end() {
 	i.mu.Unlock()
 }
 
-// respond passes resp on. It returns a fault as long as nothing has been written.
-func (p *Proxy) respond(w http.ResponseWriter, c *http.ResponseController, r, out *http.Request, resp *http.Response, o *Origin,
-	cancel context.CancelCauseFunc) *Fault {
-	status := resp.StatusCode
-	if status < 200 || status > 999 {
-		return &Fault{Status: http.StatusBadGateway, Type: "http_protocol_error", Detail: "the origin's status is none"}
+// respond passes resp on.
+func (x *exchange) respond(resp *http.Response) {
+	if resp.StatusCode < 200 || resp.StatusCode > 999 {
+		x.fail(gateway(http.StatusBadGateway, "http_protocol_error", "the origin's status is none"))
+		return
 	}
 	info := larder.Info(resp)
-	p.setHeader(w.Header(), out, resp, o, info)
-	trailers := announce(w.Header(), resp)
-	c.SetWriteDeadline(time.Now().Add(p.stallTimeout()))
-	w.WriteHeader(status)
-
-	var err error
-	if resp.Body != http.NoBody {
-		dst := &patientWriter{w: w, c: c, stall: p.stallTimeout()}
-		src := io.Reader(resp.Body)
-		if fromOrigin(info) {
-			dst.flush = true // the origin may take its time
-			c.Flush()
-			if !patient(r, resp) {
-				watched := watch(resp.Body, p.stallTimeout(), cancel)
-				defer watched.stop()
-				src = watched
+	h := x.w.Header()
+	x.p.setHeader(h, x.out, resp, x.origin, info)
+	announced := announce(h, resp)
+	x.c.SetWriteDeadline(time.Now().Add(x.p.stallTimeout()))
+	x.w.WriteHeader(resp.StatusCode)
+	if err := x.copy(resp, info); err != nil {
+		if x.p.Observe != nil && x.r.Context().Err() == nil {
+			if cause := context.Cause(x.ctx); cause != nil {
+				err = cause
 			}
-		}
-		buf := buffers.Get().(*[bufferSize]byte)
-		_, err = io.CopyBuffer(dst, src, buf[:])
-		buffers.Put(buf)
-	}
-	if err != nil {
-		if p.Observe != nil && r.Context().Err() == nil {
-			p.Observe(r, &Fault{Status: status, Type: "http_response_incomplete", Detail: "the response broke off", Err: err})
+			x.p.Observe(x.r, &Fault{Status: resp.StatusCode, Type: "http_response_incomplete", Detail: "the response broke off", Err: err})
 		}
 		panic(http.ErrAbortHandler) // so that the client sees that it is not whole
 	}
-	if len(resp.Trailer) > 0 {
-		c.Flush() // else net/http would find out the length of a short body, and leave no room for trailers
-		for name, values := range resp.Trailer {
-			if !trailers[name] {
-				name = http.TrailerPrefix + name
-			}
-			w.Header()[name] = values
+	if len(resp.Trailer) == 0 {
+		return
+	}
+	x.c.Flush() // else net/http would find out the length of a short body, and leave no room for trailers
+	for name, values := range resp.Trailer {
+		if !announced[name] {
+			name = http.TrailerPrefix + name
+		}
+		h[name] = values
+	}
+}
+
+// copy passes the response's body on.
+func (x *exchange) copy(resp *http.Response, info larder.Decision) error {
+	if resp.Body == http.NoBody {
+		return nil
+	}
+	stall := x.p.stallTimeout()
+	dst := &patientWriter{w: x.w, c: x.c, stall: stall}
+	src := io.Reader(resp.Body)
+	if fromOrigin(info) { // which may take its time, so that nothing is to wait for more
+		dst.flush = true
+		x.c.Flush()
+		if info.Stored && resp.ContentLength > 0 && len(resp.Trailer) == 0 {
+			dst.length = resp.ContentLength // who has it all, and asks again at once, finds it in the store
+		}
+		if !patient(x.r, resp) {
+			watched := watch(resp.Body, stall, x.cancel)
+			defer watched.stop()
+			src = watched
 		}
 	}
-	return nil
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	if _, err := io.CopyBuffer(dst, src, buf[:]); err != nil {
+		return err
+	}
+	return dst.end()
 }
 
 // fromOrigin reports whether the response's body comes from the origin, as far as it has come.
@@ -241,11 +265,11 @@ func local(r *http.Request) bool {
 	return r.Method == http.MethodOptions && (r.RequestURI == "*" || maxForwards(r) == 0)
 }
 
-func options(w http.ResponseWriter) {
-	h := w.Header()
+func (x *exchange) options() {
+	h := x.w.Header()
 	h.Set("Allow", allowed)
 	h.Set("Content-Length", "0")
-	w.WriteHeader(http.StatusOK)
+	x.w.WriteHeader(http.StatusOK)
 }
 
 const allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY"

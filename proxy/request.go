@@ -204,6 +204,7 @@ type requestBody struct {
 	stall   time.Duration
 	read    int64
 	err     atomic.Pointer[error] // what the client did wrong
+	ended   atomic.Bool
 	closed  atomic.Bool
 }
 
@@ -239,6 +240,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		n, err = 0, errTooLong
 	}
 	if err != nil {
+		b.ended.Store(true)
 		b.c.SetReadDeadline(time.Time{}) // it is over, and the server goes on to watch whether the client leaves
 	}
 	switch {
@@ -255,8 +257,13 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the reading, but not the client's body, which is the server's: to close that would wait for the rest of it.
+// lingerTime is for the rest of a request's body after the response.
+const lingerTime = 5 * time.Second
+
+// Close ends the reading. The client's body is the server's to close.
 func (b *requestBody) Close() error {
-	b.closed.Store(true)
+	if !b.closed.Swap(true) && b.rc != nil && !b.ended.Load() {
+		b.c.SetReadDeadline(time.Now().Add(lingerTime))
+	}
 	return nil
 }

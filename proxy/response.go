@@ -73,15 +73,36 @@ type patientWriter struct {
 	c     *http.ResponseController
 	stall time.Duration
 	flush bool // after each write
+
+	length  int64 // of the whole, whose last byte waits for end; 0: it does not
+	written int64
+	last    []byte
 }
 
 func (w *patientWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	if w.written += int64(n); n > 0 && w.written == w.length {
+		w.last = []byte{p[n-1]}
+		p = p[:n-1]
+	}
+	return n, w.write(p)
+}
+
+func (w *patientWriter) write(p []byte) error {
 	w.c.SetWriteDeadline(time.Now().Add(w.stall))
-	n, err := w.w.Write(p)
-	if err == nil && w.flush {
+	_, err := w.w.Write(p)
+	if err == nil && w.flush && len(p) > 0 {
 		err = w.c.Flush()
 	}
-	return n, err
+	return err
+}
+
+// end writes the last byte.
+func (w *patientWriter) end() error {
+	if w.last == nil {
+		return nil
+	}
+	return w.write(w.last)
 }
 
 var errStalled = errors.New("the origin's body stands still")

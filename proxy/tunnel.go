@@ -10,17 +10,18 @@ import (
 )
 
 // tunnel passes bytes in both directions after the origin has agreed to another protocol (RFC 9110 §7.8).
-func (p *Proxy) tunnel(w http.ResponseWriter, c *http.ResponseController, r, out *http.Request, resp *http.Response) {
+func (x *exchange) tunnel(resp *http.Response) {
 	origin, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok || out.Header.Get("Upgrade") == "" || !strings.EqualFold(resp.Header.Get("Upgrade"), out.Header.Get("Upgrade")) {
+	asked := x.out.Header.Get("Upgrade")
+	if !ok || asked == "" || !strings.EqualFold(resp.Header.Get("Upgrade"), asked) {
 		resp.Body.Close()
-		p.fail(w, r, &Fault{Status: http.StatusBadGateway, Type: "http_upgrade_failed", Detail: "the origin changed to a protocol that was not asked for"})
+		x.fail(gateway(http.StatusBadGateway, "http_upgrade_failed", "the origin changed to a protocol that was not asked for"))
 		return
 	}
 	defer origin.Close()
-	conn, rw, err := c.Hijack()
+	conn, rw, err := x.c.Hijack()
 	if err != nil {
-		p.fail(w, r, &Fault{Status: http.StatusInternalServerError, Type: "proxy_internal_error", Detail: "the connection cannot be upgraded", Err: err})
+		x.fail(&Fault{Status: http.StatusInternalServerError, Type: "proxy_internal_error", Detail: "the connection cannot be upgraded", Err: err})
 		return
 	}
 	defer conn.Close()
@@ -29,8 +30,8 @@ func (p *Proxy) tunnel(w http.ResponseWriter, c *http.ResponseController, r, out
 	h := resp.Header
 	h.Set("Connection", "Upgrade")
 	h.Set("Upgrade", protocol)
-	h["Via"] = append(h["Via"], received(resp.ProtoMajor, resp.ProtoMinor)+p.via)
-	conn.SetWriteDeadline(time.Now().Add(p.stallTimeout()))
+	h["Via"] = append(h["Via"], received(resp.ProtoMajor, resp.ProtoMinor)+x.p.via)
+	conn.SetWriteDeadline(time.Now().Add(x.p.stallTimeout()))
 	if err := writeHead(rw.Writer, h); err != nil {
 		return
 	}
@@ -47,10 +48,10 @@ func (p *Proxy) tunnel(w http.ResponseWriter, c *http.ResponseController, r, out
 			select {
 			case <-ended:
 				passing--
-			case <-r.Context().Done():
+			case <-x.r.Context().Done():
 			}
 		}
-	case <-r.Context().Done(): // the server is shutting down
+	case <-x.r.Context().Done(): // the server is shutting down
 	}
 	conn.Close()
 	origin.Close()
