@@ -47,9 +47,6 @@ func (f *Fault) status(name string) string {
 // fail answers with f.
 func (x *exchange) fail(f *Fault) {
 	p := x.p
-	if x.r.Context().Err() != nil { // nobody is there any more
-		panic(http.ErrAbortHandler)
-	}
 	if p.Observe != nil {
 		p.Observe(x.r, f)
 	}
@@ -98,7 +95,6 @@ func classify(err error) *Fault {
 		dns         *net.DNSError
 		op          *net.OpError
 		timeout     net.Error
-		alert       tls.AlertError
 		record      tls.RecordHeaderError
 		certificate *tls.CertificateVerificationError
 		authority   x509.UnknownAuthorityError
@@ -122,10 +118,8 @@ func classify(err error) *Fault {
 		return gateway(bad, "destination_ip_unroutable", "there is no way to the origin's address")
 	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
 		return gateway(bad, "tls_certificate_error", "the origin's certificate is not to be trusted")
-	case errors.As(err, &alert):
-		f := gateway(bad, "tls_alert_received", "the origin ended the TLS handshake")
-		f.params = "; alert-id=" + strconv.Itoa(int(alert))
-		return f
+	case errors.As(err, &op) && op.Op == "remote error":
+		return gateway(bad, "tls_alert_received", "the origin ended the TLS handshake")
 	case errors.As(err, &record), has(err, "server gave HTTP response to HTTPS client"):
 		return gateway(bad, "tls_protocol_error", "the origin does not speak TLS")
 	case isTimeout && (dialling || has(err, "TLS handshake timeout")):

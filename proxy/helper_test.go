@@ -6,10 +6,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -259,11 +259,5 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func mustURL(t *testing.T, s string) *url.URL {
-	t.Helper()
-	u, err := url.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
+// quiet keeps a server from telling of connections that a test breaks.
+var quiet = log.New(io.Discard, "", 0)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -150,6 +151,8 @@ func (x *exchange) ask() {
 	resp, err := x.p.cache.RoundTrip(x.out)
 	relay.end()
 	switch {
+	case err != nil && x.r.Context().Err() != nil && body.err.Load() == nil:
+		panic(http.ErrAbortHandler) // nobody is there any more
 	case err != nil:
 		x.fail(body.classify(err))
 	case resp.StatusCode == http.StatusSwitchingProtocols:
@@ -203,12 +206,7 @@ func (x *exchange) respond(resp *http.Response) {
 	x.c.SetWriteDeadline(time.Now().Add(x.p.stallTimeout()))
 	x.w.WriteHeader(resp.StatusCode)
 	if err := x.copy(resp, info); err != nil {
-		if x.p.Observe != nil && x.r.Context().Err() == nil {
-			if cause := context.Cause(x.ctx); cause != nil {
-				err = cause
-			}
-			x.p.Observe(x.r, &Fault{Status: resp.StatusCode, Type: "http_response_incomplete", Detail: "the response broke off", Err: err})
-		}
+		x.brokenOff(resp.StatusCode, err)
 		panic(http.ErrAbortHandler) // so that the client sees that it is not whole
 	}
 	if len(resp.Trailer) == 0 {
@@ -221,6 +219,22 @@ func (x *exchange) respond(resp *http.Response) {
 		}
 		h[name] = values
 	}
+}
+
+// brokenOff tells of a response that could not be passed on whole, unless that is because the client has left.
+func (x *exchange) brokenOff(status int, err error) {
+	f := &Fault{Status: status, Type: "http_response_incomplete", Detail: "the response broke off", Err: err}
+	switch {
+	case x.p.Observe == nil:
+		return
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		f.Type, f.Detail = "connection_write_timeout", "the client did not read the response in time"
+	case x.r.Context().Err() != nil:
+		return
+	case context.Cause(x.ctx) != nil:
+		f.Err = context.Cause(x.ctx)
+	}
+	x.p.Observe(x.r, f)
 }
 
 // copy passes the response's body on.

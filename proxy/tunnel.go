@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -38,7 +39,8 @@ func (x *exchange) tunnel(resp *http.Response) {
 	conn.SetWriteDeadline(time.Time{})
 
 	ended := make(chan error, 2)
-	go func() { ended <- pass(origin, rw.Reader) }()
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // past these it would be net/http that reads, and ends the context with the client's half
+	go func() { ended <- pass(origin, io.MultiReader(bytes.NewReader(early), conn)) }()
 	go func() { ended <- pass(conn, origin) }()
 	passing := 2
 	select {

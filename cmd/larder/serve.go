@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +26,7 @@ type serve struct {
 	ttl                             ttlFlag
 	offline, stale                  bool
 	maxBody                         sizeFlag
-	maxConnections                  countFlag
+	maxConnections                  numberFlag
 	cert, key                       string
 	connect, response, stall, grace durationFlag
 }
@@ -85,7 +87,8 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	if host, _, err := net.SplitHostPort(s.listen); err != nil || host == "" {
+	host, port, err := net.SplitHostPort(s.listen)
+	if _, number := strconv.ParseUint(port, 10, 16); err != nil || host == "" || number != nil {
 		return usagef("--listen %q: want HOST:PORT, such as 127.0.0.1:8080; 0.0.0.0:8080 is every network", s.listen)
 	}
 	c, closeStore, err := a.cache(cmd, true)
@@ -121,7 +124,10 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		return err
 	}
 	server := &proxy.Server{Handler: p, TLS: tlsConfig, MaxConnections: int(s.maxConnections), GraceTimeout: time.Duration(s.grace)}
-	return server.Serve(s.mode(cmd.Context()), listener)
+	if err := server.Serve(s.mode(cmd.Context()), listener); err != nil {
+		return &exitError{exitFailed, err} // an interrupt is how it ends, and no fault
+	}
+	return nil
 }
 
 // mode returns a context for all requests, which asks of the cache what the flags say.
@@ -166,6 +172,27 @@ func (s *serve) close(ctx context.Context, c *larder.Cache, closeStore func() er
 	defer cancel()
 	c.Close(grace)
 	return closeStore()
+}
+
+// numberFlag is a flag with a positive number.
+type numberFlag int
+
+func (f *numberFlag) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n <= 0 {
+		return errors.New("want a positive number")
+	}
+	*f = numberFlag(n)
+	return nil
+}
+
+func (f *numberFlag) Type() string { return "number" }
+
+func (f *numberFlag) String() string {
+	if *f == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*f))
 }
 
 // sizeFlag is a flag with a number of bytes.
