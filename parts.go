@@ -134,6 +134,16 @@ func (a *assembly) missing(want []rfc9111.Part) rfc9111.Part {
 	return rfc9111.Part{}
 }
 
+// asWhole returns the head of the whole that r is, or is a part of.
+func (c *Cache) asWhole(r *store.Record) *store.Record {
+	if !isPart(r) {
+		return r
+	}
+	a := &assembly{parts: []*store.Record{r}}
+	c.combine(a)
+	return a.whole
+}
+
 // storedAs returns the records of the store that r stands for.
 func (c *Cache) storedAs(r *store.Record) []*store.Record {
 	if a := c.readingOf(r).assembly; a != nil {
