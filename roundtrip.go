@@ -209,6 +209,9 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 		x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.RequestNoCache}
 	default:
 		x.verdict = c.policy().Reuse(&x.rr, x.stored, x.now)
+		if x.incomplete != nil && x.verdict.Action == rfc9111.Forward && x.verdict.Index < 0 {
+			x.verdict.Reason = rfc9111.InPart
+		}
 	}
 }
 

@@ -152,6 +152,7 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 				why = MethodDiffers
 			}
 		case r.Status == http.StatusPartialContent:
+			why = InPart
 		case r.variesOnUnknown && r.TTL == 0 || !Selects(r.Selecting, req.Header):
 			why = NoVariant
 		case r.noStore != 0 && r.TTL == 0:

@@ -77,6 +77,7 @@ var partial = []test{
 				if c.asked != "" {
 					equal(t, "If-Range at the origin", asked.Header.Get("If-Range"), `"1"`)
 					equal(t, "why", a.Forwarded, "partial")
+					equal(t, "reason", a.Reason, "only a part of it is stored")
 					equal(t, "the origin's status", a.ForwardStatus, 206)
 				}
 				hit := t.get(path)
