@@ -156,6 +156,20 @@ var targeted = []test{
 		u.settle()
 		u.wantStored(0)
 	}},
+	{name: "a part is completed by no cache that may not use it", run: func(t *T) {
+		shared := t.through(t.newCache())
+		shared.cache.Shared = true
+		for i, says := range [][]string{{"Cache-Control", "private, max-age=60"}, {"Cache-Control", "max-age=60", "CDN-Cache-Control", "no-store"}} {
+			path := fmt.Sprint("/", i)
+			t.origin.content(path, "hello", append(says, "ETag", `"1"`)...)
+			t.get(path, header("Range", "bytes=0-1")).want(larder.Miss, "he")
+			a := shared.get(path)
+			a.want(larder.Miss, "hello")
+			equal(t, "Range at the origin", t.origin.last(path).Header.Get("Range"), "")
+			equal(t, "why", a.Forwarded, "miss")
+			equal(t, "the origin's status", a.ForwardStatus, 200)
+		}
+	}},
 	{name: "a private and a shared cache on one store follow each its own field", run: func(t *T) {
 		shared := t.through(t.newCache())
 		shared.cache.Shared = true
