@@ -156,6 +156,29 @@ var targeted = []test{
 		u.settle()
 		u.wantStored(0)
 	}},
+	{name: "a 304 for what another cache has stored is no leave to use it", run: func(t *T) {
+		shared := t.through(t.newCache())
+		shared.cache.Shared = true
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			tag, says := `"1"`, "max-age=60"
+			if r.Header.Get("Accept") == "b/b" {
+				tag, says = `"2"`, "private, max-age=60"
+			}
+			if strings.Contains(r.Header.Get("If-None-Match"), `"2"`) {
+				w.Header().Set("ETag", `"2"`)
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			set(w.Header(), []string{"Vary", "Accept", "ETag", tag, "Cache-Control", says, "X-Says", says})
+			io.WriteString(w, "hello")
+		})
+		t.get("/a", header("Accept", "b/b"))
+		shared.get("/a", header("Accept", "a/a"))
+		t.clock.advance(time.Minute)
+		a := shared.get("/a", header("Accept", "a/a"))
+		a.want(larder.Miss, "hello")
+		equal(t, "the field of the answer", a.header.Get("X-Says"), "max-age=60")
+	}},
 	{name: "a part is completed by no cache that may not use it", run: func(t *T) {
 		shared := t.through(t.newCache())
 		shared.cache.Shared = true
