@@ -138,6 +138,17 @@ var targeted = []test{
 			}
 		}
 	}},
+	{name: "a targeted field says for how long a POST answers a later GET", run: func(t *T) {
+		u := t.shared()
+		u.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header(), []string{"Content-Location", "/a", "CDN-Cache-Control", "max-age=60", "Cache-Control", "no-store"})
+			io.WriteString(w, "by "+r.Method)
+		})
+		u.post("/a").wantStatus(larder.Bypassed, 200)
+		u.get("/a").want(larder.Hit, "by POST")
+		u.clock.advance(time.Minute)
+		u.get("/a").want(larder.Miss, "by GET")
+	}},
 	{name: "a 304 brings a new targeted field", run: func(t *T) {
 		u := t.shared()
 		u.origin.tagged("/a", `"1"`, "one", "CDN-Cache-Control", "max-age=60", "Cache-Control", "max-age=1")
