@@ -239,7 +239,7 @@ func complete(resp *http.Response, err error) (*http.Response, error) {
 func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, requested time.Time) bool {
 	now := c.now()
 	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
-	which := rfc9111.Freshens(said, x.stored, x.verdict.Index)
+	which := slices.DeleteFunc(rfc9111.Freshens(said, x.stored, x.verdict.Index), func(i int) bool { return c.policy().Forbids(x.stored[i]) != 0 })
 	if len(which) == 0 {
 		return false
 	}
