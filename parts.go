@@ -66,7 +66,7 @@ func (a *assembly) takes(r *store.Record) bool {
 	first := a.parts[0]
 	_, size := readingOf(first).parsed.Part()
 	_, same := readingOf(r).parsed.Part()
-	return isPart(first) && size == same && rfc9111.Combinable(&readingOf(first).parsed, &readingOf(r).parsed) &&
+	return isPart(first) && first.Key == r.Key && size == same && rfc9111.Combinable(&readingOf(first).parsed, &readingOf(r).parsed) &&
 		maps.EqualFunc(first.Selecting, r.Selecting, slices.Equal[[]string])
 }
 
