@@ -43,6 +43,7 @@ type download struct {
 	length     int64          // of the body; -1: unknown
 	maxBody    int64          // 0: no limit
 	flight     *flight
+	digests    *digests
 	writing    bounds // the store's trouble must not end the fetch
 
 	mu      sync.Mutex
@@ -253,6 +254,7 @@ func (d *download) pull() {
 
 // write hands one chunk to the store; end is where it ends in the body.
 func (d *download) write(p []byte, end int64) {
+	d.digests.write(p)
 	err := store.ErrTooLarge
 	op := "create"
 	if d.maxBody == 0 || end <= d.maxBody {
@@ -320,13 +322,17 @@ func (d *download) commit() error {
 	op := "create"
 	r := d.record // whose Size and Trailer nobody else looks at
 	r.Size = d.start + int64(len(d.chunk))
-	if part, _ := readingOf(r).parsed.Part(); part.Length > 0 && part.Length != r.Size {
+	if part, _ := d.c.readingOf(r).parsed.Part(); part.Length > 0 && part.Length != r.Size {
 		return errors.New("its length is not that of its Content-Range")
 	}
 	if len(d.resp.Trailer) > 0 {
 		r.Trailer = d.c.storedHeader(d.x, d.resp.Trailer)
 	}
-	err := d.create()
+	err := d.digests.verify(d.resp.Trailer)
+	if err != nil {
+		return err
+	}
+	err = d.create()
 	if err == nil && d.flight.outdated.Load() {
 		return errOutdated
 	}
@@ -376,7 +382,7 @@ func (d *download) publish(r *store.Record, superseded []*store.Record) error {
 // keepBeginning makes what has come of a response that broke off visible as a part (RFC 9111 §3.3), if it can be put together
 // with the rest later. It returns false if it can't.
 func (d *download) keepBeginning() bool {
-	r := beginning(d.record, d.written)
+	r := d.c.beginning(d.record, d.written)
 	if r == nil || d.flight.outdated.Load() {
 		return false
 	}

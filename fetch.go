@@ -70,7 +70,7 @@ func (c *Cache) suits(x *exchange, r *result) bool {
 	default:
 		return false
 	}
-	return c.policy().Reuse(&x.rr, readingOf(answer).alone[:], x.now).Action == rfc9111.Serve
+	return c.policy().Reuse(&x.rr, c.readingOf(answer).alone[:], x.now).Action == rfc9111.Serve
 }
 
 // sociable reports whether x may wait for an answer to somebody else's request, and others for its: not if it
@@ -147,6 +147,9 @@ func (c *Cache) lead(f *flight, x *exchange) {
 			f.settle(result{download: d, status: status})
 			return
 		}
+		if resp.StatusCode == http.StatusPartialContent {
+			c.keepParts(f, x, resp, requested)
+		}
 	}
 	c.land(f)
 	f.settle(r)
@@ -174,7 +177,7 @@ func (c *Cache) consult(f *flight, x *exchange) (resp *http.Response, status int
 	status = resp.StatusCode
 	switch {
 	case rest != nil:
-		if rest.complete(resp, c.now()) {
+		if c.complete(rest, resp) {
 			return resp, status, requested, nil
 		}
 	case status == http.StatusNotModified && len(conditions) > 0:
@@ -262,8 +265,8 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 // keepFresh stores what a 304 has freshened, and ends the flight.
 func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
 	for _, r := range fresh {
-		for _, stored := range storedAs(r) {
-			if ok, _ := c.policy().Storable(&x.rr, readingOf(stored).alone[0]); ok || x.noStore() {
+		for _, stored := range c.storedAs(r) {
+			if ok, _ := c.policy().Storable(&x.rr, c.readingOf(stored).alone[0]); ok || x.noStore() {
 				c.update(f.ctx, x, stored)
 			} else { // the 304 forbids it from now on
 				c.remove(f.ctx, x, stored.Key, stored.ID)
@@ -276,12 +279,12 @@ func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
 
 // freshened returns old with the header fields and times of a response that says it still holds, whose values it keeps.
 func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requested, now time.Time) *store.Record {
-	if a := readingOf(old).assembly; a != nil {
+	if a := c.readingOf(old).assembly; a != nil {
 		fresh := new(assembly)
 		for _, part := range a.parts {
 			fresh.parts = append(fresh.parts, c.freshened(x, part, said, requested, now))
 		}
-		fresh.combine()
+		c.combine(fresh)
 		return fresh.whole
 	}
 	r := old.Clone()
@@ -309,11 +312,11 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 		}
 		switch rfc9111.ByHead(x.stored[i], said) {
 		case rfc9111.HeadFreshens:
-			for _, fresh := range storedAs(c.freshened(x, r, resp.Header.Clone(), requested, now)) { // resp is the caller's
+			for _, fresh := range c.storedAs(c.freshened(x, r, resp.Header.Clone(), requested, now)) { // resp is the caller's
 				c.update(f.ctx, x, fresh)
 			}
 		case rfc9111.HeadInvalidates:
-			c.remove(f.ctx, x, r.Key, idsOf(r)...)
+			c.remove(f.ctx, x, r.Key, c.idsOf(r)...)
 		}
 	}
 }
@@ -323,7 +326,7 @@ func (c *Cache) byPart(f *flight, x *exchange, resp *http.Response, requested ti
 	now := c.now()
 	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
 	for _, r := range x.found {
-		if r.Status == http.StatusOK && rfc9111.Selects(r.Selecting, x.header) && rfc9111.Combinable(&readingOf(r).parsed, said) {
+		if r.Status == http.StatusOK && rfc9111.Selects(r.Selecting, x.header) && rfc9111.Combinable(&c.readingOf(r).parsed, said) {
 			c.update(f.ctx, x, c.freshened(x, r, resp.Header.Clone(), requested, now))
 		}
 	}
@@ -354,7 +357,7 @@ func (c *Cache) staleAllowed(x *exchange, err error) bool {
 // conclude makes x's response of what the flight brought; none, if that is nothing for x.
 func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, error) {
 	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
-		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads}
+		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads, NotShared: x.alone}
 	switch {
 	case f.err != nil || originFailed(f.status) && c.staleAllowed(x, nil):
 		if !c.staleAllowed(x, f.err) {
@@ -414,7 +417,7 @@ func (c *Cache) mayShare(x *exchange, r *store.Record) bool {
 	if !c.Shared {
 		return true
 	}
-	switch c.policy().Reuse(&x.rr, readingOf(r).alone[:], r.Received).Action {
+	switch c.policy().Reuse(&x.rr, c.readingOf(r).alone[:], r.Received).Action {
 	case rfc9111.Serve, rfc9111.ServeAndRefresh:
 		return true
 	}
@@ -423,21 +426,29 @@ func (c *Cache) mayShare(x *exchange, r *store.Record) bool {
 
 // forwarded says why the origin was asked, as RFC 9211 §2.2 has it.
 func forwarded(x *exchange) string {
+	v := &x.verdict
 	switch {
-	case x.ask.mode == Refresh || x.ask.mode == ForceRefresh:
-		return "request"
-	case x.incomplete != nil && x.verdict.Index < 0:
+	case x.incomplete != nil && v.Index < 0 && x.ask.mode != ForceRefresh:
 		return "partial"
-	case len(x.records) == 0:
+	case len(x.found) == 0:
 		return "uri-miss"
-	case x.verdict.Index < 0:
+	case x.ask.mode == ForceRefresh:
+		return "request"
+	case v.Index < 0 && v.Reason == rfc9111.NoVariant:
 		return "vary-miss"
+	case v.Index < 0:
+		return "miss"
+	case v.Age >= v.Lifetime:
+		return "stale"
 	}
-	switch x.verdict.Reason {
+	switch v.Reason {
 	case rfc9111.RequestNoCache, rfc9111.RequestMaxAge, rfc9111.RequestMinFresh:
 		return "request"
 	}
-	return "stale"
+	if x.records[v.Index].Status == http.StatusPartialContent {
+		return "partial"
+	}
+	return "stale" // as what is to be validated each time
 }
 
 // soloBody is a body that is read by one caller and not stored; its fetch ends with it.

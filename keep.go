@@ -88,7 +88,7 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	if v := c.variationOf(x, r.Header); v != nil {
 		r.Key = c.variedKey(x, v)
 	}
-	asReceived := readingOf(r).alone[0]
+	asReceived := c.readingOf(r).alone[0]
 	if len(x.rule.Strip) > 0 || len(x.rule.redact) > 0 { // the origin may have forbidden it in one of those
 		whole := *asReceived
 		whole.Header = c.policy().StoredHeader(resp.Header)
@@ -97,7 +97,7 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	if ok, why := c.policy().Storable(&x.rr, asReceived); !ok {
 		return nil, why.String()
 	}
-	if isPart(r) && slices.ContainsFunc(x.found, func(old *store.Record) bool { return isWholeOf(old, r) }) {
+	if isPart(r) && slices.ContainsFunc(x.found, func(old *store.Record) bool { return c.isWholeOf(old, r) }) {
 		return nil, "the whole of it is stored"
 	}
 	if x.rule.Filter != nil {
@@ -115,7 +115,7 @@ func (x *exchange) maxBody(c *Cache) int64 { return orDefault(x.rule.MaxBody, c.
 
 // setTimes works out how long r is fresh and kept; its header and Received are new.
 func (c *Cache) setTimes(r *store.Record) {
-	parsed := readingOf(r).alone[0]
+	parsed := c.readingOf(r).alone[0]
 	r.FreshUntil = c.policy().FreshUntil(parsed)
 	r.KeepUntil = time.Time{}
 	if usable := c.policy().UsableUntil(parsed); !usable.IsZero() {
@@ -137,7 +137,7 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 		return nil, why
 	}
 	d := &download{c: c, x: x, record: r, superseded: c.supersededBy(x, r), resp: resp, length: resp.ContentLength,
-		maxBody: x.maxBody(c), flight: f}
+		maxBody: x.maxBody(c), flight: f, digests: c.digests(x.rr.Method, resp)}
 	d.readers = d.first[:0]
 	for name := range resp.Trailer {
 		d.trailers = append(d.trailers, name)
@@ -173,7 +173,7 @@ func (c *Cache) supersededBy(x *exchange, r *store.Record) []*store.Record {
 				out = append(out, old)
 			}
 		case isPart(r) && !isPart(old): // there is more in it
-		case isPart(r) && isBeside(old, r):
+		case isPart(r) && c.isBeside(old, r):
 			if parts--; parts < 0 {
 				out = append(out, old)
 			}
@@ -185,15 +185,15 @@ func (c *Cache) supersededBy(x *exchange, r *store.Record) []*store.Record {
 }
 
 // isBeside reports whether two parts are of the same representation, and the old one has something that the other has not.
-func isBeside(old, r *store.Record) bool {
-	have, _ := readingOf(old).parsed.Part()
-	part, _ := readingOf(r).parsed.Part()
-	return rfc9111.Combinable(&readingOf(old).parsed, &readingOf(r).parsed) && rfc9111.Missing(have, []rfc9111.Part{part}).Length > 0
+func (c *Cache) isBeside(old, r *store.Record) bool {
+	have, _ := c.readingOf(old).parsed.Part()
+	part, _ := c.readingOf(r).parsed.Part()
+	return rfc9111.Combinable(&c.readingOf(old).parsed, &c.readingOf(r).parsed) && rfc9111.Missing(have, []rfc9111.Part{part}).Length > 0
 }
 
 // isWholeOf reports whether part is of the same representation as old, of which all is stored.
-func isWholeOf(old, part *store.Record) bool {
-	return old.Status == http.StatusOK && rfc9111.Combinable(&readingOf(old).parsed, &readingOf(part).parsed)
+func (c *Cache) isWholeOf(old, part *store.Record) bool {
+	return old.Status == http.StatusOK && rfc9111.Combinable(&c.readingOf(old).parsed, &c.readingOf(part).parsed)
 }
 
 // dropOutdated removes the stored response that a newer one outdates which may not be stored itself.

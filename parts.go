@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/larder-go/larder/rfc9111"
 	"github.com/larder-go/larder/store"
@@ -31,13 +30,13 @@ func isPart(r *store.Record) bool { return r.Status == http.StatusPartialContent
 // assemble puts the parts in records, newest first, together. It returns what the request can be answered with: the wholes,
 // and in place of its parts the head of each representation of which all is there that the request wants. x.incomplete is
 // the newest of the others that the request selects.
-func (x *exchange) assemble(records []*store.Record) []*store.Record {
+func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
 	x.incomplete = nil
 	var all []*assembly // in the order of their newest parts; one with a single whole record is none
 	for _, r := range records {
 		i := -1
 		if isPart(r) {
-			i = slices.IndexFunc(all, func(a *assembly) bool { return a.takes(r) })
+			i = slices.IndexFunc(all, func(a *assembly) bool { return c.takes(a, r) })
 		}
 		if i < 0 {
 			i, all = len(all), append(all, new(assembly))
@@ -47,12 +46,12 @@ func (x *exchange) assemble(records []*store.Record) []*store.Record {
 	var usable []*store.Record
 	for _, a := range all {
 		if isPart(a.parts[0]) {
-			a.combine()
+			c.combine(a)
 		} else {
 			a.whole = a.parts[0]
 		}
 		switch {
-		case !isPart(a.parts[0]), a.missing(x.wanted(a)).Length == 0:
+		case !isPart(a.parts[0]), a.missing(c.wanted(x, a)).Length == 0:
 			usable = append(usable, a.whole)
 		case x.incomplete == nil && rfc9111.Selects(a.whole.Selecting, x.header):
 			x.incomplete = a
@@ -62,38 +61,39 @@ func (x *exchange) assemble(records []*store.Record) []*store.Record {
 }
 
 // takes reports whether r is a part of the same representation.
-func (a *assembly) takes(r *store.Record) bool {
+func (c *Cache) takes(a *assembly, r *store.Record) bool {
 	first := a.parts[0]
-	_, size := readingOf(first).parsed.Part()
-	_, same := readingOf(r).parsed.Part()
-	return isPart(first) && first.Key == r.Key && size == same && rfc9111.Combinable(&readingOf(first).parsed, &readingOf(r).parsed) &&
+	_, size := c.readingOf(first).parsed.Part()
+	_, same := c.readingOf(r).parsed.Part()
+	return isPart(first) && first.Key == r.Key && size == same && rfc9111.Combinable(&c.readingOf(first).parsed, &c.readingOf(r).parsed) &&
 		maps.EqualFunc(first.Selecting, r.Selecting, slices.Equal[[]string])
 }
 
 // combine works out the head that the parts have together: that of the newest, and what only the older ones tell (RFC 9111
 // §3.4).
-func (a *assembly) combine() {
+func (c *Cache) combine(a *assembly) {
 	newest := a.parts[0]
 	header := maps.Clone(a.parts[len(a.parts)-1].Header)
 	for _, p := range slices.Backward(a.parts[:len(a.parts)-1]) {
 		header = rfc9111.Policy{}.Freshen(header, p.Header)
 	}
 	for _, p := range a.parts {
-		part, _ := readingOf(p).parsed.Part()
+		part, _ := c.readingOf(p).parsed.Part()
 		a.have = append(a.have, part)
 	}
-	_, size := readingOf(newest).parsed.Part()
+	_, size := c.readingOf(newest).parsed.Part()
 	delete(header, "Content-Range")
+	delete(header, "Content-Digest") // is of a part, as it was sent
 	header["Content-Length"] = []string{strconv.FormatInt(size, 10)}
 	a.whole = newest.Clone()
 	a.whole.Status, a.whole.Header, a.whole.Body, a.whole.Size, a.whole.Length = http.StatusOK, header, nil, size, size
-	readingOf(a.whole).assembly = a
+	c.readingOf(a.whole).assembly = a
 }
 
 // beginning returns r, or its part, as it is when it has broken off after n bytes: a part. It returns nil if that is of no use:
 // it could not be put together with anything, nor be told from what it is a part of.
-func beginning(r *store.Record, n int64) *store.Record {
-	parsed := &readingOf(r).parsed
+func (c *Cache) beginning(r *store.Record, n int64) *store.Record {
+	parsed := &c.readingOf(r).parsed
 	part, size := parsed.Part()
 	if r.Status == http.StatusOK {
 		part, size = rfc9111.Part{Length: r.Length}, r.Length
@@ -105,15 +105,16 @@ func beginning(r *store.Record, n int64) *store.Record {
 	part.Length = n
 	b := r.Clone()
 	b.Status, b.Size, b.Length, b.Header = http.StatusPartialContent, n, n, maps.Clone(r.Header)
+	delete(b.Header, "Content-Digest") // is of all that was to come
 	b.Header["Content-Range"] = []string{rfc9111.ContentRange(part, size)}
 	b.Header["Content-Length"] = []string{strconv.FormatInt(n, 10)}
 	return b
 }
 
 // wanted returns which bytes of the representation the request wants.
-func (x *exchange) wanted(a *assembly) []rfc9111.Part {
+func (c *Cache) wanted(x *exchange, a *assembly) []rfc9111.Part {
 	if x.rr.Method == http.MethodGet || x.rr.Method == methodQuery {
-		switch parts, status := rfc9111.Ranges(x.req.Header, &readingOf(a.whole).parsed, a.whole.Size); status {
+		switch parts, status := rfc9111.Ranges(x.req.Header, &c.readingOf(a.whole).parsed, a.whole.Size); status {
 		case http.StatusPartialContent:
 			return parts
 		case http.StatusRequestedRangeNotSatisfiable:
@@ -134,17 +135,17 @@ func (a *assembly) missing(want []rfc9111.Part) rfc9111.Part {
 }
 
 // storedAs returns the records of the store that r stands for.
-func storedAs(r *store.Record) []*store.Record {
-	if a := readingOf(r).assembly; a != nil {
+func (c *Cache) storedAs(r *store.Record) []*store.Record {
+	if a := c.readingOf(r).assembly; a != nil {
 		return a.parts
 	}
 	return []*store.Record{r}
 }
 
 // idsOf returns the IDs under which r is stored.
-func idsOf(r *store.Record) []store.ID {
+func (c *Cache) idsOf(r *store.Record) []store.ID {
 	var ids []store.ID
-	for _, stored := range storedAs(r) {
+	for _, stored := range c.storedAs(r) {
 		ids = append(ids, stored.ID)
 	}
 	return ids
@@ -269,12 +270,12 @@ func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 		x.req.Header["If-None-Match"] != nil || x.req.Header["If-Modified-Since"] != nil {
 		return nil
 	}
-	all := x.wanted(a)
+	all := c.wanted(x, a)
 	if len(all) != 1 {
 		return nil
 	}
 	p := &completion{of: a, want: all[0], missing: a.missing(all)}
-	p.conditions = rfc9111.Completion(&readingOf(a.whole).parsed, p.missing, a.whole.Size)
+	p.conditions = rfc9111.Completion(&c.readingOf(a.whole).parsed, p.missing, a.whole.Size)
 	if p.missing == p.want || len(p.conditions) == 0 {
 		return nil
 	}
@@ -292,15 +293,15 @@ func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 
 // complete makes resp, the answer to p's request, the answer to the caller's, if it brings what is missing: the whole, or the
 // part that the caller wants. It returns false if resp is an answer to p's request alone.
-func (p *completion) complete(resp *http.Response, now time.Time) bool {
+func (c *Cache) complete(p *completion, resp *http.Response) bool {
 	if resp.StatusCode != http.StatusPartialContent {
 		p.stored.Close()
 		return resp.StatusCode != http.StatusRequestedRangeNotSatisfiable
 	}
 	whole := p.of.whole
-	brought := rfc9111.Parse(rfc9111.Response{Method: http.MethodGet, Status: resp.StatusCode, Header: resp.Header, Received: now})
+	brought := rfc9111.Parse(rfc9111.Response{Method: http.MethodGet, Status: resp.StatusCode, Header: resp.Header, Received: c.now()})
 	part, size := brought.Part()
-	if part != p.missing || size != whole.Size || !rfc9111.Combinable(&readingOf(whole).parsed, brought) ||
+	if part != p.missing || size != whole.Size || !rfc9111.Combinable(&c.readingOf(whole).parsed, brought) ||
 		resp.ContentLength >= 0 && resp.ContentLength != part.Length {
 		p.stored.Close()
 		return false

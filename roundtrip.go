@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -194,7 +196,7 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 func (c *Cache) weigh(x *exchange, records []*store.Record) {
 	x.found, x.records, x.stored, x.incomplete = records, records, nil, nil
 	if len(records) == 1 && !isPart(records[0]) && x.rule.statusAllowed(records[0].Status) {
-		x.stored = readingOf(records[0]).alone[:]
+		x.stored = c.readingOf(records[0]).alone[:]
 	} else if len(records) > 0 {
 		x.records = make([]*store.Record, 0, len(records))
 		parts := false
@@ -205,11 +207,11 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 			}
 		}
 		if parts {
-			x.records = x.assemble(x.records)
+			x.records = c.assemble(x, x.records)
 		}
 		x.stored = make([]*rfc9111.Response, 0, len(x.records))
 		for _, r := range x.records {
-			x.stored = append(x.stored, readingOf(r).alone[0])
+			x.stored = append(x.stored, c.readingOf(r).alone[0])
 		}
 	}
 	switch {
@@ -230,19 +232,29 @@ type reading struct {
 	major      int
 	minor      int
 	header     fields
-	connection *tlsReading // nil: the response came in the clear
-	assembly   *assembly   // nil: the record is one in the store
-	variation  string      // what its No-Vary-Search says, as text
+	connection *tlsReading             // nil: the response came in the clear
+	assembly   *assembly               // nil: the record is one in the store
+	variation  string                  // what its No-Vary-Search says, as text
+	otherwise  atomic.Pointer[reading] // by a cache with other targeted fields, that has the same record in its store
 }
 
-func readingOf(r *store.Record) *reading {
-	return r.Derived(read).(*reading)
+func (c *Cache) readingOf(r *store.Record) *reading {
+	v := r.Derived(c.read).(*reading)
+	if slices.Equal(v.parsed.Targeted, c.targeted) {
+		return v
+	}
+	other := v.otherwise.Load()
+	if other == nil || !slices.Equal(other.parsed.Targeted, c.targeted) {
+		other = c.read(r).(*reading)
+		v.otherwise.Store(other)
+	}
+	return other
 }
 
-func read(r *store.Record) any {
+func read(r *store.Record, targeted []string) *reading {
 	v := &reading{status: statusText(r.Status)}
 	v.parsed = *rfc9111.Parse(rfc9111.Response{Method: r.Method, Status: r.Status, Header: r.Header,
-		Requested: r.Requested, Received: r.Received, Selecting: r.Selecting,
+		Requested: r.Requested, Received: r.Received, Selecting: r.Selecting, Targeted: targeted,
 		TTL: r.TTL, StaleWhileRevalidate: r.StaleWhileRevalidate, StaleIfError: r.StaleIfError})
 	v.alone[0] = &v.parsed
 	v.major, v.minor, _ = http.ParseHTTPVersion(r.Proto)

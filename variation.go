@@ -75,7 +75,7 @@ func (c *Cache) equivalents(ctx context.Context, x *exchange, records []*store.R
 			return nil, err
 		}
 		for _, r := range more {
-			if readingOf(r).variation == variation { // a 304 may have changed it
+			if c.readingOf(r).variation == variation { // a 304 may have changed it
 				all = append(all, r)
 			}
 		}

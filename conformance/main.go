@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,7 +37,8 @@ func main() {
 var errWorse = errors.New("a test that passed before does not any more")
 
 type options struct {
-	tests, against, larder, store, listen, results, expect, only string
+	tests, against, larder, store, listen, results, expect, into string
+	only                                                         []string
 	private, update, trace                                       bool
 }
 
@@ -45,16 +47,17 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.StringVar(&o.tests, "tests", "", "the `file` of tests; "+testsVariable+" is where it is looked for otherwise")
-	f.StringVar(&o.against, "against", "shared", "what is tested: "+strings.Join(targets, ", ")+", or the `URL` of a proxy")
+	f.StringVar(&o.against, "against", "shared", "what is tested: "+strings.Join(targets, ", ")+", all of these, or the `URL` of a proxy")
 	f.BoolVar(&o.private, "private", false, "the proxy at a URL is a private cache")
 	f.StringVar(&o.larder, "larder", "", "the larder `command` for shared and private; if empty, it is built")
 	f.StringVar(&o.store, "store", "memory:", "the `store` of shared and private")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "the `address` of the origin, which a proxy at a URL has to know")
 	f.StringVar(&o.results, "results", "", "write the results to this `file`, in the suite's format")
-	f.StringVar(&o.expect, "expect", "", "fail if a test whose id is in this `file` does not pass")
+	f.StringVar(&o.expect, "expect", "", "fail if a test does not pass whose id is in this `file`, or in the one of this directory that is named for what is tested")
 	f.BoolVar(&o.update, "update", false, "write what passed to the file of -expect")
 	f.BoolVar(&o.trace, "trace", false, "tell what the client got and what the origin heard, on standard error")
-	f.StringVar(&o.only, "only", "", "run these `tests` only, by id, with commas between, and what they depend on")
+	f.StringVar(&o.into, "into", "", "put a table of the results into this Markdown `file`, between its marks")
+	only := f.String("only", "", "run these `tests` only, by id, with commas between, and what they depend on")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			f.SetOutput(stderr)
@@ -71,8 +74,12 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	if o.tests == "" {
 		return nil, fmt.Errorf("-tests FILE, or %s, has to say where the tests are", testsVariable)
 	}
+	o.only = strings.FieldsFunc(*only, func(r rune) bool { return r == ',' })
+	if o.results != "" && o.against == all {
+		return nil, errors.New("-results is for one run, not for all")
+	}
 	if o.update && o.expect == "" {
-		return nil, errors.New("-update needs -expect FILE")
+		return nil, errors.New("-update needs -expect")
 	}
 	return o, nil
 }
@@ -88,26 +95,56 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	only := strings.FieldsFunc(o.only, func(r rune) bool { return r == ',' })
-	for _, id := range only {
+	for _, id := range o.only {
 		if !file.Has(id) {
 			return fmt.Errorf("-only: there is no test %s", id)
 		}
 	}
-	var before []string
-	if o.expect != "" {
-		if before, err = readPassed(o.expect); err != nil && !(o.update && errors.Is(err, os.ErrNotExist)) {
+	names := []string{o.against}
+	if o.against == all {
+		names = targets
+	}
+	reports := make(map[string]*report)
+	var worse error
+	for _, name := range names {
+		if len(names) > 1 {
+			fmt.Fprintf(stdout, "# %s\n", name)
+		}
+		if reports[name], err = o.test(ctx, file, name, stdout, stderr); errors.Is(err, errWorse) {
+			worse = err
+		} else if err != nil {
 			return err
+		}
+	}
+	if o.into != "" {
+		if err := writeInto(o.into, file, reports); err != nil {
+			return err
+		}
+	}
+	return worse
+}
+
+// test runs the tests against what is named, and compares with what passed before.
+func (o *options) test(ctx context.Context, file *suite.File, against string, stdout, stderr io.Writer) (*report, error) {
+	expect := o.expect
+	if info, err := os.Stat(expect); err == nil && info.IsDir() {
+		expect = filepath.Join(expect, against+".txt")
+	}
+	var before []string
+	if expect != "" {
+		var err error
+		if before, err = readPassed(expect); err != nil && !(o.update && errors.Is(err, os.ErrNotExist)) {
+			return nil, err
 		}
 	}
 	origin, err := suite.Listen(o.listen)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer origin.Close()
-	target, err := start(ctx, o, origin.URL(), stderr)
+	target, err := start(ctx, o, against, origin.URL(), stderr)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer target.stop()
 
@@ -115,29 +152,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if o.trace {
 		runner.Trace = &whole{w: stderr}
 	}
-	rep := &report{file: file, private: target.private}
-	rep.run(ctx, runner, before, only)
+	r := &report{file: file, private: target.private}
+	r.run(ctx, runner, before, o.only)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
-	rep.write(stdout)
+	r.write(stdout)
 	if o.results != "" {
-		data, err := json.MarshalIndent(rep.results, "", "  ")
+		data, err := json.MarshalIndent(r.results, "", "  ")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := os.WriteFile(o.results, append(data, '\n'), 0o666); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if o.update {
-		return writePassed(o.expect, rep.passed(before))
+		return r, writePassed(expect, r.passed(before))
 	}
-	if worse := rep.worse(before); len(worse) > 0 {
+	if worse := r.worse(before); len(worse) > 0 {
 		fmt.Fprintf(stdout, "\npassed before, and not now: %s\n", strings.Join(worse, ", "))
-		return errWorse
+		return r, errWorse
 	}
-	return nil
+	return r, nil
 }
 
 // whole makes each Write one of its own, whoever else writes.

@@ -51,7 +51,7 @@ func beProxy(ctx context.Context, manner string, args []string) error {
 		return errors.New("cannot start")
 	}
 	i := slices.Index(args, "--origin")
-	if len(args) < 5 || args[0] != "serve" || i < 0 || slices.Contains(args, "--private") != (manner == "private") {
+	if len(args) < 5 || args[0] != "serve" || i < 0 || manner != "both" && slices.Contains(args, "--private") != (manner == "private") {
 		return fmt.Errorf("started with %q", args)
 	}
 	origin, err := url.Parse(args[i+1])
@@ -151,7 +151,9 @@ func TestRunErrors(t *testing.T) {
 		{"", "", "-tests FILE, or LARDER_CACHE_TESTS, has to say where the tests are"},
 		{"", "-tests TESTS -agains x", "flag provided but not defined: -agains"},
 		{"", "-tests TESTS more", `"more" is not expected: there are only flags`},
-		{"", "-tests TESTS -update", "-update needs -expect FILE"},
+		{"", "-tests TESTS -update", "-update needs -expect"},
+		{"", "-tests TESTS -against all -results x", "-results is for one run, not for all"},
+		{"", "-tests TESTS -against roundtripper-shared -into TESTS", `tests.json: a line "<!-- measured: written by go run ./conformance -into -->" and a line`},
 		{"", "-tests TESTS -against squid", "-against squid: want shared, private, roundtripper-shared, roundtripper-private, or an http URL"},
 		{"", "-tests TESTS -against ftp://localhost", "-against ftp://localhost: want "},
 		{"", "-tests TESTS -against http://127.0.0.1:1 -listen nowhere", "origin: listen tcp: address nowhere"},
@@ -170,7 +172,7 @@ func TestRunErrors(t *testing.T) {
 				args = append(args, strings.NewReplacer("TESTS", tests, "SELF", os.Args[0]).Replace(arg))
 			}
 			var out, errs bytes.Buffer
-			if err := run(t.Context(), args, &out, &errs); err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 {
+			if err := run(t.Context(), args, &out, &errs); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(c.args, "-into") && out.Len() > 0 {
 				t.Errorf("the error is %v, want %q; the output is %q", err, c.want, &out)
 			}
 		})
@@ -266,5 +268,31 @@ func TestOnly(t *testing.T) {
 	}
 	if got := out.String(); !strings.Contains(got, "\nall     –         0 of 2") || strings.Contains(got, "asks") {
 		t.Errorf("it prints\n%s, want after-keeps and keeps", got)
+	}
+}
+
+// TestAll goes all ways, with lists in a directory, and puts a table into a page.
+func TestAll(t *testing.T) {
+	t.Setenv(proxyVariable, "both")
+	t.Setenv(proxyVariable+"_END", filepath.Join(t.TempDir(), "end"))
+	page, dir := write(t, "page.md", "before\n"+opening+"old\n"+closing+"after\n"), t.TempDir()
+	var out, errs bytes.Buffer
+	if err := run(t.Context(), []string{"-tests", write(t, "tests.json", ownTests), "-against", "all", "-larder", os.Args[0], "-into", page, "-expect", dir, "-update"}, &out, &errs); err != nil {
+		t.Fatal(err, errs.String())
+	}
+	got, err := os.ReadFile(page)
+	const want = "before\n" + opening + `| suite | shared, required | optional | private, required | optional | roundtripper-shared, required | optional | roundtripper-private, required | optional |
+|---|---|---|---|---|---|---|---|---|
+| first | 1 of 1 | 0 of 1 | 1 of 1 | 0 of 1 | 1 of 1 | 0 of 1 | 1 of 1 | 0 of 1 |
+| second | – | 0 of 1 (1 excluded) | 1 of 1 | 0 of 1 (1 excluded) | – | 0 of 1 (1 excluded) | 1 of 1 | 0 of 1 (1 excluded) |
+| **all** | **1 of 1** | **0 of 2 (1 excluded)** | **2 of 2** | **0 of 2 (1 excluded)** | **1 of 1** | **0 of 2 (1 excluded)** | **2 of 2** | **0 of 2 (1 excluded)** |
+` + closing + "after\n"
+	if err != nil || string(got) != want {
+		t.Errorf("the page is %v\n%s, want\n%s", err, got, want)
+	}
+	for name, want := range map[string]string{"shared": "asks\n", "private": "asks\nbrowsers\n", "roundtripper-shared": "asks\n", "roundtripper-private": "asks\nbrowsers\n"} {
+		if got, err := os.ReadFile(filepath.Join(dir, name+".txt")); err != nil || string(got) != want {
+			t.Errorf("of %s is kept %q, %v, want %q", name, got, err, want)
+		}
 	}
 }

@@ -92,24 +92,36 @@ func (s score) String() string {
 	return fmt.Sprintf("%d of %d", s.passed, s.of)
 }
 
+// scores counts the required and the optional tests of a suite, and those that only ask.
+func (r *report) scores(s suite.Suite) (scores [3]score) {
+	for _, t := range s.Tests {
+		if r.counts(&t) {
+			kind := slices.Index([]string{suite.Required, suite.Optimal, suite.Check}, t.Kind)
+			scores[kind].add(r.outcomes[t.ID])
+		}
+	}
+	return scores
+}
+
+// totals is scores of all suites.
+func (r *report) totals() [3]score {
+	whole := suite.Suite{}
+	for _, s := range r.file.Suites {
+		whole.Tests = append(whole.Tests, s.Tests...)
+	}
+	return r.scores(whole)
+}
+
 // write writes the table, and the tests that did not pass.
 func (r *report) write(w io.Writer) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "suite\trequired\toptional\tyes, of the questions")
-	var totals [3]score
 	for _, s := range r.file.Suites {
-		var scores [3]score
-		for _, t := range s.Tests {
-			if r.counts(&t) {
-				kind := slices.Index([]string{suite.Required, suite.Optimal, suite.Check}, t.Kind)
-				scores[kind].add(r.outcomes[t.ID])
-				totals[kind].add(r.outcomes[t.ID])
-			}
-		}
-		if scores != [3]score{} {
+		if scores := r.scores(s); scores != [3]score{} {
 			fmt.Fprintf(table, "%s\t%v\t%v\t%v\n", s.ID, scores[0], scores[1], scores[2])
 		}
 	}
+	totals := r.totals()
 	fmt.Fprintf(table, "all\t%v\t%v\t%v\n", totals[0], totals[1], totals[2])
 	table.Flush()
 

@@ -31,18 +31,19 @@ const (
 	private             = "private" // larder serve --private
 	roundTripperShared  = "roundtripper-shared"
 	roundTripperPrivate = "roundtripper-private"
+	all                 = "all"
 )
 
 var targets = []string{shared, private, roundTripperShared, roundTripperPrivate}
 
-// start starts what o.against names, in front of the origin.
-func start(ctx context.Context, o *options, origin string, stderr io.Writer) (*target, error) {
-	switch o.against {
+// start starts what against names, in front of the origin.
+func start(ctx context.Context, o *options, against, origin string, stderr io.Writer) (*target, error) {
+	switch against {
 	case shared, private:
-		return serve(ctx, o, origin, stderr)
+		return serve(ctx, o, against == private, origin, stderr)
 	case roundTripperShared, roundTripperPrivate:
 		base := suite.Connect()
-		cache := &larder.Cache{Base: base, Shared: o.against == roundTripperShared}
+		cache := &larder.Cache{Base: base, Shared: against == roundTripperShared}
 		return &target{
 			cache:   suite.Cache{Transport: cache, URL: origin, Direct: true},
 			private: !cache.Shared,
@@ -54,11 +55,11 @@ func start(ctx context.Context, o *options, origin string, stderr io.Writer) (*t
 			},
 		}, nil
 	}
-	u, err := url.Parse(o.against)
+	u, err := url.Parse(against)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("-against %s: want %s, or an http URL", o.against, strings.Join(targets, ", "))
+		return nil, fmt.Errorf("-against %s: want %s, or an http URL", against, strings.Join(targets, ", "))
 	}
-	return proxied(strings.TrimSuffix(o.against, "/"), o.private, func() error { return nil }), nil
+	return proxied(strings.TrimSuffix(against, "/"), o.private, func() error { return nil }), nil
 }
 
 // proxied is the target at a proxy's URL.
@@ -75,7 +76,7 @@ func proxied(url string, private bool, stop func() error) *target {
 }
 
 // serve starts larder serve in front of the origin. It is over when stop has returned.
-func serve(ctx context.Context, o *options, origin string, stderr io.Writer) (*target, error) {
+func serve(ctx context.Context, o *options, private bool, origin string, stderr io.Writer) (*target, error) {
 	dir, err := os.MkdirTemp("", "conformance")
 	if err != nil {
 		return nil, err
@@ -91,10 +92,10 @@ func serve(ctx context.Context, o *options, origin string, stderr io.Writer) (*t
 		}
 	}
 	args := []string{"serve", "--store", o.store, "--origin", origin, "--listen", "127.0.0.1:0"}
-	if o.against == private {
+	if private {
 		args = append(args, "--private")
 	}
-	t, err := launch(ctx, command, args, o.against == private, stderr)
+	t, err := launch(ctx, command, args, private, stderr)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err

@@ -48,6 +48,9 @@ func checkDecision(t *testing.T, p Policy, req *Request, r *Response, after time
 	if r.TTL == 0 && p.Shared && r.cc.private && (ok || served) {
 		wrong("private was not heeded")
 	}
+	if r.TTL == 0 && r.cc.noStore && !r.cc.mustUnderstand && (ok || served) {
+		wrong("no-store was not heeded")
+	}
 	if v.Action == ServeAndRefresh && now.After(p.UsableUntil(r)) {
 		wrong("it is served beyond its use")
 	}
@@ -76,7 +79,7 @@ func TestWhatHoldsForEveryDecision(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		for _, field := range requests {
 			req := request(field)
-			v := (Policy{shared}).Reuse(req, nil, t0)
+			v := (Policy{Shared: shared}).Reuse(req, nil, t0)
 			given[v.Reason] = true
 			for _, cc := range directives {
 				for _, other := range rest {
@@ -89,7 +92,7 @@ func TestWhatHoldsForEveryDecision(t *testing.T) {
 						r.Requested, r.Received = t0, t0
 						parsed := Parse(r)
 						for _, after := range []time.Duration{0, 59 * time.Second, 65 * time.Second, 2 * hour} {
-							why := checkDecision(t, Policy{shared}, req, parsed, after)
+							why := checkDecision(t, Policy{Shared: shared}, req, parsed, after)
 							given[why[0]], given[why[1]] = true, true
 							if t.Failed() {
 								return
@@ -122,6 +125,6 @@ func FuzzDecisions(f *testing.F) {
 			}
 		}
 		r := Parse(Response{Status: status, Header: h, Requested: t0, Received: t0, TTL: time.Duration(ttl)})
-		checkDecision(t, Policy{shared}, request("Cache-Control: "+asks), r, time.Duration(after)%(100*365*day))
+		checkDecision(t, Policy{Shared: shared}, request("Cache-Control: "+asks), r, time.Duration(after)%(100*365*day))
 	})
 }

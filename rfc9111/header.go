@@ -20,7 +20,7 @@ func hopByHop(name string) bool {
 // (RFC 9110 §7.6.1); that stays.
 func listed(h http.Header) (names []string) {
 	for m := range members(h["Connection"]) {
-		if name := textproto.CanonicalMIMEHeaderKey(m); !essential[name] {
+		if name := textproto.CanonicalMIMEHeaderKey(m); !essential(name) {
 			names = append(names, name)
 		}
 	}
@@ -49,20 +49,20 @@ func (p Policy) StoredHeader(h http.Header) http.Header {
 	return out
 }
 
-// leaveOut removes the fields that Cache-Control in h lists as not to be stored.
+// leaveOut removes the fields that the directives in h, Cache-Control or a targeted field, list as not to be stored.
 func (p Policy) leaveOut(h http.Header) {
-	if lines := h["Cache-Control"]; len(lines) > 0 {
-		cc := parseDirectives(lines)
-		remove(h, cc.noCacheFields)
-		if p.Shared {
-			remove(h, cc.privateFields)
-		}
+	cc, _ := governing(h, p.Targeted)
+	p.remove(h, cc.noCacheFields)
+	if p.Shared {
+		p.remove(h, cc.privateFields)
 	}
 }
 
-func remove(h http.Header, names []string) {
+func (p Policy) remove(h http.Header, names []string) {
 	for _, name := range names {
-		delete(h, name)
+		if !slices.Contains(p.Targeted, name) {
+			delete(h, name)
+		}
 	}
 }
 

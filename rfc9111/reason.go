@@ -27,7 +27,7 @@ const (
 	OnlyIfCached
 )
 
-// Reasons of Storable. PrivateResponse is one of Reuse too.
+// Reasons of Storable. ResponseNoStore, StatusNotUnderstood and PrivateResponse are of Reuse, too.
 const (
 	Allowed Reason = OnlyIfCached + 1 + iota
 	AllowedByRule

@@ -40,9 +40,10 @@ type Verdict struct {
 
 // Reuse decides what to do with a request, given what is stored for its URL and what time it is (RFC 9111
 // §4). Of the stored responses that match by method and by Vary, the most recent is selected. A stored GET
-// answers GET and HEAD; any other method's response only that method. A shared cache leaves out what is private,
-// which a private cache may have put into the same store. A 206 is never selected: where parts come to what the request
-// asks for, the caller of Reuse puts them together first, as a 200 (see Combinable).
+// answers GET and HEAD; any other method's response only that method. What this cache must not store it leaves out: a private
+// cache may have put into the same store what a shared one may not use, and each may follow another field (RFC 9213). A 206 is
+// never selected: where parts come to what the request asks for, the caller of Reuse puts them together first, as a 200 (see
+// Combinable).
 func (p Policy) Reuse(req *Request, stored []*Response, now time.Time) Verdict {
 	w := wishesOf(req)
 	i, why := p.choose(req, stored)
@@ -153,6 +154,8 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 		case r.Status == http.StatusPartialContent:
 		case r.variesOnUnknown && r.TTL == 0 || !Selects(r.Selecting, req.Header):
 			why = NoVariant
+		case r.noStore != 0 && r.TTL == 0:
+			why = r.noStore
 		case p.Shared && r.personal():
 			why = PrivateResponse
 		case best < 0 || moreRecent(r, stored[best]):

@@ -29,7 +29,8 @@ func TestReuse(t *testing.T) {
 		{"fresh by Expires", private, nil, []string{"Expires: " + date(minute)}, 59 * time.Second, Serve, Fresh},
 		{"stale by Expires", private, nil, []string{"Expires: " + date(minute), tag}, minute, Validate, Stale},
 		{"Expires: 0", private, nil, []string{"Expires: 0", tag}, 0, Validate, Stale},
-		{"a malformed tag does not validate", private, nil, []string{"Cache-Control: max-age=60", "ETag: a"}, minute, Forward, Stale},
+		{"a malformed tag does not validate", private, nil, []string{"Cache-Control: max-age=60", `ETag: "a`}, minute, Forward, Stale},
+		{"a tag without quotes does", private, nil, []string{"Cache-Control: max-age=60", "ETag: a"}, minute, Validate, Stale},
 		{"fresh by heuristic", private, nil, []string{"Last-Modified: " + date(-10*hour)}, 59 * minute, Serve, FreshByHeuristic},
 		{"stale by heuristic", private, nil, []string{"Last-Modified: " + date(-10*hour)}, hour, Validate, Stale},
 

@@ -39,7 +39,8 @@ func TestStorable(t *testing.T) {
 		{"Expires: 0 and no validator", private, nil, 200, []string{"Expires: 0"}, NothingToReuseBy},
 		{"stale on arrival, no validator", private, nil, 200, []string{maxAge, "Age: 60"}, NothingToReuseBy},
 		{"no-cache and no validator", private, nil, 200, []string{"Cache-Control: no-cache, max-age=60"}, NothingToReuseBy},
-		{"a malformed validator", private, nil, 200, []string{"ETag: abc"}, NothingToReuseBy},
+		{"a malformed validator", private, nil, 200, []string{"ETag: a b"}, NothingToReuseBy},
+		{"a validator without quotes", private, nil, 200, []string{"ETag: abc"}, Allowed},
 		{"a stale window beside must-revalidate", private, nil, 200, []string{"Cache-Control: max-age=0, must-revalidate, stale-if-error=60"}, NothingToReuseBy},
 
 		{"no-store", private, nil, 200, []string{"Cache-Control: no-store"}, ResponseNoStore},

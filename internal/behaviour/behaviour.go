@@ -70,6 +70,7 @@ var subjects = []subject{
 	{"users", users},
 	{"accounts", accounts},
 	{"standard", standard},
+	{"fields", fieldTests},
 	{"parity", parity},
 	{"stress", stress},
 }
