@@ -95,6 +95,7 @@ type Cache struct {
 	selected   atomic.Pointer[http.Header] // what selecting returned last, shared by the records of which it is the same
 
 	flights    flights
+	notes      notes
 	leases     atomic.Pointer[leases]
 	background tasks           // what goes on without a caller
 	refreshes  chan struct{}   // a place for each refresh under way

@@ -37,7 +37,7 @@ type download struct {
 	c          *Cache
 	x          *exchange
 	record     *store.Record // without Size and Trailer
-	superseded []store.ID
+	superseded []*store.Record
 	resp       *http.Response // the origin's
 	trailers   []string       // that it announced
 	length     int64          // of the body; -1: unknown
@@ -338,7 +338,7 @@ func (d *download) commit() error {
 	}
 	if err == nil {
 		op = "commit"
-		err = d.writing.call(func() error { return d.writer.Commit(r, d.superseded...) })
+		err = d.publish(r, d.superseded)
 	}
 	d.c.failed(op, d.x, err)
 	if err == nil && d.flight.outdated.Load() { // in the same moment
@@ -352,6 +352,33 @@ func (d *download) commit() error {
 	return err
 }
 
+// publish commits r in the place of others, after the note by which it is found if it needs one.
+func (d *download) publish(r *store.Record, superseded []*store.Record) error {
+	if n, needed := d.x.noteFor(r); needed {
+		if err := d.c.takeNote(d.writing.ctx, d.x, n, r.KeepUntil); err != nil {
+			return err
+		}
+	}
+	var ids []store.ID
+	var elsewhere []*store.Record
+	for _, old := range superseded {
+		if old.Key == r.Key {
+			ids = append(ids, old.ID)
+		} else {
+			elsewhere = append(elsewhere, old)
+		}
+	}
+	err := d.writing.call(func() error { return d.writer.Commit(r, ids...) })
+	if err != nil {
+		return err
+	}
+	for _, old := range elsewhere {
+		remove := func(ctx context.Context) error { return d.c.store.Delete(ctx, old.Key, old.ID) }
+		d.c.failed("delete", d.x, d.c.within(d.writing.ctx, remove))
+	}
+	return nil
+}
+
 // keepBeginning makes what has come of a response that broke off visible as a part (RFC 9111 §3.3), if it can be put together
 // with the rest later. It returns false if it can't.
 func (d *download) keepBeginning() bool {
@@ -359,7 +386,7 @@ func (d *download) keepBeginning() bool {
 	if r == nil || d.flight.outdated.Load() {
 		return false
 	}
-	err := d.writing.call(func() error { return d.writer.Commit(r, d.c.supersededBy(d.x, r)...) })
+	err := d.publish(r, d.c.supersededBy(d.x, r))
 	d.c.failed("commit", d.x, err)
 	if err == nil && d.flight.outdated.Load() { // in the same moment
 		d.c.remove(d.writing.ctx, d.x, r.Key, r.ID)

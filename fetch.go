@@ -269,7 +269,7 @@ func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
 			if ok, _ := c.policy().Storable(&x.rr, c.readingOf(stored).alone[0]); ok || x.noStore() {
 				c.update(f.ctx, x, stored)
 			} else { // the 304 forbids it from now on
-				c.remove(f.ctx, x, x.key, stored.ID)
+				c.remove(f.ctx, x, stored.Key, stored.ID)
 			}
 		}
 	}
@@ -316,7 +316,7 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 				c.update(f.ctx, x, fresh)
 			}
 		case rfc9111.HeadInvalidates:
-			c.remove(f.ctx, x, x.key, c.idsOf(r)...)
+			c.remove(f.ctx, x, r.Key, c.idsOf(r)...)
 		}
 	}
 }

@@ -110,6 +110,18 @@ func (fs *flights) outdate(key store.Key) {
 	}
 }
 
+// outdateQueries outdates each QUERY under way that is for the URL, with whatever query that has.
+func (fs *flights) outdateQueries(base string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for k, f := range fs.under {
+		if rest, ok := strings.CutPrefix(f.url, base); k.method == methodQuery && ok && (rest == "" || rest[0] == '?') {
+			f.outdated.Store(true)
+			delete(fs.under, k)
+		}
+	}
+}
+
 // outdateGroups outdates what is under way that has one of the tags, or may come to have it: of what an origin has not yet
 // answered nobody knows. origin is how its URLs begin.
 func (fs *flights) outdateGroups(origin string, tags []string) {

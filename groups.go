@@ -52,9 +52,8 @@ func (x *exchange) withGroups(tags []string, stored http.Header) []string {
 	return append(slices.DeleteFunc(slices.Clone(tags), isGroupTag), x.groupTags(names)...)
 }
 
-// groupsOf appends the groups of what is stored for x to tags.
-func (c *Cache) groupsOf(ctx context.Context, x *exchange, tags []string) []string {
-	records, _ := c.lookup(ctx, x)
+// appendGroups adds the tags of the groups that the records are in.
+func appendGroups(tags []string, records []*store.Record) []string {
 	for _, r := range records {
 		for _, tag := range r.Tags {
 			if isGroupTag(tag) && !slices.Contains(tags, tag) {
@@ -65,13 +64,22 @@ func (c *Cache) groupsOf(ctx context.Context, x *exchange, tags []string) []stri
 	return tags
 }
 
-// removeGroups removes what is stored with one of these tags, of every user, since x has made the groups invalid. It
-// returns when that is done, or x's caller has gone. A store that cannot list what it holds keeps it.
+// removeGroups removes what is stored with one of these tags, of every user, since x has made the groups invalid.
 func (c *Cache) removeGroups(x *exchange, tags []string) {
 	if len(tags) == 0 {
 		return
 	}
 	c.flights.outdateGroups(string(appendBase(nil, x.req.URL, "/")), tags)
+	queries := make([]store.Query, len(tags))
+	for i, tag := range tags {
+		queries[i].Tag = tag
+	}
+	c.removeMeant(x, queries...)
+}
+
+// removeMeant removes what the queries mean, since x has made it invalid. It returns when that is done, or x's caller has
+// gone. A store that cannot list what it holds keeps it.
+func (c *Cache) removeMeant(x *exchange, queries ...store.Query) {
 	finder, ok := store.As[store.Finder](c.store)
 	if !ok {
 		return
@@ -83,11 +91,11 @@ func (c *Cache) removeGroups(x *exchange, tags []string) {
 		defer close(done)
 		defer cancel()
 		defer stop()
-		for _, tag := range tags {
+		for _, q := range queries {
 			if !c.mayUse(x) {
 				return
 			}
-			c.failed("delete", x, c.removeTagged(ctx, finder, x, tag))
+			c.failed("delete", x, c.removeFound(ctx, finder, x, q))
 		}
 	})
 	select {
@@ -96,11 +104,11 @@ func (c *Cache) removeGroups(x *exchange, tags []string) {
 	}
 }
 
-// removeTagged removes every record with the tag. A distant store gets its time for each, not for all together.
-func (c *Cache) removeTagged(ctx context.Context, finder store.Finder, x *exchange, tag string) error {
+// removeFound removes every record that q means. A distant store gets its time for each, not for all together.
+func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchange, q store.Query) error {
 	within := c.bounds(ctx)
 	defer within.end()
-	next, stop := iter.Pull2(finder.Find(within.ctx, store.Query{Tag: tag}))
+	next, stop := iter.Pull2(finder.Find(within.ctx, q))
 	defer stop()
 	for {
 		var r *store.Record

@@ -66,6 +66,9 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	if maxBody := x.maxBody(c); maxBody > 0 && resp.ContentLength > maxBody {
 		return nil, "its body is longer than MaxBody"
 	}
+	if _, ok := store.As[store.Finder](c.store); !ok && x.rr.Method == methodQuery && x.rule.Methods == nil {
+		return nil, "the store can't find the answers to QUERY that an unsafe request makes invalid"
+	}
 	r = &store.Record{
 		Key: x.key,
 		ID:  store.NewID(received),
@@ -82,6 +85,9 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	}
 	r.Header = c.storedHeader(x, resp.Header)
 	r.Tags = x.withGroups(r.Tags, r.Header)
+	if v := c.variationOf(x, r.Header); v != nil {
+		r.Key = c.variedKey(x, v)
+	}
 	asReceived := c.readingOf(r).alone[0]
 	if len(x.rule.Strip) > 0 || len(x.rule.redact) > 0 { // the origin may have forbidden it in one of those
 		whole := *asReceived
@@ -156,26 +162,26 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 
 // supersededBy returns the stored records in whose place r goes, the response to x: those that x selects, and the oldest of
 // too many variants or parts. A part takes the place of those alone that it contains, and of those of other representations.
-func (c *Cache) supersededBy(x *exchange, r *store.Record) []store.ID {
-	var ids []store.ID
+func (c *Cache) supersededBy(x *exchange, r *store.Record) []*store.Record {
+	var out []*store.Record
 	variants, parts := c.maxVariants()-1, maxParts-1
 	for _, old := range x.found { // newest first
 		switch {
 		case r.Method == http.MethodHead && old.Method != http.MethodHead:
 		case !rfc9111.Selects(old.Selecting, x.header):
 			if variants--; variants < 0 {
-				ids = append(ids, old.ID)
+				out = append(out, old)
 			}
 		case isPart(r) && !isPart(old): // there is more in it
 		case isPart(r) && c.isBeside(old, r):
 			if parts--; parts < 0 {
-				ids = append(ids, old.ID)
+				out = append(out, old)
 			}
 		default:
-			ids = append(ids, old.ID)
+			out = append(out, old)
 		}
 	}
-	return ids
+	return out
 }
 
 // isBeside reports whether two parts are of the same representation, and the old one has something that the other has not.
@@ -202,7 +208,7 @@ func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Respon
 	}
 	for _, r := range x.found {
 		if x.rule.statusAllowed(r.Status) && rfc9111.Selects(r.Selecting, x.header) {
-			c.remove(ctx, x, x.key, r.ID)
+			c.remove(ctx, x, r.Key, r.ID)
 		}
 	}
 }

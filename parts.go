@@ -65,7 +65,7 @@ func (c *Cache) takes(a *assembly, r *store.Record) bool {
 	first := a.parts[0]
 	_, size := c.readingOf(first).parsed.Part()
 	_, same := c.readingOf(r).parsed.Part()
-	return isPart(first) && size == same && rfc9111.Combinable(&c.readingOf(first).parsed, &c.readingOf(r).parsed) &&
+	return isPart(first) && first.Key == r.Key && size == same && rfc9111.Combinable(&c.readingOf(first).parsed, &c.readingOf(r).parsed) &&
 		maps.EqualFunc(first.Selecting, r.Selecting, slices.Equal[[]string])
 }
 

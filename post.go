@@ -44,7 +44,8 @@ func (c *Cache) post(x exchange, why string) (*http.Response, error) {
 
 // asGet returns the GET whose answer the response to x may be stored as; nil if it may not.
 func (c *Cache) asGet(x *exchange, resp *http.Response) *exchange {
-	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Received: c.now(), Targeted: c.targeted})
+	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Received: c.now(),
+		Targeted: c.targeted})
 	u := c.policy().AsGet(&x.rr, said)
 	if u == nil || newTarget(u, normalPath(u), standard).url != newTarget(x.req.URL, normalPath(x.req.URL), standard).url {
 		return nil

@@ -23,10 +23,11 @@ type exchange struct {
 	ask  ask
 	rule *rule
 
-	target target
-	key    store.Key
-	header http.Header     // the request's fields as Vary sees them
-	rr     rfc9111.Request // the request as the rules see it
+	target  target
+	key     store.Key
+	content string          // the digest of what its body says; "": it has none
+	header  http.Header     // the request's fields as Vary sees them
+	rr      rfc9111.Request // the request as the rules see it
 
 	landed     int64               // how many flights had, before the store was looked into
 	found      []*store.Record     // stored under key, newest first
@@ -35,6 +36,7 @@ type exchange struct {
 	incomplete *assembly           // stored in part, and not enough of it
 	vary       []string            // the fields that are known to select a variant
 	verdict    rfc9111.Verdict
+	troubled   bool // the store failed to tell what is stored
 	alone      bool // no flight of somebody else's has anything for it
 	unusable   bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
 }
@@ -86,6 +88,9 @@ func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return c.pass(x, why)
 	}
+	if x.rr.Method == methodQuery {
+		c.keepNotes(&x)
+	}
 	for attempt := 0; ; attempt++ {
 		if attempt > 0 { // it has waited
 			x.now = c.now()
@@ -97,6 +102,13 @@ func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		c.weigh(&x, records)
+		if a := x.verdict.Action; a != rfc9111.Serve && a != rfc9111.ServeAndRefresh {
+			if records, err = c.equivalents(req.Context(), &x, records); err != nil {
+				closeBody(x.send)
+				return nil, err
+			}
+			c.weigh(&x, records)
+		}
 		switch x.verdict.Action {
 		case rfc9111.Serve, rfc9111.ServeAndRefresh:
 			d := Decision{Outcome: Hit}
@@ -176,7 +188,7 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 	if !ok {
 		return "its body is too long for a key, or can't be read"
 	}
-	x.key = c.key(req, x.rule, x.ask, x.target, body)
+	x.key, x.content = c.key(req, x.rule, x.ask, x.target, body), body
 	return ""
 }
 
@@ -225,6 +237,7 @@ type reading struct {
 	header     fields
 	connection *tlsReading             // nil: the response came in the clear
 	assembly   *assembly               // nil: the record is one in the store
+	variation  string                  // what its No-Vary-Search says, as text
 	otherwise  atomic.Pointer[reading] // by a cache with other targeted fields, that has the same record in its store
 }
 
@@ -250,6 +263,11 @@ func read(r *store.Record, targeted []string) *reading {
 	v.major, v.minor, _ = http.ParseHTTPVersion(r.Proto)
 	if r.TLS != nil {
 		v.connection = new(tlsReading)
+	}
+	if lines := r.Header[noVarySearch]; len(lines) > 0 {
+		if says, ok := rfc9111.ParseNoVarySearch(lines); ok {
+			v.variation = says.String()
+		}
 	}
 	return v
 }
@@ -286,8 +304,8 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 		}
 		ctx := get.req.Context()
 		c.flights.outdate(get.key)
-		groups = c.groupsOf(ctx, get, groups)
-		c.remove(ctx, x, get.key)
+		c.flights.outdateQueries(get.target.base())
+		groups = c.removeFor(ctx, get, groups)
 		if len(get.rule.KeyHeaders) > 0 { // there may be more keys than one
 			err := c.within(ctx, func(ctx context.Context) error {
 				_, err := c.Purge(ctx, store.Query{URL: get.target.url})
@@ -336,7 +354,9 @@ func (c *Cache) answer(x *exchange, resp *http.Response, d Decision) *http.Respo
 func (c *Cache) answerWith(x *exchange, resp *http.Response, with *decided) *http.Response {
 	d := &with.decision
 	d.Rule = x.rule.Match
-	d.Key = x.key
+	if d.Key == "" {
+		d.Key = x.key
+	}
 	c.attach(resp, x.req, with)
 	c.counters.outcome[d.Outcome].Add(1)
 	if d.Collapsed {

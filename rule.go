@@ -52,7 +52,9 @@ type Rule struct {
 	// is in (RFC 9875): cache-group:https://example.com/NAME, with which no other tag may begin.
 	Tags []string
 
-	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=".
+	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=". Where a rule sorts the
+	// query, or ignores or redacts parts of it, a response's No-Vary-Search is not heeded: the rule says which queries are the
+	// same.
 	SortQuery bool
 	// KeyHeaders are request fields whose values are part of the key, whether the response names them in Vary or not;
 	// "*": all. Like those that Vary names, they are stored as they are unless they are redacted.

@@ -31,7 +31,7 @@ func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *
 	v := c.readingOf(r)
 	parsed := v.alone[0]
 	age := parsed.Age(now)
-	d.ID, d.Age, d.Lifetime = r.ID, age, c.policy().Lifetime(parsed)
+	d.Key, d.ID, d.Age, d.Lifetime = r.Key, r.ID, age, c.policy().Lifetime(parsed)
 	if d.Reason == "" {
 		d.Reason, d.Section = x.verdict.Reason.String(), x.verdict.Reason.Section()
 	}
@@ -49,7 +49,7 @@ func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *
 	if x.rule.Filter != nil {
 		resp.Body, resp.Request = http.NoBody, x.req
 		if !x.rule.Filter(resp) {
-			c.remove(context.WithoutCancel(x.req.Context()), x, x.key, c.idsOf(r)...)
+			c.remove(context.WithoutCancel(x.req.Context()), x, r.Key, c.idsOf(r)...)
 			return nil
 		}
 	}
@@ -343,7 +343,7 @@ func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *h
 	}
 	parsed := c.readingOf(d.record).alone[0]
 	decision.Stored = true
-	decision.ID = d.record.ID
+	decision.Key, decision.ID = d.record.Key, d.record.ID
 	decision.Age, decision.Lifetime = parsed.Age(c.now()), c.policy().Lifetime(parsed)
 	a.decided.decision = decision
 	return c.answerWith(x, resp, &a.decided)

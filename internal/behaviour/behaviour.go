@@ -57,6 +57,7 @@ var subjects = []subject{
 	{"new representations", newRepresentations},
 	{"queries", queries},
 	{"cache groups", cacheGroups},
+	{"variations", variations},
 	{"flights", flights},
 	{"leases", leases},
 	{"streaming", streaming},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
 )
 
 // answersQueries makes path a page that answers a QUERY with its content and how often it was asked.
@@ -17,7 +18,10 @@ func (o *origin) answersQueries(path string, header ...string) {
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
-		set(w.Header(), append([]string{"Cache-Control", "max-age=60"}, header...))
+		set(w.Header(), header)
+		if w.Header().Get("Cache-Control") == "" {
+			w.Header().Set("Cache-Control", "max-age=60")
+		}
 		fmt.Fprintf(w, "%s %d", b, o.hits(path))
 	})
 }
@@ -56,6 +60,71 @@ var queries = []test{
 		t.do("QUERY", "/a", body(text, "x"))
 		t.get("/mine").want(larder.Hit, "/mine 1")
 		t.get("/a").want(larder.Hit, " 1")
+	}},
+	{name: "an unsafe request invalidates the answers for its URL, whatever they were asked, in whatever process", run: func(t *T) {
+		for i, u := range []*T{t, t.through(t.newCache()), t.shared()} {
+			path := fmt.Sprint("/", i)
+			t.origin.answersQueries(path)
+			t.origin.answersQueries(path + "/b")
+			stored := t
+			if u.cache.Shared {
+				stored = u
+			}
+			for _, q := range []string{"one", "two"} {
+				stored.do("QUERY", path, body(text, q))
+				stored.do("QUERY", path+"?q", body(text, q))
+				stored.do("QUERY", path+"/b", body(text, q))
+			}
+			u.do("PUT", path, body(text, "x"))
+			for _, q := range []string{"one", "two"} {
+				stored.do("QUERY", path, body(text, q)).wantStatus(larder.Miss, 200)
+				stored.do("QUERY", path+"?q", body(text, q)).wantStatus(larder.Hit, 200)
+				stored.do("QUERY", path+"/b", body(text, q)).wantStatus(larder.Hit, 200)
+			}
+			u.do("PUT", path, body(text, "x"))
+			stored.do("QUERY", path, body(text, "one")).wantStatus(larder.Miss, 200)
+		}
+	}},
+	{name: "what a failed or a safe request asks for stays", run: func(t *T) {
+		t.origin.answersQueries("/a")
+		t.do("QUERY", "/a", body(text, "one"))
+		page := t.origin.pages["/a"]
+		t.origin.status("/a", 500)
+		t.post("/a")
+		t.origin.handle("/a", page)
+		t.get("/a")
+		t.do("QUERY", "/a", body(text, "one")).want(larder.Hit, "one 1")
+	}},
+	{name: "one that is under way when it is invalidated is not used afterwards", run: func(t *T) {
+		g := make(gate)
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			n := t.origin.hits("/a")
+			if n == 1 {
+				g.wait(r)
+			}
+			fmt.Fprint(w, n)
+		})
+		p := t.start(1, func(int) answer { return t.try("QUERY", "/a", body(text, "x")) })
+		t.settle()
+		t.do("PUT", "/a")
+		t.do("QUERY", "/a", body(text, "x")).want(larder.Miss, "3")
+		g.open()
+		p.done()[0].want(larder.Miss, "1")
+		t.do("QUERY", "/a", body(text, "x")).want(larder.Hit, "3")
+	}},
+	{name: "a store that can list nothing stores none, unless a rule says so", run: func(t *T) {
+		t.cache.Store = struct{ store.Store }{t.store}
+		t.origin.answersQueries("/a")
+		t.do("QUERY", "/a", body(text, "x"))
+		t.settle()
+		t.do("QUERY", "/a", body(text, "x")).want(larder.Miss, "x 2")
+		u := t.through(t.newCache())
+		u.cache.Store = t.cache.Store
+		u.rule(larder.Rule{Methods: []string{"QUERY"}})
+		u.do("QUERY", "/a", body(text, "x")).want(larder.Miss, "x 3")
+		t.settle()
+		u.do("QUERY", "/a", body(text, "x")).want(larder.Hit, "x 3")
 	}},
 	{name: "users are kept apart, and a request that says no-store is heard", run: func(t *T) {
 		for path, as := range credentials {
