@@ -43,6 +43,7 @@ type download struct {
 	length     int64          // of the body; -1: unknown
 	maxBody    int64          // 0: no limit
 	flight     *flight
+	digests    *digests
 	writing    bounds // the store's trouble must not end the fetch
 
 	mu      sync.Mutex
@@ -253,6 +254,7 @@ func (d *download) pull() {
 
 // write hands one chunk to the store; end is where it ends in the body.
 func (d *download) write(p []byte, end int64) {
+	d.digests.write(p)
 	err := store.ErrTooLarge
 	op := "create"
 	if d.maxBody == 0 || end <= d.maxBody {
@@ -326,7 +328,11 @@ func (d *download) commit() error {
 	if len(d.resp.Trailer) > 0 {
 		r.Trailer = d.c.storedHeader(d.x, d.resp.Trailer)
 	}
-	err := d.create()
+	err := d.digests.verify(d.resp.Trailer)
+	if err != nil {
+		return err
+	}
+	err = d.create()
 	if err == nil && d.flight.outdated.Load() {
 		return errOutdated
 	}

@@ -46,7 +46,7 @@ func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error)
 // flightFor returns the flight that x may wait for, or one to lead.
 func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	if attempt >= maxAttempts || x.alone || !x.sociable() || !c.flights.worthWaiting(x.key) {
-		return c.flights.alone(x.req.Context(), flightKey{key: x.key, method: x.rr.Method}), true
+		return c.flights.alone(x.req.Context(), flightKey{key: x.key, method: x.rr.Method}, x.target.url), true
 	}
 	for _, r := range x.records {
 		for name := range r.Selecting {
@@ -56,7 +56,7 @@ func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	slices.Sort(x.vary)
 	x.vary = slices.Compact(x.vary)
 	suits := func(r *result) bool { return c.suits(x, r) }
-	return c.flights.join(x.req.Context(), flightKey{key: x.key, method: x.rr.Method, variant: x.variant()}, suits)
+	return c.flights.join(x.req.Context(), flightKey{key: x.key, method: x.rr.Method, variant: x.variant()}, x.target.url, suits)
 }
 
 // suits reports whether an answer that came before x, and is not in the store yet, may be given to x.
@@ -147,6 +147,9 @@ func (c *Cache) lead(f *flight, x *exchange) {
 			f.settle(result{download: d, status: status})
 			return
 		}
+		if resp.StatusCode == http.StatusPartialContent {
+			c.keepParts(f, x, resp, requested)
+		}
 	}
 	c.land(f)
 	f.settle(r)
@@ -157,8 +160,7 @@ func (c *Cache) lead(f *flight, x *exchange) {
 // parts. No response and no error mean that f is settled.
 func (c *Cache) consult(f *flight, x *exchange) (resp *http.Response, status int, requested time.Time, err error) {
 	var conditions http.Header
-	get := x.rr.Method == http.MethodGet || x.rr.Method == http.MethodHead // else they mean another thing (RFC 9110 §13.1.2)
-	if i := x.verdict.Index; get && i >= 0 && x.ask.mode != ForceRefresh {
+	if i := x.verdict.Index; x.reads() && i >= 0 && x.ask.mode != ForceRefresh {
 		conditions = rfc9111.Conditions(x.stored, i)
 	}
 	rest := c.completion(f.ctx, x)
@@ -288,6 +290,7 @@ func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requ
 	r := old.Clone()
 	r.Header = c.policy().Freshen(old.Header, said)
 	x.rule.withhold(r.Header)
+	r.Tags = x.withGroups(old.Tags, r.Header)
 	if rfc9111.Selects(old.Selecting, x.header) { // its Vary may name other fields now
 		r.Selecting = c.selecting(r.Header, x.header)
 	}

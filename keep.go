@@ -81,6 +81,7 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 		Tags: x.rule.Tags,
 	}
 	r.Header = c.storedHeader(x, resp.Header)
+	r.Tags = x.withGroups(r.Tags, r.Header)
 	asReceived := c.readingOf(r).alone[0]
 	if len(x.rule.Strip) > 0 || len(x.rule.redact) > 0 { // the origin may have forbidden it in one of those
 		whole := *asReceived
@@ -130,7 +131,7 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 		return nil, why
 	}
 	d := &download{c: c, x: x, record: r, superseded: c.supersededBy(x, r), resp: resp, length: resp.ContentLength,
-		maxBody: x.maxBody(c), flight: f}
+		maxBody: x.maxBody(c), flight: f, digests: c.digests(x.rr.Method, resp)}
 	d.readers = d.first[:0]
 	for name := range resp.Trailer {
 		d.trailers = append(d.trailers, name)

@@ -83,6 +83,7 @@ func (c *Cache) combine(a *assembly) {
 	}
 	_, size := c.readingOf(newest).parsed.Part()
 	delete(header, "Content-Range")
+	delete(header, "Content-Digest") // is of a part, as it was sent
 	header["Content-Length"] = []string{strconv.FormatInt(size, 10)}
 	a.whole = newest.Clone()
 	a.whole.Status, a.whole.Header, a.whole.Body, a.whole.Size, a.whole.Length = http.StatusOK, header, nil, size, size
@@ -104,6 +105,7 @@ func (c *Cache) beginning(r *store.Record, n int64) *store.Record {
 	part.Length = n
 	b := r.Clone()
 	b.Status, b.Size, b.Length, b.Header = http.StatusPartialContent, n, n, maps.Clone(r.Header)
+	delete(b.Header, "Content-Digest") // is of all that was to come
 	b.Header["Content-Range"] = []string{rfc9111.ContentRange(part, size)}
 	b.Header["Content-Length"] = []string{strconv.FormatInt(n, 10)}
 	return b
@@ -111,7 +113,7 @@ func (c *Cache) beginning(r *store.Record, n int64) *store.Record {
 
 // wanted returns which bytes of the representation the request wants.
 func (c *Cache) wanted(x *exchange, a *assembly) []rfc9111.Part {
-	if x.rr.Method == http.MethodGet {
+	if x.rr.Method == http.MethodGet || x.rr.Method == methodQuery {
 		switch parts, status := rfc9111.Ranges(x.req.Header, &c.readingOf(a.whole).parsed, a.whole.Size); status {
 		case http.StatusPartialContent:
 			return parts

@@ -17,6 +17,7 @@ import (
 func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, parts []rfc9111.Part, status int) bool {
 	resp.StatusCode, resp.Status = status, statusText(status)
 	resp.Trailer = nil
+	delete(resp.Header, "Content-Digest") // is of the whole; Repr-Digest still holds (RFC 9530 §2, §3)
 	if status == http.StatusRequestedRangeNotSatisfiable {
 		resp.Header.Set("Content-Range", "bytes */"+strconv.FormatInt(r.Size, 10))
 		setLength(resp, 0)

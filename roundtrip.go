@@ -39,6 +39,16 @@ type exchange struct {
 	unusable   bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
 }
 
+// reads reports whether the request reads what the stored response is of, so that conditions and ranges are about that; with
+// other methods they mean another thing (RFC 9110 §13.1.2 and §14.2, RFC 10008 §2.6 and §2.8).
+func (x *exchange) reads() bool {
+	switch x.rr.Method {
+	case http.MethodGet, http.MethodHead, methodQuery:
+		return true
+	}
+	return false
+}
+
 // maxAttempts bounds how often a request is looked at anew because the flight it waited for brought nothing for it.
 const maxAttempts = 3
 
@@ -70,6 +80,9 @@ func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
 		if x.rr.OnlyStored {
 			x.verdict.Reason = rfc9111.OnlyIfCached
 			return c.refuse(&x), nil
+		}
+		if x.mayAnswerGet() {
+			return c.post(x, why)
 		}
 		return c.pass(x, why)
 	}
@@ -245,37 +258,60 @@ func (c *Cache) pass(x exchange, why string) (*http.Response, error) {
 		return nil, err
 	}
 	c.invalidate(&x, resp)
+	return c.answer(&x, resp, bypassed(&x, resp, why)), nil
+}
+
+func bypassed(x *exchange, resp *http.Response, why string) Decision {
 	d := Decision{Outcome: Bypassed, Reason: why, Forwarded: "bypass", ForwardStatus: resp.StatusCode}
 	if !x.rule.methodAllowed(x.rr.Method) {
 		d.Forwarded = "method"
 	}
-	return c.answer(&x, resp, d), nil
+	return d
 }
 
-// invalidate removes what an unsafe request has changed (RFC 9111 §4.4).
+// invalidate removes what an unsafe request has changed (RFC 9111 §4.4), and the cache groups that its response names or what
+// it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone.
 func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 	if x.rule.Methods != nil && x.rule.methodAllowed(x.rr.Method) {
 		return // the user says that it changes nothing
 	}
+	groups := x.groupTags(rfc9111.InvalidatedGroups(&x.rr, resp.Header))
 	for _, u := range rfc9111.Invalidates(&x.rr, resp.StatusCode, resp.Header) {
-		get, err := http.NewRequestWithContext(context.WithoutCancel(x.req.Context()), http.MethodGet, u, nil)
+		get, err := c.getFor(x, u)
 		if err != nil {
 			continue
 		}
-		get.Header, get.Host, get.URL.User = x.req.Header, x.req.Host, x.req.URL.User
-		path := normalPath(get.URL)
-		r := ruleFor(c.rules.Load().rules, http.MethodGet, get.URL, path)
-		t := newTarget(get.URL, path, r)
-		key := c.key(get, r, x.ask, t, "")
-		c.flights.outdate(key)
-		c.remove(get.Context(), x, key)
-		if len(r.KeyHeaders) > 0 { // there may be more keys than one
-			err := c.within(get.Context(), func(ctx context.Context) error { _, err := c.Purge(ctx, store.Query{URL: t.url}); return err })
+		ctx := get.req.Context()
+		c.flights.outdate(get.key)
+		groups = c.groupsOf(ctx, get, groups)
+		c.remove(ctx, x, get.key)
+		if len(get.rule.KeyHeaders) > 0 { // there may be more keys than one
+			err := c.within(ctx, func(ctx context.Context) error {
+				_, err := c.Purge(ctx, store.Query{URL: get.target.url})
+				return err
+			})
 			if !errors.Is(err, ErrUnsupported) {
 				c.failed("delete", x, err)
 			}
 		}
 	}
+	c.removeGroups(x, groups)
+}
+
+// getFor returns the GET for u that whoever sends x might have sent as well, at the origin of x.
+func (c *Cache) getFor(x *exchange, u string) (*exchange, error) {
+	req, err := http.NewRequestWithContext(context.WithoutCancel(x.req.Context()), http.MethodGet, u, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header, req.Host, req.URL.User = x.req.Header, x.req.Host, x.req.URL.User
+	path := normalPath(req.URL)
+	get := &exchange{req: req, send: req, now: x.now, ask: x.ask, rule: ruleFor(c.rules.Load().rules, http.MethodGet, req.URL, path)}
+	get.target = newTarget(req.URL, path, get.rule)
+	get.key = c.key(req, get.rule, x.ask, get.target, "")
+	get.header = get.rule.selectable(req.Header)
+	get.rr = rfc9111.Request{Method: http.MethodGet, URL: req.URL, Header: get.header}
+	return get, nil
 }
 
 // refuse is the answer to a request for stored responses only when there is none (RFC 9111 §5.2.1.7).

@@ -24,8 +24,10 @@ type Rule struct {
 	// without a path it means every path, without a port every port, without a scheme both. So ** is every
 	// host, **.example.com are those below example.com, not example.com itself. Empty: every URL.
 	Match string
-	// Methods are the request methods meant, and may be stored; nil: GET and HEAD. Responses to other methods
-	// are keyed by the request's body as well, and such a request invalidates nothing.
+	// Methods are the request methods meant, and may be stored; nil: GET, HEAD and QUERY. Responses to other methods than
+	// GET and HEAD are keyed by the request's body as well, and such a request invalidates nothing. The body of a QUERY
+	// counts byte by byte, unless Ignore names parts of it; those of other methods by what they say: JSON and forms in
+	// whatever order.
 	Methods []string
 
 	// TTL is how long a response is stored and reused, whatever its headers say: a positive duration, Forever, or
@@ -46,7 +48,8 @@ type Rule struct {
 	// Filter, if set, must be true for a response to be stored, and again for it to be reused; where it is
 	// false then, the stored response is removed. It must not read or keep the response or its body.
 	Filter func(*http.Response) bool
-	// Tags are stored with the response, for Purge and Entries.
+	// Tags are stored with the response, for Purge and Entries. Beside them a response has one for each cache group that it
+	// is in (RFC 9875): cache-group:https://example.com/NAME, with which no other tag may begin.
 	Tags []string
 
 	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=".
@@ -73,7 +76,7 @@ type Ignore struct {
 	JSON []string
 }
 
-// Everything is the rule under which larder behaves as aiohttp-client-cache does out of the box: GET and HEAD,
+// Everything is the rule under which larder behaves as aiohttp-client-cache does out of the box: GET, HEAD and QUERY,
 // 200 and the redirects on the way to it, kept for ttl whatever the headers say, whatever the order of the
 // query.
 func Everything(ttl time.Duration) Rule {
@@ -134,6 +137,11 @@ func compile(r Rule) (*rule, error) {
 			return fault("method %q can't be stored; methods are in capitals", m)
 		}
 	}
+	for _, tag := range r.Tags {
+		if isGroupTag(tag) {
+			return fault("tag %q begins as those of cache groups do", tag)
+		}
+	}
 	c := &rule{Rule: r, pattern: p, redact: make(map[string]bool)}
 	for _, name := range r.Redact {
 		c.redact[strings.ToLower(name)] = true
@@ -156,7 +164,7 @@ func compileAll(rules []Rule) ([]*rule, error) {
 // methodAllowed reports whether responses to the method may be stored under r.
 func (r *rule) methodAllowed(method string) bool {
 	if r.Methods == nil {
-		return method == http.MethodGet || method == http.MethodHead
+		return method == http.MethodGet || method == http.MethodHead || method == methodQuery
 	}
 	return slices.Contains(r.Methods, method)
 }

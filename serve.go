@@ -64,17 +64,19 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 	resp := &h.resp
 	resp.Body = http.NoBody
 	reqHeader := x.req.Header
-	if r.Status == http.StatusOK && rfc9111.NotModified(reqHeader, c.readingOf(r).alone[0]) {
+	if r.Status == http.StatusOK && x.reads() && rfc9111.NotModified(reqHeader, c.readingOf(r).alone[0]) {
 		notModified(resp)
 		return true
 	}
 	if x.rr.Method == http.MethodHead {
 		if r.Method == http.MethodHead {
 			resp.ContentLength = r.Length
+		} else {
+			delete(resp.Header, "Content-Digest") // is of the content of this very message (RFC 9530 §2)
 		}
 		return true
 	}
-	if reqHeader["Range"] != nil && r.Status == http.StatusOK && x.rr.Method == http.MethodGet {
+	if reqHeader["Range"] != nil && r.Status == http.StatusOK && x.reads() {
 		parts, status := rfc9111.Ranges(reqHeader, c.readingOf(r).alone[0], r.Size)
 		if status != http.StatusOK {
 			return c.fillRange(x, r, resp, parts, status)
@@ -101,7 +103,7 @@ func notModified(resp *http.Response) {
 	resp.ContentLength = 0
 	resp.Uncompressed = false
 	resp.Trailer = nil
-	for _, name := range [...]string{"Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range"} {
+	for _, name := range [...]string{"Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range", "Content-Digest"} {
 		delete(resp.Header, name)
 	}
 }

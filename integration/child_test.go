@@ -14,12 +14,19 @@ var children = map[string]func(args []string) (any, error){
 	"writers": writersChild,
 }
 
+// atEnd is done when all tests are over.
+var atEnd []func()
+
 const childVar = "LARDER_INTEGRATION_CHILD"
 
 func TestMain(m *testing.M) {
 	child := children[os.Getenv(childVar)]
 	if child == nil {
-		os.Exit(m.Run())
+		code := m.Run()
+		for _, do := range atEnd {
+			do()
+		}
+		os.Exit(code)
 	}
 	result, err := child(os.Args[1:])
 	if err == nil {

@@ -10,9 +10,12 @@
 //	the origin is asked  Conditions makes the header of the conditional request
 //	it says 304          Freshens tells which stored responses that renews, Freshen makes their new header
 //	it fails             Policy.StaleIfError, or without an answer StaleIfDisconnected: may the stored response stand in?
-//	it answers anew      Policy.Storable, then Policy.StoredHeader and Selecting for what is kept
+//	it answers anew      Policy.Storable and Digests, then Policy.StoredHeader and Selecting for what is kept
 //	a HEAD was answered  ByHead tells what that means for a stored GET
-//	an unsafe method     Invalidates lists the URLs whose responses are to go
+//	it is found again    Variation says which queries of a URL a response answers, beside its own
+//	an unsafe method     Invalidates lists the URLs whose responses are to go; AsGet tells whether the response takes the place
+//	                     of what a GET would bring; InvalidatedGroups lists the cache groups that are to go, Groups those that a
+//	                     response is in
 //
 // Each decision comes with a [Reason], which knows a sentence and the section of the standard.
 //

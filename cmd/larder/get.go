@@ -26,15 +26,14 @@ const (
 
 type get struct {
 	request
-	output   string
-	include  bool
-	verbose  bool
-	json     bool
-	follow   bool
-	fail     bool
-	timeout  durationFlag
-	client   *http.Client
-	out, err io.Writer
+	teller
+	output  string
+	include bool
+	follow  bool
+	fail    bool
+	timeout durationFlag
+	client  *http.Client
+	out     io.Writer
 }
 
 func newGet(a *app) *cobra.Command {

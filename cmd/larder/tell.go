@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -9,20 +10,27 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// observe tells of what happens in the cache: of trouble always, of the rest if it is wanted.
-func (g *get) observe(e larder.Event) {
+// teller tells on err of what happens in the cache.
+type teller struct {
+	err     io.Writer
+	verbose bool
+	json    bool
+}
+
+// observe tells of trouble always, of the rest if it is wanted.
+func (t *teller) observe(e larder.Event) {
 	switch e.Kind {
 	case larder.StoreFailed, larder.Damaged, larder.RefreshFailed:
-		tell(g.err, fmt.Errorf("%s: %w", e.Kind, e.Err))
+		tell(t.err, fmt.Errorf("%s: %w", e.Kind, e.Err))
 	case larder.Discarded:
-		if g.verbose && !g.json {
-			tell(g.err, fmt.Errorf("%s %s: not stored after all: %w", e.Method, e.URL, e.Err))
+		if t.verbose && !t.json {
+			tell(t.err, fmt.Errorf("%s %s: not stored after all: %w", e.Method, e.URL, e.Err))
 		}
 	case larder.Answered:
-		if g.json {
-			writeJSON(g.err, newAnswer(e))
-		} else if g.verbose {
-			fmt.Fprintf(g.err, "larder: %s\n", printable(answerText(e)))
+		if t.json {
+			writeJSON(t.err, newAnswer(e))
+		} else if t.verbose {
+			fmt.Fprintf(t.err, "larder: %s\n", printable(answerText(e)))
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"strconv"
 	"strings"
@@ -64,7 +66,6 @@ var partial = []test{
 			for _, c := range []struct{ part, asked string }{
 				{fmt.Sprintf("bytes=0-%d", n/2), fmt.Sprintf("bytes=%d-", n/2+1)},
 				{fmt.Sprintf("bytes=%d-", n/2), fmt.Sprintf("bytes=0-%d", n/2-1)},
-				{"bytes=0-2,5-9", ""}, // not stored
 			} {
 				t.get(path, header("Range", c.part)).wantStatus(larder.Miss, 206)
 				a := t.get(path)
@@ -114,6 +115,70 @@ var partial = []test{
 			equal(t, "Range at the origin", t.origin.last(path).Header.Get("Range"), "bytes=16-19")
 			equal(t, "records", len(t.lookup(path)), 2) // 5-9 and 6-24
 		}
+	}},
+	{name: "the parts of a multipart/byteranges response are stored one by one, and the caller gets it as it came", run: func(t *T) {
+		for path, whole := range t.files() {
+			n := len(whole)
+			r := header("Range", fmt.Sprintf("bytes=0-9,20-%d", n-3))
+			first := t.get(path, r)
+			first.wantStatus(larder.Miss, 206)
+			kind, params, _ := mime.ParseMediaType(first.header.Get("Content-Type"))
+			equal(t, "type", kind, "multipart/byteranges")
+			equal(t, "length", first.resp.ContentLength, int64(len(first.body)))
+			parts := multipart.NewReader(strings.NewReader(first.body), params["boundary"])
+			for _, want := range []string{whole[:10], whole[20 : n-2]} {
+				p, err := parts.NextPart()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := io.ReadAll(p); string(got) != want || err != nil {
+					t.Errorf("a part has %d bytes, error %v, want %d", len(got), err, len(want))
+				}
+			}
+			t.backgroundDone()
+			equal(t, "records", len(t.lookup(path)), 2)
+			t.get(path, r).wantStatus(larder.Hit, 206)
+			a := t.get(path, header("Range", "bytes=2-4"))
+			a.want(larder.Hit, whole[2:5])
+			equal(t, "type of the page", a.header.Get("Content-Type"), "text/plain; charset=utf-8")
+			t.get(path, header("Range", fmt.Sprintf("bytes=20-%d", n-3))).want(larder.Hit, whole[20:n-2])
+			t.wantHits(path, 1)
+			t.get(path).want(larder.Miss, whole)
+			equal(t, "Range at the origin", t.origin.last(path).Header.Get("Range"), "bytes=10-")
+		}
+	}},
+	{name: "a multipart/byteranges response that breaks off, or is none, passes as it came", run: func(t *T) {
+		page := func(body string, cut bool) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				set(w.Header(), []string{"Cache-Control", "max-age=60", "ETag", `"1"`, "Content-Type", "multipart/byteranges; boundary=x"})
+				w.WriteHeader(http.StatusPartialContent)
+				io.WriteString(w, body)
+				w.(http.Flusher).Flush()
+				if cut {
+					panic(http.ErrAbortHandler)
+				}
+			}
+		}
+		several := header("Range", "bytes=0-4,6-9")
+		t.origin.handle("/none", page("01234\n6789", false))
+		t.get("/none", several).want(larder.Miss, "01234\n6789")
+		t.backgroundDone()
+		t.wantStored(0)
+		begun := "--x\r\nContent-Range: bytes 0-4/10\r\n\r\n01234\r\n--x\r\nContent-Range: bytes 6-9/10\r\n\r\n67"
+		t.origin.handle("/cut", page(begun, true))
+		if a := t.try("GET", "/cut", several); a.err == nil || a.body != begun {
+			t.Errorf("got %q, error %v", a.body, a.err)
+		}
+		t.backgroundDone()
+		t.get("/cut", header("Range", "bytes=1-3")).want(larder.Hit, "123")
+		t.origin.handle("/lies", page(strings.Replace(begun, "6-9/10", "6-9/11", 1)+"89\r\n--x\r\nContent-Range: bytes 3-2/10\r\n\r\n!\r\n--x--", false))
+		t.get("/lies", several).wantStatus(larder.Miss, 206)
+		t.backgroundDone()
+		t.get("/lies", header("Range", "bytes=6-9"), mode(larder.Offline)).want(larder.Hit, "6789")
+		t.get("/lies", header("Range", "bytes=0-9"), mode(larder.Offline)).wantStatus(larder.Refused, 504)
+		left := t.begin("/lies", several)
+		left.resp.Body.Close()
+		t.backgroundDone()
 	}},
 	{name: "what has changed is fetched as a whole, and takes the place of its parts", run: func(t *T) {
 		for path, whole := range t.files() {

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/proxy"
+)
+
+type serve struct {
+	teller
+	origins, hosts                  []string
+	listen                          string
+	private, preserveHost           bool
+	forwarded                       bool
+	ttl                             ttlFlag
+	offline, stale                  bool
+	maxBody                         sizeFlag
+	maxConnections                  numberFlag
+	cert, key                       string
+	connect, response, stall, grace durationFlag
+}
+
+func newServe(a *app) *cobra.Command {
+	s := new(serve)
+	cmd := &cobra.Command{
+		Use:   "serve --origin URL",
+		Short: "Be a caching reverse proxy",
+		Long: `Serve what origins have, through the cache, until interrupted. It is a shared cache unless --private
+says otherwise. An origin is URL, PREFIX=URL, HOST=URL or HOST/PREFIX=URL; what follows the prefix
+is appended to the URL's path. Nothing but the origins can be reached.`,
+		Example: `  larder serve --origin https://api.example.com
+  larder serve --origin /v1=https://api.example.com/v1 --origin /img=https://img.example.com
+  larder serve --origin https://api.example.com --listen 0.0.0.0:8443 --cert cert.pem --key key.pem`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd, a) },
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&s.origins, "origin", nil, "an `ORIGIN`; may be repeated")
+	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "the `ADDRESS` to listen at")
+	f.StringArrayVar(&s.hosts, "host", nil, "a `HOST` to be asked for under, * is any; may be repeated")
+	f.BoolVar(&s.private, "private", false, "be a private cache: that of one user")
+	f.Var(&s.ttl, "ttl", "keep everything as fresh for `DURATION`, forever or never")
+	f.BoolVar(&s.offline, "offline", false, "never ask the origins")
+	f.BoolVar(&s.stale, "stale", false, "take what is stored, however stale")
+	f.BoolVar(&s.preserveHost, "preserve-host", false, "pass on the client's Host, and not the origin's own")
+	f.BoolVar(&s.forwarded, "forwarded", false, "tell origins who asks, by Forwarded and X-Forwarded-*")
+	f.StringVar(&s.cert, "cert", "", "serve https, with the certificate in `FILE`")
+	f.StringVar(&s.key, "key", "", "the certificate's key in `FILE`")
+	f.Var(&s.maxBody, "max-body", "the longest request body, a `SIZE` such as 10MiB (default any)")
+	f.Var(&s.maxConnections, "max-connections", "how many clients may be connected, a `NUMBER` (default 1024)")
+	f.Var(&s.connect, "connect-timeout", "for connecting to an origin, a `DURATION` (default 10s)")
+	f.Var(&s.response, "response-timeout", "for the head of an origin's response, a `DURATION` (default 1m)")
+	f.Var(&s.stall, "stall-timeout", "for a body that stands still, a `DURATION` (default 1m)")
+	f.Var(&s.grace, "grace", "for what is under way at the end, a `DURATION` (default 30s)")
+	f.BoolVarP(&s.verbose, "verbose", "v", false, "tell on standard error how each response came about")
+	f.BoolVar(&s.json, "json", false, "as --verbose, but one JSON object a line")
+	complete(cmd, "ttl", oneOf("5m", "1h", "1d", "7d", "forever", "never"))
+	return cmd
+}
+
+func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
+	s.err = cmd.ErrOrStderr()
+	p := &proxy.Proxy{Hosts: s.hosts, PreserveHost: s.preserveHost, Forwarded: s.forwarded, MaxBody: max(0, int64(s.maxBody)),
+		StallTimeout: time.Duration(s.stall), Observe: s.fault}
+	if len(s.origins) == 0 {
+		return usagef("no origin is given, want --origin URL")
+	}
+	for _, given := range s.origins {
+		o, err := proxy.ParseOrigin(given)
+		if err != nil {
+			return usagef("--origin: %w", err)
+		}
+		p.Origins = append(p.Origins, o)
+	}
+	tlsConfig, err := s.certificate()
+	if err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(s.listen)
+	if _, number := strconv.ParseUint(port, 10, 16); err != nil || host == "" || number != nil {
+		return usagef("--listen %q: want HOST:PORT, such as 127.0.0.1:8080; 0.0.0.0:8080 is every network", s.listen)
+	}
+	c, closeStore, err := a.cache(cmd, true)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := s.close(cmd.Context(), c, closeStore); err == nil {
+			err = closing
+		}
+	}()
+	c.Base = proxy.NewTransport(proxy.TransportOptions{ConnectTimeout: time.Duration(s.connect), ResponseTimeout: time.Duration(s.response)})
+	c.Shared = !s.private
+	c.Observe = s.observe
+	p.Cache = c
+	if err := p.Check(); err != nil {
+		return usagef("%w", err)
+	}
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if tlsConfig != nil {
+		scheme = "https"
+	}
+	names := make([]string, len(p.Origins))
+	for i, o := range p.Origins {
+		names[i] = o.String()
+	}
+	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "larder: serving %s at %s://%s\n", printable(strings.Join(names, ", ")), scheme, listener.Addr()); err != nil {
+		listener.Close()
+		return err
+	}
+	server := &proxy.Server{Handler: p, TLS: tlsConfig, MaxConnections: int(s.maxConnections), GraceTimeout: time.Duration(s.grace)}
+	if err := server.Serve(s.mode(cmd.Context()), listener); err != nil {
+		return &exitError{exitFailed, err} // an interrupt is how it ends, and no fault
+	}
+	return nil
+}
+
+// mode returns a context for all requests, which asks of the cache what the flags say.
+func (s *serve) mode(ctx context.Context) context.Context {
+	r := request{ttl: s.ttl, offline: s.offline, stale: s.stale}
+	return larder.WithTTL(larder.WithMode(ctx, r.mode()), time.Duration(r.ttl))
+}
+
+func (s *serve) certificate() (*tls.Config, error) {
+	if s.cert == "" && s.key == "" {
+		return nil, nil
+	}
+	if s.cert == "" || s.key == "" {
+		return nil, usagef("--cert and --key go together")
+	}
+	pair, err := tls.LoadX509KeyPair(s.cert, s.key)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate %s with the key %s cannot be used: %w", s.cert, s.key, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// fault tells of what the proxy had to answer by itself.
+func (s *serve) fault(r *http.Request, f *proxy.Fault) {
+	if s.json {
+		writeJSON(s.err, struct {
+			Method string `json:"method"`
+			Host   string `json:"host"`
+			Target string `json:"target"`
+			Status int    `json:"status"`
+			Type   string `json:"type"`
+			Error  string `json:"error"`
+		}{r.Method, r.Host, r.RequestURI, f.Status, f.Type, f.Error()})
+	} else if s.verbose {
+		tell(s.err, fmt.Errorf("%s %s %d: %s: %w", r.Method, r.RequestURI, f.Status, f.Type, f))
+	}
+}
+
+// close lets the work in the background end, and closes the store. The proxy has ended by then.
+func (s *serve) close(ctx context.Context, c *larder.Cache, closeStore func() error) error {
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruptTime)
+	defer cancel()
+	c.Close(grace)
+	return closeStore()
+}
+
+// numberFlag is a flag with a positive number.
+type numberFlag int
+
+func (f *numberFlag) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n <= 0 {
+		return errors.New("want a positive number")
+	}
+	*f = numberFlag(n)
+	return nil
+}
+
+func (f *numberFlag) Type() string { return "number" }
+
+func (f *numberFlag) String() string {
+	if *f == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*f))
+}
+
+// sizeFlag is a flag with a number of bytes.
+type sizeFlag int64
+
+func (f *sizeFlag) Set(s string) error {
+	n, err := parseBytes(s)
+	*f = sizeFlag(n)
+	return err
+}
+
+func (f *sizeFlag) Type() string { return "size" }
+
+func (f *sizeFlag) String() string {
+	if *f == 0 {
+		return ""
+	}
+	return bytesText(int64(*f))
+}

@@ -1,0 +1,266 @@
+package proxy_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// soon is a limit that a test runs into.
+const soon = 300 * time.Millisecond
+
+func stalls(p *running) { p.p.StallTimeout = soon }
+
+// TestSlowHeads shows that who does not finish a head is not waited for.
+func TestSlowHeads(t *testing.T) {
+	p := run(t, serve(t, func(http.ResponseWriter, *http.Request) {}), func(p *running) { p.s.HeaderTimeout = soon })
+	for _, part := range []string{"", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\nA: b\r\nC"} {
+		conn, r := p.dial()
+		io.WriteString(conn, part)
+		if rest, err := io.ReadAll(r); err != nil || strings.Contains(string(rest), " 200 ") {
+			t.Errorf("after %q comes %q, %v", part, rest, err)
+		}
+	}
+}
+
+// TestIdleConnections shows that a connection without a request is closed, and that one is not before its time.
+func TestIdleConnections(t *testing.T) {
+	p := run(t, serve(t, func(http.ResponseWriter, *http.Request) {}), func(p *running) { p.s.IdleTimeout = soon })
+	conn, r := p.dial()
+	for range 3 {
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if got := head(r); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+			t.Fatalf("comes %q", got)
+		}
+	}
+	if _, err := r.ReadByte(); err != io.EOF {
+		t.Errorf("then %v, want the end", err)
+	}
+}
+
+func TestHugeHeads(t *testing.T) {
+	var asked atomic.Int64
+	p := run(t, serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	long := strings.Repeat("x", 80<<10)
+	for _, request := range []string{
+		"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + long + "\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: localhost\r\n" + strings.Repeat("A: b\r\n", 20<<10) + "\r\n",
+		"GET /" + long + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	} {
+		conn, r := p.dial()
+		go io.WriteString(conn, request)
+		if got := head(r); !strings.HasPrefix(got, "HTTP/1.1 431 ") {
+			t.Errorf("%.20q is answered by %q", request, got)
+		}
+	}
+	if n := asked.Load(); n > 0 {
+		t.Errorf("the origin was asked %d times", n)
+	}
+}
+
+// TestLongBodies shows that what is longer than MaxBody does not reach the origin whole.
+func TestLongBodies(t *testing.T) {
+	got := make(chan string, 1)
+	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		got <- fmt.Sprint(len(body), " ", err)
+	}), func(p *running) { p.p.MaxBody = 10 })
+	for _, two := range []bool{false, true} {
+		for _, test := range []struct {
+			body   io.Reader
+			status int
+			origin string
+		}{
+			{strings.NewReader("0123456789"), 200, "10 <nil>"},
+			{io.MultiReader(strings.NewReader("0123456789")), 200, "10 <nil>"},
+			{strings.NewReader("0123456789a"), 413, ""},
+			{io.MultiReader(strings.NewReader("0123456789a")), 413, "unexpected EOF"},
+			{io.MultiReader(strings.NewReader("0123456789"), strings.NewReader(strings.Repeat("x", 1<<20))), 413, "unexpected EOF"},
+		} {
+			resp, _ := p.do(p.client(two), "POST", "/", test.body)
+			status := resp.Header.Get("Proxy-Status")
+			if resp.StatusCode != test.status || (status != "") != (test.status == 413) || status != "" && !strings.HasPrefix(status, "larder; error=http_request_error;") {
+				t.Errorf("HTTP/2 %v: %s, Proxy-Status %s, want %d", two, resp.Status, status, test.status)
+			}
+			if test.origin == "" {
+				continue
+			}
+			if seen := await(t, got, "the origin"); !strings.HasSuffix(seen, test.origin) {
+				t.Errorf("HTTP/2 %v: the origin gets %s, want %s", two, seen, test.origin)
+			}
+		}
+	}
+	if len(got) > 0 {
+		t.Errorf("the origin gets %s", <-got)
+	}
+}
+
+// TestStandingRequests shows that a request whose body stands still is given up.
+func TestStandingRequests(t *testing.T) {
+	got := make(chan error, 1)
+	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		got <- err
+	}), stalls)
+	for _, test := range []struct{ framing, part string }{{"Content-Length: 10", "part"}, {"Transfer-Encoding: chunked", "4\r\npart\r\n"}} {
+		conn, r := p.dial()
+		io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\n"+test.framing+"\r\n\r\n"+test.part)
+		answer := head(r)
+		if !strings.HasPrefix(answer, "HTTP/1.1 408 ") || !strings.Contains(answer, "Proxy-Status: larder; error=http_request_error;") {
+			t.Errorf("%s is answered by %q", test.framing, answer)
+		}
+		if err := await(t, got, "the origin"); err == nil {
+			t.Errorf("%s: the origin takes the part for the whole", test.framing)
+		}
+	}
+	conn, r := p.dial() // broken off rather than standing still
+	io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
+	if answer := head(r); !strings.HasPrefix(answer, "HTTP/1.1 400 ") {
+		t.Errorf("nonsense is answered by %q", answer)
+	}
+	if err := await(t, got, "the origin"); err == nil {
+		t.Error("the origin takes nonsense for the whole")
+	}
+}
+
+// TestStandingResponses shows that a response which stands still is given up, but not one that is made of events, nor the
+// connection on which one was not read.
+func TestStandingResponses(t *testing.T) {
+	left := make(chan struct{}, 1)
+	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/quick") {
+			return
+		}
+		if kind := r.URL.Query().Get("type"); kind != "" {
+			w.Header().Set("Content-Type", kind)
+		}
+		if r.URL.Query().Has("incremental") {
+			w.Header().Set("Incremental", "?1")
+		}
+		io.WriteString(w, "part")
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		left <- struct{}{}
+	}), stalls)
+	reused, r := p.dial()
+	quick := func() {
+		io.WriteString(reused, "GET /quick HTTP/1.1\r\nHost: localhost\r\nCache-Control: no-store\r\n\r\n")
+		if got := head(r); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+			t.Fatalf("a connection that was idle brings %q", got)
+		}
+	}
+	quick()
+	ask := func(path string) (io.ReadCloser, context.CancelFunc) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		req, err := http.NewRequestWithContext(ctx, "GET", p.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := p.client(false).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(resp.Body, make([]byte, 4)); err != nil {
+			t.Fatal(err)
+		}
+		return resp.Body, cancel
+	}
+	var events []func()
+	for _, path := range []string{"/?type=text/event-stream%3Bx=y", "/?incremental"} {
+		_, cancel := ask(path)
+		events = append(events, cancel)
+	}
+	body, cancel := ask("/")
+	defer cancel()
+	if rest, err := io.ReadAll(body); err == nil || len(rest) > 0 {
+		t.Errorf("after the part come %q, %v", rest, err)
+	}
+	await(t, left, "that the origin is left")
+	if f := p.lastFault(); f == nil || !strings.Contains(f.Error(), "stands still") {
+		t.Errorf("Observe is told %v", f)
+	}
+	if len(left) > 0 {
+		t.Error("events are not waited for")
+	}
+	for _, cancel := range events {
+		cancel()
+		await(t, left, "that events are left when the client leaves")
+	}
+	quick() // its last deadline is over by now
+}
+
+// TestStandingReaders shows that who does not read what he asked for is not waited for, whether it comes from the origin or the store.
+func TestStandingReaders(t *testing.T) {
+	const size = 64 << 20 // more than sockets take
+	left := make(chan struct{}, 9)
+	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		defer func() { left <- struct{}{} }()
+		if r.URL.Path == "/stored" {
+			w.Header().Set("Cache-Control", "max-age=60")
+			w.Header().Set("Content-Length", fmt.Sprint(20<<20))
+		}
+		chunk := make([]byte, 1<<20)
+		for sent := 0; sent < size && (r.URL.Path != "/stored" || sent < 20<<20); sent += len(chunk) {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	}), stalls)
+	p.get("/stored")
+	await(t, left, "the origin's end")
+	for _, path := range []string{"/", "/stored"} {
+		conn, err := net.Dial("tcp", p.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		conn.SetDeadline(time.Now().Add(patience))
+		io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if path == "/" {
+			await(t, left, "that the origin is left")
+		}
+		eventually(t, "the end of "+path, func() bool {
+			f := p.lastFault()
+			return f != nil && strings.Contains(f.Error(), "did not read")
+		})
+		p.mu.Lock()
+		p.faults = nil
+		p.mu.Unlock()
+		conn.Close()
+	}
+}
+
+// TestConnections shows that who comes when there is no place waits for one.
+func TestConnections(t *testing.T) {
+	p := run(t, serve(t, func(http.ResponseWriter, *http.Request) {}), func(p *running) { p.s.MaxConnections = 2 })
+	const request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	first, r1 := p.dial()
+	second, r2 := p.dial()
+	for _, c := range []struct {
+		net.Conn
+		*bufio.Reader
+	}{{first, r1}, {second, r2}} {
+		io.WriteString(c.Conn, request)
+		if got := head(c.Reader); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+			t.Fatalf("comes %q", got)
+		}
+	}
+	third, r3 := p.dial()
+	io.WriteString(third, request)
+	third.SetReadDeadline(time.Now().Add(soon))
+	if b, err := r3.ReadByte(); err == nil {
+		t.Fatalf("a third connection brings %q", b)
+	}
+	first.Close()
+	third.SetReadDeadline(time.Now().Add(patience))
+	if got := head(r3); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+		t.Errorf("then %q", got)
+	}
+}

@@ -1,0 +1,269 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/larder"
+)
+
+// connectionFields concern one connection and not the message (RFC 9110 §7.6.1), whether Connection names them or not.
+var connectionFields = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"Proxy-Authentication-Info", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings"}
+
+func removeConnection(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			h.Del(textproto.TrimString(name))
+		}
+	}
+	for _, name := range connectionFields {
+		delete(h, name)
+	}
+}
+
+// identityFields are those in which a proxy tells of its client, or by which a request names another target than its own. A
+// client might tell lies in them, and one that the origin believes would be stored for others to get.
+var identityFields = [...]string{"Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url",
+	"X-Original-Host", "X-Host"}
+
+func removeIdentity(h http.Header) {
+	for _, name := range identityFields {
+		delete(h, name)
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "X-Forwarded-") || name == "X-Forwarded" {
+			delete(h, name)
+		}
+	}
+}
+
+// outgoing returns the request to the origin.
+func (p *Proxy) outgoing(ctx context.Context, r *http.Request, o *Origin, body *requestBody) *http.Request {
+	h := r.Header.Clone()
+	protocol := upgrade(r)
+	trailers := hasToken(h["Te"], "trailers")
+	removeConnection(h)
+	removeIdentity(h)
+	if protocol != "" {
+		h.Set("Connection", "Upgrade")
+		h.Set("Upgrade", protocol)
+	}
+	if trailers {
+		h.Set("Te", "trailers")
+	}
+	if r.Method == http.MethodOptions {
+		if n := maxForwards(r); n > 0 {
+			h.Set("Max-Forwards", strconv.Itoa(n-1))
+		}
+	}
+	if h["User-Agent"] == nil {
+		h["User-Agent"] = []string{""} // else net/http would send one of its own
+	}
+	h["Via"] = append(h["Via"], received(r.ProtoMajor, r.ProtoMinor)+p.via)
+	if p.Forwarded {
+		forwarded(h, r)
+	}
+	out := &http.Request{Method: r.Method, URL: o.target(r.URL), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: h, Host: o.URL.Host, ContentLength: r.ContentLength}
+	if p.PreserveHost && r.Host != "" {
+		out.Host = r.Host
+	}
+	if body.rc != nil {
+		out.Body = body
+		if len(r.Trailer) > 0 {
+			out.ContentLength = -1 // which leaves room for them
+			out.Trailer = make(http.Header, len(r.Trailer))
+			for name := range r.Trailer {
+				out.Trailer[name] = nil
+			}
+			body.trailer = out.Trailer
+		}
+		if incremental(r.Header) { // a body that is part of the key would be read to its end first
+			ctx = larder.WithMode(ctx, larder.Bypass)
+		}
+	}
+	return out.WithContext(ctx)
+}
+
+// upgrade returns the protocol that the client wants to change to; "": none that is passed on. HTTP/2 and TLS would be spoken
+// past the proxy.
+func upgrade(r *http.Request) string {
+	protocol := r.Header.Get("Upgrade")
+	if r.ProtoMajor != 1 || !hasToken(r.Header["Connection"], "upgrade") {
+		return ""
+	}
+	for name := range strings.SplitSeq(strings.ToLower(protocol), ",") {
+		name, _, _ = strings.Cut(strings.TrimSpace(name), "/")
+		if name == "h2c" || name == "h2" || name == "http" || name == "tls" {
+			return ""
+		}
+	}
+	return protocol
+}
+
+func hasToken(lines []string, want string) bool {
+	for _, line := range lines {
+		for s := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(textproto.TrimString(s), want) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// incremental reports whether the header says Incremental: ?1 (RFC 10036).
+func incremental(h http.Header) bool {
+	v, _, _ := strings.Cut(strings.Join(h["Incremental"], ","), ";")
+	return strings.TrimSpace(v) == "?1"
+}
+
+// maxForwards returns how often an OPTIONS may still be passed on; -1: as often as need be.
+func maxForwards(r *http.Request) int {
+	n, err := strconv.ParseUint(strings.TrimSpace(r.Header.Get("Max-Forwards")), 10, 31)
+	if err != nil {
+		return -1
+	}
+	return int(n)
+}
+
+// received returns the first word of a member of Via.
+func received(major, minor int) string {
+	if major > 1 {
+		return strconv.Itoa(major) + ".0 "
+	}
+	return strconv.Itoa(major) + "." + strconv.Itoa(minor) + " "
+}
+
+// loops reports whether the request has passed this very proxy before.
+func (p *Proxy) loops(r *http.Request) bool {
+	for _, line := range r.Header["Via"] {
+		for member := range strings.SplitSeq(line, ",") {
+			if words := strings.Fields(member); len(words) > 1 && words[1] == p.via {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func forwarded(h http.Header, r *http.Request) {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	client := "unknown"
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		client = host
+		h.Set("X-Forwarded-For", client)
+	}
+	if strings.Contains(client, ":") {
+		client = `"[` + client + `]"`
+	}
+	h.Set("X-Forwarded-Proto", scheme)
+	member := "for=" + client + ";proto=" + scheme
+	if r.Host != "" {
+		h.Set("X-Forwarded-Host", r.Host)
+		member += ";host=" + quoted(r.Host)
+	}
+	h.Set("Forwarded", member)
+}
+
+// quoted returns s as a token or a quoted string (RFC 9110 §5.6).
+func quoted(s string) string {
+	if token(s) {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+func token(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	})
+}
+
+// requestBody is the client's body on its way to the origin, within the proxy's limits. It can be closed while it is
+// being read.
+type requestBody struct {
+	rc      io.ReadCloser // nil: none
+	c       *http.ResponseController
+	r       *http.Request
+	trailer http.Header // to be filled in at the end; nil: none
+	limit   int64       // 0: none
+	stall   time.Duration
+	read    int64
+	err     atomic.Pointer[error] // what the client did wrong
+	ended   atomic.Bool
+	closed  atomic.Bool
+}
+
+func (p *Proxy) requestBody(r *http.Request, c *http.ResponseController) *requestBody {
+	b := &requestBody{c: c, r: r, limit: p.MaxBody, stall: p.stallTimeout()}
+	if r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
+		b.rc = r.Body
+	}
+	return b
+}
+
+// tooLong reports a body that is announced as longer than the proxy takes.
+func (p *Proxy) tooLong(r *http.Request) *Fault {
+	if p.MaxBody > 0 && r.ContentLength > p.MaxBody {
+		return refusal(http.StatusRequestEntityTooLarge, "the request's body is longer than this proxy takes")
+	}
+	return nil
+}
+
+var (
+	errTooLong = errors.New("the request's body is longer than MaxBody")
+	errHandled = errors.New("the request has been answered")
+)
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, errHandled
+	}
+	b.c.SetReadDeadline(time.Now().Add(b.stall))
+	n, err := b.rc.Read(p)
+	b.read += int64(n)
+	if b.limit > 0 && b.read > b.limit {
+		n, err = 0, errTooLong
+	}
+	if err != nil {
+		b.ended.Store(true)
+		b.c.SetReadDeadline(time.Time{}) // it is over, and the server goes on to watch whether the client leaves
+	}
+	switch {
+	case err == io.EOF && b.trailer != nil:
+		for name, values := range b.r.Trailer {
+			if _, announced := b.trailer[name]; announced {
+				b.trailer[name] = values
+			}
+		}
+	case err != nil && err != io.EOF && !b.closed.Load():
+		err = fmt.Errorf("read the request's body: %w", err)
+		b.err.Store(&err)
+	}
+	return n, err
+}
+
+// lingerTime is for the rest of a request's body after the response.
+const lingerTime = 5 * time.Second
+
+// Close ends the reading. The client's body is the server's to close.
+func (b *requestBody) Close() error {
+	if !b.closed.Swap(true) && b.rc != nil && !b.ended.Load() {
+		b.c.SetReadDeadline(time.Now().Add(lingerTime))
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder"
+)
+
+// setHeader makes h the header of the response to the client.
+func (p *Proxy) setHeader(h http.Header, out *http.Request, resp *http.Response, o *Origin, info larder.Decision) {
+	for name, values := range resp.Header {
+		h[name] = values
+	}
+	removeConnection(h)
+	delete(h, "Alt-Svc") // it speaks of the origin's authority
+	h["Via"] = append(h["Via"][:len(h["Via"]):len(h["Via"])], received(resp.ProtoMajor, resp.ProtoMinor)+p.via)
+	if h["Date"] == nil { // RFC 9110 §6.6.1
+		h.Set("Date", time.Now().Add(-info.Age).UTC().Format(http.TimeFormat))
+	}
+	if h["Content-Type"] == nil {
+		h["Content-Type"] = nil // else net/http would guess
+	}
+	if location := h["Location"]; len(location) == 1 {
+		h["Location"] = []string{o.back(location[0], out.URL)}
+	}
+	if info.Outcome == larder.Refused {
+		f := &Fault{Type: "proxy_internal_response", Detail: info.Reason}
+		h["Proxy-Status"] = append(h["Proxy-Status"], f.status(p.name()))
+	}
+	bodiless := resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
+	if h["Content-Length"] == nil && resp.ContentLength >= 0 && len(resp.Trailer) == 0 && !bodiless && !resp.Uncompressed {
+		h.Set("Content-Length", strconv.FormatInt(resp.ContentLength, 10))
+	}
+}
+
+// announce puts the trailers that the origin announced into the header.
+func announce(h http.Header, resp *http.Response) map[string]bool {
+	if len(resp.Trailer) == 0 {
+		return nil
+	}
+	delete(h, "Content-Length")
+	announced := make(map[string]bool, len(resp.Trailer))
+	names := make([]string, 0, len(resp.Trailer))
+	for name := range resp.Trailer {
+		announced[name] = true
+		names = append(names, name)
+	}
+	h["Trailer"] = []string{strings.Join(names, ", ")}
+	return announced
+}
+
+// patient reports whether the response may stand still: it is made of events.
+func patient(r *http.Request, resp *http.Response) bool {
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return mediaType == "text/event-stream" || incremental(resp.Header) || incremental(r.Header)
+}
+
+const bufferSize = 32 << 10
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// patientWriter gives each write to the client its own time.
+type patientWriter struct {
+	w     http.ResponseWriter
+	c     *http.ResponseController
+	stall time.Duration
+	flush bool // after each write
+
+	length  int64 // of the whole, whose last byte waits for end; 0: it does not
+	written int64
+	last    []byte
+}
+
+func (w *patientWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	if w.written += int64(n); n > 0 && w.written == w.length {
+		w.last = []byte{p[n-1]}
+		p = p[:n-1]
+	}
+	return n, w.write(p)
+}
+
+func (w *patientWriter) write(p []byte) error {
+	w.c.SetWriteDeadline(time.Now().Add(w.stall))
+	_, err := w.w.Write(p)
+	if err == nil && w.flush && len(p) > 0 {
+		err = w.c.Flush()
+	}
+	return err
+}
+
+// end writes the last byte.
+func (w *patientWriter) end() error {
+	if w.last == nil {
+		return nil
+	}
+	return w.write(w.last)
+}
+
+var errStalled = errors.New("the origin's body stands still")
+
+// watched is a body whose reads must not take too long.
+type watched struct {
+	rc    io.Reader
+	stall time.Duration
+	timer *time.Timer
+}
+
+// watch returns body, the request of which it cancels once a read takes longer than stall.
+func watch(body io.Reader, stall time.Duration, cancel context.CancelCauseFunc) *watched {
+	w := &watched{rc: body, stall: stall, timer: time.AfterFunc(stall, func() { cancel(errStalled) })}
+	w.timer.Stop()
+	return w
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.timer.Reset(w.stall)
+	n, err := w.rc.Read(p)
+	w.timer.Stop()
+	return n, err
+}
+
+func (w *watched) stop() { w.timer.Stop() }

@@ -1,0 +1,199 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Server serves a Handler over HTTP/1.1 and HTTP/2, within limits, until it is told to stop.
+type Server struct {
+	// Handler answers, a Proxy as a rule.
+	Handler http.Handler
+	// TLS, if set, makes it an https server, with the certificates in it. nil: plain HTTP, with HTTP/2 for clients that
+	// begin with it (h2c with prior knowledge).
+	TLS *tls.Config
+	// MaxConnections is how many connections may be open at once; further ones wait; 0: 1024.
+	MaxConnections int
+	// MaxHeaderBytes bounds the header of a request; 0: 64 KiB.
+	MaxHeaderBytes int
+	// HeaderTimeout bounds the time in which a request's header has to come, and the TLS handshake before it; 0: 10 s.
+	HeaderTimeout time.Duration
+	// IdleTimeout is how long a connection may wait for its next request; 0: 2 min.
+	IdleTimeout time.Duration
+	// GraceTimeout is how long requests may go on once the server is told to stop; 0: 30 s. Upgraded connections are ended
+	// when there is nothing else.
+	GraceTimeout time.Duration
+	// ErrorLog gets what net/http says of connections; nil: nobody.
+	ErrorLog *log.Logger
+}
+
+// ErrCutOff is returned when requests were still under way at the end of GraceTimeout.
+var ErrCutOff = errors.New("proxy: requests were cut off")
+
+// ListenAndServe listens at a TCP address and serves, until ctx ends.
+func (s *Server) ListenAndServe(ctx context.Context, address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx, l)
+}
+
+// Serve serves those who connect to l until ctx ends; then it closes l, lets the requests under way end, and returns nil. The
+// requests' contexts have the values of ctx.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	l = limit(l, orDefault(s.MaxConnections, 1024))
+	base, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	var handlers handlers
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(s.TLS == nil)
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !handlers.begin() {
+				panic(http.ErrAbortHandler)
+			}
+			defer handlers.end()
+			s.Handler.ServeHTTP(w, r)
+		}),
+		TLSConfig:                    s.TLS,
+		Protocols:                    protocols,
+		MaxHeaderBytes:               orDefault(s.MaxHeaderBytes, 64<<10),
+		ReadHeaderTimeout:            orDefault(s.HeaderTimeout, 10*time.Second),
+		IdleTimeout:                  orDefault(s.IdleTimeout, 2*time.Minute),
+		DisableGeneralOptionsHandler: true,
+		BaseContext:                  func(net.Listener) context.Context { return base },
+		ErrorLog:                     s.ErrorLog,
+	}
+	if server.ErrorLog == nil {
+		server.ErrorLog = log.New(nobody{}, "", 0)
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		if s.TLS != nil {
+			stopped <- server.ServeTLS(l, "", "")
+		} else {
+			stopped <- server.Serve(l)
+		}
+	}()
+	var err error
+	select {
+	case err = <-stopped:
+	case <-ctx.Done():
+		grace, cancel := context.WithTimeout(base, orDefault(s.GraceTimeout, 30*time.Second))
+		defer cancel()
+		if server.Shutdown(grace) != nil {
+			err = ErrCutOff
+		}
+		<-stopped
+	}
+	abandon()
+	server.Close()
+	handlers.wait()
+	return err
+}
+
+// handlers are those under way, also those whose connections the http.Server does not know any more.
+type handlers struct {
+	mu   sync.Mutex
+	n    int
+	none chan struct{} // closed when the last one ends; nil: nobody waits yet
+}
+
+// begin returns false when somebody waits for the end already.
+func (h *handlers) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.none != nil {
+		return false
+	}
+	h.n++
+	return true
+}
+
+func (h *handlers) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.n--; h.n == 0 && h.none != nil {
+		close(h.none)
+	}
+}
+
+func (h *handlers) wait() {
+	h.mu.Lock()
+	h.none = make(chan struct{})
+	if h.n == 0 {
+		close(h.none)
+	}
+	h.mu.Unlock()
+	<-h.none
+}
+
+// nobody reads what is written.
+type nobody struct{}
+
+func (nobody) Write(p []byte) (int, error) { return len(p), nil }
+
+// limit returns l with a limit on the connections that are open at once.
+func limit(l net.Listener, n int) net.Listener {
+	return &limited{Listener: l, places: make(chan struct{}, n), done: make(chan struct{})}
+}
+
+type limited struct {
+	net.Listener
+	places chan struct{}
+	once   sync.Once
+	done   chan struct{}
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	select {
+	case l.places <- struct{}{}:
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		<-l.places
+		return nil, err
+	}
+	release := sync.OnceFunc(func() { <-l.places })
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		return &tcpConn{tcp, release}, nil
+	}
+	return &otherConn{conn, release}, nil
+}
+
+func (l *limited) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return l.Listener.Close()
+}
+
+// tcpConn keeps the methods by which the system copies files to a socket.
+type tcpConn struct {
+	*net.TCPConn
+	release func()
+}
+
+func (c *tcpConn) Close() error {
+	defer c.release()
+	return c.TCPConn.Close()
+}
+
+type otherConn struct {
+	net.Conn
+	release func()
+}
+
+func (c *otherConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}

@@ -1,0 +1,83 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// tunnel passes bytes in both directions after the origin has agreed to another protocol (RFC 9110 §7.8).
+func (x *exchange) tunnel(resp *http.Response) {
+	origin, ok := resp.Body.(io.ReadWriteCloser)
+	asked := x.out.Header.Get("Upgrade")
+	if !ok || asked == "" || !strings.EqualFold(resp.Header.Get("Upgrade"), asked) {
+		resp.Body.Close()
+		x.fail(gateway(http.StatusBadGateway, "http_upgrade_failed", "the origin changed to a protocol that was not asked for"))
+		return
+	}
+	defer origin.Close()
+	conn, rw, err := x.c.Hijack()
+	if err != nil {
+		x.fail(&Fault{Status: http.StatusInternalServerError, Type: "proxy_internal_error", Detail: "the connection cannot be upgraded", Err: err})
+		return
+	}
+	defer conn.Close()
+	protocol := resp.Header.Get("Upgrade")
+	removeConnection(resp.Header)
+	h := resp.Header
+	h.Set("Connection", "Upgrade")
+	h.Set("Upgrade", protocol)
+	h["Via"] = append(h["Via"], received(resp.ProtoMajor, resp.ProtoMinor)+x.p.via)
+	conn.SetWriteDeadline(time.Now().Add(x.p.stallTimeout()))
+	if err := writeHead(rw.Writer, h); err != nil {
+		return
+	}
+	conn.SetWriteDeadline(time.Time{})
+
+	ended := make(chan error, 2)
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // past these it would be net/http that reads, and ends the context with the client's half
+	go func() { ended <- pass(origin, io.MultiReader(bytes.NewReader(early), conn)) }()
+	go func() { ended <- pass(conn, origin) }()
+	passing := 2
+	select {
+	case err = <-ended:
+		passing--
+		if err == nil { // the other side may still have something to say
+			select {
+			case <-ended:
+				passing--
+			case <-x.r.Context().Done():
+			}
+		}
+	case <-x.r.Context().Done(): // the server is shutting down
+	}
+	conn.Close()
+	origin.Close()
+	for range passing {
+		<-ended
+	}
+}
+
+func writeHead(w *bufio.Writer, h http.Header) error {
+	io.WriteString(w, "HTTP/1.1 101 Switching Protocols\r\n")
+	if err := h.Write(w); err != nil {
+		return err
+	}
+	io.WriteString(w, "\r\n")
+	return w.Flush()
+}
+
+// pass copies until src ends, and tells dst so if it can.
+func pass(dst io.Writer, src io.Reader) error {
+	if _, err := io.Copy(dst, src); err != nil {
+		return err
+	}
+	if half, ok := dst.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.New("it cannot be half closed")
+}

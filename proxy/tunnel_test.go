@@ -1,0 +1,161 @@
+package proxy_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+const handshake = "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n"
+
+// echo is an origin that agrees to a websocket, and shouts back what it hears; "/no" it answers by 200. When it hears
+// no more it says bye.
+func echo(conn net.Conn, r *bufio.Reader) {
+	request := head(r)
+	if strings.HasPrefix(request, "GET /no ") {
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nno")
+		return
+	}
+	if !strings.Contains(request, "\r\nConnection: Upgrade\r\n") || !strings.Contains(request, "\r\nUpgrade: websocket\r\n") {
+		io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+		return
+	}
+	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade, x-hop\r\nUpgrade: WebSocket\r\nX-Hop: 1\r\nSec-WebSocket-Accept: y\r\n\r\nhello\n")
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			io.WriteString(conn, "bye\n")
+			return
+		}
+		io.WriteString(conn, strings.ToUpper(line))
+	}
+}
+
+func TestUpgrade(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		p := run(t, raw(t, echo), stalls, func(p *running) {
+			if secure {
+				p.s.TLS = certificate(t)
+			}
+		})
+		conn, r := p.dial()
+		if secure {
+			c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+			conn, r = c, bufio.NewReader(c)
+		}
+		fmt.Fprintf(conn, handshake+"early\n", "/") // without waiting for the answer
+		got := head(r)
+		for _, want := range []string{"HTTP/1.1 101 ", "\r\nConnection: Upgrade\r\n", "\r\nUpgrade: WebSocket\r\n", "\r\nSec-Websocket-Accept: y\r\n", "\r\nVia: 1.1 me\r\n"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("TLS %v: the client gets %q, want %q", secure, got, want)
+			}
+		}
+		if strings.Contains(got, "X-Hop") {
+			t.Errorf("TLS %v: the client gets %q", secure, got)
+		}
+		for _, want := range []string{"hello\n", "EARLY\n"} {
+			if line, err := r.ReadString('\n'); line != want {
+				t.Fatalf("TLS %v: %q, %v, want %q", secure, line, err, want)
+			}
+		}
+		outlast(t, p) // a tunnel in which nothing is said is not given up
+		for _, word := range []string{"one\n", "two\n"} {
+			io.WriteString(conn, word)
+			if line, err := r.ReadString('\n'); line != strings.ToUpper(word) {
+				t.Fatalf("TLS %v: %q, %v, want %q", secure, line, err, strings.ToUpper(word))
+			}
+		}
+		conn.(interface{ CloseWrite() error }).CloseWrite()
+		if rest, err := io.ReadAll(r); !secure && string(rest) != "bye\n" || err != nil {
+			t.Errorf("TLS %v: at the end comes %q, %v", secure, rest, err)
+		}
+	}
+}
+
+// outlast lets the proxy's StallTimeout pass.
+func outlast(t *testing.T, p *running) {
+	t.Helper()
+	if p.s.TLS != nil {
+		return
+	}
+	conn, r := p.dial()
+	io.WriteString(conn, "POST /no HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+	if got := head(r); !strings.HasPrefix(got, "HTTP/1.1 4") {
+		t.Fatalf("a request that stands still brings %q", got)
+	}
+}
+
+// TestUpgradeIsNotCached shows that a request for another protocol always reaches the origin, which may decline.
+func TestUpgradeIsNotCached(t *testing.T) {
+	p := run(t, raw(t, echo))
+	p.get("/no")
+	if resp, _ := p.get("/no"); !strings.Contains(resp.Header.Get("Cache-Status"), "hit") {
+		t.Fatalf("it is not stored: %v", resp.Header)
+	}
+	resp, body := p.say(fmt.Sprintf(handshake, "/no"))
+	if resp.StatusCode != 200 || body != "no" || !strings.Contains(resp.Header.Get("Cache-Status"), "fwd=bypass") {
+		t.Errorf("%s %q %v", resp.Status, body, resp.Header)
+	}
+}
+
+// TestTunnelsEnd shows that either side's end is the other's, and so is the server's.
+func TestTunnelsEnd(t *testing.T) {
+	ended, end := make(chan struct{}, 1), make(chan struct{}, 1)
+	p := run(t, raw(t, func(conn net.Conn, r *bufio.Reader) {
+		head(r)
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello\n")
+		go func() {
+			<-end
+			conn.Close()
+		}()
+		io.Copy(io.Discard, r)
+		ended <- struct{}{}
+	}))
+	open := func() (net.Conn, *bufio.Reader) {
+		conn, r := p.dial()
+		fmt.Fprintf(conn, handshake, "/")
+		head(r)
+		if line, err := r.ReadString('\n'); line != "hello\n" {
+			t.Fatal(line, err)
+		}
+		return conn, r
+	}
+	conn, _ := open()
+	conn.Close()
+	await(t, ended, "that the client has left")
+	end <- struct{}{}
+
+	_, r := open()
+	end <- struct{}{}
+	if _, err := r.ReadByte(); err == nil {
+		t.Error("the client is not told that the origin has left")
+	}
+	await(t, ended, "the origin's end")
+
+	_, r = open()
+	begun := time.Now()
+	p.stop()
+	if _, err := r.ReadByte(); err == nil {
+		t.Error("the client is not told that the server ends")
+	}
+	await(t, ended, "that the server has ended")
+	end <- struct{}{}
+	if err := p.wait(); err != nil || time.Since(begun) > p.s.GraceTimeout {
+		t.Errorf("serve: %v, after %s", err, time.Since(begun))
+	}
+}
+
+// certificate is one for a test's server.
+func certificate(t *testing.T) *tls.Config {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	return &tls.Config{Certificates: s.TLS.Certificates}
+}
