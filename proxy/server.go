@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -177,7 +178,8 @@ func (l *limited) Close() error {
 	return l.Listener.Close()
 }
 
-// tcpConn keeps the methods by which the system copies files to a socket.
+var _ io.ReaderFrom = (*tcpConn)(nil) // by which the system sends files
+
 type tcpConn struct {
 	*net.TCPConn
 	release func()
