@@ -23,6 +23,13 @@ var ErrUnsupported = errors.New("the store can't do that")
 // listing goes on. The records are read-only. q.URL is normalised as that of a GET request would be.
 func (c *Cache) Entries(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	c.start()
+	hidden := q.Filter
+	q.Filter = func(r *store.Record) bool { return !isNote(r) && (hidden == nil || hidden(r)) }
+	return c.find(ctx, q)
+}
+
+// find is Entries, and yields notes as well.
+func (c *Cache) find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	finder, ok := store.As[store.Finder](c.store)
 	if !ok {
 		return func(yield func(*store.Record, error) bool) {
@@ -42,7 +49,13 @@ func (c *Cache) Entries(ctx context.Context, q store.Query) iter.Seq2[*store.Rec
 // Purge removes the stored responses that q means, and returns how many. The zero Query empties the cache. What is
 // under way from the origin may be stored all the same.
 func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err error) {
+	c.start()
 	const batch = 256
+	found := c.Entries
+	if meansAll(&q) {
+		found = c.find
+		c.notes.forget()
+	}
 	ids := make(map[store.Key][]store.ID)
 	n := 0
 	flush := func() error {
@@ -50,13 +63,15 @@ func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err erro
 			if err := c.store.Delete(ctx, key, of...); err != nil {
 				return fmt.Errorf("larder: purge: %w", err)
 			}
-			removed += len(of)
+			if key[1] != keyNote {
+				removed += len(of)
+			}
 		}
 		clear(ids)
 		n = 0
 		return nil
 	}
-	for r, err := range c.Entries(ctx, q) {
+	for r, err := range found(ctx, q) {
 		if errors.Is(err, store.ErrCorrupt) {
 			continue // the store removes it by itself
 		}
@@ -73,6 +88,11 @@ func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err erro
 	return removed, flush()
 }
 
+func meansAll(q *store.Query) bool {
+	return q.Key == "" && q.ID == store.ID{} && q.URL == "" && q.Prefix == "" && q.Host == "" && q.Tag == "" && q.Stale.IsZero() &&
+		q.Ended.IsZero() && q.Before.IsZero() && q.Filter == nil && q.Limit == 0
+}
+
 // Delete removes all responses to requests like req for the same user: GET and HEAD together, every variant. What is
 // under way from the origin is not stored.
 func (c *Cache) Delete(ctx context.Context, req *http.Request) error {
@@ -81,8 +101,14 @@ func (c *Cache) Delete(ctx context.Context, req *http.Request) error {
 		return err
 	}
 	c.flights.outdate(x.key)
-	if err := c.store.Delete(ctx, x.key); err != nil {
-		return fmt.Errorf("larder: delete %s: %w", x.target.url, err)
+	keys := []store.Key{x.key}
+	for _, key := range c.variedKeys(ctx, x) {
+		keys = append(keys, key)
+	}
+	for _, key := range keys {
+		if err := c.store.Delete(ctx, key); err != nil {
+			return fmt.Errorf("larder: delete %s: %w", x.target.url, err)
+		}
 	}
 	return nil
 }
@@ -95,6 +121,9 @@ func (c *Cache) Lookup(ctx context.Context, req *http.Request) ([]*store.Record,
 		return nil, err
 	}
 	records, err := c.store.Lookup(ctx, x.key)
+	if err == nil {
+		records, err = c.equivalents(ctx, x, records)
+	}
 	if err != nil {
 		err = fmt.Errorf("larder: look up %s: %w", x.target.url, err)
 	}
@@ -157,6 +186,9 @@ func (c *Cache) Explain(ctx context.Context, req *http.Request) (Explanation, er
 		return e, nil
 	}
 	records, err := c.store.Lookup(ctx, x.key)
+	if err == nil {
+		records, err = c.equivalents(ctx, x, records)
+	}
 	if err != nil {
 		return e, fmt.Errorf("larder: look up %s: %w", x.target.url, err)
 	}
@@ -228,7 +260,7 @@ func (c *Cache) Sweep(ctx context.Context) (removed int, err error) {
 	return removed, err
 }
 
-// Size returns how many responses are stored, and how many bytes they take.
+// Size returns how many responses are stored, and how many bytes they take. Notes that lead to some of them are counted, too.
 func (c *Cache) Size(ctx context.Context) (records int, bytes int64, err error) {
 	c.start()
 	sizer, ok := store.As[store.Sizer](c.store)

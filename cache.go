@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/textproto"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,15 +30,26 @@ type Cache struct {
 	// Shared makes it a shared cache: it honours s-maxage and private, and keeps users apart by RFC 9111 §3.5
 	// rather than by Partition. False: a private cache.
 	Shared bool
-	// Name is the cache's name in the Cache-Status field (RFC 9211) of its responses; "": no such field. Info
-	// tells the same either way.
+	// Targeted names the targeted fields that stand in place of Cache-Control and Expires in a response (RFC 9213), the
+	// most applicable first. nil: CDN-Cache-Control in a shared cache, none in a private one; empty: none.
+	Targeted []string
+	// Name is the cache's name in the Cache-Status field (RFC 9211) of its responses, behind those of caches nearer to the
+	// origin; "": no such field. Info tells the same either way. The 504 that the cache makes itself has none.
 	Name string
+	// ShowKey adds the key to Cache-Status, as its SHA-256 in hexadecimal. False: it is left out, since who sees which
+	// requests have the same key sees what the key is made of, which helps to poison a cache (RFC 9211 §6).
+	ShowKey bool
 	// Partition returns whose response it may be: requests with different results never share one. nil:
 	// Credentials in a private cache; in a shared one nothing, but Credentials where a TTL overrides what the
 	// response's header says of users. "" is a partition, too.
 	Partition func(*http.Request) string
 	// Key, if set, returns what takes the place of URL and body in the key, where it is not "".
 	Key func(*http.Request) string
+	// VerifyDigests makes the cache compare a response's content with its Content-Digest and Repr-Digest (RFC 9530), by SHA-256 and
+	// SHA-512, while it passes. One that differs is not stored, and what it would have replaced stays: a Discarded event says so,
+	// with an ErrDigest. Its callers get it as they would without a cache, since by then they have read nearly all of it.
+	// Responses without these fields, or that net/http unpacks, are not verified. False: none are.
+	VerifyDigests bool
 	// MaxBody is the length of the longest body that is stored, in bytes; 0: whatever the store takes. Longer
 	// ones pass through.
 	MaxBody int64
@@ -74,13 +86,16 @@ type Cache struct {
 	once       sync.Once
 	store      store.Store
 	localStore bool
-	near       store.Fronted // nil: the store has no part that is nearer than the rest
+	targeted   []string                // Targeted in canonical form
+	read       func(*store.Record) any // the function of that name, for targeted
+	near       store.Fronted           // nil: the store has no part that is nearer than the rest
 	rules      atomic.Pointer[ruleSet]
 	breaker    breaker
 	counters   counters
 	selected   atomic.Pointer[http.Header] // what selecting returned last, shared by the records of which it is the same
 
 	flights    flights
+	notes      notes
 	leases     atomic.Pointer[leases]
 	background tasks           // what goes on without a caller
 	refreshes  chan struct{}   // a place for each refresh under way
@@ -103,6 +118,8 @@ func (c *Cache) start() {
 		}
 		_, c.localStore = store.As[store.Local](c.store)
 		c.near, _ = c.store.(store.Fronted)
+		c.targeted = c.targets()
+		c.read = func(r *store.Record) any { return read(r, c.targeted) }
 		if c.rules.Load() == nil {
 			rules, err := compileAll(c.Rules)
 			c.rules.Store(&ruleSet{rules, err})
@@ -154,7 +171,21 @@ func (c *Cache) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-func (c *Cache) policy() rfc9111.Policy { return rfc9111.Policy{Shared: c.Shared} }
+func (c *Cache) policy() rfc9111.Policy {
+	return rfc9111.Policy{Shared: c.Shared, Targeted: c.targeted}
+}
+
+var forCDNs = []string{rfc9111.CDNCacheControl}
+
+func (c *Cache) targets() (names []string) {
+	if c.Targeted == nil && c.Shared {
+		return forCDNs
+	}
+	for _, name := range c.Targeted {
+		names = append(names, textproto.CanonicalMIMEHeaderKey(name))
+	}
+	return names
+}
 
 func orDefault[T comparable](v, def T) T {
 	var zero T

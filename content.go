@@ -16,17 +16,25 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/larder-go/larder/rfc9111"
 )
+
+// methodQuery is as GET, with content that says what is asked (RFC 10008).
+const methodQuery = "QUERY"
 
 func hexDigest(s string) string { return hex.EncodeToString([]byte(digest(s))) }
 
 // content reads the request's body for the key. It returns the request to send, which has the same body to
 // give, and the digest of what the body says; ok is false if the body could not be read whole within limit
 // bytes: then the request to send is good all the same, but has no key. A request without a body has the digest
-// "".
+// "", unless it is a QUERY, which says by its type alone what it asks.
 func content(req *http.Request, r *rule, limit int64) (send *http.Request, digest string, ok bool) {
 	if req.Body == nil || req.Body == http.NoBody {
-		return req, "", true
+		if req.Method == methodQuery {
+			digest = r.bodyDigest(req.Method, req.Header, nil)
+		}
+		return req, digest, true
 	}
 	if req.GetBody != nil {
 		body, err := req.GetBody()
@@ -38,7 +46,7 @@ func content(req *http.Request, r *rule, limit int64) (send *http.Request, diges
 		if err != nil || int64(len(b)) > limit {
 			return req, "", false
 		}
-		return req, r.bodyDigest(req.Header, b), true
+		return req, r.bodyDigest(req.Method, req.Header, b), true
 	}
 	send = req.WithContext(req.Context())
 	b, err := io.ReadAll(io.LimitReader(req.Body, limit+1))
@@ -52,7 +60,7 @@ func content(req *http.Request, r *rule, limit int64) (send *http.Request, diges
 	}
 	send.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
 	send.Body = readCloser{bytes.NewReader(b), req.Body}
-	return send, r.bodyDigest(req.Header, b), true
+	return send, r.bodyDigest(req.Method, req.Header, b), true
 }
 
 type readCloser struct {
@@ -68,22 +76,32 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // bodyDigest returns the SHA-256 of a body's media type and meaning: JSON without regard to white space and the
 // order of keys, forms without regard to the order of different names, multipart without its boundary, anything
 // else byte by byte. Ignored parts are left out.
-func (r *rule) bodyDigest(h http.Header, body []byte) string {
-	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+//
+// The order of what a QUERY asks may well mean something to whoever answers it. Its content counts byte by byte, with its
+// language, unless r ignores parts of what is of its type; and in any case where the request says no-transform (RFC 10008
+// §2.7).
+func (r *rule) bodyDigest(method string, h http.Header, body []byte) string {
+	contentType := strings.Join(h["Content-Type"], ", ")
+	mediaType, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		mediaType = h.Get("Content-Type")
+		mediaType = contentType
+	}
+	readJSON, readForm := true, true
+	if method == methodQuery {
+		exact := rfc9111.NoTransform(h)
+		readJSON, readForm = !exact && len(r.Ignore.JSON) > 0, !exact && len(r.Ignore.Form) > 0
 	}
 	form, canonical := "raw", body
 	switch {
-	case mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"):
+	case readJSON && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")):
 		if b, ok := canonicalJSON(body, r.Ignore.JSON); ok {
 			form, canonical = "json", b
 		}
-	case mediaType == "application/x-www-form-urlencoded":
+	case readForm && mediaType == "application/x-www-form-urlencoded":
 		if b, ok := canonicalForm(string(body), r.Ignore.Form); ok {
 			form, canonical = "form", b
 		}
-	case mediaType == "multipart/form-data" && params["boundary"] != "":
+	case readForm && mediaType == "multipart/form-data" && params["boundary"] != "":
 		if b, ok := canonicalMultipart(body, params["boundary"], r.Ignore.Form); ok {
 			form, canonical = "multipart", b
 			delete(params, "boundary")
@@ -92,7 +110,10 @@ func (r *rule) bodyDigest(h http.Header, body []byte) string {
 	if full := mime.FormatMediaType(mediaType, params); full != "" {
 		mediaType = full
 	}
-	head := appendField(appendField(nil, 't', mediaType), 'c', h.Get("Content-Encoding"))
+	head := appendField(appendField(nil, 't', mediaType), 'c', strings.Join(h["Content-Encoding"], ", "))
+	if language := h["Content-Language"]; method == methodQuery && len(language) > 0 {
+		head = appendField(head, 'l', strings.Join(language, ", "))
+	}
 	head = appendField(head, 'f', form)
 	sum := sha256.New()
 	sum.Write(head)

@@ -51,7 +51,7 @@ type Decision struct {
 	// stored with.
 	Age, Lifetime time.Duration
 	// Forwarded says why the origin was asked, in the words of RFC 9211 §2.2: bypass, method, uri-miss,
-	// vary-miss, stale, request; "" if it was not.
+	// vary-miss, miss, request, stale, partial; "" if it was not.
 	Forwarded string
 	// ForwardStatus is the origin's status, if it was asked and answered.
 	ForwardStatus int
@@ -60,6 +60,8 @@ type Decision struct {
 	NotStored string
 	// Collapsed: the origin was asked once for several callers, of which this one came later.
 	Collapsed bool
+	// NotShared: this caller waited for another's request to the origin, and then had to ask by itself.
+	NotShared bool
 	// Err is the fault that a stale response stands in for.
 	Err error
 }
@@ -72,45 +74,73 @@ func (d Decision) TTL() time.Duration {
 	return d.Lifetime - d.Age
 }
 
-// CacheStatus returns d as one member of the Cache-Status field (RFC 9211) for a cache of that name.
+// CacheStatus returns d as one member of the Cache-Status field (RFC 9211) for a cache of that name, without the key.
 func (d Decision) CacheStatus(name string) string {
-	b := make([]byte, 0, 96)
-	b = appendToken(b, name)
-	switch d.Outcome {
-	case Hit, Stale:
-		b = append(b, "; hit"...)
-	}
-	if d.Forwarded != "" {
-		b = append(append(b, "; fwd="...), d.Forwarded...)
-	}
-	if d.ForwardStatus != 0 {
-		b = strconv.AppendInt(append(b, "; fwd-status="...), int64(d.ForwardStatus), 10)
-	}
-	if d.ID != (store.ID{}) && d.Lifetime != Forever {
-		b = strconv.AppendInt(append(b, "; ttl="...), int64(d.TTL().Truncate(time.Second)/time.Second), 10)
-	}
-	if d.Stored {
-		b = append(b, "; stored"...)
-	}
-	if d.Collapsed {
-		b = append(b, "; collapsed"...)
-	}
-	if d.Reason != "" {
-		b = strconv.AppendQuoteToASCII(append(b, "; detail="...), d.Reason)
-	}
-	return string(b)
+	return string(d.appendStatus(make([]byte, 0, 128), name))
 }
 
-// appendToken appends name as a structured field's token, or as a string if it is none (RFC 9651 §3.3).
-func appendToken(b []byte, name string) []byte {
-	for i := range len(name) {
-		c := name[i]
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-		if !letter && (i == 0 || !('0' <= c && c <= '9') && strings.IndexByte("!#$%&'*+-.^_`|~:/", c) < 0) {
-			return strconv.AppendQuoteToASCII(b, name)
+func (d *Decision) appendStatus(b []byte, name string) []byte {
+	b = appendTokenOrString(b, name)
+	if d.Forwarded == "" { // hit and fwd exclude each other (RFC 9211 §2.1)
+		if d.Outcome == Hit || d.Outcome == Stale {
+			b = append(b, "; hit"...)
+		}
+	} else {
+		b = append(append(b, "; fwd="...), d.Forwarded...)
+		if d.ForwardStatus != 0 {
+			b = strconv.AppendInt(append(b, "; fwd-status="...), int64(d.ForwardStatus), 10)
 		}
 	}
-	return append(b, name...)
+	if d.ID != (store.ID{}) && d.Lifetime != Forever {
+		b = strconv.AppendInt(append(b, "; ttl="...), int64(d.TTL()/time.Second), 10)
+	}
+	if d.Forwarded != "" { // without which these mean nothing (RFC 9211 §2.5, §2.6)
+		if d.Stored {
+			b = append(b, "; stored"...)
+		}
+		if d.Collapsed {
+			b = append(b, "; collapsed"...)
+		} else if d.NotShared {
+			b = append(b, "; collapsed=?0"...)
+		}
+	}
+	if d.Reason != "" {
+		b = appendString(append(b, "; detail="...), d.Reason)
+	}
+	return b
+}
+
+// appendTokenOrString appends s as a structured field's token, or as a string if it is none (RFC 9651 §3.3).
+func appendTokenOrString(b []byte, s string) []byte {
+	for i := range len(s) {
+		c := s[i]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (i == 0 || !('0' <= c && c <= '9') && strings.IndexByte("!#$%&'*+-.^_`|~:/", c) < 0) {
+			return appendString(b, s)
+		}
+	}
+	if s == "" {
+		return appendString(b, s)
+	}
+	return append(b, s...)
+}
+
+// appendString appends s as a structured field's string (RFC 9651 §3.3.3). That has ASCII alone: other bytes are written as %
+// and two digits.
+func appendString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ' || c >= 0x7f:
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		default:
+			b = append(b, c)
+		}
+	}
+	return append(b, '"')
 }
 
 // Info returns how resp came about; a Decision with Outcome None if it did not come through a Cache. It also
@@ -142,12 +172,18 @@ func (d *decided) Value(key any) any {
 	return d.Context.Value(key)
 }
 
-// attach makes d findable by Info, and, if the cache has a name, by everybody (RFC 9211).
+// attach makes d findable by Info, and, if the cache has a name, by everybody (RFC 9211): behind what caches nearer to the origin
+// say. Of a response that is no stored one, and not the origin's, the field says nothing (§2).
 func (c *Cache) attach(resp *http.Response, req *http.Request, d *decided) {
 	d.Context = req.Context()
 	d.request = *req.WithContext(d)
 	resp.Request = &d.request
-	if c.Name != "" {
-		resp.Header["Cache-Status"] = append(resp.Header["Cache-Status"], d.decision.CacheStatus(c.Name))
+	if c.Name == "" || d.decision.Outcome == Refused {
+		return
 	}
+	b := d.decision.appendStatus(make([]byte, 0, 128), c.Name)
+	if c.ShowKey && d.decision.Key != "" {
+		b = append(append(append(b, "; key=\""...), hexDigest(string(d.decision.Key))...), '"')
+	}
+	resp.Header["Cache-Status"] = append(resp.Header["Cache-Status"], string(b))
 }

@@ -37,12 +37,13 @@ type download struct {
 	c          *Cache
 	x          *exchange
 	record     *store.Record // without Size and Trailer
-	superseded []store.ID
+	superseded []*store.Record
 	resp       *http.Response // the origin's
 	trailers   []string       // that it announced
 	length     int64          // of the body; -1: unknown
 	maxBody    int64          // 0: no limit
 	flight     *flight
+	digests    *digests
 	writing    bounds // the store's trouble must not end the fetch
 
 	mu      sync.Mutex
@@ -52,6 +53,7 @@ type download struct {
 	came    error         // with chunk: io.EOF or what went wrong
 	writer  store.Writer  // nil: not yet begun
 	broken  bool          // nothing more is written
+	written int64         // how much of the body the store has taken
 	pulling bool
 	err     error // io.EOF or what went wrong, once the download has ended
 	readers []*reader
@@ -171,12 +173,15 @@ func (r *reader) readBack(w store.Writer, p []byte) (n int, err error) {
 	if n > 0 {
 		return n, nil
 	}
-	if err == nil || err == io.EOF {
+	switch {
+	case r.ctx.Err() != nil: // it has left meanwhile, and perhaps the writer is closed with it
+		return 0, r.ctx.Err()
+	case closed:
+		return 0, http.ErrBodyReadAfterClose
+	case err == nil || err == io.EOF:
 		err = io.ErrUnexpectedEOF
 	}
-	if !closed { // else the writer may be closed, too
-		d.c.failed("read back", d.x, err)
-	}
+	d.c.failed("read back", d.x, err)
 	return 0, fmt.Errorf("larder: reading back %s: %w", d.x.target.url, err)
 }
 
@@ -249,6 +254,7 @@ func (d *download) pull() {
 
 // write hands one chunk to the store; end is where it ends in the body.
 func (d *download) write(p []byte, end int64) {
+	d.digests.write(p)
 	err := store.ErrTooLarge
 	op := "create"
 	if d.maxBody == 0 || end <= d.maxBody {
@@ -256,6 +262,9 @@ func (d *download) write(p []byte, end int64) {
 			op = "write"
 			err = d.writing.call(func() error { _, err := d.writer.Write(p); return err })
 		}
+	}
+	if err == nil {
+		d.written = end
 	}
 	if err != nil { // that it went well may say no more than that it was taken: the Commit will tell
 		d.c.failed(op, d.x, err)
@@ -291,7 +300,7 @@ func (d *download) end(err error) {
 		if fault := d.commit(); fault != nil {
 			d.c.discarded(d.x, fault)
 		}
-	} else if err != io.EOF && !d.broken {
+	} else if err != io.EOF && !d.broken && !d.keepBeginning() {
 		d.c.discarded(d.x, err)
 	}
 	d.resp.Body.Close()
@@ -313,16 +322,23 @@ func (d *download) commit() error {
 	op := "create"
 	r := d.record // whose Size and Trailer nobody else looks at
 	r.Size = d.start + int64(len(d.chunk))
+	if part, _ := d.c.readingOf(r).parsed.Part(); part.Length > 0 && part.Length != r.Size {
+		return errors.New("its length is not that of its Content-Range")
+	}
 	if len(d.resp.Trailer) > 0 {
 		r.Trailer = d.c.storedHeader(d.x, d.resp.Trailer)
 	}
-	err := d.create()
+	err := d.digests.verify(d.resp.Trailer)
+	if err != nil {
+		return err
+	}
+	err = d.create()
 	if err == nil && d.flight.outdated.Load() {
 		return errOutdated
 	}
 	if err == nil {
 		op = "commit"
-		err = d.writing.call(func() error { return d.writer.Commit(r, d.superseded...) })
+		err = d.publish(r, d.superseded)
 	}
 	d.c.failed(op, d.x, err)
 	if err == nil && d.flight.outdated.Load() { // in the same moment
@@ -334,6 +350,51 @@ func (d *download) commit() error {
 			Decision: Decision{ID: r.ID}})
 	}
 	return err
+}
+
+// publish commits r in the place of others, after the note by which it is found if it needs one.
+func (d *download) publish(r *store.Record, superseded []*store.Record) error {
+	if n, needed := d.x.noteFor(r); needed {
+		if err := d.c.takeNote(d.writing.ctx, d.x, n, r.KeepUntil); err != nil {
+			return err
+		}
+	}
+	var ids []store.ID
+	var elsewhere []*store.Record
+	for _, old := range superseded {
+		if old.Key == r.Key {
+			ids = append(ids, old.ID)
+		} else {
+			elsewhere = append(elsewhere, old)
+		}
+	}
+	err := d.writing.call(func() error { return d.writer.Commit(r, ids...) })
+	if err != nil {
+		return err
+	}
+	for _, old := range elsewhere {
+		remove := func(ctx context.Context) error { return d.c.store.Delete(ctx, old.Key, old.ID) }
+		d.c.failed("delete", d.x, d.c.within(d.writing.ctx, remove))
+	}
+	return nil
+}
+
+// keepBeginning makes what has come of a response that broke off visible as a part (RFC 9111 §3.3), if it can be put together
+// with the rest later. It returns false if it can't.
+func (d *download) keepBeginning() bool {
+	r := d.c.beginning(d.record, d.written)
+	if r == nil || d.flight.outdated.Load() {
+		return false
+	}
+	err := d.publish(r, d.c.supersededBy(d.x, r))
+	d.c.failed("commit", d.x, err)
+	if err == nil && d.flight.outdated.Load() { // in the same moment
+		d.c.remove(d.writing.ctx, d.x, r.Key, r.ID)
+	}
+	if err == nil {
+		d.c.emit(Event{Kind: StoredResponse, Method: d.x.rr.Method, URL: d.x.target.url, Status: r.Status, Decision: Decision{ID: r.ID}})
+	}
+	return err == nil
 }
 
 // release gives back what the download holds, when it has ended and its last reader has gone.
@@ -422,8 +483,10 @@ func (d *download) left() {
 	d.mu.Unlock()
 	if pulling {
 		d.flight.cancel() // ends the pull, which ends the download
-	} else {
+	} else if d.c.localStore || d.written == 0 {
 		d.end(errAbandoned)
+	} else { // what has come is perhaps kept
+		d.c.background.run(func() { d.end(errAbandoned) })
 	}
 }
 

@@ -22,8 +22,8 @@ const (
 	Updated
 	// Discarded: a response that was being stored was not; Err says why.
 	Discarded
-	// Invalidated: stored responses for URL were removed, since an unsafe request changed it or a filter turned
-	// them away.
+	// Invalidated: stored responses for URL were removed, since an unsafe request changed it or a cache
+	// group that they were in, or a filter turned them away.
 	Invalidated
 	// StoreFailed: the store failed at Op; the caller was not harmed by it.
 	StoreFailed

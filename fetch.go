@@ -46,7 +46,7 @@ func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error)
 // flightFor returns the flight that x may wait for, or one to lead.
 func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	if attempt >= maxAttempts || x.alone || !x.sociable() || !c.flights.worthWaiting(x.key) {
-		return c.flights.alone(x.req.Context(), flightKey{key: x.key, method: x.rr.Method}), true
+		return c.flights.alone(x.req.Context(), flightKey{key: x.key, method: x.rr.Method}, x.target.url), true
 	}
 	for _, r := range x.records {
 		for name := range r.Selecting {
@@ -56,7 +56,7 @@ func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	slices.Sort(x.vary)
 	x.vary = slices.Compact(x.vary)
 	suits := func(r *result) bool { return c.suits(x, r) }
-	return c.flights.join(x.req.Context(), flightKey{key: x.key, method: x.rr.Method, variant: x.variant()}, suits)
+	return c.flights.join(x.req.Context(), flightKey{key: x.key, method: x.rr.Method, variant: x.variant()}, x.target.url, suits)
 }
 
 // suits reports whether an answer that came before x, and is not in the store yet, may be given to x.
@@ -70,11 +70,11 @@ func (c *Cache) suits(x *exchange, r *result) bool {
 	default:
 		return false
 	}
-	return c.policy().Reuse(&x.rr, readingOf(answer).alone[:], x.now).Action == rfc9111.Serve
+	return c.policy().Reuse(&x.rr, c.readingOf(c.asWhole(answer)).alone[:], x.now).Action == rfc9111.Serve
 }
 
 // sociable reports whether x may wait for an answer to somebody else's request, and others for its: not if it
-// wants a new answer, a part of one, or an answer to a condition of its own.
+// wants a new answer, or one to a condition of its own.
 func (x *exchange) sociable() bool {
 	if x.ask.mode == Refresh || x.ask.mode == ForceRefresh {
 		return false
@@ -83,7 +83,7 @@ func (x *exchange) sociable() bool {
 	case rfc9111.RequestNoCache, rfc9111.RequestMaxAge, rfc9111.RequestMinFresh:
 		return false
 	}
-	for _, name := range partial {
+	for _, name := range conditional {
 		if x.req.Header[name] != nil {
 			return false
 		}
@@ -91,8 +91,8 @@ func (x *exchange) sociable() bool {
 	return !x.noStore()
 }
 
-// partial are the request fields that ask for a part, or set a condition.
-var partial = [...]string{"Range", "If-Range", "If-None-Match", "If-Modified-Since"}
+// conditional are the request fields that set a condition.
+var conditional = [...]string{"If-Range", "If-None-Match", "If-Modified-Since"}
 
 // noStore reports whether the request itself forbids to store the response (RFC 9111 §5.2.1.5).
 func (x *exchange) noStore() bool {
@@ -120,25 +120,9 @@ func (c *Cache) lead(f *flight, x *exchange) {
 	if c.claim(f, x) {
 		return
 	}
-	var conditions http.Header
-	get := x.rr.Method == http.MethodGet || x.rr.Method == http.MethodHead // else they mean another thing (RFC 9110 §13.1.2)
-	if i := x.verdict.Index; get && i >= 0 && x.ask.mode != ForceRefresh {
-		conditions = rfc9111.Conditions(x.stored, i)
-	}
-	resp, requested, err := c.ask(f.ctx, x, x.send.Body, conditions)
-	if err == nil && resp.StatusCode == http.StatusNotModified && len(conditions) > 0 {
-		if c.notModified(f, x, resp, requested) {
-			return
-		}
-		// It speaks of a response that is not stored: ask again, for the whole.
-		drain(resp)
-		body := x.send.Body
-		if x.send.GetBody != nil {
-			body, err = x.send.GetBody()
-		}
-		if err == nil {
-			resp, requested, err = c.ask(f.ctx, x, body, nil)
-		}
+	resp, status, requested, err := c.consult(f, x)
+	if resp == nil && err == nil {
+		return
 	}
 	if err != nil {
 		c.land(f)
@@ -146,23 +130,75 @@ func (c *Cache) lead(f *flight, x *exchange) {
 		f.cancel()
 		return
 	}
-	if x.rr.Method == http.MethodHead {
+	switch {
+	case x.rr.Method == http.MethodHead:
 		c.byHead(f, x, resp, requested)
+	case status == http.StatusPartialContent:
+		c.byPart(f, x, resp, requested)
 	}
-	r := result{resp: resp, status: resp.StatusCode}
-	if !originFailed(resp.StatusCode) || !c.staleAllowed(x) {
+	r := result{resp: resp, status: status}
+	if !originFailed(resp.StatusCode) || !c.staleAllowed(x, nil) {
 		var d *download
 		d, r.notStored = c.download(f, x, resp, requested)
-		if d != nil || x.sociable() && !originFailed(resp.StatusCode) { // else it says nothing of other requests
+		if d != nil || x.sociable() && x.req.Header["Range"] == nil && !originFailed(resp.StatusCode) { // else it says nothing of other requests
 			c.flights.note(x.key, d != nil)
 		}
 		if d != nil {
-			f.settle(result{download: d, status: resp.StatusCode})
+			f.settle(result{download: d, status: status})
 			return
+		}
+		if resp.StatusCode == http.StatusPartialContent {
+			c.keepParts(f, x, resp, requested)
 		}
 	}
 	c.land(f)
 	f.settle(r)
+}
+
+// consult asks the origin whether what is stored still holds, or for what is missing of it, and if the answer does not go
+// with what is stored, anew without it. The status is the origin's, where resp is put together from its answer and stored
+// parts. No response and no error mean that f is settled.
+func (c *Cache) consult(f *flight, x *exchange) (resp *http.Response, status int, requested time.Time, err error) {
+	var conditions http.Header
+	if i := x.verdict.Index; x.reads() && i >= 0 && x.ask.mode != ForceRefresh {
+		conditions = rfc9111.Conditions(x.stored, i)
+	}
+	rest := c.completion(f.ctx, x)
+	if rest != nil {
+		conditions = rest.conditions
+	}
+	resp, requested, err = c.ask(f.ctx, x, x.send.Body, conditions)
+	if err != nil {
+		if rest != nil {
+			rest.stored.Close()
+		}
+		return nil, 0, requested, err
+	}
+	status = resp.StatusCode
+	switch {
+	case rest != nil:
+		if c.complete(rest, resp) {
+			return resp, status, requested, nil
+		}
+	case status == http.StatusNotModified && len(conditions) > 0:
+		if c.notModified(f, x, resp, requested) {
+			return nil, 0, requested, nil
+		}
+	default:
+		return resp, status, requested, nil
+	}
+	drain(resp)
+	body := x.send.Body
+	if x.send.GetBody != nil {
+		if body, err = x.send.GetBody(); err != nil {
+			return nil, 0, requested, err
+		}
+	}
+	resp, requested, err = c.ask(f.ctx, x, body, nil)
+	if err != nil {
+		return nil, 0, requested, err
+	}
+	return resp, resp.StatusCode, requested, nil
 }
 
 // ask sends the request to the origin, with conditions in the place of the caller's own, if there are any.
@@ -203,7 +239,7 @@ func complete(resp *http.Response, err error) (*http.Response, error) {
 func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, requested time.Time) bool {
 	now := c.now()
 	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
-	which := rfc9111.Freshens(said, x.stored, x.verdict.Index)
+	which := slices.DeleteFunc(rfc9111.Freshens(said, x.stored, x.verdict.Index), func(i int) bool { return c.policy().Forbids(x.stored[i]) != 0 })
 	if len(which) == 0 {
 		return false
 	}
@@ -229,10 +265,12 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 // keepFresh stores what a 304 has freshened, and ends the flight.
 func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
 	for _, r := range fresh {
-		if ok, _ := c.policy().Storable(&x.rr, readingOf(r).alone[0]); ok || x.noStore() {
-			c.update(f.ctx, x, r)
-		} else { // the 304 forbids it from now on
-			c.remove(f.ctx, x, x.key, r.ID)
+		for _, stored := range c.storedAs(r) {
+			if ok, _ := c.policy().Storable(&x.rr, c.readingOf(stored).alone[0]); ok || x.noStore() {
+				c.update(f.ctx, x, stored)
+			} else { // the 304 forbids it from now on
+				c.remove(f.ctx, x, stored.Key, stored.ID)
+			}
 		}
 	}
 	c.land(f)
@@ -241,9 +279,18 @@ func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
 
 // freshened returns old with the header fields and times of a response that says it still holds, whose values it keeps.
 func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requested, now time.Time) *store.Record {
+	if a := c.readingOf(old).assembly; a != nil {
+		fresh := new(assembly)
+		for _, part := range a.parts {
+			fresh.parts = append(fresh.parts, c.freshened(x, part, said, requested, now))
+		}
+		c.combine(fresh)
+		return fresh.whole
+	}
 	r := old.Clone()
 	r.Header = c.policy().Freshen(old.Header, said)
 	x.rule.withhold(r.Header)
+	r.Tags = x.withGroups(old.Tags, r.Header)
 	if rfc9111.Selects(old.Selecting, x.header) { // its Vary may name other fields now
 		r.Selecting = c.selecting(r.Header, x.header)
 	}
@@ -265,9 +312,22 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 		}
 		switch rfc9111.ByHead(x.stored[i], said) {
 		case rfc9111.HeadFreshens:
-			c.update(f.ctx, x, c.freshened(x, r, resp.Header.Clone(), requested, now)) // resp is the caller's
+			for _, fresh := range c.storedAs(c.freshened(x, r, resp.Header.Clone(), requested, now)) { // resp is the caller's
+				c.update(f.ctx, x, fresh)
+			}
 		case rfc9111.HeadInvalidates:
-			c.remove(f.ctx, x, x.key, r.ID)
+			c.remove(f.ctx, x, r.Key, c.idsOf(r)...)
+		}
+	}
+}
+
+// byPart lets a part from the origin freshen the stored whole that it is a part of (RFC 9111 §3.4).
+func (c *Cache) byPart(f *flight, x *exchange, resp *http.Response, requested time.Time) {
+	now := c.now()
+	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
+	for _, r := range x.found {
+		if r.Status == http.StatusOK && rfc9111.Selects(r.Selecting, x.header) && rfc9111.Combinable(&c.readingOf(r).parsed, said) {
+			c.update(f.ctx, x, c.freshened(x, r, resp.Header.Clone(), requested, now))
 		}
 	}
 }
@@ -281,23 +341,33 @@ func originFailed(status int) bool {
 	return false
 }
 
-// staleAllowed reports whether the selected response may stand in for a failing origin.
-func (c *Cache) staleAllowed(x *exchange) bool {
+// staleAllowed reports whether the selected response may stand in for an origin that answered with a failure, or not at all,
+// which is err.
+func (c *Cache) staleAllowed(x *exchange, err error) bool {
 	i := x.verdict.Index
-	return i >= 0 && c.policy().StaleIfError(&x.rr, x.stored[i], c.now())
+	switch {
+	case i < 0:
+		return false
+	case err != nil:
+		return c.policy().StaleIfDisconnected(&x.rr, x.stored[i], c.now())
+	}
+	return c.policy().StaleIfError(&x.rr, x.stored[i], c.now())
 }
 
 // conclude makes x's response of what the flight brought; none, if that is nothing for x.
 func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, error) {
 	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
-		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads}
+		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads, NotShared: x.alone}
 	switch {
-	case f.err != nil || originFailed(f.status) && c.staleAllowed(x):
-		if !c.staleAllowed(x) {
+	case f.err != nil || originFailed(f.status) && c.staleAllowed(x, nil):
+		if !c.staleAllowed(x, f.err) {
 			return nil, f.err
 		}
 		d.Outcome, d.Err = Stale, f.err
 		d.Reason, d.Section = "stale, since the origin failed", "RFC 5861 §4"
+		if f.err != nil {
+			d.Reason, d.Section = "stale, since the origin gave no answer", "RFC 9111 §4.2.4"
+		}
 		if resp := c.serve(x, x.records[x.verdict.Index], c.now(), d); resp != nil {
 			return resp, nil
 		}
@@ -347,7 +417,7 @@ func (c *Cache) mayShare(x *exchange, r *store.Record) bool {
 	if !c.Shared {
 		return true
 	}
-	switch c.policy().Reuse(&x.rr, readingOf(r).alone[:], r.Received).Action {
+	switch c.policy().Reuse(&x.rr, c.readingOf(c.asWhole(r)).alone[:], r.Received).Action {
 	case rfc9111.Serve, rfc9111.ServeAndRefresh:
 		return true
 	}
@@ -356,19 +426,29 @@ func (c *Cache) mayShare(x *exchange, r *store.Record) bool {
 
 // forwarded says why the origin was asked, as RFC 9211 §2.2 has it.
 func forwarded(x *exchange) string {
+	v := &x.verdict
 	switch {
-	case x.ask.mode == Refresh || x.ask.mode == ForceRefresh:
-		return "request"
-	case len(x.records) == 0:
+	case x.incomplete != nil && v.Index < 0 && x.ask.mode != ForceRefresh:
+		return "partial"
+	case len(x.found) == 0:
 		return "uri-miss"
-	case x.verdict.Index < 0:
+	case x.ask.mode == ForceRefresh:
+		return "request"
+	case v.Index < 0 && v.Reason == rfc9111.NoVariant:
 		return "vary-miss"
+	case v.Index < 0:
+		return "miss"
+	case v.Age >= v.Lifetime:
+		return "stale"
 	}
-	switch x.verdict.Reason {
+	switch v.Reason {
 	case rfc9111.RequestNoCache, rfc9111.RequestMaxAge, rfc9111.RequestMinFresh:
 		return "request"
 	}
-	return "stale"
+	if x.records[v.Index].Status == http.StatusPartialContent {
+		return "partial"
+	}
+	return "stale" // as what is to be validated each time
 }
 
 // soloBody is a body that is read by one caller and not stored; its fetch ends with it.
@@ -423,7 +503,7 @@ func (c *Cache) refresh(x exchange) {
 	stop := context.AfterFunc(c.abandoned, cancel)
 	x.send = x.send.WithContext(ctx)
 	x.detach()
-	for _, name := range partial { // the whole is what is wanted anew
+	for _, name := range append([]string{"Range"}, conditional[:]...) { // the whole is what is wanted anew
 		x.req.Header.Del(name)
 		x.header.Del(name)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"hash/maphash"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -21,6 +23,7 @@ type flightKey struct {
 // flight is one request to the origin and those who wait for its head.
 type flight struct {
 	key    flightKey
+	url    string          // that it asks for, normalised
 	led    exchange        // the leader's, as it was when the flight began
 	values context.Context // the leader's, without its end
 	ctx    context.Context // the same, but it ends when nobody waits any more
@@ -65,8 +68,8 @@ type flights struct {
 const maxUnshared = 4096
 
 // begin adds a flight, on a context of its own with the values of ctx. The mutex is held.
-func (fs *flights) begin(ctx context.Context, key flightKey) *flight {
-	f := &flight{key: key, values: context.WithoutCancel(ctx), waiters: 1, leader: true}
+func (fs *flights) begin(ctx context.Context, key flightKey, url string) *flight {
+	f := &flight{key: key, url: url, values: context.WithoutCancel(ctx), waiters: 1, leader: true}
 	f.ctx, f.cancel = context.WithCancel(f.values)
 	if fs.under == nil {
 		fs.under = make(map[flightKey]*flight)
@@ -76,23 +79,23 @@ func (fs *flights) begin(ctx context.Context, key flightKey) *flight {
 }
 
 // alone returns a flight for the caller alone.
-func (fs *flights) alone(ctx context.Context, key flightKey) *flight {
+func (fs *flights) alone(ctx context.Context, key flightKey, url string) *flight {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.loners++
 	key.alone = fs.loners
-	return fs.begin(ctx, key)
+	return fs.begin(ctx, key, url)
 }
 
 // join returns the flight under way for key, or a new one that the caller leads. To a caller that comes after the
 // answer that must suit as a stored response would.
-func (fs *flights) join(ctx context.Context, key flightKey, suits func(*result) bool) (f *flight, leads bool) {
+func (fs *flights) join(ctx context.Context, key flightKey, url string, suits func(*result) bool) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f := fs.under[key]; f != nil && f.wait(suits) {
 		return f, false
 	}
-	return fs.begin(ctx, key), true
+	return fs.begin(ctx, key, url), true
 }
 
 // outdate sees to it that what is under way for key is neither stored nor given to those who come later.
@@ -105,6 +108,48 @@ func (fs *flights) outdate(key store.Key) {
 			delete(fs.under, k)
 		}
 	}
+}
+
+// outdateQueries outdates each QUERY under way that is for the URL, with whatever query that has.
+func (fs *flights) outdateQueries(base string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for k, f := range fs.under {
+		if rest, ok := strings.CutPrefix(f.url, base); k.method == methodQuery && ok && (rest == "" || rest[0] == '?') {
+			f.outdated.Store(true)
+			delete(fs.under, k)
+		}
+	}
+}
+
+// outdateGroups outdates what is under way that has one of the tags, or may come to have it: of what an origin has not yet
+// answered nobody knows. origin is how its URLs begin.
+func (fs *flights) outdateGroups(origin string, tags []string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for k, f := range fs.under {
+		if f.mayHave(origin, tags) {
+			f.outdated.Store(true)
+			delete(fs.under, k)
+		}
+	}
+}
+
+func (f *flight) mayHave(origin string, tags []string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var r *store.Record
+	switch {
+	case !f.settled:
+		return strings.HasPrefix(f.url, origin)
+	case f.download != nil:
+		r = f.download.record
+	case f.record != nil:
+		r = f.record
+	default:
+		return false
+	}
+	return slices.ContainsFunc(r.Tags, func(tag string) bool { return slices.Contains(tags, tag) })
 }
 
 // land forgets f, so that the next caller looks into the store again.

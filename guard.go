@@ -185,8 +185,14 @@ func (c *Cache) failed(op string, x *exchange, err error) error {
 
 // lookup returns the records stored under x's key.
 func (c *Cache) lookup(ctx context.Context, x *exchange) ([]*store.Record, error) {
+	x.troubled = false
+	return c.lookupUnder(ctx, x, x.key)
+}
+
+// lookupUnder returns the records stored under a key, for x.
+func (c *Cache) lookupUnder(ctx context.Context, x *exchange, key store.Key) ([]*store.Record, error) {
 	if c.near != nil {
-		if records := c.near.Near(ctx, x.key); len(records) > 0 {
+		if records := c.near.Near(ctx, key); len(records) > 0 {
 			return records, nil
 		}
 	}
@@ -194,7 +200,8 @@ func (c *Cache) lookup(ctx context.Context, x *exchange) ([]*store.Record, error
 		return nil, c.failed("lookup", x, errStoreRests)
 	}
 	var records []*store.Record
-	err := c.within(ctx, func(ctx context.Context) (err error) { records, err = c.store.Lookup(ctx, x.key); return err })
+	err := c.within(ctx, func(ctx context.Context) (err error) { records, err = c.store.Lookup(ctx, key); return err })
+	x.troubled = x.troubled || err != nil
 	if err != nil && ctx.Err() != nil { // the caller's fault
 		return nil, context.Cause(ctx)
 	}

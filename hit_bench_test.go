@@ -60,7 +60,7 @@ func BenchmarkHeaderClone(b *testing.B) {
 }
 
 func BenchmarkNewHeader(b *testing.B) {
-	v := read(&store.Record{Head: store.Head{Header: apiHeader()}}).(*reading)
+	v := read(&store.Record{Head: store.Head{Header: apiHeader()}}, nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = v.newHeader(time.Second)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -65,6 +66,9 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	if maxBody := x.maxBody(c); maxBody > 0 && resp.ContentLength > maxBody {
 		return nil, "its body is longer than MaxBody"
 	}
+	if _, ok := store.As[store.Finder](c.store); !ok && x.rr.Method == methodQuery && x.rule.Methods == nil {
+		return nil, "the store can't find the answers to QUERY that an unsafe request makes invalid"
+	}
 	r = &store.Record{
 		Key: x.key,
 		ID:  store.NewID(received),
@@ -80,7 +84,11 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 		Tags: x.rule.Tags,
 	}
 	r.Header = c.storedHeader(x, resp.Header)
-	asReceived := readingOf(r).alone[0]
+	r.Tags = x.withGroups(r.Tags, r.Header)
+	if v := c.variationOf(x, r.Header); v != nil {
+		r.Key = c.variedKey(x, v)
+	}
+	asReceived := c.readingOf(r).alone[0]
 	if len(x.rule.Strip) > 0 || len(x.rule.redact) > 0 { // the origin may have forbidden it in one of those
 		whole := *asReceived
 		whole.Header = c.policy().StoredHeader(resp.Header)
@@ -88,6 +96,9 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	}
 	if ok, why := c.policy().Storable(&x.rr, asReceived); !ok {
 		return nil, why.String()
+	}
+	if isPart(r) && slices.ContainsFunc(x.found, func(old *store.Record) bool { return c.isWholeOf(old, r) }) {
+		return nil, "the whole of it is stored"
 	}
 	if x.rule.Filter != nil {
 		view := *resp
@@ -104,7 +115,7 @@ func (x *exchange) maxBody(c *Cache) int64 { return orDefault(x.rule.MaxBody, c.
 
 // setTimes works out how long r is fresh and kept; its header and Received are new.
 func (c *Cache) setTimes(r *store.Record) {
-	parsed := readingOf(r).alone[0]
+	parsed := c.readingOf(r).alone[0]
 	r.FreshUntil = c.policy().FreshUntil(parsed)
 	r.KeepUntil = time.Time{}
 	if usable := c.policy().UsableUntil(parsed); !usable.IsZero() {
@@ -125,8 +136,8 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 		}
 		return nil, why
 	}
-	d := &download{c: c, x: x, record: r, superseded: c.supersededBy(x), resp: resp, length: resp.ContentLength,
-		maxBody: x.maxBody(c), flight: f}
+	d := &download{c: c, x: x, record: r, superseded: c.supersededBy(x, r), resp: resp, length: resp.ContentLength,
+		maxBody: x.maxBody(c), flight: f, digests: c.digests(x.rr.Method, resp)}
 	d.readers = d.first[:0]
 	for name := range resp.Trailer {
 		d.trailers = append(d.trailers, name)
@@ -149,21 +160,40 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 	return d, ""
 }
 
-// supersededBy returns the stored records in whose place the response to x goes: those that x selects, and the
-// oldest of too many variants.
-func (c *Cache) supersededBy(x *exchange) []store.ID {
-	var ids []store.ID
-	keep := c.maxVariants() - 1
-	for _, r := range x.found { // newest first
+// supersededBy returns the stored records in whose place r goes, the response to x: those that x selects, and the oldest of
+// too many variants or parts. A part takes the place of those alone that it contains, and of those of other representations.
+func (c *Cache) supersededBy(x *exchange, r *store.Record) []*store.Record {
+	var out []*store.Record
+	variants, parts := c.maxVariants()-1, maxParts-1
+	for _, old := range x.found { // newest first
 		switch {
-		case x.rr.Method == http.MethodHead && r.Method != http.MethodHead:
-		case rfc9111.Selects(r.Selecting, x.header), keep <= 0:
-			ids = append(ids, r.ID)
+		case r.Method == http.MethodHead && old.Method != http.MethodHead:
+		case !rfc9111.Selects(old.Selecting, x.header):
+			if variants--; variants < 0 {
+				out = append(out, old)
+			}
+		case isPart(r) && !isPart(old): // there is more in it
+		case isPart(r) && c.isBeside(old, r):
+			if parts--; parts < 0 {
+				out = append(out, old)
+			}
 		default:
-			keep--
+			out = append(out, old)
 		}
 	}
-	return ids
+	return out
+}
+
+// isBeside reports whether two parts are of the same representation, and the old one has something that the other has not.
+func (c *Cache) isBeside(old, r *store.Record) bool {
+	have, _ := c.readingOf(old).parsed.Part()
+	part, _ := c.readingOf(r).parsed.Part()
+	return rfc9111.Combinable(&c.readingOf(old).parsed, &c.readingOf(r).parsed) && rfc9111.Missing(have, []rfc9111.Part{part}).Length > 0
+}
+
+// isWholeOf reports whether part is of the same representation as old, of which all is stored.
+func (c *Cache) isWholeOf(old, part *store.Record) bool {
+	return old.Status == http.StatusOK && rfc9111.Combinable(&c.readingOf(old).parsed, &c.readingOf(part).parsed)
 }
 
 // dropOutdated removes the stored response that a newer one outdates which may not be stored itself.
@@ -176,9 +206,9 @@ func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Respon
 	if x.rr.Method == http.MethodHead || resp.StatusCode >= 500 {
 		return
 	}
-	for _, r := range x.records {
-		if rfc9111.Selects(r.Selecting, x.header) {
-			c.remove(ctx, x, x.key, r.ID)
+	for _, r := range x.found {
+		if x.rule.statusAllowed(r.Status) && rfc9111.Selects(r.Selecting, x.header) {
+			c.remove(ctx, x, r.Key, r.ID)
 		}
 	}
 }

@@ -17,7 +17,9 @@ import (
 const (
 	keyVersion   = 1
 	keyPartition = 'p' // the user, unless empty
+	keyNote      = 'n' // of a note, in place of all the others: a URL without query
 	keyMethod    = 'm' // GET also for HEAD
+	keyVariation = 'v' // what No-Vary-Search says; the URL's query is then canonical by that
 	keyURL       = 'u' // normalised, without ignored and redacted parameters
 	keyCustom    = 'k' // in place of u, b: what Cache.Key returned
 	keyHost      = 'a' // the host that the request names, where it is not the URL's
@@ -34,9 +36,10 @@ func appendField(b []byte, tag byte, value string) []byte {
 
 // target is a request's URL made comparable, and the secrets that were taken out of it.
 type target struct {
-	url      string // normalised; the secrets' values are REDACTED
-	keyURL   string // the same without the secrets
-	redacted []string
+	url       string // normalised; the secrets' values are REDACTED
+	keyURL    string // the same without the secrets
+	redacted  []string
+	variation string
 }
 
 // newTarget normalises u (RFC 3986 §6.2.2 and §6.2.3) under r; path is normalPath(u).
@@ -277,6 +280,9 @@ func (c *Cache) key(req *http.Request, r *rule, a ask, t target, body string) st
 	if custom != "" {
 		b = appendField(b, keyCustom, custom)
 	} else {
+		if t.variation != "" {
+			b = appendField(b, keyVariation, t.variation)
+		}
 		b = appendField(b, keyURL, t.keyURL)
 		if req.Host != "" && req.Host != req.URL.Host {
 			if host := normalHost(&url.URL{Scheme: req.URL.Scheme, Host: req.Host}); host != normalHost(req.URL) {

@@ -258,6 +258,10 @@ func TestRuleCheck(t *testing.T) {
 		{Rule{Methods: []string{"get"}}, "capitals"},
 		{Rule{Methods: []string{"CONNECT"}}, "can't be stored"},
 		{Rule{MaxBody: -1}, "must not be negative"},
+		{Rule{Tags: []string{"a", "cache-group:x"}}, "cache groups"},
+		{Rule{Tags: []string{"cache-groups"}}, ""},
+		{Rule{StaleIfError: -2}, "StaleIfError is -2ns, want a positive duration or Never"},
+		{Rule{StaleWhileRevalidate: -2}, "StaleWhileRevalidate is -2ns, want a positive duration or Never"},
 	} {
 		err := tc.rule.Check()
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
@@ -300,3 +304,62 @@ func TestContentGivesTheBodyBack(t *testing.T) {
 }
 
 func bodyOf(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
+
+// What of the content of a QUERY is in its key, beside that of a POST.
+func TestQueryDigest(t *testing.T) {
+	ignoring := &rule{Rule: Rule{Ignore: Ignore{JSON: []string{"id"}, Form: []string{"id"}}}}
+	of := func(r *rule, method, body string, header ...string) string {
+		req, err := http.NewRequest(method, "http://example.com/", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Add(header[i], header[i+1])
+		}
+		_, digest, ok := content(req, r, 1<<10)
+		if !ok {
+			t.Fatalf("%q has no digest", body)
+		}
+		return digest
+	}
+	const json, form = "application/json", "application/x-www-form-urlencoded"
+	for _, tc := range []struct {
+		name     string
+		rule     *rule
+		method   string
+		one, two [3]string // content, type, and a field with its value
+		same     bool
+	}{
+		{"the same", standard, "QUERY", [3]string{"a", json}, [3]string{"a", json}, true},
+		{"other content", standard, "QUERY", [3]string{"a", json}, [3]string{"b", json}, false},
+		{"another type", standard, "QUERY", [3]string{"a=1", form}, [3]string{"a=1", json}, false},
+		{"another type without content", standard, "QUERY", [3]string{"", form}, [3]string{"", json}, false},
+		{"the type in capitals", standard, "QUERY", [3]string{"a", "text/plain; charset=x"}, [3]string{"a", "Text/Plain;charset=x"}, true},
+		{"another charset", standard, "QUERY", [3]string{"a", "text/plain; charset=x"}, [3]string{"a", "text/plain; charset=y"}, false},
+		{"another coding", standard, "QUERY", [3]string{"a", json, "Content-Encoding: gzip"}, [3]string{"a", json}, false},
+		{"another language", standard, "QUERY", [3]string{"a", json, "Content-Language: de"}, [3]string{"a", json, "Content-Language: fr"}, false},
+		{"the language of a POST", standard, "POST", [3]string{"a", json, "Content-Language: de"}, [3]string{"a", json}, true},
+		{"JSON in another order", standard, "QUERY", [3]string{`{"a":1,"b":2}`, json}, [3]string{`{"b":2,"a":1}`, json}, false},
+		{"JSON with white space", standard, "QUERY", [3]string{`{"a":1}`, json}, [3]string{`{"a": 1}`, json}, false},
+		{"a form in another order", standard, "QUERY", [3]string{"a=1&b=2", form}, [3]string{"b=2&a=1", form}, false},
+		{"JSON of a POST in another order", standard, "POST", [3]string{`{"a":1,"b":2}`, json}, [3]string{`{"b":2,"a":1}`, json}, true},
+		{"JSON of which a rule ignores something", ignoring, "QUERY", [3]string{`{"a":1,"id":2}`, json}, [3]string{`{"id":1,"a":1}`, json}, true},
+		{"a form of which a rule ignores something", ignoring, "QUERY", [3]string{"a=1&id=2", form}, [3]string{"a=1", form}, true},
+		{"text, whatever a rule ignores", ignoring, "QUERY", [3]string{"a=1&id=2", "text/plain"}, [3]string{"a=1", "text/plain"}, false},
+		{"no-transform", ignoring, "QUERY", [3]string{"a=1&id=2", form, "Cache-Control: no-transform"}, [3]string{"a=1", form, "Cache-Control: no-transform"}, false},
+	} {
+		digest := func(c [3]string) string {
+			header := []string{"Content-Type", c[1]}
+			if name, value, ok := strings.Cut(c[2], ": "); ok {
+				header = append(header, name, value)
+			}
+			return of(tc.rule, tc.method, c[0], header...)
+		}
+		if got := digest(tc.one) == digest(tc.two); got != tc.same {
+			t.Errorf("%s: got %v", tc.name, got)
+		}
+	}
+	if of(standard, "QUERY", "") == "" || of(standard, "POST", "") != "" {
+		t.Error("a QUERY has a digest also without content, a POST has not")
+	}
+}

@@ -119,6 +119,9 @@ func (c *Cache) keepLease(f *flight, ended <-chan struct{}, leaser store.Leaser,
 // true; else x goes by what is there now.
 func (c *Cache) answeredMeanwhile(f *flight, x *exchange) bool {
 	records, err := c.lookup(f.ctx, x)
+	if err == nil {
+		records, err = c.equivalents(f.ctx, x, records)
+	}
 	if err != nil || len(records) == 0 {
 		return false
 	}

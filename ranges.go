@@ -2,7 +2,6 @@ package larder
 
 import (
 	"crypto/rand"
-	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, parts []rfc9111.Part, status int) bool {
 	resp.StatusCode, resp.Status = status, statusText(status)
 	resp.Trailer = nil
+	delete(resp.Header, "Content-Digest") // is of the whole; Repr-Digest still holds (RFC 9530 §2, §3)
 	if status == http.StatusRequestedRangeNotSatisfiable {
 		resp.Header.Set("Content-Range", "bytes */"+strconv.FormatInt(r.Size, 10))
 		setLength(resp, 0)
@@ -28,7 +28,7 @@ func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, par
 		return false
 	}
 	if len(parts) == 1 {
-		resp.Header.Set("Content-Range", contentRange(parts[0], r.Size))
+		resp.Header.Set("Content-Range", rfc9111.ContentRange(parts[0], r.Size))
 		setLength(resp, parts[0].Length)
 		resp.Body = &storedBody{c: c, x: x.brief(), r: r, rc: readCloser{&section{rs: body, part: parts[0]}, body}}
 		return true
@@ -46,7 +46,7 @@ func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, par
 		frame.Reset()
 	}
 	for _, p := range parts {
-		head := textproto.MIMEHeader{"Content-Range": {contentRange(p, r.Size)}}
+		head := textproto.MIMEHeader{"Content-Range": {rfc9111.ContentRange(p, r.Size)}}
 		if contentType != "" {
 			head.Set("Content-Type", contentType)
 		}
@@ -61,10 +61,6 @@ func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, par
 	setLength(resp, length)
 	resp.Body = &storedBody{c: c, x: x.brief(), r: r, rc: readCloser{io.MultiReader(pieces...), body}}
 	return true
-}
-
-func contentRange(p rfc9111.Part, size int64) string {
-	return fmt.Sprintf("bytes %d-%d/%d", p.Start, p.Start+p.Length-1, size)
 }
 
 func setLength(resp *http.Response, n int64) {

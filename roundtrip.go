@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -21,19 +23,32 @@ type exchange struct {
 	ask  ask
 	rule *rule
 
-	target target
-	key    store.Key
-	header http.Header     // the request's fields as Vary sees them
-	rr     rfc9111.Request // the request as the rules see it
+	target  target
+	key     store.Key
+	content string          // the digest of what its body says; "": it has none
+	header  http.Header     // the request's fields as Vary sees them
+	rr      rfc9111.Request // the request as the rules see it
 
-	landed   int64               // how many flights had, before the store was looked into
-	found    []*store.Record     // stored under key, newest first
-	records  []*store.Record     // those of them that the rule allows
-	stored   []*rfc9111.Response // the same as the standard sees them
-	vary     []string            // the fields that are known to select a variant
-	verdict  rfc9111.Verdict
-	alone    bool // no flight of somebody else's has anything for it
-	unusable bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
+	landed     int64               // how many flights had, before the store was looked into
+	found      []*store.Record     // stored under key, newest first
+	records    []*store.Record     // those of them that the rule allows
+	stored     []*rfc9111.Response // the same as the standard sees them
+	incomplete *assembly           // stored in part, and not enough of it
+	vary       []string            // the fields that are known to select a variant
+	verdict    rfc9111.Verdict
+	troubled   bool // the store failed to tell what is stored
+	alone      bool // no flight of somebody else's has anything for it
+	unusable   bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
+}
+
+// reads reports whether the request reads what the stored response is of, so that conditions and ranges are about that; with
+// other methods they mean another thing (RFC 9110 §13.1.2 and §14.2, RFC 10008 §2.6 and §2.8).
+func (x *exchange) reads() bool {
+	switch x.rr.Method {
+	case http.MethodGet, http.MethodHead, methodQuery:
+		return true
+	}
+	return false
 }
 
 // maxAttempts bounds how often a request is looked at anew because the flight it waited for brought nothing for it.
@@ -68,7 +83,13 @@ func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
 			x.verdict.Reason = rfc9111.OnlyIfCached
 			return c.refuse(&x), nil
 		}
+		if x.mayAnswerGet() {
+			return c.post(x, why)
+		}
 		return c.pass(x, why)
+	}
+	if x.rr.Method == methodQuery {
+		c.keepNotes(&x)
 	}
 	for attempt := 0; ; attempt++ {
 		if attempt > 0 { // it has waited
@@ -81,6 +102,13 @@ func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		c.weigh(&x, records)
+		if a := x.verdict.Action; a != rfc9111.Serve && a != rfc9111.ServeAndRefresh {
+			if records, err = c.equivalents(req.Context(), &x, records); err != nil {
+				closeBody(x.send)
+				return nil, err
+			}
+			c.weigh(&x, records)
+		}
 		switch x.verdict.Action {
 		case rfc9111.Serve, rfc9111.ServeAndRefresh:
 			d := Decision{Outcome: Hit}
@@ -160,23 +188,30 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 	if !ok {
 		return "its body is too long for a key, or can't be read"
 	}
-	x.key = c.key(req, x.rule, x.ask, x.target, body)
+	x.key, x.content = c.key(req, x.rule, x.ask, x.target, body), body
 	return ""
 }
 
 // weigh decides what to do with the request, given what is stored.
 func (c *Cache) weigh(x *exchange, records []*store.Record) {
-	x.found, x.records, x.stored = records, records, nil
-	if len(records) == 1 && x.rule.statusAllowed(records[0].Status) {
-		x.stored = readingOf(records[0]).alone[:]
+	x.found, x.records, x.stored, x.incomplete = records, records, nil, nil
+	if len(records) == 1 && !isPart(records[0]) && x.rule.statusAllowed(records[0].Status) {
+		x.stored = c.readingOf(records[0]).alone[:]
 	} else if len(records) > 0 {
 		x.records = make([]*store.Record, 0, len(records))
-		x.stored = make([]*rfc9111.Response, 0, len(records))
+		parts := false
 		for _, r := range records {
 			if x.rule.statusAllowed(r.Status) {
 				x.records = append(x.records, r)
-				x.stored = append(x.stored, readingOf(r).alone[0])
+				parts = parts || isPart(r)
 			}
+		}
+		if parts {
+			x.records = c.assemble(x, x.records)
+		}
+		x.stored = make([]*rfc9111.Response, 0, len(x.records))
+		for _, r := range x.records {
+			x.stored = append(x.stored, c.readingOf(r).alone[0])
 		}
 	}
 	switch {
@@ -186,6 +221,9 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 		x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.RequestNoCache}
 	default:
 		x.verdict = c.policy().Reuse(&x.rr, x.stored, x.now)
+		if x.incomplete != nil && x.verdict.Action == rfc9111.Forward && x.verdict.Index < 0 {
+			x.verdict.Reason = rfc9111.InPart
+		}
 	}
 }
 
@@ -197,22 +235,39 @@ type reading struct {
 	major      int
 	minor      int
 	header     fields
-	connection *tlsReading // nil: the response came in the clear
+	connection *tlsReading             // nil: the response came in the clear
+	assembly   *assembly               // nil: the record is one in the store
+	variation  string                  // what its No-Vary-Search says, as text
+	otherwise  atomic.Pointer[reading] // by a cache with other targeted fields, that has the same record in its store
 }
 
-func readingOf(r *store.Record) *reading {
-	return r.Derived(read).(*reading)
+func (c *Cache) readingOf(r *store.Record) *reading {
+	v := r.Derived(c.read).(*reading)
+	if slices.Equal(v.parsed.Targeted, c.targeted) {
+		return v
+	}
+	other := v.otherwise.Load()
+	if other == nil || !slices.Equal(other.parsed.Targeted, c.targeted) {
+		other = c.read(r).(*reading)
+		v.otherwise.Store(other)
+	}
+	return other
 }
 
-func read(r *store.Record) any {
+func read(r *store.Record, targeted []string) *reading {
 	v := &reading{status: statusText(r.Status)}
 	v.parsed = *rfc9111.Parse(rfc9111.Response{Method: r.Method, Status: r.Status, Header: r.Header,
-		Requested: r.Requested, Received: r.Received, Selecting: r.Selecting,
+		Requested: r.Requested, Received: r.Received, Selecting: r.Selecting, Targeted: targeted,
 		TTL: r.TTL, StaleWhileRevalidate: r.StaleWhileRevalidate, StaleIfError: r.StaleIfError})
 	v.alone[0] = &v.parsed
 	v.major, v.minor, _ = http.ParseHTTPVersion(r.Proto)
 	if r.TLS != nil {
 		v.connection = new(tlsReading)
+	}
+	if lines := r.Header[noVarySearch]; len(lines) > 0 {
+		if says, ok := rfc9111.ParseNoVarySearch(lines); ok {
+			v.variation = says.String()
+		}
 	}
 	return v
 }
@@ -224,37 +279,60 @@ func (c *Cache) pass(x exchange, why string) (*http.Response, error) {
 		return nil, err
 	}
 	c.invalidate(&x, resp)
+	return c.answer(&x, resp, bypassed(&x, resp, why)), nil
+}
+
+func bypassed(x *exchange, resp *http.Response, why string) Decision {
 	d := Decision{Outcome: Bypassed, Reason: why, Forwarded: "bypass", ForwardStatus: resp.StatusCode}
 	if !x.rule.methodAllowed(x.rr.Method) {
 		d.Forwarded = "method"
 	}
-	return c.answer(&x, resp, d), nil
+	return d
 }
 
-// invalidate removes what an unsafe request has changed (RFC 9111 §4.4).
+// invalidate removes what an unsafe request has changed (RFC 9111 §4.4), and the cache groups that its response names or what
+// it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone.
 func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 	if x.rule.Methods != nil && x.rule.methodAllowed(x.rr.Method) {
 		return // the user says that it changes nothing
 	}
+	groups := x.groupTags(rfc9111.InvalidatedGroups(&x.rr, resp.Header))
 	for _, u := range rfc9111.Invalidates(&x.rr, resp.StatusCode, resp.Header) {
-		get, err := http.NewRequestWithContext(context.WithoutCancel(x.req.Context()), http.MethodGet, u, nil)
+		get, err := c.getFor(x, u)
 		if err != nil {
 			continue
 		}
-		get.Header, get.Host, get.URL.User = x.req.Header, x.req.Host, x.req.URL.User
-		path := normalPath(get.URL)
-		r := ruleFor(c.rules.Load().rules, http.MethodGet, get.URL, path)
-		t := newTarget(get.URL, path, r)
-		key := c.key(get, r, x.ask, t, "")
-		c.flights.outdate(key)
-		c.remove(get.Context(), x, key)
-		if len(r.KeyHeaders) > 0 { // there may be more keys than one
-			err := c.within(get.Context(), func(ctx context.Context) error { _, err := c.Purge(ctx, store.Query{URL: t.url}); return err })
+		ctx := get.req.Context()
+		c.flights.outdate(get.key)
+		c.flights.outdateQueries(get.target.base())
+		groups = c.removeFor(ctx, get, groups)
+		if len(get.rule.KeyHeaders) > 0 { // there may be more keys than one
+			err := c.within(ctx, func(ctx context.Context) error {
+				_, err := c.Purge(ctx, store.Query{URL: get.target.url})
+				return err
+			})
 			if !errors.Is(err, ErrUnsupported) {
 				c.failed("delete", x, err)
 			}
 		}
 	}
+	c.removeGroups(x, groups)
+}
+
+// getFor returns the GET for u that whoever sends x might have sent as well, at the origin of x.
+func (c *Cache) getFor(x *exchange, u string) (*exchange, error) {
+	req, err := http.NewRequestWithContext(context.WithoutCancel(x.req.Context()), http.MethodGet, u, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header, req.Host, req.URL.User = x.req.Header, x.req.Host, x.req.URL.User
+	path := normalPath(req.URL)
+	get := &exchange{req: req, send: req, now: x.now, ask: x.ask, rule: ruleFor(c.rules.Load().rules, http.MethodGet, req.URL, path)}
+	get.target = newTarget(req.URL, path, get.rule)
+	get.key = c.key(req, get.rule, x.ask, get.target, "")
+	get.header = get.rule.selectable(req.Header)
+	get.rr = rfc9111.Request{Method: http.MethodGet, URL: req.URL, Header: get.header}
+	return get, nil
 }
 
 // refuse is the answer to a request for stored responses only when there is none (RFC 9111 §5.2.1.7).
@@ -276,7 +354,9 @@ func (c *Cache) answer(x *exchange, resp *http.Response, d Decision) *http.Respo
 func (c *Cache) answerWith(x *exchange, resp *http.Response, with *decided) *http.Response {
 	d := &with.decision
 	d.Rule = x.rule.Match
-	d.Key = x.key
+	if d.Key == "" {
+		d.Key = x.key
+	}
 	c.attach(resp, x.req, with)
 	c.counters.outcome[d.Outcome].Add(1)
 	if d.Collapsed {
@@ -307,16 +387,22 @@ func statusText(status int) string {
 	return string(b)
 }
 
-// variant returns the request's values of the fields that select one, as part of a flight's key.
+// variant returns the request's values of the fields that select a response, or a part of it, as part of a flight's key.
 func (x *exchange) variant() string {
 	var b strings.Builder
-	for _, name := range x.vary {
+	add := func(name string, values []string) {
 		b.WriteString(name)
-		for _, v := range x.header[name] {
+		for _, v := range values {
 			b.WriteByte(0)
 			b.WriteString(v)
 		}
 		b.WriteByte(1)
+	}
+	for _, name := range x.vary {
+		add(name, x.header[name])
+	}
+	if r := x.req.Header["Range"]; r != nil {
+		add("Range", r)
 	}
 	return b.String()
 }

@@ -24,8 +24,10 @@ type Rule struct {
 	// without a path it means every path, without a port every port, without a scheme both. So ** is every
 	// host, **.example.com are those below example.com, not example.com itself. Empty: every URL.
 	Match string
-	// Methods are the request methods meant, and may be stored; nil: GET and HEAD. Responses to other methods
-	// are keyed by the request's body as well, and such a request invalidates nothing.
+	// Methods are the request methods meant, and may be stored; nil: GET, HEAD and QUERY. Responses to other methods than
+	// GET and HEAD are keyed by the request's body as well, and such a request invalidates nothing. The body of a QUERY
+	// counts byte by byte, unless Ignore names parts of it; those of other methods by what they say: JSON and forms in
+	// whatever order.
 	Methods []string
 
 	// TTL is how long a response is stored and reused, whatever its headers say: a positive duration, Forever, or
@@ -37,17 +39,22 @@ type Rule struct {
 	// (RFC 9110 §15.1). Others are neither stored nor, if they are, reused.
 	Statuses []int
 	// StaleWhileRevalidate and StaleIfError stand in place of the windows in the response's Cache-Control (RFC
-	// 5861); 0: these decide. must-revalidate forbids both.
+	// 5861): a positive duration, or Never; 0: these decide. Where nobody sets a StaleIfError, a stale response stands in
+	// for an origin that gives no answer at all, as long as it is kept (RFC 9111 §4.2.4), and not for a failure that the
+	// origin tells of. must-revalidate forbids both.
 	StaleWhileRevalidate, StaleIfError time.Duration
 	// MaxBody is as Cache.MaxBody, for these requests; 0: that one.
 	MaxBody int64
 	// Filter, if set, must be true for a response to be stored, and again for it to be reused; where it is
 	// false then, the stored response is removed. It must not read or keep the response or its body.
 	Filter func(*http.Response) bool
-	// Tags are stored with the response, for Purge and Entries.
+	// Tags are stored with the response, for Purge and Entries. Beside them a response has one for each cache group that it
+	// is in (RFC 9875): cache-group:https://example.com/NAME, with which no other tag may begin.
 	Tags []string
 
-	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=".
+	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=". Where a rule sorts the
+	// query, or ignores or redacts parts of it, a response's No-Vary-Search is not heeded: the rule says which queries are the
+	// same.
 	SortQuery bool
 	// KeyHeaders are request fields whose values are part of the key, whether the response names them in Vary or not;
 	// "*": all. Like those that Vary names, they are stored as they are unless they are redacted.
@@ -71,7 +78,7 @@ type Ignore struct {
 	JSON []string
 }
 
-// Everything is the rule under which larder behaves as aiohttp-client-cache does out of the box: GET and HEAD,
+// Everything is the rule under which larder behaves as aiohttp-client-cache does out of the box: GET, HEAD and QUERY,
 // 200 and the redirects on the way to it, kept for ttl whatever the headers say, whatever the order of the
 // query.
 func Everything(ttl time.Duration) Rule {
@@ -114,8 +121,13 @@ func compile(r Rule) (*rule, error) {
 	if r.TTL != 0 && !r.Expires.IsZero() {
 		return fault("both TTL and Expires are set, want one of them")
 	}
-	if r.StaleWhileRevalidate < 0 || r.StaleIfError < 0 || r.MaxBody < 0 {
-		return fault("StaleWhileRevalidate, StaleIfError and MaxBody must not be negative")
+	for name, window := range map[string]time.Duration{"StaleWhileRevalidate": r.StaleWhileRevalidate, "StaleIfError": r.StaleIfError} {
+		if window < 0 && window != Never {
+			return fault("%s is %v, want a positive duration or Never", name, window)
+		}
+	}
+	if r.MaxBody < 0 {
+		return fault("MaxBody must not be negative")
 	}
 	for _, s := range r.Statuses {
 		if s < 200 || s > 999 || s == http.StatusNotModified || s == http.StatusPartialContent {
@@ -125,6 +137,11 @@ func compile(r Rule) (*rule, error) {
 	for _, m := range r.Methods {
 		if m == "" || m != strings.ToUpper(m) || m == http.MethodConnect || m == http.MethodTrace {
 			return fault("method %q can't be stored; methods are in capitals", m)
+		}
+	}
+	for _, tag := range r.Tags {
+		if isGroupTag(tag) {
+			return fault("tag %q begins as those of cache groups do", tag)
 		}
 	}
 	c := &rule{Rule: r, pattern: p, redact: make(map[string]bool)}
@@ -149,7 +166,7 @@ func compileAll(rules []Rule) ([]*rule, error) {
 // methodAllowed reports whether responses to the method may be stored under r.
 func (r *rule) methodAllowed(method string) bool {
 	if r.Methods == nil {
-		return method == http.MethodGet || method == http.MethodHead
+		return method == http.MethodGet || method == http.MethodHead || method == methodQuery
 	}
 	return slices.Contains(r.Methods, method)
 }
@@ -166,6 +183,9 @@ func ruleFor(rules []*rule, method string, u *url.URL, path string) *rule {
 // statusAllowed reports whether r lets a response with this status be stored and reused. The standard has its
 // own say.
 func (r *rule) statusAllowed(status int) bool {
+	if status == http.StatusPartialContent { // a part of a 200
+		status = http.StatusOK
+	}
 	return r.Statuses == nil || slices.Contains(r.Statuses, status)
 }
 

@@ -28,10 +28,10 @@ type hit struct {
 
 // serve answers x with a stored response. It returns nil if its body is gone, or the rule's filter turns it away.
 func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *http.Response {
-	v := readingOf(r)
+	v := c.readingOf(r)
 	parsed := v.alone[0]
 	age := parsed.Age(now)
-	d.ID, d.Age, d.Lifetime = r.ID, age, c.policy().Lifetime(parsed)
+	d.Key, d.ID, d.Age, d.Lifetime = r.Key, r.ID, age, c.policy().Lifetime(parsed)
 	if d.Reason == "" {
 		d.Reason, d.Section = x.verdict.Reason.String(), x.verdict.Reason.Section()
 	}
@@ -49,7 +49,7 @@ func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *
 	if x.rule.Filter != nil {
 		resp.Body, resp.Request = http.NoBody, x.req
 		if !x.rule.Filter(resp) {
-			c.remove(context.WithoutCancel(x.req.Context()), x, x.key, r.ID)
+			c.remove(context.WithoutCancel(x.req.Context()), x, r.Key, c.idsOf(r)...)
 			return nil
 		}
 	}
@@ -64,18 +64,20 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 	resp := &h.resp
 	resp.Body = http.NoBody
 	reqHeader := x.req.Header
-	if r.Status == http.StatusOK && rfc9111.NotModified(reqHeader, readingOf(r).alone[0]) {
+	if r.Status == http.StatusOK && x.reads() && rfc9111.NotModified(reqHeader, c.readingOf(r).alone[0]) {
 		notModified(resp)
 		return true
 	}
 	if x.rr.Method == http.MethodHead {
 		if r.Method == http.MethodHead {
 			resp.ContentLength = r.Length
+		} else {
+			delete(resp.Header, "Content-Digest") // is of the content of this very message (RFC 9530 §2)
 		}
 		return true
 	}
-	if reqHeader["Range"] != nil && r.Status == http.StatusOK && x.rr.Method == http.MethodGet {
-		parts, status := rfc9111.Ranges(reqHeader, readingOf(r).alone[0], r.Size)
+	if reqHeader["Range"] != nil && r.Status == http.StatusOK && x.reads() {
+		parts, status := rfc9111.Ranges(reqHeader, c.readingOf(r).alone[0], r.Size)
 		if status != http.StatusOK {
 			return c.fillRange(x, r, resp, parts, status)
 		}
@@ -86,7 +88,7 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 		h.body.rest = r.Body
 		resp.Body = &h.body
 	default:
-		body, err := c.open(x, r)
+		body, err := c.seekable(x, r)
 		if err != nil {
 			return false
 		}
@@ -101,7 +103,7 @@ func notModified(resp *http.Response) {
 	resp.ContentLength = 0
 	resp.Uncompressed = false
 	resp.Trailer = nil
-	for _, name := range [...]string{"Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range"} {
+	for _, name := range [...]string{"Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Range", "Content-Digest"} {
 		delete(resp.Header, name)
 	}
 }
@@ -209,7 +211,7 @@ func (b *storedBody) over(err error) error {
 	if err != nil && err != io.EOF {
 		b.c.failed("read", b.x, err)
 		if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
-			remove := func(ctx context.Context) error { return b.c.store.Delete(ctx, b.r.Key, b.r.ID) }
+			remove := func(ctx context.Context) error { return b.c.store.Delete(ctx, b.r.Key, b.c.idsOf(b.r)...) }
 			b.c.failed("delete", b.x, b.c.within(context.WithoutCancel(b.x.req.Context()), remove))
 		}
 		err = fmt.Errorf("larder: reading the stored body of %s: %w", b.x.target.url, err)
@@ -241,6 +243,9 @@ func (x *exchange) brief() *exchange {
 func (c *Cache) seekable(x *exchange, r *store.Record) (io.ReadSeekCloser, error) {
 	if r.Body != nil || r.Size == 0 {
 		return nopSeekCloser{bytes.NewReader(r.Body)}, nil
+	}
+	if a := c.readingOf(r).assembly; a != nil {
+		return c.openParts(x, a, c.wanted(x, a))
 	}
 	return c.open(x, r)
 }
@@ -345,9 +350,9 @@ func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *h
 			c.background.run(end)
 		}
 	}
-	parsed := readingOf(d.record).alone[0]
+	parsed := c.readingOf(d.record).alone[0]
 	decision.Stored = true
-	decision.ID = d.record.ID
+	decision.Key, decision.ID = d.record.Key, d.record.ID
 	decision.Age, decision.Lifetime = parsed.Age(c.now()), c.policy().Lifetime(parsed)
 	a.decided.decision = decision
 	return c.answerWith(x, resp, &a.decided)

@@ -10,6 +10,8 @@ func TestReuseAllocatesNothing(t *testing.T) {
 	h := fields("Cache-Control: max-age=60", "Vary: Accept-Language")
 	selecting, _ := Selecting(h, german.Header)
 	variant := Parse(Response{Status: 200, Header: h, Requested: t0, Received: t0, Selecting: selecting})
+	targeted := Parse(Response{Status: 200, Header: fields("CDN-Cache-Control: max-age=60, stale-if-error=60", "Cache-Control: no-store"),
+		Requested: t0, Received: t0, Targeted: cdn.Targeted})
 	for _, c := range []struct {
 		name   string
 		p      Policy
@@ -21,6 +23,7 @@ func TestReuseAllocatesNothing(t *testing.T) {
 		{"a hit of a shared cache", Policy{Shared: true}, plain, stored, Serve},
 		{"a hit with Vary", Policy{}, german, []*Response{variant}, Serve},
 		{"a hit among variants", Policy{}, german, []*Response{variant, variant, variant}, Serve},
+		{"a hit by a targeted field", cdn, plain, []*Response{targeted}, Serve},
 		{"a miss", Policy{}, plain, nil, Forward},
 		{"a miss by Vary", Policy{}, plain, []*Response{variant}, Forward},
 	} {

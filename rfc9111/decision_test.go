@@ -48,6 +48,9 @@ func checkDecision(t *testing.T, p Policy, req *Request, r *Response, after time
 	if r.TTL == 0 && p.Shared && r.cc.private && (ok || served) {
 		wrong("private was not heeded")
 	}
+	if r.TTL == 0 && r.cc.noStore && !r.cc.mustUnderstand && (ok || served) {
+		wrong("no-store was not heeded")
+	}
 	if v.Action == ServeAndRefresh && now.After(p.UsableUntil(r)) {
 		wrong("it is served beyond its use")
 	}
@@ -76,7 +79,7 @@ func TestWhatHoldsForEveryDecision(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		for _, field := range requests {
 			req := request(field)
-			v := (Policy{shared}).Reuse(req, nil, t0)
+			v := (Policy{Shared: shared}).Reuse(req, nil, t0)
 			given[v.Reason] = true
 			for _, cc := range directives {
 				for _, other := range rest {
@@ -89,7 +92,7 @@ func TestWhatHoldsForEveryDecision(t *testing.T) {
 						r.Requested, r.Received = t0, t0
 						parsed := Parse(r)
 						for _, after := range []time.Duration{0, 59 * time.Second, 65 * time.Second, 2 * hour} {
-							why := checkDecision(t, Policy{shared}, req, parsed, after)
+							why := checkDecision(t, Policy{Shared: shared}, req, parsed, after)
 							given[why[0]], given[why[1]] = true, true
 							if t.Failed() {
 								return
@@ -111,17 +114,22 @@ func TestWhatHoldsForEveryDecision(t *testing.T) {
 
 // FuzzDecisions stays within a century of the arrival: a time.Duration ends after three.
 func FuzzDecisions(f *testing.F) {
-	f.Add("", "max-age=60", "10", "", "", "", 200, int64(0), int64(70), false)
-	f.Add("max-stale=x", `no-cache="a", s-maxage=5`, "", date(hour), date(0), date(-hour), 302, int64(0), int64(-70), true)
-	f.Add("min-fresh=99999999999", "immutable, stale-while-revalidate=9", "99999999999", "0", "x", date(hour), 404, int64(forever), int64(100*365*day), false)
-	f.Fuzz(func(t *testing.T, asks, says, age, expires, made, modified string, status int, ttl, after int64, shared bool) {
+	f.Add("", "max-age=60", "", "10", "", "", "", 200, int64(0), int64(70), false)
+	f.Add("", "no-store", "max-age=60, stale-if-error=9", "10", "0", "", "", 200, int64(0), int64(70), true)
+	f.Add("max-stale=x", `no-cache="a", s-maxage=5`, `private="b"`, "", date(hour), date(0), date(-hour), 302, int64(0), int64(-70), true)
+	f.Add("min-fresh=99999999999", "immutable, stale-while-revalidate=9", "no-store &", "99999999999", "0", "x", date(hour), 404, int64(forever), int64(100*365*day), false)
+	f.Fuzz(func(t *testing.T, asks, says, targeted, age, expires, made, modified string, status int, ttl, after int64, shared bool) {
 		h := http.Header{}
-		for name, v := range map[string]string{"Cache-Control": says, "Age": age, "Expires": expires, "Date": made, "Last-Modified": modified} {
+		for name, v := range map[string]string{"Cache-Control": says, CDNCacheControl: targeted, "Age": age, "Expires": expires, "Date": made, "Last-Modified": modified} {
 			if v != "" {
 				h[name] = []string{v}
 			}
 		}
-		r := Parse(Response{Status: status, Header: h, Requested: t0, Received: t0, TTL: time.Duration(ttl)})
-		checkDecision(t, Policy{shared}, request("Cache-Control: "+asks), r, time.Duration(after)%(100*365*day))
+		p := Policy{Shared: shared}
+		if targeted != "" {
+			p.Targeted = cdn.Targeted
+		}
+		r := Parse(Response{Status: status, Header: h, Requested: t0, Received: t0, TTL: time.Duration(ttl), Targeted: p.Targeted})
+		checkDecision(t, p, request("Cache-Control: "+asks), r, time.Duration(after)%(100*365*day))
 	})
 }

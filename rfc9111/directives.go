@@ -62,64 +62,103 @@ func parseDirectives(lines []string) directives {
 		if n := trim(name); n != name {
 			name, arg = n, "" // white space before the = makes the argument invalid
 		}
-		switch strings.ToLower(name) {
-		case "no-store":
-			d.noStore = true
-		case "no-cache":
-			if names := fieldNames(arg); names != nil {
-				d.noCacheFields = append(d.noCacheFields, names...)
-			} else {
-				d.noCache = true
-			}
-		case "private":
-			if names := fieldNames(arg); names != nil {
-				d.privateFields = append(d.privateFields, names...)
-			} else {
-				d.private = true
-			}
-		case "public":
-			d.public = true
-		case "must-revalidate":
-			d.mustRevalidate = true
-		case "proxy-revalidate":
-			d.proxyRevalidate = true
-		case "must-understand":
-			d.mustUnderstand = true
-		case "immutable":
-			d.immutable = true
-		case "only-if-cached":
-			d.onlyIfCached = true
-		case "max-age":
-			d.maxAge.put(arg, 0)
-		case "s-maxage":
-			d.sMaxAge.put(arg, 0)
-		case "stale-while-revalidate":
-			d.staleWhileRevalidate.put(arg, 0)
-		case "stale-if-error":
-			d.staleIfError.put(arg, 0)
-		case "min-fresh":
-			d.minFresh.put(arg, maxDelta)
-		case "max-stale":
-			if hasArg {
-				d.maxStale.put(arg, 0)
-			} else {
-				d.maxStale.put("", forever) // any staleness (RFC 9111 §5.2.1.2)
+		name = strings.ToLower(name)
+		if fields := d.fields(name); fields != nil {
+			d.narrow(d.flag(name), fields, unquote(arg))
+		} else if flag := d.flag(name); flag != nil {
+			*flag = true
+		} else if n := d.number(name); n != nil {
+			switch {
+			case n == &d.minFresh:
+				n.put(arg, maxDelta)
+			case n == &d.maxStale && !hasArg:
+				n.put("", forever) // any staleness (RFC 9111 §5.2.1.2)
+			default:
+				n.put(arg, 0)
 			}
 		}
 	}
 	return d
 }
 
-// fieldNames reads the argument of no-cache or private. It returns nil, which leaves the directive without
+// flag returns where d keeps the directive of that name if it has no argument, or need not have one; else nil.
+func (d *directives) flag(name string) *bool {
+	switch name {
+	case "no-store":
+		return &d.noStore
+	case "no-cache":
+		return &d.noCache
+	case "private":
+		return &d.private
+	case "public":
+		return &d.public
+	case "must-revalidate":
+		return &d.mustRevalidate
+	case "proxy-revalidate":
+		return &d.proxyRevalidate
+	case "must-understand":
+		return &d.mustUnderstand
+	case "immutable":
+		return &d.immutable
+	case "only-if-cached":
+		return &d.onlyIfCached
+	}
+	return nil
+}
+
+// number is flag for the directives that are so many seconds.
+func (d *directives) number(name string) *delta {
+	switch name {
+	case "max-age":
+		return &d.maxAge
+	case "s-maxage":
+		return &d.sMaxAge
+	case "stale-while-revalidate":
+		return &d.staleWhileRevalidate
+	case "stale-if-error":
+		return &d.staleIfError
+	case "min-fresh":
+		return &d.minFresh
+	case "max-stale":
+		return &d.maxStale
+	}
+	return nil
+}
+
+// fields is flag for the directives that may name fields.
+func (d *directives) fields(name string) *[]string {
+	switch name {
+	case "no-cache":
+		return &d.noCacheFields
+	case "private":
+		return &d.privateFields
+	}
+	return nil
+}
+
+// narrow takes a directive's argument for names of fields, if there may be such: of these alone it is then said. Else it is
+// said of the whole response.
+func (d *directives) narrow(whole *bool, fields *[]string, arg string) {
+	if fields == nil {
+		return
+	}
+	if names := fieldNames(arg); names != nil {
+		*fields = append(*fields, names...)
+	} else {
+		*whole = true
+	}
+}
+
+// fieldNames reads the argument of no-cache or private, without quotes. It returns nil, which leaves the directive without
 // one and so at its strictest, unless the argument is names of fields that a stored response can do without.
 func fieldNames(arg string) []string {
 	var names []string
-	for name := range strings.SplitSeq(unquote(arg), ",") {
+	for name := range strings.SplitSeq(arg, ",") {
 		name = textproto.CanonicalMIMEHeaderKey(trim(name))
 		if name == "" {
 			continue
 		}
-		if !isToken(name) || essential[name] {
+		if !isToken(name) || essential(name) {
 			return nil
 		}
 		names = append(names, name)
@@ -127,9 +166,13 @@ func fieldNames(arg string) []string {
 	return names
 }
 
-// essential are the fields without which a stored response would mean something else: they can't be left out
-// of it.
-var essential = map[string]bool{
-	"Age": true, "Cache-Control": true, "Content-Encoding": true, "Content-Length": true, "Content-Range": true,
-	"Content-Type": true, "Date": true, "Expires": true, "Vary": true,
+// essential reports whether a stored response without the field would mean something else: then it can't be left out.
+// All that are named as targeted fields are (RFC 9213 §2.4) count, though this cache may not honour them: another one may
+// that reads the same store.
+func essential(name string) bool {
+	switch name {
+	case "Age", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Date", "Expires", "Vary":
+		return true
+	}
+	return strings.HasSuffix(name, "Cache-Control")
 }

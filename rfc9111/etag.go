@@ -1,23 +1,39 @@
 package rfc9111
 
 import (
+	"cmp"
 	"iter"
 	"net/http"
 	"strings"
 )
 
-// etagField returns the entity tag of a response; "" if there is none, several or a malformed one.
+// etagField returns the entity tag of a response; "" if there is none, several or one that can be no tag. One without
+// quotes, which servers do send, is a tag that is weak (see isWeak).
 func etagField(h http.Header) string {
 	v := h["Etag"]
 	if len(v) != 1 {
 		return ""
 	}
-	tag, rest := cutETag(trim(v[0]))
-	if rest != "" {
-		return ""
+	s := trim(v[0])
+	if tag, rest := cutETag(s); rest == "" || isOpaque(s) {
+		return cmp.Or(tag, s)
 	}
-	return tag
+	return ""
 }
+
+// isOpaque reports whether s could be an entity tag but for the quotes that it lacks, and is not taken for something else in a list of
+// such.
+func isOpaque(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == '"' || c == ',' || c == 0x7f {
+			return false
+		}
+	}
+	return s != "" && s != "*" && s != "W/" && len(s) <= maxETagBytes
+}
+
+// isUnquoted reports whether a tag of etagField lacks its quotes.
+func isUnquoted(tag string) bool { return tag != "" && tag[len(tag)-1] != '"' }
 
 // cutETag returns the entity tag that s begins with, and what follows it; "" and s if it begins with none
 // (RFC 9110 §8.8.3).
@@ -56,7 +72,9 @@ func etags(lines []string) iter.Seq[string] {
 	}
 }
 
-func isWeak(tag string) bool { return strings.HasPrefix(tag, "W/") }
+// isWeak reports whether a tag says no more than that two responses are about the same. One without quotes is not
+// trusted to say more.
+func isWeak(tag string) bool { return tag != "" && tag[0] != '"' }
 
 // sameWeakly is the weak comparison, sameStrongly the strong one (RFC 9110 §8.8.3.2). "" equals nothing.
 func sameWeakly(a, b string) bool {

@@ -106,7 +106,7 @@ func (p Policy) neverStale(r *Response) bool {
 // whileRevalidate returns the stale-while-revalidate window (RFC 5861 §3).
 func (r *Response) whileRevalidate() time.Duration {
 	if r.StaleWhileRevalidate != 0 {
-		return r.StaleWhileRevalidate
+		return max(0, r.StaleWhileRevalidate)
 	}
 	return r.cc.staleWhileRevalidate.d
 }
@@ -114,7 +114,7 @@ func (r *Response) whileRevalidate() time.Duration {
 // ifError returns the stale-if-error window (RFC 5861 §4).
 func (r *Response) ifError() time.Duration {
 	if r.StaleIfError != 0 {
-		return r.StaleIfError
+		return max(0, r.StaleIfError)
 	}
 	return r.cc.staleIfError.d
 }

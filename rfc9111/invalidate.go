@@ -8,10 +8,11 @@ import (
 )
 
 // safe reports whether the method is registered as safe, so that a request with it changes nothing: those of
-// RFC 9110 §9.2.1, of WebDAV, and QUERY. Methods know case; a method that is not known is not safe.
+// RFC 9110 §9.2.1, of WebDAV, QUERY (RFC 10008), and PRI, which begins a connection of HTTP/2. Methods know case; a
+// method that is not known is not safe.
 func safe(method string) bool {
 	switch method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "PROPFIND", "REPORT", "SEARCH", "QUERY":
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "PRI", "PROPFIND", "QUERY", "REPORT", "SEARCH":
 		return true
 	}
 	return false

@@ -65,6 +65,24 @@ func TestInvalidates(t *testing.T) {
 	}
 }
 
+// The methods of the IANA registry, and whether they are registered as safe.
+func TestSafe(t *testing.T) {
+	for method, want := range map[string]bool{
+		"": true, "GET": true, "HEAD": true, "OPTIONS": true, "PRI": true, "PROPFIND": true, "QUERY": true, "REPORT": true,
+		"SEARCH": true, "TRACE": true,
+		"*": false, "ACL": false, "BASELINE-CONTROL": false, "BIND": false, "CHECKIN": false, "CHECKOUT": false, "CONNECT": false,
+		"COPY": false, "DELETE": false, "LABEL": false, "LINK": false, "LOCK": false, "MERGE": false, "MKACTIVITY": false,
+		"MKCALENDAR": false, "MKCOL": false, "MKREDIRECTREF": false, "MKWORKSPACE": false, "MOVE": false, "ORDERPATCH": false,
+		"PATCH": false, "POST": false, "PROPPATCH": false, "PUT": false, "REBIND": false, "UNBIND": false, "UNCHECKOUT": false,
+		"UNLINK": false, "UNLOCK": false, "UPDATE": false, "UPDATEREDIRECTREF": false, "VERSION-CONTROL": false,
+		"query": false, "FROBNICATE": false,
+	} {
+		if safe(method) != want {
+			t.Errorf("%s: want %v", method, want)
+		}
+	}
+}
+
 func TestSameOrigin(t *testing.T) {
 	for _, c := range []struct {
 		a, b string

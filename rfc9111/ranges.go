@@ -10,7 +10,7 @@ import (
 // maxRanges is how many ranges one request may name; beyond that it gets the whole (RFC 9110 §17.15).
 const maxRanges = 16
 
-// Part is a range of bytes.
+// Part is a range of bytes of a representation.
 type Part struct{ Start, Length int64 }
 
 // Ranges returns what of resp, a stored 200 of size bytes, answers a GET with this header (RFC 9110 §14.2).

@@ -18,6 +18,7 @@ const (
 	NothingStored
 	MethodDiffers
 	NoVariant
+	InPart
 	Stale
 	MustRevalidate
 	ResponseNoCache
@@ -27,7 +28,7 @@ const (
 	OnlyIfCached
 )
 
-// Reasons of Storable. PrivateResponse is one of Reuse too.
+// Reasons of Storable. ResponseNoStore, StatusNotUnderstood and PrivateResponse are of Reuse, too.
 const (
 	Allowed Reason = OnlyIfCached + 1 + iota
 	AllowedByRule
@@ -59,6 +60,7 @@ var reasons = [...]struct{ text, section string }{
 	NothingStored:   {"nothing is stored", "RFC 9111 §4"},
 	MethodDiffers:   {"stored for another method", "RFC 9111 §4"},
 	NoVariant:       {"stored for other values of the fields in Vary", "RFC 9111 §4.1"},
+	InPart:          {"only a part of it is stored", "RFC 9111 §3.4"},
 	Stale:           {"stale", "RFC 9111 §4.2.4"},
 	MustRevalidate:  {"stale, and the response must not be used then", "RFC 9111 §5.2.2.2"},
 	ResponseNoCache: {"the response says no-cache", "RFC 9111 §5.2.2.4"},
@@ -77,7 +79,7 @@ var reasons = [...]struct{ text, section string }{
 	VaryStar:            {"Vary: * matches no later request", "RFC 9111 §4.1"},
 	MethodNotStored:     {"responses to this method are not stored", "RFC 9111 §3"},
 	InterimStatus:       {"not a final response", "RFC 9111 §3"},
-	PartialContent:      {"partial content", "RFC 9111 §3.3"},
+	PartialContent:      {"partial content of which is not known what part it is", "RFC 9111 §3.3"},
 	ConditionalStatus:   {"the status answers this request's conditions alone", "RFC 9110 §13"},
 	ForbiddenStatus:     {"responses with this status must not be stored", "RFC 6585"},
 	StatusNotUnderstood: {"must-understand, and the status is not understood", "RFC 9111 §5.2.2.3"},

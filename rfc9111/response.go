@@ -9,6 +9,10 @@ import (
 // Policy is the kind of cache that decides. The zero Policy is that of a private cache.
 type Policy struct {
 	Shared bool // by several users: s-maxage, proxy-revalidate, private and Authorization count
+
+	// Targeted are the names, in canonical form, of the targeted fields that the cache honours, the most applicable first
+	// (RFC 9213 §2.2); nil: none. Its responses are to have the same.
+	Targeted []string
 }
 
 // Request is a request as the rules see it.
@@ -43,20 +47,27 @@ type Response struct {
 	// name.
 	Selecting http.Header
 
+	// Targeted are those of the Policy that is to judge the response. Parse decides by them whether its directives are those
+	// of Cache-Control, or of a targeted field that stands in place of that and of Expires.
+	Targeted []string
+
 	// TTL, unless 0, is for how long after Received the response is fresh, whatever the header says: also
 	// over no-store, no-cache, private, must-revalidate and Vary: *. The largest Duration is forever.
 	TTL time.Duration
-	// StaleWhileRevalidate and StaleIfError, unless 0, stand in place of the header's windows (RFC 5861).
+	// StaleWhileRevalidate and StaleIfError, unless 0, stand in place of the header's windows (RFC 5861). Negative: none.
 	StaleWhileRevalidate, StaleIfError time.Duration
 
-	cc              directives
-	date            time.Time // of the Date field; without one, Received
-	lastModified    time.Time // zero if absent or invalid
+	cc              directives // of Cache-Control, or of a targeted field
+	date            time.Time  // of the Date field; without one, Received
+	lastModified    time.Time  // zero if absent or invalid
 	hasExpires      bool
 	expires         time.Time // zero if invalid
 	initialAge      time.Duration
 	etag            string
+	part            Part // of a 206, with the size of the whole
+	size            int64
 	variesOnUnknown bool // Vary: *
+	noStore         Reason
 }
 
 // Parse returns r with its dates and directives read. It keeps r's header, which must not be changed
@@ -68,18 +79,34 @@ func Parse(r Response) *Response { // to be inlined, so that it allocates only w
 
 func (r *Response) parse() {
 	h := r.Header
-	r.cc = parseDirectives(h["Cache-Control"])
+	var targeted bool
+	r.cc, targeted = governing(h, r.Targeted)
+	r.noStore = r.forbidsStore()
 	r.date = r.Received
 	if t, ok := dateField(h, "Date", r.Received); ok {
 		r.date = t
 	}
 	r.lastModified, _ = dateField(h, "Last-Modified", r.Received)
-	if r.hasExpires = len(h["Expires"]) > 0; r.hasExpires {
+	if r.hasExpires = len(h["Expires"]) > 0 && !targeted; r.hasExpires {
 		r.expires, _ = dateField(h, "Expires", r.Received)
 	}
 	r.initialAge = r.correctedInitialAge()
 	r.etag = etagField(h)
 	r.variesOnUnknown = variesOnUnknown(h)
+	if r.Status == http.StatusPartialContent {
+		r.part, r.size = contentRange(h)
+	}
+}
+
+// forbidsStore returns why no cache may store the response or use it again; 0 if that is not so.
+func (r *Response) forbidsStore() Reason {
+	switch cc := &r.cc; {
+	case cc.mustUnderstand && !understood(r.Status):
+		return StatusNotUnderstood
+	case cc.noStore && !cc.mustUnderstand: // which wins where it is understood (RFC 9111 §5.2.2.3)
+		return ResponseNoStore
+	}
+	return 0
 }
 
 // dateField reads the first line of a field that holds a date.
@@ -91,8 +118,8 @@ func dateField(h http.Header, name string, about time.Time) (time.Time, bool) {
 	return parseDate(v[0], about)
 }
 
-// hasValidator reports whether the response can be validated by itself: by a well-formed ETag or
-// Last-Modified.
+// hasValidator reports whether the response can be validated by itself: by an ETag or a
+// well-formed Last-Modified.
 func (r *Response) hasValidator() bool { return r.etag != "" || !r.lastModified.IsZero() }
 
 // answers reports whether the response, stored for its own method, may answer a request with the other one

@@ -1,6 +1,7 @@
 package rfc9111
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -39,8 +40,10 @@ type Verdict struct {
 
 // Reuse decides what to do with a request, given what is stored for its URL and what time it is (RFC 9111
 // §4). Of the stored responses that match by method and by Vary, the most recent is selected. A stored GET
-// answers GET and HEAD; any other method's response only that method. A shared cache leaves out what is private,
-// which a private cache may have put into the same store.
+// answers GET and HEAD; any other method's response only that method. What this cache must not store it leaves out: a private
+// cache may have put into the same store what a shared one may not use, and each may follow another field (RFC 9213). A 206 is
+// never selected: where parts come to what the request asks for, the caller of Reuse puts them together first, as a 200 (see
+// Combinable).
 func (p Policy) Reuse(req *Request, stored []*Response, now time.Time) Verdict {
 	w := wishesOf(req)
 	i, why := p.choose(req, stored)
@@ -117,6 +120,24 @@ func (p Policy) StaleIfError(req *Request, resp *Response, now time.Time) bool {
 	return staleness < 0 || within(resp.ifError(), staleness)
 }
 
+// StaleIfDisconnected reports whether resp, which Reuse selected, may answer req at now after the origin gave no answer at
+// all (RFC 9111 §4.2.4): where StaleIfError allows it; and, if neither the response nor the request says how long that is
+// to be, however stale it is, unless the request limits freshness itself, or the response is no-cache or forbids its use when
+// stale.
+func (p Policy) StaleIfDisconnected(req *Request, resp *Response, now time.Time) bool {
+	if p.StaleIfError(req, resp, now) {
+		return true
+	}
+	w := wishesOf(req)
+	switch {
+	case resp.cc.noCache && resp.TTL == 0, p.neverStale(resp):
+		return false
+	case resp.StaleIfError != 0 || resp.cc.staleIfError.set || w.staleIfError.set:
+		return false
+	}
+	return !w.noCache && !w.limitsFreshness()
+}
+
 // within reports whether a stale window covers the staleness; none does not cover even the first instant.
 func within(window, staleness time.Duration) bool { return window > 0 && staleness <= window }
 
@@ -130,10 +151,12 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 			if why == NothingStored {
 				why = MethodDiffers
 			}
+		case r.Status == http.StatusPartialContent:
+			why = InPart
 		case r.variesOnUnknown && r.TTL == 0 || !Selects(r.Selecting, req.Header):
 			why = NoVariant
-		case p.Shared && r.personal():
-			why = PrivateResponse
+		case p.Forbids(r) != 0:
+			why = p.Forbids(r)
 		case best < 0 || moreRecent(r, stored[best]):
 			best = i
 		}
@@ -141,10 +164,18 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 	return best, why
 }
 
-// personal reports whether the response is for one user alone. A shared cache does not store such, but may find
-// it if it shares its store with a private cache.
-func (r *Response) personal() bool {
-	return r.TTL == 0 && (r.cc.private || slices.ContainsFunc(r.cc.privateFields, func(name string) bool { return len(r.Header[name]) > 0 }))
+// Forbids returns why the cache must not use a stored response for any request, though another cache has put it into a store
+// that they share: it may be private, or the field that governs it for this one may say no-store (RFC 9111 §5.2.2.5,
+// §5.2.2.7). 0: nothing of that is so.
+func (p Policy) Forbids(r *Response) Reason {
+	switch {
+	case r.TTL != 0:
+	case r.noStore != 0:
+		return r.noStore
+	case p.Shared && (r.cc.private || slices.ContainsFunc(r.cc.privateFields, func(name string) bool { return len(r.Header[name]) > 0 })):
+		return PrivateResponse
+	}
+	return 0
 }
 
 func moreRecent(a, b *Response) bool {

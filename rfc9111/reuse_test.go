@@ -29,7 +29,8 @@ func TestReuse(t *testing.T) {
 		{"fresh by Expires", private, nil, []string{"Expires: " + date(minute)}, 59 * time.Second, Serve, Fresh},
 		{"stale by Expires", private, nil, []string{"Expires: " + date(minute), tag}, minute, Validate, Stale},
 		{"Expires: 0", private, nil, []string{"Expires: 0", tag}, 0, Validate, Stale},
-		{"a malformed tag does not validate", private, nil, []string{"Cache-Control: max-age=60", "ETag: a"}, minute, Forward, Stale},
+		{"a malformed tag does not validate", private, nil, []string{"Cache-Control: max-age=60", `ETag: "a`}, minute, Forward, Stale},
+		{"a tag without quotes does", private, nil, []string{"Cache-Control: max-age=60", "ETag: a"}, minute, Validate, Stale},
 		{"fresh by heuristic", private, nil, []string{"Last-Modified: " + date(-10*hour)}, 59 * minute, Serve, FreshByHeuristic},
 		{"stale by heuristic", private, nil, []string{"Last-Modified: " + date(-10*hour)}, hour, Validate, Stale},
 
@@ -234,6 +235,47 @@ func TestASharedCacheLeavesOutWhatAPrivateOneStored(t *testing.T) {
 		}
 		if v := (Policy{}).Reuse(request(), []*Response{r}, t0); v.Action != Serve {
 			t.Errorf("%s: a private cache: %v", c.name, v)
+		}
+	}
+}
+
+func TestStaleIfDisconnected(t *testing.T) {
+	private, shared := Policy{}, Policy{Shared: true}
+	for _, c := range []struct {
+		name  string
+		p     Policy
+		req   []string
+		cc    string
+		resp  Response
+		after time.Duration
+		want  bool
+	}{
+		{"nothing said of it", private, nil, "max-age=60", Response{}, day, true},
+		{"nothing said of freshness", private, nil, "", Response{}, day, true},
+		{"the response's window", private, nil, "max-age=60, stale-if-error=60", Response{}, 2 * minute, true},
+		{"outside the response's window", private, nil, "max-age=60, stale-if-error=60", Response{}, 2*minute + 1, false},
+		{"a window of nothing", private, nil, "max-age=60, stale-if-error=0", Response{}, 2 * minute, false},
+		{"the user's window", private, nil, "max-age=60", Response{StaleIfError: hour}, hour, true},
+		{"outside the user's window", private, nil, "max-age=60", Response{StaleIfError: hour}, 2 * hour, false},
+		{"the user wants none", private, nil, "max-age=60, stale-if-error=60", Response{StaleIfError: -1}, minute, false},
+		{"stale-while-revalidate is another window", private, nil, "max-age=60, stale-while-revalidate=60", Response{}, hour, true},
+		{"must-revalidate", private, nil, "max-age=60, must-revalidate", Response{}, minute, false},
+		{"must-revalidate and a TTL", private, nil, "must-revalidate", Response{TTL: minute}, hour, true},
+		{"no-cache", private, nil, "no-cache, max-age=60", Response{}, 0, false},
+		{"proxy-revalidate", private, nil, "max-age=60, proxy-revalidate", Response{}, minute, true},
+		{"proxy-revalidate, shared", shared, nil, "max-age=60, proxy-revalidate", Response{}, minute, false},
+		{"s-maxage, shared", shared, nil, "s-maxage=60", Response{}, minute, false},
+		{"request no-cache", private, []string{"Cache-Control: no-cache"}, "max-age=60", Response{}, 0, false},
+		{"request max-age", private, []string{"Cache-Control: max-age=600"}, "max-age=60", Response{}, minute, false},
+		{"request max-stale", private, []string{"Cache-Control: max-stale=600"}, "max-age=60", Response{}, hour, false},
+		{"request min-fresh", private, []string{"Cache-Control: min-fresh=6"}, "max-age=60", Response{}, hour, false},
+		{"inside the request's window", private, []string{"Cache-Control: stale-if-error=60"}, "max-age=60", Response{}, 2 * minute, true},
+		{"outside the request's window", private, []string{"Cache-Control: stale-if-error=60"}, "max-age=60", Response{}, hour, false},
+		{"fresh", private, nil, "max-age=60", Response{}, 0, true},
+	} {
+		c.resp.Status, c.resp.Requested, c.resp.Received, c.resp.Header = 200, t0, t0, fields("Cache-Control: "+c.cc)
+		if got := c.p.StaleIfDisconnected(request(c.req...), Parse(c.resp), t0.Add(c.after)); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 		}
 	}
 }

@@ -30,15 +30,18 @@ func understood(status int) bool {
 	return false
 }
 
-// storableStatus returns why a response with this status is never stored; 0 if that is not so.
-func storableStatus(status int) Reason {
-	switch status {
+// storableStatus returns why a response with such a status is never stored; 0 if that is not so. Of partial content that
+// is known which it is: a single part, of a known whole, that answers a GET (RFC 9111 §3.3).
+func storableStatus(resp *Response) Reason {
+	switch resp.Status {
 	case http.StatusPartialContent:
-		return PartialContent
+		if resp.part.Length == 0 || orGet(resp.Method) != http.MethodGet {
+			return PartialContent
+		}
 	case http.StatusNotModified, http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable, http.StatusExpectationFailed:
 		return ConditionalStatus
 	}
-	if status < 200 {
+	if resp.Status < 200 {
 		return InterimStatus
 	}
 	return 0

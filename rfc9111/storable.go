@@ -24,7 +24,7 @@ func (p Policy) unstorable(req *Request, resp *Response) Reason {
 	if lines := req.Header["Cache-Control"]; len(lines) > 0 && parseDirectives(lines).noStore {
 		return RequestNoStore
 	}
-	if why := storableStatus(resp.Status); why != 0 {
+	if why := storableStatus(resp); why != 0 {
 		return why
 	}
 	if resp.TTL != 0 {
@@ -37,10 +37,8 @@ func (p Policy) unstorable(req *Request, resp *Response) Reason {
 		return MethodNotStored
 	case forbidden(resp.Status):
 		return ForbiddenStatus
-	case cc.mustUnderstand && !understood(resp.Status):
-		return StatusNotUnderstood
-	case cc.noStore && !cc.mustUnderstand: // which wins where it is understood (RFC 9111 §5.2.2.3)
-		return ResponseNoStore
+	case resp.noStore != 0:
+		return resp.noStore
 	case p.Shared && cc.private:
 		return PrivateResponse
 	case p.Shared && authorized && !cc.public && !cc.mustRevalidate && !cc.sMaxAge.set:

@@ -39,7 +39,8 @@ func TestStorable(t *testing.T) {
 		{"Expires: 0 and no validator", private, nil, 200, []string{"Expires: 0"}, NothingToReuseBy},
 		{"stale on arrival, no validator", private, nil, 200, []string{maxAge, "Age: 60"}, NothingToReuseBy},
 		{"no-cache and no validator", private, nil, 200, []string{"Cache-Control: no-cache, max-age=60"}, NothingToReuseBy},
-		{"a malformed validator", private, nil, 200, []string{"ETag: abc"}, NothingToReuseBy},
+		{"a malformed validator", private, nil, 200, []string{"ETag: a b"}, NothingToReuseBy},
+		{"a validator without quotes", private, nil, 200, []string{"ETag: abc"}, Allowed},
 		{"a stale window beside must-revalidate", private, nil, 200, []string{"Cache-Control: max-age=0, must-revalidate, stale-if-error=60"}, NothingToReuseBy},
 
 		{"no-store", private, nil, 200, []string{"Cache-Control: no-store"}, ResponseNoStore},
@@ -81,7 +82,10 @@ func TestStorable(t *testing.T) {
 		{"Vary: * on a second line", private, nil, 200, []string{maxAge, "Vary:", "Vary: *"}, VaryStar},
 
 		{"an interim response", private, nil, 103, []string{maxAge}, InterimStatus},
-		{"partial content", private, nil, 206, []string{maxAge, "Content-Range: bytes 0-4/10"}, PartialContent},
+		{"a part of a known whole", private, nil, 206, []string{maxAge, "Content-Range: bytes 0-4/10"}, Allowed},
+		{"a part of an unknown whole", private, nil, 206, []string{maxAge, "Content-Range: bytes 0-4/*"}, PartialContent},
+		{"several parts", private, nil, 206, []string{maxAge, "Content-Type: multipart/byteranges; boundary=x"}, PartialContent},
+		{"a part that must not be stored", private, nil, 206, []string{"Cache-Control: no-store", "Content-Range: bytes 0-4/10"}, ResponseNoStore},
 		{"not modified", private, nil, 304, []string{maxAge, `ETag: "a"`}, ConditionalStatus},
 		{"precondition failed", private, nil, 412, []string{maxAge}, ConditionalStatus},
 		{"range not satisfiable", private, nil, 416, []string{maxAge}, ConditionalStatus},
@@ -146,7 +150,7 @@ func TestTTLOverridesTheResponseNotTheRequest(t *testing.T) {
 		{"must-understand", nil, 599, []string{"Cache-Control: must-understand"}, AllowedByRule},
 		{"a forbidden status", nil, 429, nil, AllowedByRule},
 		{"no-store in the request", []string{"Cache-Control: no-store"}, 200, nil, RequestNoStore},
-		{"partial content", nil, 206, nil, PartialContent},
+		{"a part of what is not known", nil, 206, nil, PartialContent},
 		{"not modified", nil, 304, nil, ConditionalStatus},
 		{"an interim response", nil, 103, nil, InterimStatus},
 	} {

@@ -18,13 +18,14 @@ const (
 // altogether are named. It is empty if there is nothing to validate with.
 //
 // A selected response that has Last-Modified and no tag is validated by that alone: a server that knows tags
-// would not look at the date beside them (RFC 9110 §13.1.3).
+// would not look at the date beside them (RFC 9110 §13.1.3). So is one whose tag lacks its quotes; without a date, that tag is
+// sent as it was received, and alone, since it is no member of a list.
 func Conditions(stored []*Response, selected int) http.Header {
 	h := http.Header{}
 	var tags []string
 	size := 0
 	add := func(tag string) {
-		if tag != "" && len(tags) < maxETags && size+len(tag) <= maxETagBytes && !slices.Contains(tags, tag) {
+		if tag != "" && !isUnquoted(tag) && len(tags) < maxETags && size+len(tag) <= maxETagBytes && !slices.Contains(tags, tag) {
 			tags = append(tags, tag)
 			size += len(tag)
 		}
@@ -33,9 +34,13 @@ func Conditions(stored []*Response, selected int) http.Header {
 		r := stored[selected]
 		if !r.lastModified.IsZero() {
 			h.Set("If-Modified-Since", trim(r.Header["Last-Modified"][0]))
-			if r.etag == "" {
+			if r.etag == "" || isUnquoted(r.etag) {
 				return h
 			}
+		}
+		if isUnquoted(r.etag) {
+			h.Set("If-None-Match", r.etag)
+			return h
 		}
 		add(r.etag)
 	}
@@ -95,10 +100,10 @@ func Freshens(notModified *Response, stored []*Response, selected int) []int {
 // onlyMeant reports whether Conditions for r names nothing that another stored response has: no other's
 // entity tag.
 func onlyMeant(stored []*Response, r *Response) bool {
-	if r.etag == "" && !r.lastModified.IsZero() {
+	if isUnquoted(r.etag) || r.etag == "" && !r.lastModified.IsZero() {
 		return true
 	}
-	return !slices.ContainsFunc(stored, func(o *Response) bool { return o.etag != "" && o.etag != r.etag })
+	return !slices.ContainsFunc(stored, func(o *Response) bool { return o.etag != "" && !isUnquoted(o.etag) && o.etag != r.etag })
 }
 
 // HeadEffect is what the response to a HEAD means for a stored GET response.
@@ -144,7 +149,7 @@ func ByHead(stored, head *Response) HeadEffect {
 
 // NotModified reports whether the caller's own conditions on a GET or HEAD are answered with 304 when resp, a
 // stored 200, would be served (RFC 9110 §13.2.2): If-None-Match by weak comparison, and only without it
-// If-Modified-Since. If-Match and If-Unmodified-Since are not for caches (RFC 9111 §4.3.2).
+// If-Modified-Since. A stored tag without quotes matches the same without quotes. If-Match and If-Unmodified-Since are not for caches (RFC 9111 §4.3.2).
 func NotModified(reqHeader http.Header, resp *Response) bool {
 	if resp.Status != http.StatusOK {
 		return false
@@ -153,7 +158,11 @@ func NotModified(reqHeader http.Header, resp *Response) bool {
 		if len(lines) == 1 && trim(lines[0]) == "*" {
 			return true
 		}
-		for tag := range etags(lines) {
+		tags := etags(lines)
+		if isUnquoted(resp.etag) {
+			tags = members(lines)
+		}
+		for tag := range tags {
 			if sameWeakly(tag, resp.etag) {
 				return true
 			}

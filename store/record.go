@@ -76,7 +76,7 @@ type Head struct {
 	// TTL is the freshness lifetime, from Received on, that a rule or the caller set in place of what the
 	// header says; 0: the header decides; the largest Duration: fresh forever.
 	TTL time.Duration
-	// StaleWhileRevalidate and StaleIfError are windows that a rule set in place of the header's; 0: the header
+	// StaleWhileRevalidate and StaleIfError are windows that a rule set in place of the header's, negative for none; 0: the header
 	// decides.
 	StaleWhileRevalidate, StaleIfError time.Duration
 }

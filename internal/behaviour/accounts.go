@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -229,16 +230,18 @@ var tellings = []test{
 			{"/a", "", 121 * time.Second, "larder; fwd=stale; fwd-status=304; ttl=60"},
 			{"/no-store", "", 0, "larder; fwd=uri-miss; fwd-status=200"},
 			{"/v?", "", 0, "larder; fwd=uri-miss; fwd-status=200; ttl=60; stored"},
-			{"/absent", "only-if-cached", 0, "larder"},
+			{"/absent", "only-if-cached", 0, ""}, // not of the origin, nor of the store
 		} {
 			t.clock.advance(c.wait)
 			a := t.get(c.path, header("Cache-Control", c.how))
 			t.settle()
 			got, detail, _ := strings.Cut(a.header.Get("Cache-Status"), "; detail=")
-			if got != c.want || detail == "" && c.path != "/no-store" {
+			if got != c.want || detail == "" && c.want != "" {
 				t.Errorf("%s %s: got %q, detail %q, want %q", c.path, c.how, got, detail, c.want)
 			}
-			equal(t, "the same as Info", a.CacheStatus("larder"), a.header.Get("Cache-Status"))
+			if a.Outcome != larder.Refused {
+				equal(t, "the same as Info", a.CacheStatus("larder"), a.header.Get("Cache-Status"))
+			}
 		}
 		vary := t.get("/v", header("Accept", "x/y")).header.Get("Cache-Status")
 		if !strings.HasPrefix(vary, "larder; fwd=vary-miss; ") {
@@ -251,6 +254,44 @@ var tellings = []test{
 		bypass := t.get("/a", mode(larder.Bypass)).header.Get("Cache-Status")
 		if !strings.HasPrefix(bypass, "larder; fwd=bypass; fwd-status=200") {
 			t.Errorf("Bypass: %q", bypass)
+		}
+	}},
+	{name: "Cache-Status tells of a stale answer in place of the origin's as of one that was forwarded", run: func(t *T) {
+		t.numberedStale("/a", "max-age=60, stale-if-error=600")
+		t.origin.status("/a", 503)
+		named := t.through(t.newCache())
+		named.cache.Name = "c"
+		for _, u := range []*T{named, named.down()} {
+			u.cache.Name = "c"
+			a := u.get("/a")
+			a.want(larder.Stale, "/a 1")
+			got, _, _ := strings.Cut(a.header.Get("Cache-Status"), "; ttl=")
+			equal(t, "Cache-Status", got, map[int]string{503: "c; fwd=stale; fwd-status=503", 0: "c; fwd=stale"}[a.ForwardStatus])
+		}
+	}},
+	{name: "Cache-Status tells who shared a request, and who could not", run: func(t *T) {
+		t.cache.Name = "c"
+		for path, cc := range map[string]string{"/shared": "max-age=60", "/alone": "no-store"} {
+			t.origin.numbered(path, "Cache-Control", cc)
+			g := t.origin.hold(path)
+			p := t.start(2, func(int) answer { return t.try("GET", path) })
+			t.settle()
+			g.open()
+			seen := map[string]int{}
+			for _, a := range p.done() {
+				for _, how := range []string{"; collapsed;", "; collapsed=?0;"} {
+					if strings.Contains(a.header.Get("Cache-Status"), how) {
+						seen[how]++
+					}
+				}
+			}
+			want := map[string]int{"; collapsed;": 1}
+			if path == "/alone" {
+				want = map[string]int{"; collapsed=?0;": 1}
+			}
+			if !maps.Equal(seen, want) {
+				t.Errorf("%s: got %v, want %v", path, seen, want)
+			}
 		}
 	}},
 	{name: "Cache-Status comes after those of caches nearer to the origin, and not without a name", run: func(t *T) {

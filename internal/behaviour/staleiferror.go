@@ -100,14 +100,43 @@ var staleIfError = []test{
 			t.Errorf("got %v %d", a.Outcome, a.status)
 		}
 	}},
-	{name: "without a window the trouble is the caller's, and what is stored stays", run: func(t *T) {
+	{name: "without a window it stands in for an origin that gives no answer, not for one that tells of its failure", run: func(t *T) {
 		t.numberedStale("/a", "max-age=60")
-		if a := t.down().try("GET", "/a"); !errors.Is(a.err, syscall.ECONNREFUSED) {
-			t.Errorf("got %v %d, error %v", a.Outcome, a.status, a.err)
+		t.clock.advance(24 * time.Hour)
+		a := t.down().get("/a")
+		a.want(larder.Stale, "/a 1")
+		equal(t, "section", a.Section, "RFC 9111 §4.2.4")
+		for _, cc := range []string{"no-cache", "max-age=3600", "max-stale=3600", "min-fresh=1", "stale-if-error=3600"} {
+			if a := t.down().try("GET", "/a", header("Cache-Control", cc)); !errors.Is(a.err, syscall.ECONNREFUSED) {
+				t.Errorf("%s: got %v %d, error %v", cc, a.Outcome, a.status, a.err)
+			}
 		}
 		t.origin.status("/a", 500)
 		t.get("/a").wantStatus(larder.Miss, 500)
 		t.get("/a", mode(larder.OfflineStale)).want(larder.Stale, "/a 1")
+	}},
+	{name: "without a window must-revalidate and the like leave the trouble to the caller", run: func(t *T) {
+		shared := t.through(t.newCache())
+		shared.cache.Shared = true
+		for i, c := range []struct {
+			t    *T
+			more string
+		}{{t, "must-revalidate"}, {t, "no-cache"}, {shared, "proxy-revalidate"}, {shared, "s-maxage=60"}, {t, "stale-if-error=0"}} {
+			path := fmt.Sprint("/", i)
+			c.t.numberedStale(path, "max-age=60, "+c.more)
+			if a := c.t.down().try("GET", path); !errors.Is(a.err, syscall.ECONNREFUSED) {
+				t.Errorf("%s: got %v %d, error %v, want the connection's", c.more, a.Outcome, a.status, a.err)
+			}
+		}
+	}},
+	{name: "a rule may leave the trouble to the caller", run: func(t *T) {
+		t.rule(larder.Rule{StaleIfError: larder.Never})
+		t.numberedStale("/a", ifError)
+		t.origin.status("/a", 503)
+		t.get("/a").wantStatus(larder.Miss, 503)
+		if a := t.down().try("GET", "/a"); !errors.Is(a.err, syscall.ECONNREFUSED) {
+			t.Errorf("got %v %d, error %v", a.Outcome, a.status, a.err)
+		}
 	}},
 	{name: "the caller may name the window", run: func(t *T) {
 		t.numberedStale("/a", "max-age=60")

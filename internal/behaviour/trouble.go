@@ -106,6 +106,20 @@ var trouble = append([]test{
 		equal(t, "time", time.Since(began), 2*time.Second)
 		t.wantStored(0)
 	}},
+	{name: "a reader that gives up while it reads back hears of that, not of the store", run: func(t *T) {
+		u, f := t.distant()
+		t.origin.page("/a", large, "Cache-Control", "max-age=60")
+		ctx, cancel := context.WithCancel(context.Background())
+		slow := u.send("GET", "/a", under(ctx))
+		u.get("/a", patient).want(larder.Miss, large)
+		f.at(func(context.Context) error { cancel(); return errBroken }, readBack)
+		if slow = u.read(slow); !errors.Is(slow.err, context.Canceled) || errors.Is(slow.err, errBroken) {
+			t.Errorf("the reader got %v, want %v", slow.err, context.Canceled)
+		}
+		if failed := t.journal.of(larder.StoreFailed); len(failed) != 0 {
+			t.Errorf("failures told of: %+v", failed)
+		}
+	}},
 	{name: "a store that hangs while it is read back holds a reader no longer than StoreTimeout", run: func(t *T) {
 		u, f := t.distant()
 		t.origin.page("/a", large, "Cache-Control", "max-age=60")

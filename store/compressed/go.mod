@@ -7,4 +7,6 @@ require (
 	github.com/larder-go/larder v0.0.0
 )
 
+require github.com/dunglas/httpsfv v1.1.2 // indirect
+
 replace github.com/larder-go/larder => ../..

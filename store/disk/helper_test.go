@@ -195,10 +195,12 @@ func lookup(t testing.TB, s store.Store, key store.Key, want ...*store.Record) {
 	}
 }
 
+// ids returns the records' IDs, sorted: those of one millisecond have no order.
 func ids(all []*store.Record) (ids []store.ID) {
 	for _, r := range all {
 		ids = append(ids, r.ID)
 	}
+	slices.SortFunc(ids, func(a, b store.ID) int { return bytes.Compare(a[:], b[:]) })
 	return ids
 }
 

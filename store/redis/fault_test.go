@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,16 +102,25 @@ func wantSentence(t *testing.T, err error, words ...string) {
 	t.Log(said)
 }
 
+// openFails checks how Open fails, and how soon. On a busy machine a server may take longer than a handshake may: then it is
+// tried again, unless that is what is wanted.
 func openFails(t *testing.T, url string, words ...string) {
 	t.Helper()
-	from := time.Now()
-	s, err := Open(context.Background(), url, nil)
-	if err == nil {
-		s.Close()
-	}
-	wantSentence(t, err, words...)
-	if took := time.Since(from); took > 2*dialTimeout+time.Second { // a second for a busy machine
-		t.Errorf("it took %v to say so", took)
+	const late = "did not answer in time"
+	for try := 1; ; try++ {
+		from := time.Now()
+		s, err := Open(context.Background(), url, nil)
+		if err == nil {
+			s.Close()
+		}
+		if err != nil && try < 10 && strings.Contains(err.Error(), late) && !slices.Contains(words, late) {
+			continue
+		}
+		wantSentence(t, err, words...)
+		if took := time.Since(from); took > 2*dialTimeout+time.Second { // a second for a busy machine
+			t.Errorf("it took %v to say so", took)
+		}
+		return
 	}
 }
 

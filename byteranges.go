@@ -1,0 +1,70 @@
+package larder
+
+import (
+	"context"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+)
+
+// keepParts sees to it that the parts of a multipart/byteranges response are stored, each by itself, as the caller reads them
+// (RFC 9110 §15.3.7.2). What the caller reads stays as it came.
+func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested time.Time) {
+	kind, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/byteranges" || params["boundary"] == "" || x.rr.Method != http.MethodGet {
+		return
+	}
+	head := *resp
+	head.Header = resp.Header.Clone()
+	passing, parts := io.Pipe()
+	stop := context.AfterFunc(f.ctx, func() { parts.CloseWithError(context.Canceled) }) // nobody reads on
+	resp.Body = readCloser{io.TeeReader(resp.Body, lenient{parts}), closers{resp.Body, parts}}
+	c.background.run(func() {
+		defer stop()
+		c.storeParts(f.values, x, &head, multipart.NewReader(passing, params["boundary"]), requested)
+		passing.Close()
+	})
+}
+
+// lenient is a writer whose faults are no fault of who writes.
+type lenient struct{ w io.Writer }
+
+func (l lenient) Write(p []byte) (int, error) {
+	l.w.Write(p)
+	return len(p), nil
+}
+
+// storeParts stores the parts of a response as the downloads that they would have been, had the caller asked for them one by
+// one.
+func (c *Cache) storeParts(ctx context.Context, x *exchange, head *http.Response, parts *multipart.Reader, requested time.Time) {
+	for range maxParts {
+		p, err := parts.NextRawPart()
+		if err != nil {
+			return
+		}
+		one := *head
+		one.Header, one.Body, one.Trailer = head.Header.Clone(), p, nil
+		for _, name := range [...]string{"Content-Type", "Content-Range", "Content-Length", "Content-Digest"} {
+			one.Header.Del(name)
+			if v := p.Header.Values(name); len(v) > 0 {
+				one.Header[name] = v
+			}
+		}
+		brings, _ := rfc9111.Parse(rfc9111.Response{Status: one.StatusCode, Header: one.Header}).Part()
+		one.Header["Content-Length"] = []string{strconv.FormatInt(brings.Length, 10)}
+		one.ContentLength = brings.Length
+		f := c.flights.alone(ctx, flightKey{key: x.key, method: x.rr.Method}, x.target.url)
+		if d, _ := c.download(f, x, &one, requested); d != nil {
+			f.settle(result{download: d, status: one.StatusCode})
+			c.await(f.ctx, f, true)
+		} else {
+			c.land(f)
+			f.cancel()
+		}
+	}
+}

@@ -1,0 +1,9 @@
+module github.com/larder-go/larder/conformance
+
+go 1.26.0
+
+require github.com/larder-go/larder v0.0.0
+
+require github.com/dunglas/httpsfv v1.1.2 // indirect
+
+replace github.com/larder-go/larder => ..

@@ -1,0 +1,185 @@
+package larder
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// A note is a record without a response: it says of a URL without its query that answers for it are stored under keys that
+// are not to be guessed from the URL. It is written before them, and kept longer; one too many costs a look into the store,
+// one too few hides them. Entries does not show notes.
+type note struct {
+	value     string             // queryNote, or the variation as text
+	variation *rfc9111.Variation // of No-Vary-Search; nil: it is a queryNote
+	id        store.ID
+	keep      time.Time // zero: for ever
+}
+
+// queryNote says that answers to QUERY are stored.
+const queryNote = methodQuery
+
+// notes are those known of some URLs, or that there are none.
+type notes struct {
+	mu sync.Mutex
+	of map[string]*noted // by URL without query
+}
+
+type noted struct {
+	at  time.Time // when the store was looked into
+	all []note
+}
+
+const (
+	maxNoted     = 4096        // URLs whose notes are remembered
+	maxNotes     = 8           // of one URL
+	maxVariation = 1 << 10     // bytes of a variation as text
+	noteAge      = time.Minute // from then on the store is looked into again, for notes of other processes, and to keep them in use
+)
+
+// errNoted is why a response is not stored whose URL has too many notes.
+var errNoted = fmt.Errorf("its URL had too many values of No-Vary-Search: %w", store.ErrTooLarge)
+
+func noteKey(base string) store.Key {
+	return store.Key(appendField([]byte{keyVersion}, keyNote, base))
+}
+
+func isNote(r *store.Record) bool { return len(r.Key) > 1 && r.Key[1] == keyNote }
+
+// base returns the URL without its query.
+func (t *target) base() string {
+	base, _, _ := strings.Cut(t.url, "?")
+	return base
+}
+
+func (n *notes) known(base string, now time.Time) (all []note, fresh bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	of := n.of[base]
+	if of == nil {
+		return nil, false
+	}
+	age := now.Sub(of.at)
+	return of.all, 0 <= age && age < noteAge
+}
+
+func (n *notes) remember(base string, all []note, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of == nil {
+		n.of = make(map[string]*noted)
+	}
+	if n.of[base] == nil && len(n.of) >= maxNoted {
+		for some := range n.of {
+			delete(n.of, some)
+			break
+		}
+	}
+	n.of[base] = &noted{now, all}
+}
+
+func (n *notes) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.of = nil
+}
+
+// notesOf returns the notes of x's URL.
+func (c *Cache) notesOf(ctx context.Context, x *exchange) []note {
+	base, now := x.target.base(), c.now()
+	all, fresh := c.notes.known(base, now)
+	if fresh {
+		return all
+	}
+	records, err := c.lookupUnder(ctx, x, noteKey(base))
+	if err != nil || ctx.Err() != nil {
+		return all
+	}
+	all = nil
+	for _, r := range records {
+		n := note{value: r.Method, id: r.ID, keep: r.KeepUntil}
+		if lines := r.Header[noVarySearch]; len(lines) > 0 {
+			var ok bool
+			if n.variation, ok = rfc9111.ParseNoVarySearch(lines); !ok {
+				continue
+			}
+			n.value = n.variation.String()
+		}
+		all = append(all, n)
+	}
+	c.notes.remember(base, all, now)
+	return all
+}
+
+// keepNotes sees to it that a store with a limit does not drop the notes of x's URL while what they speak of is in use.
+func (c *Cache) keepNotes(x *exchange) {
+	if _, fresh := c.notes.known(x.target.base(), c.now()); fresh {
+		return
+	}
+	own := x.brief()
+	own.key = noteKey(x.target.base())
+	c.background.run(func() { c.notesOf(c.abandoned, own) })
+}
+
+// takeNote sees to it that the store has the note for a record that is kept until then.
+func (c *Cache) takeNote(ctx context.Context, x *exchange, n note, keepUntil time.Time) error {
+	all := c.notesOf(ctx, x)
+	i := slices.IndexFunc(all, func(old note) bool { return old.value == n.value })
+	switch {
+	case i >= 0 && (all[i].keep.IsZero() || !keepUntil.IsZero() && !all[i].keep.Before(keepUntil)):
+		return nil
+	case i < 0 && len(all) >= maxNotes:
+		return errNoted
+	}
+	var superseded []store.ID
+	if i >= 0 {
+		superseded = append(superseded, all[i].id)
+	}
+	now, base := c.now(), x.target.base()
+	if n.id = store.NewID(now); !keepUntil.IsZero() {
+		n.keep = keepUntil.Add(c.keepStale()) // so that it is seldom written anew
+	}
+	r := &store.Record{Key: noteKey(base), ID: n.id, Head: store.Head{URL: base, Received: now}, KeepUntil: n.keep}
+	if n.variation == nil {
+		r.Method = n.value
+	} else {
+		r.Header = http.Header{noVarySearch: {n.value}}
+	}
+	if err := c.putNote(ctx, r, superseded); err != nil {
+		return err
+	}
+	kept := slices.DeleteFunc(slices.Clone(all), func(old note) bool { return old.value == n.value })
+	c.notes.remember(base, append(kept, n), now)
+	return nil
+}
+
+func (c *Cache) putNote(ctx context.Context, r *store.Record, superseded []store.ID) error {
+	writing := c.bounds(ctx)
+	defer writing.end()
+	var w store.Writer
+	err := writing.call(func() (err error) { w, err = c.store.Create(writing.ctx, r); return err })
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	return writing.call(func() error { return w.Commit(r, superseded...) })
+}
+
+// noteFor returns the note that the record of the response to x needs.
+func (x *exchange) noteFor(r *store.Record) (n note, needed bool) {
+	switch {
+	case r.Key != x.key:
+		v, _ := rfc9111.ParseNoVarySearch(r.Header[noVarySearch])
+		return note{value: v.String(), variation: v}, true
+	case x.rr.Method == methodQuery:
+		return note{value: queryNote}, true
+	}
+	return note{}, false
+}

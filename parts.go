@@ -1,0 +1,362 @@
+package larder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// maxParts bounds how many parts of one variant are kept. The oldest goes first.
+const maxParts = 32
+
+// assembly is what is stored of one representation in parts (RFC 9111 §3.4).
+type assembly struct {
+	whole *store.Record // the head that they have together, as a 200; it is not in the store
+	parts []*store.Record
+	have  []rfc9111.Part // of parts, in the same order
+}
+
+func isPart(r *store.Record) bool { return r.Status == http.StatusPartialContent }
+
+// assemble puts the parts in records, newest first, together. It returns what the request can be answered with: the wholes,
+// and in place of its parts the head of each representation of which all is there that the request wants. x.incomplete is
+// the newest of the others that the request selects, and that this cache may use at all.
+func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
+	x.incomplete = nil
+	var all []*assembly // in the order of their newest parts; one with a single whole record is none
+	for _, r := range records {
+		i := -1
+		if isPart(r) {
+			i = slices.IndexFunc(all, func(a *assembly) bool { return c.takes(a, r) })
+		}
+		if i < 0 {
+			i, all = len(all), append(all, new(assembly))
+		}
+		all[i].parts = append(all[i].parts, r)
+	}
+	var usable []*store.Record
+	for _, a := range all {
+		if isPart(a.parts[0]) {
+			c.combine(a)
+		} else {
+			a.whole = a.parts[0]
+		}
+		switch {
+		case !isPart(a.parts[0]), a.missing(c.wanted(x, a)).Length == 0:
+			usable = append(usable, a.whole)
+		case x.incomplete == nil && c.policy().Reuse(&x.rr, c.readingOf(a.whole).alone[:], x.now).Index >= 0:
+			x.incomplete = a
+		}
+	}
+	return usable
+}
+
+// takes reports whether r is a part of the same representation.
+func (c *Cache) takes(a *assembly, r *store.Record) bool {
+	first := a.parts[0]
+	_, size := c.readingOf(first).parsed.Part()
+	_, same := c.readingOf(r).parsed.Part()
+	return isPart(first) && first.Key == r.Key && size == same && rfc9111.Combinable(&c.readingOf(first).parsed, &c.readingOf(r).parsed) &&
+		maps.EqualFunc(first.Selecting, r.Selecting, slices.Equal[[]string])
+}
+
+// combine works out the head that the parts have together: that of the newest, and what only the older ones tell (RFC 9111
+// §3.4).
+func (c *Cache) combine(a *assembly) {
+	newest := a.parts[0]
+	header := maps.Clone(a.parts[len(a.parts)-1].Header)
+	for _, p := range slices.Backward(a.parts[:len(a.parts)-1]) {
+		header = rfc9111.Policy{}.Freshen(header, p.Header)
+	}
+	for _, p := range a.parts {
+		part, _ := c.readingOf(p).parsed.Part()
+		a.have = append(a.have, part)
+	}
+	_, size := c.readingOf(newest).parsed.Part()
+	delete(header, "Content-Range")
+	delete(header, "Content-Digest") // is of a part, as it was sent
+	header["Content-Length"] = []string{strconv.FormatInt(size, 10)}
+	a.whole = newest.Clone()
+	a.whole.Status, a.whole.Header, a.whole.Body, a.whole.Size, a.whole.Length = http.StatusOK, header, nil, size, size
+	c.readingOf(a.whole).assembly = a
+}
+
+// beginning returns r, or its part, as it is when it has broken off after n bytes: a part. It returns nil if that is of no use:
+// it could not be put together with anything, nor be told from what it is a part of.
+func (c *Cache) beginning(r *store.Record, n int64) *store.Record {
+	parsed := &c.readingOf(r).parsed
+	part, size := parsed.Part()
+	if r.Status == http.StatusOK {
+		part, size = rfc9111.Part{Length: r.Length}, r.Length
+	}
+	if n == 0 || n >= part.Length || r.Method != http.MethodGet || r.Uncompressed || !rfc9111.Combinable(parsed, parsed) ||
+		strings.EqualFold(r.Header.Get("Accept-Ranges"), "none") {
+		return nil
+	}
+	part.Length = n
+	b := r.Clone()
+	b.Status, b.Size, b.Length, b.Header = http.StatusPartialContent, n, n, maps.Clone(r.Header)
+	delete(b.Header, "Content-Digest") // is of all that was to come
+	b.Header["Content-Range"] = []string{rfc9111.ContentRange(part, size)}
+	b.Header["Content-Length"] = []string{strconv.FormatInt(n, 10)}
+	return b
+}
+
+// wanted returns which bytes of the representation the request wants.
+func (c *Cache) wanted(x *exchange, a *assembly) []rfc9111.Part {
+	if x.rr.Method == http.MethodGet || x.rr.Method == methodQuery {
+		switch parts, status := rfc9111.Ranges(x.req.Header, &c.readingOf(a.whole).parsed, a.whole.Size); status {
+		case http.StatusPartialContent:
+			return parts
+		case http.StatusRequestedRangeNotSatisfiable:
+			return nil
+		}
+	}
+	return []rfc9111.Part{{Start: 0, Length: a.whole.Size}}
+}
+
+// missing returns the span of the first of want of which something is missing.
+func (a *assembly) missing(want []rfc9111.Part) rfc9111.Part {
+	for _, w := range want {
+		if m := rfc9111.Missing(w, a.have); m.Length > 0 {
+			return m
+		}
+	}
+	return rfc9111.Part{}
+}
+
+// asWhole returns the head of the whole that r is, or is a part of.
+func (c *Cache) asWhole(r *store.Record) *store.Record {
+	if !isPart(r) {
+		return r
+	}
+	a := &assembly{parts: []*store.Record{r}}
+	c.combine(a)
+	return a.whole
+}
+
+// storedAs returns the records of the store that r stands for.
+func (c *Cache) storedAs(r *store.Record) []*store.Record {
+	if a := c.readingOf(r).assembly; a != nil {
+		return a.parts
+	}
+	return []*store.Record{r}
+}
+
+// idsOf returns the IDs under which r is stored.
+func (c *Cache) idsOf(r *store.Record) []store.ID {
+	var ids []store.ID
+	for _, stored := range c.storedAs(r) {
+		ids = append(ids, stored.ID)
+	}
+	return ids
+}
+
+// piece is a run of bytes that is read from one stored part.
+type piece struct {
+	rfc9111.Part
+	body io.ReadSeekCloser
+	at   int64 // where the part's own bytes begin in the whole
+}
+
+// pieced is a body of which some runs of bytes are there: a reader of those, seekable by positions in the whole.
+type pieced struct {
+	pieces []piece // in ascending order, none overlapping another
+	pos    int64
+	size   int64
+	sought bool // the piece at pos stands where it is to be read
+}
+
+// openParts opens the parts that hold the bytes of want, all of which are there.
+func (c *Cache) openParts(x *exchange, a *assembly, want []rfc9111.Part) (_ *pieced, err error) {
+	p := &pieced{size: a.whole.Size}
+	defer func() {
+		if err != nil {
+			p.Close()
+		}
+	}()
+	want = slices.Clone(want)
+	slices.SortFunc(want, func(a, b rfc9111.Part) int { return int(min(1, max(-1, a.Start-b.Start))) })
+	for _, w := range want {
+		for pos := w.Start; pos < w.Start+w.Length; {
+			i := a.longestAt(pos)
+			if i < 0 {
+				return nil, errors.New("larder: a part of the body is not there")
+			}
+			body, err := c.seekable(x, a.parts[i])
+			if err != nil {
+				return nil, err
+			}
+			end := min(a.have[i].Start+a.have[i].Length, w.Start+w.Length)
+			p.pieces = append(p.pieces, piece{rfc9111.Part{Start: pos, Length: end - pos}, body, a.have[i].Start})
+			pos = end
+		}
+	}
+	return p, nil
+}
+
+// longestAt returns which part goes furthest of those that have the byte at pos; -1: none has it.
+func (a *assembly) longestAt(pos int64) int {
+	best, end := -1, pos
+	for i, p := range a.have {
+		if p.Start <= pos && p.Start+p.Length > end {
+			best, end = i, p.Start+p.Length
+		}
+	}
+	return best
+}
+
+func (p *pieced) Read(b []byte) (int, error) {
+	if p.pos >= p.size {
+		return 0, io.EOF
+	}
+	i := slices.IndexFunc(p.pieces, func(q piece) bool { return q.Start <= p.pos && p.pos < q.Start+q.Length })
+	if i < 0 {
+		return 0, fmt.Errorf("larder: byte %d of the body is not there", p.pos)
+	}
+	q := &p.pieces[i]
+	if !p.sought {
+		if _, err := q.body.Seek(p.pos-q.at, io.SeekStart); err != nil {
+			return 0, err
+		}
+	}
+	n, err := q.body.Read(b[:min(int64(len(b)), q.Start+q.Length-p.pos)])
+	p.pos += int64(n)
+	p.sought = p.pos < q.Start+q.Length
+	if err == io.EOF {
+		if err = nil; p.sought {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	return n, err
+}
+
+func (p *pieced) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += p.pos
+	case io.SeekEnd:
+		offset += p.size
+	}
+	if offset < 0 {
+		return 0, errors.New("larder: seek to before the body")
+	}
+	p.pos, p.sought = offset, false
+	return offset, nil
+}
+
+func (p *pieced) Close() error {
+	var all closers
+	for _, q := range p.pieces {
+		all = append(all, q.body)
+	}
+	return all.Close()
+}
+
+// completion is a request for what is missing of a body that is stored in part.
+type completion struct {
+	of             *assembly
+	want           rfc9111.Part // what the caller is to get: before, missing and behind
+	before, behind rfc9111.Part // stored
+	missing        rfc9111.Part
+	conditions     http.Header
+	stored         *pieced
+}
+
+// completion returns how x is best answered with the help of parts that are stored; nil if they are of no use for it. The
+// stored bytes are read under ctx.
+func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
+	a := x.incomplete
+	if a == nil || x.unusable || x.verdict.Index >= 0 || x.rr.Method != http.MethodGet || x.ask.mode == ForceRefresh ||
+		x.req.Header["If-None-Match"] != nil || x.req.Header["If-Modified-Since"] != nil {
+		return nil
+	}
+	all := c.wanted(x, a)
+	if len(all) != 1 {
+		return nil
+	}
+	p := &completion{of: a, want: all[0], missing: a.missing(all)}
+	p.conditions = rfc9111.Completion(&c.readingOf(a.whole).parsed, p.missing, a.whole.Size)
+	if p.missing == p.want || len(p.conditions) == 0 {
+		return nil
+	}
+	p.before = rfc9111.Part{Start: p.want.Start, Length: p.missing.Start - p.want.Start}
+	p.behind.Start = p.missing.Start + p.missing.Length
+	p.behind.Length = p.want.Start + p.want.Length - p.behind.Start
+	own := x.brief()
+	own.req = own.req.WithContext(ctx)
+	var err error
+	if p.stored, err = c.openParts(own, a, []rfc9111.Part{p.before, p.behind}); err != nil {
+		return nil
+	}
+	return p
+}
+
+// complete makes resp, the answer to p's request, the answer to the caller's, if it brings what is missing: the whole, or the
+// part that the caller wants. It returns false if resp is an answer to p's request alone.
+func (c *Cache) complete(p *completion, resp *http.Response) bool {
+	if resp.StatusCode != http.StatusPartialContent {
+		p.stored.Close()
+		return resp.StatusCode != http.StatusRequestedRangeNotSatisfiable
+	}
+	whole := p.of.whole
+	brought := rfc9111.Parse(rfc9111.Response{Method: http.MethodGet, Status: resp.StatusCode, Header: resp.Header, Received: c.now()})
+	part, size := brought.Part()
+	if part != p.missing || size != whole.Size || !rfc9111.Combinable(&c.readingOf(whole).parsed, brought) ||
+		resp.ContentLength >= 0 && resp.ContentLength != part.Length {
+		p.stored.Close()
+		return false
+	}
+	resp.Header = rfc9111.Policy{}.Freshen(whole.Header, resp.Header)
+	resp.StatusCode = http.StatusOK
+	if p.want.Length < size {
+		resp.StatusCode = http.StatusPartialContent
+		resp.Header.Set("Content-Range", rfc9111.ContentRange(p.want, size))
+	}
+	resp.Status, resp.Trailer, resp.TransferEncoding = statusText(resp.StatusCode), nil, nil
+	setLength(resp, p.want.Length)
+	resp.Body = readCloser{
+		io.MultiReader(&section{rs: p.stored, part: p.before}, &exactly{resp.Body, part.Length}, &section{rs: p.stored, part: p.behind}),
+		closers{resp.Body, p.stored},
+	}
+	return true
+}
+
+// exactly reads n bytes, and takes fewer for a fault.
+type exactly struct {
+	r io.Reader
+	n int64
+}
+
+func (e *exactly) Read(p []byte) (int, error) {
+	if e.n == 0 {
+		return 0, io.EOF
+	}
+	n, err := e.r.Read(p[:min(int64(len(p)), e.n)])
+	e.n -= int64(n)
+	if err == io.EOF {
+		if err = nil; e.n > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	return n, err
+}
+
+type closers []io.Closer
+
+func (cc closers) Close() error {
+	var all []error
+	for _, c := range cc {
+		all = append(all, c.Close())
+	}
+	return errors.Join(all...)
+}

@@ -1,0 +1,58 @@
+package larder
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/larder-go/larder/rfc9111"
+)
+
+// mayAnswerGet reports whether the response to x, which no rule allows to be stored for its like, may be one for a later GET.
+func (x *exchange) mayAnswerGet() bool {
+	m := x.rr.Method
+	return (m == http.MethodPost || m == http.MethodPatch) && !x.rule.methodAllowed(m) && x.ask.mode != Bypass &&
+		x.req.URL.Opaque == "" && x.req.Header["Upgrade"] == nil
+}
+
+// post is pass for what may answer a later GET: a response that is the new representation of its own URL takes the place of
+// what it has made invalid there (RFC 9110 §9.3.3).
+func (c *Cache) post(x exchange, why string) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(x.req.Context())
+	requested := c.now()
+	resp, err := complete(c.base().RoundTrip(x.send.WithContext(ctx)))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	c.invalidate(&x, resp)
+	decision := bypassed(&x, resp, why)
+	if get := c.asGet(&x, resp); get != nil {
+		f := c.flights.alone(ctx, flightKey{key: get.key, method: http.MethodGet}, get.target.url)
+		var d *download
+		if d, decision.NotStored = c.download(f, get, resp, requested); d != nil {
+			context.AfterFunc(f.ctx, cancel)
+			f.settle(result{download: d, status: resp.StatusCode})
+			defer f.leave(true)
+			return c.join(&x, d, decision, true), nil
+		}
+		c.land(f)
+		f.cancel()
+	}
+	resp.Body = &soloBody{resp.Body, x.req.Context(), context.AfterFunc(x.req.Context(), cancel), cancel}
+	return c.answer(&x, resp, decision), nil
+}
+
+// asGet returns the GET whose answer the response to x may be stored as; nil if it may not.
+func (c *Cache) asGet(x *exchange, resp *http.Response) *exchange {
+	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Received: c.now(),
+		Targeted: c.targeted})
+	u := c.policy().AsGet(&x.rr, said)
+	if u == nil || newTarget(u, normalPath(u), standard).url != newTarget(x.req.URL, normalPath(x.req.URL), standard).url {
+		return nil
+	}
+	get, err := c.getFor(x, x.req.URL.String())
+	if err != nil {
+		return nil
+	}
+	return get
+}

@@ -1,0 +1,106 @@
+package rfc9111
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// contentRange reads the Content-Range of a 206: "bytes first-last/size" with a size that is known (RFC 9110 §14.4).
+// Everything else is the zero Part, as is the lack of it in a multipart/byteranges response, or a Content-Length that
+// contradicts it. But if fewer bytes came than up to the end of the whole, that end was told wrongly, as by a server that
+// counts one too many: the whole ends where they do.
+func contentRange(h http.Header) (Part, int64) {
+	lines := h["Content-Range"]
+	if len(lines) != 1 {
+		return Part{}, 0
+	}
+	unit, rest, ok := strings.Cut(trim(lines[0]), " ")
+	span, length, ok2 := strings.Cut(trim(rest), "/")
+	if !ok || !ok2 || !strings.EqualFold(unit, "bytes") {
+		return Part{}, 0
+	}
+	size, ok := position(trim(length))
+	first, last, ok2 := strings.Cut(trim(span), "-")
+	start, ok3 := position(first)
+	end, ok4 := position(last)
+	if !ok || !ok2 || !ok3 || !ok4 || start > end || end >= size {
+		return Part{}, 0
+	}
+	part := Part{start, end - start + 1}
+	if lines := h["Content-Length"]; len(lines) > 0 {
+		switch n, ok := position(lines[0]); {
+		case !ok || n > part.Length || n < part.Length && end+1 < size:
+			return Part{}, 0
+		case n < part.Length:
+			return Part{start, n}, start + n
+		}
+	}
+	return part, size
+}
+
+// Part returns which bytes of how many the response brings: of a 206 those that its Content-Range tells. The length is 0 if
+// it is no 206 with a single part of a known whole.
+func (r *Response) Part() (part Part, size int64) { return r.part, r.size }
+
+// ContentRange returns the field that tells of p as a part of size bytes (RFC 9110 §14.4).
+func ContentRange(p Part, size int64) string {
+	b := append(make([]byte, 0, 64), "bytes "...)
+	b = append(strconv.AppendInt(b, p.Start, 10), '-')
+	b = append(strconv.AppendInt(b, p.Start+p.Length-1, 10), '/')
+	return string(strconv.AppendInt(b, size, 10))
+}
+
+// Combinable reports whether two responses to GET, be they parts or wholes, bring bytes of the same representation, so that
+// they may be put together: they have the same strong validator (RFC 9110 §8.8.1, §15.3.7.3; RFC 9111 §3.4).
+func Combinable(a, b *Response) bool {
+	v := a.strongValidator()
+	return v != "" && v == b.strongValidator()
+}
+
+// strongValidator returns the entity tag if that is strong, or, where there is none, the Last-Modified that is (RFC 9110
+// §8.8.2.2); "" if it has neither.
+func (r *Response) strongValidator() string {
+	switch {
+	case strings.HasPrefix(r.etag, `"`):
+		return r.etag
+	case r.etag == "" && !r.lastModified.IsZero() && r.date.Sub(r.lastModified) >= time.Second:
+		return trim(r.Header["Last-Modified"][0])
+	}
+	return ""
+}
+
+// Completion returns the header fields that ask for the bytes that are missing of a representation of which stored is a
+// part, or for the whole if it has changed (RFC 9111 §3.4, RFC 9110 §13.1.5). It is empty if stored has no strong validator.
+func Completion(stored *Response, missing Part, size int64) http.Header {
+	v := stored.strongValidator()
+	if v == "" {
+		return nil
+	}
+	span := "bytes=" + strconv.FormatInt(missing.Start, 10) + "-"
+	if missing.Start+missing.Length < size {
+		span += strconv.FormatInt(missing.Start+missing.Length-1, 10)
+	}
+	return http.Header{"Range": {span}, "If-Range": {v}}
+}
+
+// Missing returns the shortest span with all the bytes of want that none of have has; its length is 0 if there are none.
+func Missing(want Part, have []Part) Part {
+	start, end := want.Start, want.Start+want.Length
+	for again := true; again && start < end; {
+		again = false
+		for _, p := range have {
+			if p.Start <= start && start < p.Start+p.Length {
+				start, again = p.Start+p.Length, true
+			}
+			if p.Start < end && end <= p.Start+p.Length {
+				end, again = p.Start, true
+			}
+		}
+	}
+	if start >= end {
+		return Part{}
+	}
+	return Part{start, end - start}
+}

@@ -1,0 +1,64 @@
+package rfc9111
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/dunglas/httpsfv"
+)
+
+// CDNCacheControl is the targeted field for caches that work on behalf of the origin (RFC 9213 §3).
+const CDNCacheControl = "Cdn-Cache-Control"
+
+// governing returns the directives that a response's header has for a cache that honours the targeted fields of these
+// names: those of the first one that is valid and not empty, which stands in place of Cache-Control and of Expires, or
+// else those of Cache-Control (RFC 9213 §2.2).
+func governing(h http.Header, targets []string) (d directives, targeted bool) {
+	for _, name := range targets {
+		if lines := h[name]; len(lines) > 0 {
+			if d, ok := targetedDirectives(lines); ok {
+				return d, true
+			}
+		}
+	}
+	return parseDirectives(h["Cache-Control"]), false
+}
+
+// targetedDirectives reads a targeted field, a dictionary of directives (RFC 9213 §2.1). It returns false if that is
+// empty or none: one fault makes the whole field as if it were not there. Names are in small letters, the last of
+// several with the same name counts, and parameters mean nothing.
+//
+// A value of another type than the directive's says nothing: a flag is true, a list of fields a string or a token, or
+// true for the whole response. A lifetime that is no integer, or a negative one, is 0, as it is in Cache-Control: what cannot be read
+// is stale (RFC 9111 §4.2.1), rather than left to heuristics.
+func targetedDirectives(lines []string) (d directives, ok bool) {
+	dict, err := httpsfv.UnmarshalDictionary(lines)
+	if err != nil || len(dict.Names()) == 0 {
+		return directives{}, false
+	}
+	for _, name := range dict.Names() {
+		var value any // nil for an inner list
+		if m, _ := dict.Get(name); m != nil {
+			if item, ok := m.(httpsfv.Item); ok {
+				value = item.Value
+			}
+		}
+		if n := d.number(name); n != nil {
+			seconds, _ := value.(int64)
+			n.set, n.d = true, time.Duration(min(max(0, seconds), int64(maxDelta/time.Second)))*time.Second
+			continue
+		}
+		whole, fields := d.flag(name), d.fields(name)
+		switch v := value.(type) {
+		case bool:
+			if whole != nil {
+				*whole = v
+			}
+		case string:
+			d.narrow(whole, fields, v)
+		case httpsfv.Token:
+			d.narrow(whole, fields, string(v))
+		}
+	}
+	return d, true
+}

@@ -1,0 +1,105 @@
+package larder
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// noVarySearch is the field by which a response says that it answers other queries, too. It is stored under a key with the
+// canonical query in the place of its own, and the variation itself, so that no URL's own key is ever the same. A note says
+// which variations a URL without its query has, so that a request for any query finds the keys.
+const noVarySearch = "No-Vary-Search"
+
+// varies reports whether x may be answered by what is stored for another query: not where a rule or Cache.Key says itself
+// which queries are the same.
+func (c *Cache) varies(x *exchange) bool {
+	return (x.rr.Method == http.MethodGet || x.rr.Method == http.MethodHead) && x.content == "" && !x.rule.readsQuery() &&
+		(c.Key == nil || c.Key(x.req) == "")
+}
+
+// variationOf returns what the stored header says of the queries that the response to x answers; nil: its own alone, also
+// where its URL has so many variations that nobody would look for one more.
+func (c *Cache) variationOf(x *exchange, stored http.Header) *rfc9111.Variation {
+	if stored[noVarySearch] == nil || !c.varies(x) {
+		return nil
+	}
+	v, ok := rfc9111.ParseNoVarySearch(stored[noVarySearch])
+	if !ok || len(v.String()) > maxVariation {
+		return nil
+	}
+	all, _ := c.notes.known(x.target.base(), x.now)
+	if len(all) >= maxNotes && !slices.ContainsFunc(all, func(n note) bool { return n.value == v.String() }) {
+		return nil
+	}
+	return v
+}
+
+// variedKey returns what a response to x is stored under that says v.
+func (c *Cache) variedKey(x *exchange, v *rfc9111.Variation) store.Key {
+	t := target{url: x.target.url, keyURL: withQuery(x.target.base(), v.Canonical(x.req.URL.RawQuery), false), variation: v.String()}
+	return c.key(x.req, x.rule, x.ask, t, "")
+}
+
+// variedKeys returns the keys, beside its own, under which there may be something for x, by variation.
+func (c *Cache) variedKeys(ctx context.Context, x *exchange) map[string]store.Key {
+	if x.troubled || !c.varies(x) {
+		return nil
+	}
+	var keys map[string]store.Key
+	for _, n := range c.notesOf(ctx, x) {
+		if n.variation != nil {
+			if keys == nil {
+				keys = make(map[string]store.Key)
+			}
+			keys[n.value] = c.variedKey(x, n.variation)
+		}
+	}
+	return keys
+}
+
+// equivalents adds to records, which are stored for x's own URL, those for other queries that answer x, too.
+func (c *Cache) equivalents(ctx context.Context, x *exchange, records []*store.Record) ([]*store.Record, error) {
+	keys := c.variedKeys(ctx, x)
+	if len(keys) == 0 {
+		return records, nil
+	}
+	all := slices.Clone(records)
+	for variation, key := range keys {
+		more, err := c.lookupUnder(ctx, x, key)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range more {
+			if c.readingOf(r).variation == variation { // a 304 may have changed it
+				all = append(all, r)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b *store.Record) int { return cmp.Compare(string(b.ID[:]), string(a.ID[:])) })
+	return all, nil
+}
+
+// removeFor removes all that is stored for x's URL and for those that are the same, and of every user what answers a QUERY of
+// it; it returns the cache groups that it was in, but for the latter, added to groups.
+func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []string {
+	keys := []store.Key{x.key}
+	for _, key := range c.variedKeys(ctx, x) {
+		keys = append(keys, key)
+	}
+	for _, key := range keys {
+		records, _ := c.lookupUnder(ctx, x, key)
+		groups = appendGroups(groups, records)
+		c.remove(ctx, x, key)
+	}
+	if slices.ContainsFunc(c.notesOf(ctx, x), func(n note) bool { return n.value == queryNote }) {
+		path := normalPath(x.req.URL)
+		asked := newTarget(x.req.URL, path, ruleFor(c.rules.Load().rules, methodQuery, x.req.URL, path))
+		c.removeMeant(x, store.Query{URL: asked.url, Filter: func(r *store.Record) bool { return r.Method == methodQuery }})
+	}
+	return groups
+}
