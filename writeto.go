@@ -66,8 +66,8 @@ type openWriter struct {
 	err error // the writer's
 }
 
-// piece is how much a writer takes from a file at once.
-const piece = 256 << 10
+// filePiece is how much a writer takes from a file at once.
+const filePiece = 256 << 10
 
 func (w *openWriter) closed() bool {
 	w.b.mu.Lock()
@@ -93,7 +93,7 @@ func (w *openWriter) ReadFrom(r io.Reader) (n int64, err error) {
 		if w.closed() {
 			return n, http.ErrBodyReadAfterClose
 		}
-		part := io.LimitedReader{R: file.R, N: min(file.N, piece)}
+		part := io.LimitedReader{R: file.R, N: min(file.N, filePiece)}
 		k, err := copyTo(w.w, &part)
 		n += k
 		file.N -= k
