@@ -63,7 +63,7 @@ type headConn struct {
 
 	mu     sync.Mutex
 	came   []byte
-	full   bool // there was more than is remembered
+	full   bool // there was more than is remembered, or something else
 	state  connState
 	closer *time.Timer
 }
@@ -87,6 +87,9 @@ func (c *headConn) Write(p []byte) (int, error) {
 func (c *headConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
+	if len(c.came) == 0 && n > 0 && p[0] != 'H' { // of HTTP/1.1: neither a body nor TLS
+		c.full = true
+	}
 	if c.full = c.full || len(c.came)+n > maxRemembered; !c.full {
 		c.came = append(c.came, p[:n]...)
 	}

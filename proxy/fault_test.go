@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/proxy"
 )
 
@@ -184,6 +185,15 @@ func TestStaleInsteadOfFault(t *testing.T) {
 	}
 	if resp, _ := p.get("/else"); resp.StatusCode != 502 {
 		t.Errorf("%s", resp.Status)
+	}
+}
+
+// TestFaultOfTheCache shows that the cache's own troubles are not the origin's.
+func TestFaultOfTheCache(t *testing.T) {
+	p := run(t, serve(t, func(http.ResponseWriter, *http.Request) {}), func(p *running) { p.p.Cache.Rules = []larder.Rule{{Match: "ftp://x"}} })
+	resp, _ := p.get("/")
+	if got := resp.Header.Get("Proxy-Status"); resp.StatusCode != 500 || !strings.HasPrefix(got, "larder; error=proxy_internal_error;") {
+		t.Errorf("%s, Proxy-Status %s (%v)", resp.Status, got, p.lastFault())
 	}
 }
 

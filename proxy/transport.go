@@ -32,6 +32,7 @@ func NewTransport(o TransportOptions) *Transport {
 		MaxResponseHeaderBytes: orDefault(o.MaxHeaderBytes, 256<<10),
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true,
+		HTTP2:                  http2(),
 	}}
 }
 
