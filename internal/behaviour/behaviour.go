@@ -66,6 +66,7 @@ var subjects = []subject{
 	{"users", users},
 	{"accounts", accounts},
 	{"standard", standard},
+	{"conformance", conformance},
 	{"parity", parity},
 	{"stress", stress},
 }
