@@ -1,6 +1,7 @@
 package rfc9111
 
 import (
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -166,16 +167,10 @@ func NotModified(reqHeader http.Header, resp *Response) bool {
 		if len(lines) == 1 && trim(lines[0]) == "*" {
 			return true
 		}
-		tags := etags(lines)
 		if isUnquoted(resp.etag) {
-			tags = members(lines)
+			return contains(members(lines), resp.etag)
 		}
-		for tag := range tags {
-			if sameWeakly(tag, resp.etag) {
-				return true
-			}
-		}
-		return false
+		return contains(etags(lines), resp.etag)
 	}
 	lines := reqHeader["If-Modified-Since"]
 	if len(lines) != 1 {
@@ -187,4 +182,14 @@ func NotModified(reqHeader http.Header, resp *Response) bool {
 		modified = resp.date
 	}
 	return ok && !modified.After(since)
+}
+
+// contains reports whether one of tags is tag, by weak comparison.
+func contains(tags iter.Seq[string], tag string) bool {
+	for t := range tags {
+		if sameWeakly(t, tag) {
+			return true
+		}
+	}
+	return false
 }
