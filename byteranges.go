@@ -49,7 +49,7 @@ func (c *Cache) storeParts(ctx context.Context, x *exchange, head *http.Response
 		}
 		one := *head
 		one.Header, one.Body, one.Trailer = head.Header.Clone(), p, nil
-		for _, name := range [...]string{"Content-Type", "Content-Range", "Content-Length"} {
+		for _, name := range [...]string{"Content-Type", "Content-Range", "Content-Length", "Content-Digest"} {
 			one.Header.Del(name)
 			if v := p.Header.Values(name); len(v) > 0 {
 				one.Header[name] = v

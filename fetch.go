@@ -70,11 +70,11 @@ func (c *Cache) suits(x *exchange, r *result) bool {
 	default:
 		return false
 	}
-	return c.policy().Reuse(&x.rr, c.readingOf(answer).alone[:], x.now).Action == rfc9111.Serve
+	return c.policy().Reuse(&x.rr, c.readingOf(c.asWhole(answer)).alone[:], x.now).Action == rfc9111.Serve
 }
 
 // sociable reports whether x may wait for an answer to somebody else's request, and others for its: not if it
-// wants a new answer, a part of one, or an answer to a condition of its own.
+// wants a new answer, or one to a condition of its own.
 func (x *exchange) sociable() bool {
 	if x.ask.mode == Refresh || x.ask.mode == ForceRefresh {
 		return false
@@ -83,7 +83,7 @@ func (x *exchange) sociable() bool {
 	case rfc9111.RequestNoCache, rfc9111.RequestMaxAge, rfc9111.RequestMinFresh:
 		return false
 	}
-	for _, name := range partial {
+	for _, name := range conditional {
 		if x.req.Header[name] != nil {
 			return false
 		}
@@ -91,8 +91,8 @@ func (x *exchange) sociable() bool {
 	return !x.noStore()
 }
 
-// partial are the request fields that ask for a part, or set a condition.
-var partial = [...]string{"Range", "If-Range", "If-None-Match", "If-Modified-Since"}
+// conditional are the request fields that set a condition.
+var conditional = [...]string{"If-Range", "If-None-Match", "If-Modified-Since"}
 
 // noStore reports whether the request itself forbids to store the response (RFC 9111 §5.2.1.5).
 func (x *exchange) noStore() bool {
@@ -140,7 +140,7 @@ func (c *Cache) lead(f *flight, x *exchange) {
 	if !originFailed(resp.StatusCode) || !c.staleAllowed(x, nil) {
 		var d *download
 		d, r.notStored = c.download(f, x, resp, requested)
-		if d != nil || x.sociable() && !originFailed(resp.StatusCode) { // else it says nothing of other requests
+		if d != nil || x.sociable() && x.req.Header["Range"] == nil && !originFailed(resp.StatusCode) { // else it says nothing of other requests
 			c.flights.note(x.key, d != nil)
 		}
 		if d != nil {
@@ -239,7 +239,7 @@ func complete(resp *http.Response, err error) (*http.Response, error) {
 func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, requested time.Time) bool {
 	now := c.now()
 	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
-	which := rfc9111.Freshens(said, x.stored, x.verdict.Index)
+	which := slices.DeleteFunc(rfc9111.Freshens(said, x.stored, x.verdict.Index), func(i int) bool { return c.policy().Forbids(x.stored[i]) != 0 })
 	if len(which) == 0 {
 		return false
 	}
@@ -417,7 +417,7 @@ func (c *Cache) mayShare(x *exchange, r *store.Record) bool {
 	if !c.Shared {
 		return true
 	}
-	switch c.policy().Reuse(&x.rr, c.readingOf(r).alone[:], r.Received).Action {
+	switch c.policy().Reuse(&x.rr, c.readingOf(c.asWhole(r)).alone[:], r.Received).Action {
 	case rfc9111.Serve, rfc9111.ServeAndRefresh:
 		return true
 	}
@@ -503,7 +503,7 @@ func (c *Cache) refresh(x exchange) {
 	stop := context.AfterFunc(c.abandoned, cancel)
 	x.send = x.send.WithContext(ctx)
 	x.detach()
-	for _, name := range partial { // the whole is what is wanted anew
+	for _, name := range append([]string{"Range"}, conditional[:]...) { // the whole is what is wanted anew
 		x.req.Header.Del(name)
 		x.header.Del(name)
 	}

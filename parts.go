@@ -29,7 +29,7 @@ func isPart(r *store.Record) bool { return r.Status == http.StatusPartialContent
 
 // assemble puts the parts in records, newest first, together. It returns what the request can be answered with: the wholes,
 // and in place of its parts the head of each representation of which all is there that the request wants. x.incomplete is
-// the newest of the others that the request selects.
+// the newest of the others that the request selects, and that this cache may use at all.
 func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
 	x.incomplete = nil
 	var all []*assembly // in the order of their newest parts; one with a single whole record is none
@@ -53,7 +53,7 @@ func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
 		switch {
 		case !isPart(a.parts[0]), a.missing(c.wanted(x, a)).Length == 0:
 			usable = append(usable, a.whole)
-		case x.incomplete == nil && rfc9111.Selects(a.whole.Selecting, x.header):
+		case x.incomplete == nil && c.policy().Reuse(&x.rr, c.readingOf(a.whole).alone[:], x.now).Index >= 0:
 			x.incomplete = a
 		}
 	}
@@ -132,6 +132,16 @@ func (a *assembly) missing(want []rfc9111.Part) rfc9111.Part {
 		}
 	}
 	return rfc9111.Part{}
+}
+
+// asWhole returns the head of the whole that r is, or is a part of.
+func (c *Cache) asWhole(r *store.Record) *store.Record {
+	if !isPart(r) {
+		return r
+	}
+	a := &assembly{parts: []*store.Record{r}}
+	c.combine(a)
+	return a.whole
 }
 
 // storedAs returns the records of the store that r stands for.

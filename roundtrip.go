@@ -221,6 +221,9 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 		x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.RequestNoCache}
 	default:
 		x.verdict = c.policy().Reuse(&x.rr, x.stored, x.now)
+		if x.incomplete != nil && x.verdict.Action == rfc9111.Forward && x.verdict.Index < 0 {
+			x.verdict.Reason = rfc9111.InPart
+		}
 	}
 }
 
@@ -396,16 +399,22 @@ func statusText(status int) string {
 	return string(b)
 }
 
-// variant returns the request's values of the fields that select one, as part of a flight's key.
+// variant returns the request's values of the fields that select a response, or a part of it, as part of a flight's key.
 func (x *exchange) variant() string {
 	var b strings.Builder
-	for _, name := range x.vary {
+	add := func(name string, values []string) {
 		b.WriteString(name)
-		for _, v := range x.header[name] {
+		for _, v := range values {
 			b.WriteByte(0)
 			b.WriteString(v)
 		}
 		b.WriteByte(1)
+	}
+	for _, name := range x.vary {
+		add(name, x.header[name])
+	}
+	if r := x.req.Header["Range"]; r != nil {
+		add("Range", r)
 	}
 	return b.String()
 }

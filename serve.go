@@ -187,9 +187,10 @@ type storedBody struct {
 	x *exchange
 	r *store.Record
 
-	mu  sync.Mutex // a caller may close while another of its goroutines reads
-	rc  io.ReadCloser
-	end error // what Read returns from now on; rc is closed
+	mu      sync.Mutex // a caller may close while another of its goroutines reads
+	rc      io.ReadCloser
+	end     error // what Read returns from now on; rc is closed, unless writing is set
+	writing bool  // WriteTo uses rc, and sees to its end
 }
 
 func (b *storedBody) Read(p []byte) (int, error) {
@@ -198,7 +199,15 @@ func (b *storedBody) Read(p []byte) (int, error) {
 	if b.end != nil {
 		return 0, b.end
 	}
+	if b.writing {
+		return 0, errors.New("larder: Read during WriteTo")
+	}
 	n, err := b.rc.Read(p)
+	return n, b.over(err)
+}
+
+// over takes in that the reading has ended with err, if it has, and returns what to tell of it.
+func (b *storedBody) over(err error) error {
 	if err != nil && err != io.EOF {
 		b.c.failed("read", b.x, err)
 		if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
@@ -211,7 +220,7 @@ func (b *storedBody) Read(p []byte) (int, error) {
 		b.end = err
 		b.rc.Close()
 	}
-	return n, err
+	return err
 }
 
 func (b *storedBody) Close() error {
@@ -219,7 +228,7 @@ func (b *storedBody) Close() error {
 	defer b.mu.Unlock()
 	ended := b.end != nil
 	b.end = http.ErrBodyReadAfterClose
-	if ended {
+	if ended || b.writing {
 		return nil
 	}
 	return b.rc.Close()

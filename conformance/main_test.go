@@ -260,6 +260,36 @@ func TestSecondTry(t *testing.T) {
 	}
 }
 
+// TestSecondTryOfARoot has what a test depends on fail once.
+func TestSecondTryOfARoot(t *testing.T) {
+	file, err := suite.Parse([]byte(`{"counted": ["root", "leaf", "other"], "suites": [{"id": "s", "tests": [
+		{"id": "root", "kind": "check", "requests": [{}]},
+		{"id": "leaf", "kind": "required", "depends_on": ["root"], "requests": [{}]},
+		{"id": "other", "kind": "check", "requests": [{"expected_status": 201}]}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin, err := suite.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer origin.Close()
+	base := suite.Connect()
+	defer base.CloseIdleConnections()
+	var asked atomic.Int32
+	cache := suite.Cache{URL: origin.URL(), Direct: true, Transport: tripper(func(req *http.Request) (*http.Response, error) {
+		if req.Header.Get("Test-ID") == "root" && asked.Add(1) == 1 {
+			return nil, errors.New("busy")
+		}
+		return base.RoundTrip(req)
+	})}
+	r := &report{file: file}
+	r.run(t.Context(), &suite.Runner{Origin: origin, Cache: cache}, []string{"leaf"}, nil)
+	if worse := r.worse([]string{"leaf"}); len(worse) > 0 || !slices.Equal(r.again, []string{"root"}) {
+		t.Errorf("worse is %q and %q was tried again, want root tried again, and nothing worse", worse, r.again)
+	}
+}
+
 // TestOnly runs one test, with what it depends on.
 func TestOnly(t *testing.T) {
 	var out bytes.Buffer

@@ -24,32 +24,30 @@ type report struct {
 // fewEnough is how many tests may be tried a second time: where more fail, it is not the machine.
 const fewEnough = 10
 
-// run runs the tests. Those that passed before and fail now are tried once more, each alone, since they depend on
-// seconds, which a busy machine does not always keep.
+// run runs the tests. Those that passed before and do not now are tried once more, each alone, and so is what they depend
+// on: they go by seconds, which a busy machine does not always keep.
 func (r *report) run(ctx context.Context, runner *suite.Runner, before, only []string) {
 	tests := r.file.Tests(r.private)
 	if len(only) > 0 {
 		tests = withDependencies(tests, only)
 	}
 	r.results = runner.Run(ctx, tests)
-	var again []suite.Test
-	for _, t := range tests {
-		if r.results[t.ID].Failure != nil && slices.Contains(before, t.ID) {
-			again = append(again, t)
-		}
+	r.outcomes = r.file.Outcomes(r.results)
+	again := slices.DeleteFunc(withDependencies(tests, r.worse(before)), func(t suite.Test) bool { return r.results[t.ID].Failure == nil })
+	if len(again) == 0 || len(again) > fewEnough {
+		return
 	}
-	if len(again) <= fewEnough {
-		alone := *runner
-		alone.Parallel = 1
-		for id, result := range alone.Run(ctx, again) {
-			r.results[id] = result
-			r.again = append(r.again, id)
-		}
-		slices.Sort(r.again)
+	alone := *runner
+	alone.Parallel = 1
+	for id, result := range alone.Run(ctx, again) {
+		r.results[id] = result
+		r.again = append(r.again, id)
 	}
+	slices.Sort(r.again)
 	r.outcomes = r.file.Outcomes(r.results)
 }
 
+// withDependencies returns those of tests that have one of the ids, and what they depend on.
 func withDependencies(tests []suite.Test, ids []string) []suite.Test {
 	wanted := make(map[string]bool)
 	var want func(id string)

@@ -139,12 +139,11 @@ func classify(err error) *Fault {
 		return gateway(bad, "connection_terminated", "the origin closed the connection")
 	case dialling:
 		return gateway(bad, "destination_unavailable", "the origin cannot be reached")
-	case has(err, "malformed"), has(err, "http2: "), has(err, "stream error"), has(err, "bad Content-Length"), has(err, "invalid header"):
+	case has(err, "malformed"), has(err, "http: "), has(err, "http2: "), has(err, "stream error"), has(err, "bad Content-Length"),
+		has(err, "invalid header"):
 		return gateway(bad, "http_protocol_error", "the origin does not speak HTTP as it should")
-	case strings.HasPrefix(err.Error(), "larder: "):
-		return gateway(http.StatusInternalServerError, "proxy_internal_error", "the cache failed")
 	}
-	return gateway(bad, "http_protocol_error", "the origin could not be asked")
+	return gateway(http.StatusInternalServerError, "proxy_internal_error", "the cache failed")
 }
 
 // has is for the errors of net/http that have no value or type to be known by.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/proxy"
 )
 
@@ -76,7 +77,7 @@ func TestFaults(t *testing.T) {
 		{"a head without names", says("HTTP/1.1 200 OK\r\nnonsense\r\n\r\n"), nil, 502, "http_protocol_error"},
 		{"two lengths", says("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), nil, 502, "http_protocol_error"},
 		{"too long a head", says("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 300<<10) + "\r\n\r\n"), nil, 502, "http_response_header_section_size"},
-		{"an unknown coding", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: x\r\n\r\n"), nil, 502, "http_response_transfer_coding"},
+		{"a coding that is not undone", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"), nil, 502, "http_response_transfer_coding"},
 		{"a protocol that nobody asked for", says("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), nil, 502, "http_upgrade_failed"},
 		{"plain instead of TLS", noTLS("HTTP/1.1 400 Bad Request\r\n\r\n"), nil, 502, "tls_protocol_error"},
 		{"nonsense instead of TLS", noTLS("SSH-2.0-x and so on\r\n\r\n"), nil, 502, "tls_protocol_error"},
@@ -184,6 +185,15 @@ func TestStaleInsteadOfFault(t *testing.T) {
 	}
 	if resp, _ := p.get("/else"); resp.StatusCode != 502 {
 		t.Errorf("%s", resp.Status)
+	}
+}
+
+// TestFaultOfTheCache shows that the cache's own troubles are not the origin's.
+func TestFaultOfTheCache(t *testing.T) {
+	p := run(t, serve(t, func(http.ResponseWriter, *http.Request) {}), func(p *running) { p.p.Cache.Rules = []larder.Rule{{Match: "ftp://x"}} })
+	resp, _ := p.get("/")
+	if got := resp.Header.Get("Proxy-Status"); resp.StatusCode != 500 || !strings.HasPrefix(got, "larder; error=proxy_internal_error;") {
+		t.Errorf("%s, Proxy-Status %s (%v)", resp.Status, got, p.lastFault())
 	}
 }
 

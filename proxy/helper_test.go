@@ -29,7 +29,7 @@ type running struct {
 	s     *proxy.Server
 	url   string
 	addr  string
-	base  *http.Transport // to the origin
+	base  *proxy.Transport // to the origin
 	stop  context.CancelFunc
 	ended chan error
 
@@ -53,7 +53,7 @@ func run(t *testing.T, origin string, setups ...setup) *running {
 	if origin != "" {
 		p.p.Origins = []proxy.Origin{parse(t, origin)}
 	}
-	p.s = &proxy.Server{Handler: p.p, GraceTimeout: patience}
+	p.s = &proxy.Server{Handler: p.p, GraceTimeout: patience, ErrorLog: quiet}
 	for _, set := range setups {
 		set(p)
 	}

@@ -120,6 +120,16 @@ func TestStandingRequests(t *testing.T) {
 			t.Errorf("%s: the origin takes the part for the whole", test.framing)
 		}
 	}
+	in, out := io.Pipe() // by HTTP/2
+	go io.WriteString(out, "part")
+	resp, _ := p.do(p.client(true), "POST", "/", in)
+	if resp.StatusCode != 408 {
+		t.Errorf("HTTP/2: %s", resp.Status)
+	}
+	out.Close()
+	if err := await(t, got, "the origin"); err == nil {
+		t.Error("HTTP/2: the origin takes the part for the whole")
+	}
 	conn, r := p.dial() // broken off rather than standing still
 	io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
 	if answer := head(r); !strings.HasPrefix(answer, "HTTP/1.1 400 ") {
@@ -215,6 +225,16 @@ func TestStandingReaders(t *testing.T) {
 	}), stalls)
 	p.get("/stored")
 	await(t, left, "the origin's end")
+	req, err := http.NewRequestWithContext(t.Context(), "GET", p.url+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := p.client(true).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	await(t, left, "that the origin is left by HTTP/2")
 	for _, path := range []string{"/", "/stored"} {
 		conn, err := net.Dial("tcp", p.addr)
 		if err != nil {

@@ -97,6 +97,31 @@ func (w *patientWriter) write(p []byte) error {
 	return err
 }
 
+// ReadFrom lets the system send a file by itself, and gives each piece of it its own time. It is for bodies that end where src does.
+func (w *patientWriter) ReadFrom(src io.Reader) (n int64, err error) {
+	to, ok := w.w.(io.ReaderFrom)
+	file, limited := src.(*io.LimitedReader)
+	if !ok || !limited || w.flush {
+		buf := buffers.Get().(*[bufferSize]byte)
+		defer buffers.Put(buf)
+		return io.CopyBuffer(struct{ io.Writer }{w}, src, buf[:])
+	}
+	for file.N > 0 {
+		part := io.LimitedReader{R: file.R, N: min(file.N, piece)}
+		w.c.SetWriteDeadline(time.Now().Add(w.stall))
+		k, err := to.ReadFrom(&part)
+		n += k
+		file.N -= k
+		if err != nil || part.N > 0 {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// piece is how much of a file is sent in the time of one write.
+const piece = 256 << 10
+
 // end writes the last byte.
 func (w *patientWriter) end() error {
 	if w.last == nil {

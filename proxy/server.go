@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -22,6 +23,8 @@ type Server struct {
 	MaxConnections int
 	// MaxHeaderBytes bounds the header of a request; 0: 64 KiB.
 	MaxHeaderBytes int
+	// MaxStreams is how many requests may be under way at once on an HTTP/2 connection; further ones wait; 0: 100.
+	MaxStreams int
 	// HeaderTimeout bounds the time in which a request's header has to come, and the TLS handshake before it; 0: 10 s.
 	HeaderTimeout time.Duration
 	// IdleTimeout is how long a connection may wait for its next request; 0: 2 min.
@@ -29,7 +32,7 @@ type Server struct {
 	// GraceTimeout is how long requests may go on once the server is told to stop; 0: 30 s. Upgraded connections are ended
 	// when there is nothing else.
 	GraceTimeout time.Duration
-	// ErrorLog gets what net/http says of connections; nil: nobody.
+	// ErrorLog gets what net/http says of connections and of panics; nil: the log package's standard logger.
 	ErrorLog *log.Logger
 }
 
@@ -72,10 +75,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		DisableGeneralOptionsHandler: true,
 		BaseContext:                  func(net.Listener) context.Context { return base },
 		ErrorLog:                     s.ErrorLog,
+		HTTP2:                        http2(),
 	}
-	if server.ErrorLog == nil {
-		server.ErrorLog = log.New(nobody{}, "", 0)
-	}
+	server.HTTP2.MaxConcurrentStreams = orDefault(s.MaxStreams, 100)
 	stopped := make(chan error, 1)
 	go func() {
 		if s.TLS != nil {
@@ -137,10 +139,10 @@ func (h *handlers) wait() {
 	<-h.none
 }
 
-// nobody reads what is written.
-type nobody struct{}
-
-func (nobody) Write(p []byte) (int, error) { return len(p), nil }
+// http2 returns what keeps HTTP/2 connections from outliving their peers.
+func http2() *http.HTTP2Config {
+	return &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: time.Minute}
+}
 
 // limit returns l with a limit on the connections that are open at once.
 func limit(l net.Listener, n int) net.Listener {
@@ -177,7 +179,8 @@ func (l *limited) Close() error {
 	return l.Listener.Close()
 }
 
-// tcpConn keeps the methods by which the system copies files to a socket.
+var _ io.ReaderFrom = (*tcpConn)(nil) // by which the system sends files
+
 type tcpConn struct {
 	*net.TCPConn
 	release func()

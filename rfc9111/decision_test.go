@@ -114,17 +114,22 @@ func TestWhatHoldsForEveryDecision(t *testing.T) {
 
 // FuzzDecisions stays within a century of the arrival: a time.Duration ends after three.
 func FuzzDecisions(f *testing.F) {
-	f.Add("", "max-age=60", "10", "", "", "", 200, int64(0), int64(70), false)
-	f.Add("max-stale=x", `no-cache="a", s-maxage=5`, "", date(hour), date(0), date(-hour), 302, int64(0), int64(-70), true)
-	f.Add("min-fresh=99999999999", "immutable, stale-while-revalidate=9", "99999999999", "0", "x", date(hour), 404, int64(forever), int64(100*365*day), false)
-	f.Fuzz(func(t *testing.T, asks, says, age, expires, made, modified string, status int, ttl, after int64, shared bool) {
+	f.Add("", "max-age=60", "", "10", "", "", "", 200, int64(0), int64(70), false)
+	f.Add("", "no-store", "max-age=60, stale-if-error=9", "10", "0", "", "", 200, int64(0), int64(70), true)
+	f.Add("max-stale=x", `no-cache="a", s-maxage=5`, `private="b"`, "", date(hour), date(0), date(-hour), 302, int64(0), int64(-70), true)
+	f.Add("min-fresh=99999999999", "immutable, stale-while-revalidate=9", "no-store &", "99999999999", "0", "x", date(hour), 404, int64(forever), int64(100*365*day), false)
+	f.Fuzz(func(t *testing.T, asks, says, targeted, age, expires, made, modified string, status int, ttl, after int64, shared bool) {
 		h := http.Header{}
-		for name, v := range map[string]string{"Cache-Control": says, "Age": age, "Expires": expires, "Date": made, "Last-Modified": modified} {
+		for name, v := range map[string]string{"Cache-Control": says, CDNCacheControl: targeted, "Age": age, "Expires": expires, "Date": made, "Last-Modified": modified} {
 			if v != "" {
 				h[name] = []string{v}
 			}
 		}
-		r := Parse(Response{Status: status, Header: h, Requested: t0, Received: t0, TTL: time.Duration(ttl)})
-		checkDecision(t, Policy{Shared: shared}, request("Cache-Control: "+asks), r, time.Duration(after)%(100*365*day))
+		p := Policy{Shared: shared}
+		if targeted != "" {
+			p.Targeted = cdn.Targeted
+		}
+		r := Parse(Response{Status: status, Header: h, Requested: t0, Received: t0, TTL: time.Duration(ttl), Targeted: p.Targeted})
+		checkDecision(t, p, request("Cache-Control: "+asks), r, time.Duration(after)%(100*365*day))
 	})
 }

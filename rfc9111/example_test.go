@@ -1,6 +1,8 @@
 package rfc9111_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -176,4 +178,26 @@ func ExamplePolicy_Lifetime() {
 func ExampleHeuristicallyCacheable() {
 	fmt.Println(rfc9111.HeuristicallyCacheable(http.StatusNotFound), rfc9111.HeuristicallyCacheable(http.StatusCreated))
 	// Output: true false
+}
+
+// A targeted field stands in place of Cache-Control in the caches that it is for.
+func ExamplePolicy_targeted() {
+	h := http.Header{"Cache-Control": {"no-store"}, "Cdn-Cache-Control": {"max-age=600"}}
+	for _, p := range []rfc9111.Policy{{Shared: true}, {Shared: true, Targeted: []string{rfc9111.CDNCacheControl}}} {
+		resp := rfc9111.Parse(rfc9111.Response{Status: http.StatusOK, Header: h, Targeted: p.Targeted})
+		fmt.Println(p.Storable(&rfc9111.Request{}, resp))
+	}
+	// Output:
+	// false the response says no-store
+	// true may be stored
+}
+
+func ExampleDigests() {
+	content := []byte("hello")
+	h := http.Header{"Content-Digest": {"sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:, md5=:XUFAKrxLKna5cZ2REBfFkg==:"}}
+	for _, d := range rfc9111.Digests(http.MethodGet, http.StatusOK, h) {
+		sum := sha256.Sum256(content)
+		fmt.Println(d.Field, d.Algorithm, bytes.Equal(d.Sum, sum[:]))
+	}
+	// Output: Content-Digest sha-256 true
 }

@@ -18,9 +18,9 @@ func hopByHop(name string) bool {
 
 // listed returns the names in Connection. A sender must not list there what the recipient needs, such as Cache-Control
 // (RFC 9110 §7.6.1); that stays.
-func listed(h http.Header) (names []string) {
+func (p Policy) listed(h http.Header) (names []string) {
 	for m := range members(h["Connection"]) {
-		if name := textproto.CanonicalMIMEHeaderKey(m); !essential(name) {
+		if name := textproto.CanonicalMIMEHeaderKey(m); !essential(name) && !slices.Contains(p.Targeted, name) {
 			names = append(names, name)
 		}
 	}
@@ -33,7 +33,7 @@ func listed(h http.Header) (names []string) {
 func (p Policy) StoredHeader(h http.Header) http.Header {
 	out := make(http.Header, len(h))
 	all := make([]string, 0, len(h)) // one array for the values of all fields, as a rule
-	listed := listed(h)
+	listed := p.listed(h)
 	for name, vv := range h {
 		if hopByHop(name) || slices.Contains(listed, name) {
 			continue
@@ -77,13 +77,13 @@ var describesContent = []string{"Content-Length", "Content-Encoding", "Content-R
 // the arguments' own, which are not changed.
 func (p Policy) Freshen(stored, fresh http.Header) http.Header {
 	out := make(http.Header, max(len(stored), len(fresh)))
-	names := listed(stored)
+	names := p.listed(stored)
 	for name, vv := range stored {
 		if name != "Age" && name != "Date" && !hopByHop(name) && !slices.Contains(names, name) {
 			out[name] = vv
 		}
 	}
-	names = listed(fresh)
+	names = p.listed(fresh)
 	tag := etagField(stored)
 	staysWeak := isWeak(tag) && sameWeakly(tag, etagField(fresh))
 	for name, vv := range fresh {

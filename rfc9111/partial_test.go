@@ -157,7 +157,7 @@ func TestMissingByBytes(t *testing.T) {
 
 func TestPartsAreNotSelected(t *testing.T) {
 	part := response(206, "Cache-Control: max-age=60", "Content-Range: bytes 0-4/10")
-	if v := (Policy{}).Reuse(&Request{}, []*Response{part}, t0.Add(time.Second)); v.Action != Forward || v.Index != -1 {
+	if v := (Policy{}).Reuse(&Request{}, []*Response{part}, t0.Add(time.Second)); v.Action != Forward || v.Index != -1 || v.Reason != InPart {
 		t.Errorf("got %v", v)
 	}
 }

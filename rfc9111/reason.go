@@ -18,6 +18,7 @@ const (
 	NothingStored
 	MethodDiffers
 	NoVariant
+	InPart
 	Stale
 	MustRevalidate
 	ResponseNoCache
@@ -59,6 +60,7 @@ var reasons = [...]struct{ text, section string }{
 	NothingStored:   {"nothing is stored", "RFC 9111 §4"},
 	MethodDiffers:   {"stored for another method", "RFC 9111 §4"},
 	NoVariant:       {"stored for other values of the fields in Vary", "RFC 9111 §4.1"},
+	InPart:          {"only a part of it is stored", "RFC 9111 §3.4"},
 	Stale:           {"stale", "RFC 9111 §4.2.4"},
 	MustRevalidate:  {"stale, and the response must not be used then", "RFC 9111 §5.2.2.2"},
 	ResponseNoCache: {"the response says no-cache", "RFC 9111 §5.2.2.4"},

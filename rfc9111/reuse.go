@@ -152,12 +152,11 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 				why = MethodDiffers
 			}
 		case r.Status == http.StatusPartialContent:
+			why = InPart
 		case r.variesOnUnknown && r.TTL == 0 || !Selects(r.Selecting, req.Header):
 			why = NoVariant
-		case r.noStore != 0 && r.TTL == 0:
-			why = r.noStore
-		case p.Shared && r.personal():
-			why = PrivateResponse
+		case p.Forbids(r) != 0:
+			why = p.Forbids(r)
 		case best < 0 || moreRecent(r, stored[best]):
 			best = i
 		}
@@ -165,10 +164,18 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 	return best, why
 }
 
-// personal reports whether the response is for one user alone. A shared cache does not store such, but may find
-// it if it shares its store with a private cache.
-func (r *Response) personal() bool {
-	return r.TTL == 0 && (r.cc.private || slices.ContainsFunc(r.cc.privateFields, func(name string) bool { return len(r.Header[name]) > 0 }))
+// Forbids returns why the cache must not use a stored response for any request, though another cache has put it into a store
+// that they share: it may be private, or the field that governs it for this one may say no-store (RFC 9111 §5.2.2.5,
+// §5.2.2.7). 0: nothing of that is so.
+func (p Policy) Forbids(r *Response) Reason {
+	switch {
+	case r.TTL != 0:
+	case r.noStore != 0:
+		return r.noStore
+	case p.Shared && (r.cc.private || slices.ContainsFunc(r.cc.privateFields, func(name string) bool { return len(r.Header[name]) > 0 })):
+		return PrivateResponse
+	}
+	return 0
 }
 
 func moreRecent(a, b *Response) bool {

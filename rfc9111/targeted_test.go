@@ -156,6 +156,7 @@ func TestTargetedDecidesWhatIsLeftOut(t *testing.T) {
 		{"nor one for other caches", []string{`Cache-Control: no-cache="other-cache-control"`, "Other-Cache-Control: no-store"},
 			[]string{`Cache-Control: no-cache="other-cache-control"`, "Other-Cache-Control: no-store"}},
 		{"nor by Connection", []string{"Connection: cdn-cache-control", "CDN-Cache-Control: no-store"}, []string{"CDN-Cache-Control: no-store"}},
+		{"nor one of another kind of name by Connection", []string{"Connection: surrogate, x-a", "Surrogate: no-store", "X-A: 1"}, []string{"Surrogate: no-store"}},
 		{"nor one of another kind of name", []string{`Cache-Control: no-cache="surrogate"`, "Surrogate:"}, []string{`Cache-Control: no-cache="surrogate"`, "Surrogate:"}},
 	} {
 		p := Policy{Shared: true, Targeted: []string{CDNCacheControl, "Surrogate"}}

@@ -171,6 +171,7 @@ func TestWhySaysWhatGetDoes(t *testing.T) {
 	u.ok("get", "--ttl", "forever", o.URL+"/uuid")
 	u.ok("get", o.URL+"/etag/x")
 	u.ok("get", "--ttl", "1h", "-d", "q=bees", o.URL+"/post")
+	u.ok("get", "--ttl", "1h", "-H", "Range: bytes=0-49", o.URL+"/range/100")
 	u.ok("get", "-H", "Accept-Language: de", o.URL+"/response-headers?Vary=Accept-Language&Cache-Control=max-age%3D3600")
 	for _, test := range []struct {
 		args, verdict, because, orElse string
@@ -187,6 +188,8 @@ func TestWhySaysWhatGetDoes(t *testing.T) {
 		{"/etag/x --bypass", "the cache takes no part in it", "bypass", "without --bypass the cache takes part", "bypassed", 0},
 		{"/base64/b25l -H Cookie:a=b", "the origin is asked", "nothing is stored", "send the same credentials, method and body as then", "miss", 0},
 		{"/base64/b25l --force-refresh", "the origin is asked", "", "without --force-refresh what is stored is looked at", "miss", 0},
+		{"/range/100 -H Range:bytes=10-19", "answered from the store", "(RFC 9111 §4.2)", "larder rm removes it", "hit", 0},
+		{"/range/100", "the origin is asked", "only a part of it is stored (RFC 9111 §3.4)", "larder get fetches what is missing", "miss", 0},
 		{"/post -d q=bees", "the cache takes no part in it", "the method is not cached", "--ttl DURATION stores responses to POST, too", "bypassed", 0},
 		{"/post -d q=bees --ttl 1h", "answered from the store", "(RFC 9111 §4.2)", "--refresh", "hit", 0},
 		{"/response-headers?Vary=Accept-Language&Cache-Control=max-age%3D3600 -H Accept-Language:en", "the origin is asked", "(RFC 9111 §4.1)",

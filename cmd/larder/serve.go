@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"strconv"
@@ -123,11 +124,18 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		listener.Close()
 		return err
 	}
-	server := &proxy.Server{Handler: p, TLS: tlsConfig, MaxConnections: int(s.maxConnections), GraceTimeout: time.Duration(s.grace)}
+	server := &proxy.Server{Handler: p, TLS: tlsConfig, MaxConnections: int(s.maxConnections), GraceTimeout: time.Duration(s.grace),
+		ErrorLog: log.New(s, "", 0)}
 	if err := server.Serve(s.mode(cmd.Context()), listener); err != nil {
 		return &exitError{exitFailed, err} // an interrupt is how it ends, and no fault
 	}
 	return nil
+}
+
+// Write tells of what net/http logs: of handshakes that fail, for example.
+func (s *serve) Write(line []byte) (int, error) {
+	tell(s.err, errors.New(strings.TrimSpace(string(line))))
+	return len(line), nil
 }
 
 // mode returns a context for all requests, which asks of the cache what the flags say.

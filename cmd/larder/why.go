@@ -228,6 +228,8 @@ func (x *explained) advice() []string {
 		return []string{"--stale takes the stored one as it is", "--ttl DURATION keeps it fresh for longer, from the next answer on"}
 	case x.Verdict.Reason == rfc9111.NoVariant:
 		return []string{"send the fields in VARY with the same values as one of those stored"}
+	case x.Verdict.Reason == rfc9111.InPart:
+		return []string{"larder get fetches what is missing, or the whole if the part has no strong validator", "-H Range:bytes=FIRST-LAST asks for what is there"}
 	case x.others > 0:
 		return []string{"larder show lists what is stored for others", "send the same credentials, method and body as then"}
 	case x.asked.ttl == 0:

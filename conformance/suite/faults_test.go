@@ -157,7 +157,7 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("broken off") }
 
-// keeps answers with the first response to a URL ever after, as edited.
+// keeps answers a GET with the first response to its URL ever after, as edited.
 func keeps(next tripper, edit func(*http.Response)) tripper {
 	type kept struct {
 		resp http.Response
@@ -169,7 +169,7 @@ func keeps(next tripper, edit func(*http.Response)) tripper {
 		mu.Lock()
 		k := all[req.URL.String()]
 		mu.Unlock()
-		if k != nil {
+		if k != nil && req.Method == http.MethodGet {
 			resp := k.resp
 			resp.Header = resp.Header.Clone()
 			resp.Body = io.NopCloser(bytes.NewReader(k.body))

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +82,9 @@ func TestEveryCheck(t *testing.T) {
 		{"etag-as-setup", "validates", passes, Pass},
 		{"etag-as-setup", "passes on", "Setup: Request 2 should have been conditional, but it was not.", SetupFault},
 		{"etag-as-setup", "keeps", "Setup: request 2 wasn't sent to server", SetupFault},
+		{"etag-any", "validates", passes, Pass},
+		{"etag-any", "validates by a list", passes, Pass},
+		{"etag-any", "passes on", "Assertion: request 2 doesn't have if-none-match header", Fail},
 		{"date", "validates", passes, Pass},
 		{"date", "keeps", "Assertion: request 2 wasn't sent to server", Fail},
 		{"date", "passes on", "Assertion: Request 2 should have been conditional, but it was not.", Fail},
@@ -160,6 +165,8 @@ func TestEveryCheck(t *testing.T) {
 		{"arrives", "drops Quiet", passes, Pass},
 		{"arrives", "drops Date", passes, Pass},
 		{"arrives", "Date is another", passes, Pass},
+		{"after-a-hit", "keeps", passes, Yes},
+		{"after-a-hit", "passes on", "Assertion: Response 2 does not come from cache", No},
 		{"magic-date", "passes on", passes, Yes},
 		{"magic-date", "drops conditions", `Assertion: Request 2 header If-Modified-Since is "", not ""`, No},
 		{"magic-date", "drops Server-Now", "TypeError: magic_ims: the response before it has no Server-Now", No},
@@ -250,7 +257,7 @@ func TestThroughAProxy(t *testing.T) {
 		t.Errorf("%d tests were run, want %d, and not private-only", len(results), len(file.Tests(false)))
 	}
 	wanted := map[string]Outcome{
-		"reuse": Fail, "needs-reuse": Dependency, "etag": Fail, "etag-as-setup": SetupFault, "date": Fail, "date-850": Fail, "status-expected": Fail,
+		"reuse": Fail, "after-a-hit": No, "etag-any": Fail, "needs-reuse": Dependency, "etag": Fail, "etag-as-setup": SetupFault, "date": Fail, "date-850": Fail, "status-expected": Fail,
 		"status-expected-as-setup": SetupFault, "header-gone": Fail, "header-gone-as-setup": SetupFault, "text": Fail, "text-as-setup": SetupFault,
 		"body-of-304": Fail, "sent-gone": No, "interim-none": Fail, "private-only": Untested,
 	}
@@ -263,6 +270,54 @@ func TestThroughAProxy(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: the outcome is %s, want %s: %v", id, got, want, results[id].Failure)
+		}
+	}
+}
+
+// TestClientSends is what of a request a cache sees.
+func TestClientSends(t *testing.T) {
+	origin, through := newOrigin(t), caches(t)["passes on"]
+	requests := script(t, `[
+		{"request_method": "PATCH", "request_body": "text", "filename": "name", "query_arg": "a=b", "pause_after": true,
+			"request_headers": [["cache-control", " max-age=0 "], ["Content-Type", "a/b"], ["Accept-Language", "de"], ["Obs", "é"], ["If-Modified-Since", -5]]},
+		{"request_headers": [["Range", "bytes=0-1"]]}]`)
+	var sent []*http.Request
+	var at []time.Time
+	cache := tripper(func(req *http.Request) (*http.Response, error) {
+		sent, at = append(sent, req), append(at, time.Now())
+		return through(req)
+	})
+	const pause = 200 * time.Millisecond
+	r := &Runner{Origin: origin, Pause: pause, Cache: Cache{Transport: cache, URL: origin.URL(), Direct: true}}
+	if f := r.Run(t.Context(), []Test{{ID: "sent", Name: "Ünicode", Kind: Check, Requests: requests}})["sent"].Failure; f != nil {
+		t.Fatal(f)
+	}
+	if got := at[1].Sub(at[0]); got < pause {
+		t.Errorf("between the requests %v passed, want %v", got, pause)
+	}
+	always := func(more http.Header) http.Header {
+		h := http.Header{
+			"Pragma": {"foo"}, "Cache-Control": {"nothing-to-see-here"}, "Test-Id": {"sent"}, "Test-Name": {"\xdcnicode"}, "Accept": {"*/*"}, "Accept-Language": {"*"},
+			"Sec-Fetch-Mode": {"cors"}, "User-Agent": {"node"}, "Accept-Encoding": {"gzip, deflate"},
+		}
+		maps.Copy(h, more)
+		return h
+	}
+	for i, want := range []struct {
+		method, url string
+		header      http.Header
+	}{
+		{"PATCH", "/name?a=b", always(http.Header{
+			"Req-Num": {"1"}, "Cache-Control": {"nothing-to-see-here, max-age=0"}, "Content-Type": {"a/b"}, "Accept-Language": {"de"}, "Obs": {"\xe9"}, "If-Modified-Since": {"-5"},
+		})},
+		{"GET", "", always(http.Header{"Req-Num": {"2"}, "Range": {"bytes=0-1"}, "Accept-Encoding": {"identity"}})},
+	} {
+		id := strings.TrimPrefix(sent[i].URL.String(), origin.URL()+"/test/")
+		if len(id) < 36 || sent[i].Method != want.method || id[36:] != want.url {
+			t.Errorf("request %d is %s %s, want %s of a run's id and %q", i+1, sent[i].Method, sent[i].URL, want.method, want.url)
+		}
+		if !reflect.DeepEqual(sent[i].Header, want.header) {
+			t.Errorf("request %d has\n%q, want\n%q", i+1, sent[i].Header, want.header)
 		}
 	}
 }

@@ -138,6 +138,17 @@ var targeted = []test{
 			}
 		}
 	}},
+	{name: "a targeted field says for how long a POST answers a later GET", run: func(t *T) {
+		u := t.shared()
+		u.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header(), []string{"Content-Location", "/a", "CDN-Cache-Control", "max-age=60", "Cache-Control", "no-store"})
+			io.WriteString(w, "by "+r.Method)
+		})
+		u.post("/a").wantStatus(larder.Bypassed, 200)
+		u.get("/a").want(larder.Hit, "by POST")
+		u.clock.advance(time.Minute)
+		u.get("/a").want(larder.Miss, "by GET")
+	}},
 	{name: "a 304 brings a new targeted field", run: func(t *T) {
 		u := t.shared()
 		u.origin.tagged("/a", `"1"`, "one", "CDN-Cache-Control", "max-age=60", "Cache-Control", "max-age=1")
@@ -155,6 +166,43 @@ var targeted = []test{
 		u.get("/a").want(larder.Revalidated, "one")
 		u.settle()
 		u.wantStored(0)
+	}},
+	{name: "a 304 for what another cache has stored is no leave to use it", run: func(t *T) {
+		shared := t.through(t.newCache())
+		shared.cache.Shared = true
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			tag, says := `"1"`, "max-age=60"
+			if r.Header.Get("Accept") == "b/b" {
+				tag, says = `"2"`, "private, max-age=60"
+			}
+			if strings.Contains(r.Header.Get("If-None-Match"), `"2"`) {
+				w.Header().Set("ETag", `"2"`)
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			set(w.Header(), []string{"Vary", "Accept", "ETag", tag, "Cache-Control", says, "X-Says", says})
+			io.WriteString(w, "hello")
+		})
+		t.get("/a", header("Accept", "b/b"))
+		shared.get("/a", header("Accept", "a/a"))
+		t.clock.advance(time.Minute)
+		a := shared.get("/a", header("Accept", "a/a"))
+		a.want(larder.Miss, "hello")
+		equal(t, "the field of the answer", a.header.Get("X-Says"), "max-age=60")
+	}},
+	{name: "a part is completed by no cache that may not use it", run: func(t *T) {
+		shared := t.through(t.newCache())
+		shared.cache.Shared = true
+		for i, says := range [][]string{{"Cache-Control", "private, max-age=60"}, {"Cache-Control", "max-age=60", "CDN-Cache-Control", "no-store"}} {
+			path := fmt.Sprint("/", i)
+			t.origin.content(path, "hello", append(says, "ETag", `"1"`)...)
+			t.get(path, header("Range", "bytes=0-1")).want(larder.Miss, "he")
+			a := shared.get(path)
+			a.want(larder.Miss, "hello")
+			equal(t, "Range at the origin", t.origin.last(path).Header.Get("Range"), "")
+			equal(t, "why", a.Forwarded, "miss")
+			equal(t, "the origin's status", a.ForwardStatus, 200)
+		}
 	}},
 	{name: "a private and a shared cache on one store follow each its own field", run: func(t *T) {
 		shared := t.through(t.newCache())
@@ -316,6 +364,15 @@ var digestTests = []test{
 		part := t.get("/parts", header("Range", "bytes=0-0"))
 		part.want(larder.Hit, "h")
 		equal(t, "Content-Digest of a smaller part", part.header.Get("Content-Digest"), "")
+	}},
+	{name: "the Content-Digest of several parts is not that of each", run: func(t *T) {
+		t.cache.VerifyDigests = true
+		t.origin.content("/a", "hello", "Cache-Control", "max-age=60", "ETag", `"1"`, "Content-Digest", "sha-256="+sha256Of("multipart"))
+		t.get("/a", header("Range", "bytes=0-1,3-4"))
+		t.settle()
+		a := t.get("/a", header("Range", "bytes=3-4"))
+		a.want(larder.Hit, "lo")
+		equal(t, "Content-Digest", a.header.Get("Content-Digest"), "")
 	}},
 	{name: "a beginning that is kept has no Content-Digest of the whole", run: func(t *T) {
 		g := t.origin.cut("/a", "hello, world", "Cache-Control", "max-age=60", "ETag", `"1"`, "Content-Length", "12", "Content-Digest", "sha-256="+sha256Of("hello, world"))

@@ -77,6 +77,7 @@ var partial = []test{
 				if c.asked != "" {
 					equal(t, "If-Range at the origin", asked.Header.Get("If-Range"), `"1"`)
 					equal(t, "why", a.Forwarded, "partial")
+					equal(t, "reason", a.Reason, "only a part of it is stored")
 					equal(t, "the origin's status", a.ForwardStatus, 206)
 				}
 				hit := t.get(path)
@@ -381,6 +382,38 @@ var partial = []test{
 		g.open()
 		t.wantAll(p.done(), whole)
 		t.wantHits("/a", 2)
+	}},
+	{name: "several callers of one part wait for one answer, those of another part for another", run: func(t *T) {
+		whole := long("x", 300_000)
+		shared := t.through(t.newCache())
+		shared.cache.Shared = true
+		for path, u := range map[string]*T{"/private": t, "/shared": shared} {
+			t.origin.content(path, whole, "Cache-Control", "max-age=60", "ETag", `"1"`)
+			g := t.origin.hold(path)
+			p := u.start(10, func(i int) answer {
+				return u.try("GET", path, header("Range", fmt.Sprintf("bytes=%d-199999", i%2)))
+			})
+			t.settle()
+			g.open()
+			for i, a := range p.done() {
+				if a.err != nil || a.status != 206 || a.body != whole[i%2:200_000] {
+					t.Errorf("%s, caller %d: got %d with %d bytes, error %v", path, i, a.status, len(a.body), a.err)
+				}
+			}
+			t.wantHits(path, 2)
+		}
+	}},
+	{name: "several callers of a part that is not there, or is not to be shared, ask by themselves", run: func(t *T) {
+		shared := t.through(t.newCache())
+		shared.cache.Shared = true
+		for r, want := range map[string]string{"bytes=0-4": "206 01234", "bytes=20-": "416 invalid range: failed to overlap\n"} {
+			t.origin.content("/"+r, "0123456789", "Cache-Control", "no-cache", "ETag", `"1"`)
+			for _, a := range shared.start(5, func(int) answer { return shared.try("GET", "/"+r, header("Range", r)) }).done() {
+				if got := fmt.Sprint(a.status, " ", a.body); got != want || a.err != nil {
+					t.Errorf("%s: got %q, error %v", r, got, a.err)
+				}
+			}
+		}
 	}},
 	{name: "who changes the page removes its parts", run: func(t *T) {
 		t.origin.content("/a", "0123456789", "Cache-Control", "max-age=60", "ETag", `"1"`)
