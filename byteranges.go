@@ -24,10 +24,13 @@ func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested
 	passing, parts := io.Pipe()
 	stop := context.AfterFunc(f.ctx, func() { parts.CloseWithError(context.Canceled) }) // nobody reads on
 	resp.Body = readCloser{io.TeeReader(resp.Body, lenient{parts}), closers{resp.Body, parts}}
+	all := c.flights.alone(f.values, flightKey{key: x.key, method: x.rr.Method}, x.target.url) // which f, that lands now, would be
 	c.background.run(func() {
 		defer stop()
-		c.storeParts(f.values, x, &head, multipart.NewReader(passing, params["boundary"]), requested)
+		c.storeParts(all, x, &head, multipart.NewReader(passing, params["boundary"]), requested)
 		passing.Close()
+		c.land(all)
+		all.cancel()
 	})
 }
 
@@ -41,7 +44,7 @@ func (l lenient) Write(p []byte) (int, error) {
 
 // storeParts stores the parts of a response as the downloads that they would have been, had the caller asked for them one by
 // one.
-func (c *Cache) storeParts(ctx context.Context, x *exchange, head *http.Response, parts *multipart.Reader, requested time.Time) {
+func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts *multipart.Reader, requested time.Time) {
 	for range maxParts {
 		p, err := parts.NextRawPart()
 		if err != nil {
@@ -58,7 +61,12 @@ func (c *Cache) storeParts(ctx context.Context, x *exchange, head *http.Response
 		brings, _ := rfc9111.Parse(rfc9111.Response{Status: one.StatusCode, Header: one.Header}).Part()
 		one.Header["Content-Length"] = []string{strconv.FormatInt(brings.Length, 10)}
 		one.ContentLength = brings.Length
-		f := c.flights.alone(ctx, flightKey{key: x.key, method: x.rr.Method}, x.target.url)
+		f := c.flights.alone(all.values, flightKey{key: x.key, method: x.rr.Method}, x.target.url)
+		if all.isOutdated() {
+			c.land(f)
+			f.cancel()
+			return
+		}
 		if d, _ := c.download(f, x, &one, requested); d != nil {
 			f.settle(result{download: d, status: one.StatusCode})
 			c.await(f.ctx, f, true)

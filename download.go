@@ -319,7 +319,6 @@ func (d *download) end(err error) {
 
 // commit makes the whole response visible.
 func (d *download) commit() error {
-	op := "create"
 	r := d.record // whose Size and Trailer nobody else looks at
 	r.Size = d.start + int64(len(d.chunk))
 	if part, _ := d.c.readingOf(r).parsed.Part(); part.Length > 0 && part.Length != r.Size {
@@ -332,19 +331,22 @@ func (d *download) commit() error {
 	if err != nil {
 		return err
 	}
-	err = d.create()
-	if err == nil && d.flight.outdated.Load() {
+	if err = d.create(); err != nil {
+		d.c.failed("create", d.x, err)
+		return err
+	}
+	return d.publish(r, d.superseded)
+}
+
+// publish makes r visible in the place of others, unless it is outdated.
+func (d *download) publish(r *store.Record, superseded []*store.Record) error {
+	d.flight.storing.Lock()
+	defer d.flight.storing.Unlock()
+	if d.flight.outdated {
 		return errOutdated
 	}
-	if err == nil {
-		op = "commit"
-		err = d.publish(r, d.superseded)
-	}
-	d.c.failed(op, d.x, err)
-	if err == nil && d.flight.outdated.Load() { // in the same moment
-		d.c.remove(d.writing.ctx, d.x, r.Key, r.ID)
-		return errOutdated
-	}
+	err := d.put(r, superseded)
+	d.c.failed("commit", d.x, err)
 	if err == nil {
 		d.c.emit(Event{Kind: StoredResponse, Method: d.x.rr.Method, URL: d.x.target.url, Status: r.Status,
 			Decision: Decision{ID: r.ID}})
@@ -352,8 +354,8 @@ func (d *download) commit() error {
 	return err
 }
 
-// publish commits r in the place of others, after the note by which it is found if it needs one.
-func (d *download) publish(r *store.Record, superseded []*store.Record) error {
+// put commits r in the place of others, after the note by which it is found if it needs one.
+func (d *download) put(r *store.Record, superseded []*store.Record) error {
 	if n, needed := d.x.noteFor(r); needed {
 		if err := d.c.takeNote(d.writing.ctx, d.x, n, r.KeepUntil); err != nil {
 			return err
@@ -383,18 +385,7 @@ func (d *download) publish(r *store.Record, superseded []*store.Record) error {
 // with the rest later. It returns false if it can't.
 func (d *download) keepBeginning() bool {
 	r := d.c.beginning(d.record, d.written)
-	if r == nil || d.flight.outdated.Load() {
-		return false
-	}
-	err := d.publish(r, d.c.supersededBy(d.x, r))
-	d.c.failed("commit", d.x, err)
-	if err == nil && d.flight.outdated.Load() { // in the same moment
-		d.c.remove(d.writing.ctx, d.x, r.Key, r.ID)
-	}
-	if err == nil {
-		d.c.emit(Event{Kind: StoredResponse, Method: d.x.rr.Method, URL: d.x.target.url, Status: r.Status, Decision: Decision{ID: r.ID}})
-	}
-	return err == nil
+	return r != nil && d.publish(r, d.c.supersededBy(d.x, r)) == nil
 }
 
 // release gives back what the download holds, when it has ended and its last reader has gone.

@@ -23,6 +23,7 @@ type flightKey struct {
 // flight is one request to the origin and those who wait for its head.
 type flight struct {
 	key    flightKey
+	at     flightKey       // where it is among those under way
 	url    string          // that it asks for, normalised
 	led    exchange        // the leader's, as it was when the flight began
 	values context.Context // the leader's, without its end
@@ -37,7 +38,8 @@ type flight struct {
 	leader  bool // the caller whose request it is still waits
 	settled bool
 
-	outdated atomic.Bool // an unsafe request has changed what it asks for: not to be stored
+	storing  sync.Mutex // held by who commits, and for
+	outdated bool       // an unsafe request has changed what it asks for: not to be stored
 
 	landed chan struct{} // closed when it has landed; nil: it has no lease
 }
@@ -69,7 +71,12 @@ const maxUnshared = 4096
 
 // begin adds a flight, on a context of its own with the values of ctx. The mutex is held.
 func (fs *flights) begin(ctx context.Context, key flightKey, url string) *flight {
-	f := &flight{key: key, url: url, values: context.WithoutCancel(ctx), waiters: 1, leader: true}
+	if old := fs.under[key]; old != nil { // which has still to be found by outdate
+		fs.loners++
+		old.at.alone = fs.loners
+		fs.under[old.at] = old
+	}
+	f := &flight{key: key, at: key, url: url, values: context.WithoutCancel(ctx), waiters: 1, leader: true}
 	f.ctx, f.cancel = context.WithCancel(f.values)
 	if fs.under == nil {
 		fs.under = make(map[flightKey]*flight)
@@ -100,38 +107,39 @@ func (fs *flights) join(ctx context.Context, key flightKey, url string, suits fu
 
 // outdate sees to it that what is under way for key is neither stored nor given to those who come later.
 func (fs *flights) outdate(key store.Key) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	for k, f := range fs.under {
-		if k.key == key {
-			f.outdated.Store(true)
-			delete(fs.under, k)
-		}
-	}
+	fs.outdateAll(func(k flightKey, _ *flight) bool { return k.key == key })
 }
 
 // outdateOthers outdates what is under way by other methods than GET and HEAD for the URL, with whatever query that has.
 func (fs *flights) outdateOthers(base string) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	for k, f := range fs.under {
-		if rest, ok := strings.CutPrefix(f.url, base); k.method != http.MethodGet && k.method != http.MethodHead && ok && (rest == "" || rest[0] == '?') {
-			f.outdated.Store(true)
-			delete(fs.under, k)
-		}
-	}
+	fs.outdateAll(func(k flightKey, f *flight) bool {
+		rest, ok := strings.CutPrefix(f.url, base)
+		return k.method != http.MethodGet && k.method != http.MethodHead && ok && (rest == "" || rest[0] == '?')
+	})
 }
 
 // outdateGroups outdates what is under way that has one of the tags, or may come to have it: of what an origin has not yet
 // answered nobody knows. origin is how its URLs begin.
 func (fs *flights) outdateGroups(origin string, tags []string) {
+	fs.outdateAll(func(_ flightKey, f *flight) bool { return f.mayHave(origin, tags) })
+}
+
+// outdateAll outdates what is under way that is meant. What is being committed is in the store when it returns, to be removed
+// from there.
+func (fs *flights) outdateAll(meant func(flightKey, *flight) bool) {
+	var all []*flight
 	fs.mu.Lock()
-	defer fs.mu.Unlock()
 	for k, f := range fs.under {
-		if f.mayHave(origin, tags) {
-			f.outdated.Store(true)
+		if meant(k, f) {
+			all = append(all, f)
 			delete(fs.under, k)
 		}
+	}
+	fs.mu.Unlock()
+	for _, f := range all {
+		f.storing.Lock()
+		f.outdated = true
+		f.storing.Unlock()
 	}
 }
 
@@ -152,13 +160,19 @@ func (f *flight) mayHave(origin string, tags []string) bool {
 	return slices.ContainsFunc(r.Tags, func(tag string) bool { return slices.Contains(tags, tag) })
 }
 
+func (f *flight) isOutdated() bool {
+	f.storing.Lock()
+	defer f.storing.Unlock()
+	return f.outdated
+}
+
 // land forgets f, so that the next caller looks into the store again.
 func (fs *flights) land(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.landed.Add(1)
-	if fs.under[f.key] == f {
-		delete(fs.under, f.key)
+	if fs.under[f.at] == f {
+		delete(fs.under, f.at)
 	}
 }
 

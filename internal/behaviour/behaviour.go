@@ -64,6 +64,7 @@ var subjects = []subject{
 	{"connection", connection},
 	{"parts", parts},
 	{"partial", partial},
+	{"partialCrowd", partialCrowd},
 	{"isolation", isolation},
 	{"stale", stale},
 	{"trouble", trouble},

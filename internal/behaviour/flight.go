@@ -356,6 +356,24 @@ var flights = []test{
 		equal(t, "Date from the origin", t.get("/undated").header.Get("Date"), "")
 		equal(t, "Date from the store", t.get("/undated").header.Get("Date"), t.clock.Now().UTC().Format(http.TimeFormat))
 	}},
+	{name: "an answer under way that another request did not want is outdated all the same", run: func(t *T) {
+		g := make(gate)
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			n := t.origin.hits("/a")
+			w.Header().Set("Cache-Control", "max-age=60")
+			fmt.Fprint(w, n)
+			if n == 1 {
+				w.(http.Flusher).Flush()
+				g.wait(r)
+			}
+		})
+		first := t.begin("/a")
+		t.get("/a", header("Cache-Control", "min-fresh=100")).want(larder.Miss, "2")
+		t.do("PUT", "/a")
+		g.open()
+		t.read(first).want(larder.Miss, "1")
+		t.get("/a").want(larder.Miss, "4")
+	}},
 	{name: "an origin that breaks off before the head is an error for every caller, once", run: func(t *T) {
 		t.origin.handle("/a", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 		g := t.origin.hold("/a")
