@@ -38,6 +38,7 @@ func (c *Cache) claim(f *flight, x *exchange) (answered bool) {
 		if err != nil {
 			return false
 		}
+		c.notes.doubt(x.target.base())
 		if c.answeredMeanwhile(f, x) { // also when it is held: somebody may have been quicker
 			return true
 		}

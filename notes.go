@@ -85,6 +85,15 @@ func (n *notes) remember(base string, all []note, now time.Time) {
 	n.of[base] = &noted{now, all}
 }
 
+// doubt makes what is known of a URL so old that the store is asked again.
+func (n *notes) doubt(base string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if of := n.of[base]; of != nil {
+		of.at = time.Time{}
+	}
+}
+
 func (n *notes) forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -46,8 +46,9 @@ func (c *Cache) post(x exchange, why string) (*http.Response, error) {
 func (c *Cache) asGet(x *exchange, resp *http.Response) *exchange {
 	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Received: c.now(),
 		Targeted: c.targeted})
-	u := c.policy().AsGet(&x.rr, said)
-	if u == nil || newTarget(u, normalPath(u), standard).url != newTarget(x.req.URL, normalPath(x.req.URL), standard).url {
+	presented := x.presented()
+	u := c.policy().AsGet(&presented, said)
+	if u == nil || newTarget(u, normalPath(u), standard).url != newTarget(presented.URL, normalPath(presented.URL), standard).url {
 		return nil
 	}
 	get, err := c.getFor(x, x.req.URL.String())

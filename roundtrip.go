@@ -297,7 +297,8 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 		return // the user says that it changes nothing
 	}
 	groups := x.groupTags(rfc9111.InvalidatedGroups(&x.rr, resp.Header))
-	for _, u := range rfc9111.Invalidates(&x.rr, resp.StatusCode, resp.Header) {
+	presented := x.presented()
+	for _, u := range rfc9111.Invalidates(&presented, resp.StatusCode, resp.Header) {
 		get, err := c.getFor(x, u)
 		if err != nil {
 			continue
@@ -319,13 +320,24 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 	c.removeGroups(x, groups)
 }
 
-// getFor returns the GET for u that whoever sends x might have sent as well, at the origin of x.
+// presented returns the request with the URL that the origin sees: of the host that the request names (RFC 9110 §7.1).
+func (x *exchange) presented() rfc9111.Request {
+	rr := x.rr
+	if x.req.Host != "" && x.req.Host != x.req.URL.Host {
+		u := *rr.URL
+		u.Host, rr.URL = x.req.Host, &u
+	}
+	return rr
+}
+
+// getFor returns the GET for u, a URL of the origin that x asks, that whoever sends x might have sent as well.
 func (c *Cache) getFor(x *exchange, u string) (*exchange, error) {
 	req, err := http.NewRequestWithContext(context.WithoutCancel(x.req.Context()), http.MethodGet, u, nil)
 	if err != nil {
 		return nil, err
 	}
-	req.Header, req.Host, req.URL.User = x.req.Header, x.req.Host, x.req.URL.User
+	req.Header, req.Host = x.req.Header, x.req.Host
+	req.URL.Host, req.URL.User = x.req.URL.Host, x.req.URL.User
 	path := normalPath(req.URL)
 	get := &exchange{req: req, send: req, now: x.now, ask: x.ask, rule: ruleFor(c.rules.Load().rules, http.MethodGet, req.URL, path)}
 	get.target = newTarget(req.URL, path, get.rule)

@@ -29,7 +29,7 @@ type running struct {
 	s     *proxy.Server
 	url   string
 	addr  string
-	base  *http.Transport // to the origin
+	base  *proxy.Transport // to the origin
 	stop  context.CancelFunc
 	ended chan error
 

@@ -16,13 +16,13 @@ type TransportOptions struct {
 	MaxHeaderBytes int64
 }
 
-// NewTransport returns an http.Transport for the Base of a proxy's Cache. It speaks HTTP/1.1 and, with https origins that
+// NewTransport returns a Transport for the Base of a proxy's Cache. It speaks HTTP/1.1 and, with https origins that
 // do, HTTP/2, and takes bodies as they are.
-func NewTransport(o TransportOptions) *http.Transport {
+func NewTransport(o TransportOptions) *Transport {
 	connect := orDefault(o.ConnectTimeout, 10*time.Second)
-	return &http.Transport{
+	return &Transport{http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: connect}).DialContext,
+		DialContext:            dialer((&net.Dialer{Timeout: connect}).DialContext),
 		TLSHandshakeTimeout:    connect,
 		ResponseHeaderTimeout:  orDefault(o.ResponseTimeout, time.Minute),
 		ExpectContinueTimeout:  time.Second,
@@ -33,7 +33,7 @@ func NewTransport(o TransportOptions) *http.Transport {
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  http2(),
-	}
+	}}
 }
 
 func orDefault[T comparable](v, def T) T {

@@ -36,3 +36,20 @@ func TestReuseAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestNotModifiedAllocatesNothing(t *testing.T) {
+	resp := response(200, `ETag: "a"`, "Last-Modified: "+date(-hour))
+	for _, c := range []struct {
+		lines []string
+		want  bool
+	}{{nil, false}, {[]string{"If-Modified-Since: " + date(0)}, true}} {
+		h := fields(c.lines...)
+		if n := testing.AllocsPerRun(100, func() {
+			if NotModified(h, resp) != c.want {
+				t.Fatalf("%v: want %v", c.lines, c.want)
+			}
+		}); n != 0 {
+			t.Errorf("%v: %v allocations", c.lines, n)
+		}
+	}
+}

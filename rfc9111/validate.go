@@ -1,6 +1,7 @@
 package rfc9111
 
 import (
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,8 +14,8 @@ const (
 )
 
 // Conditions returns the header fields that make a request for the selected response conditional (RFC 9111
-// §4.3.1): If-None-Match with the entity tags of all the stored responses, the selected one's first, and
-// If-Modified-Since with its Last-Modified. selected may be -1: the tags alone. At most 32 tags of 4 KiB
+// §4.3.1): If-None-Match with the entity tags of all the stored responses that may answer the same method, the selected one's
+// first, and If-Modified-Since with its Last-Modified. selected may be -1: the tags alone. At most 32 tags of 4 KiB
 // altogether are named. It is empty if there is nothing to validate with.
 //
 // A selected response that has Last-Modified and no tag is validated by that alone: a server that knows tags
@@ -44,8 +45,10 @@ func Conditions(stored []*Response, selected int) http.Header {
 		}
 		add(r.etag)
 	}
-	for _, r := range stored {
-		add(r.etag)
+	for i, r := range stored {
+		if couldServe(stored, selected, i) {
+			add(r.etag)
+		}
 	}
 	if len(tags) > 0 {
 		h.Set("If-None-Match", strings.Join(tags, ", "))
@@ -64,7 +67,7 @@ func Freshens(notModified *Response, stored []*Response, selected int) []int {
 	var out []int
 	if tag := notModified.etag; tag != "" && !isWeak(tag) {
 		for i, r := range stored {
-			if sameStrongly(r.etag, tag) {
+			if sameStrongly(r.etag, tag) && couldServe(stored, selected, i) {
 				out = append(out, i)
 			}
 		}
@@ -87,7 +90,7 @@ func Freshens(notModified *Response, stored []*Response, selected int) []int {
 	}
 	best := -1
 	for i, r := range stored {
-		if match(r) && (best < 0 || i == selected || best != selected && moreRecent(r, stored[best])) {
+		if match(r) && couldServe(stored, selected, i) && (best < 0 || i == selected || best != selected && moreRecent(r, stored[best])) {
 			best = i
 		}
 	}
@@ -95,6 +98,12 @@ func Freshens(notModified *Response, stored []*Response, selected int) []int {
 		return nil
 	}
 	return []int{best}
+}
+
+// couldServe reports whether stored[i] may answer what the selected response was selected for (RFC 9111 §4.3.4): a GET is
+// not answered from a HEAD, whose tag may well be the one that the origin names.
+func couldServe(stored []*Response, selected, i int) bool {
+	return selected < 0 || stored[i].answers(stored[selected].Method)
 }
 
 // onlyMeant reports whether Conditions for r names nothing that another stored response has: no other's
@@ -158,16 +167,10 @@ func NotModified(reqHeader http.Header, resp *Response) bool {
 		if len(lines) == 1 && trim(lines[0]) == "*" {
 			return true
 		}
-		tags := etags(lines)
 		if isUnquoted(resp.etag) {
-			tags = members(lines)
+			return contains(members(lines), resp.etag)
 		}
-		for tag := range tags {
-			if sameWeakly(tag, resp.etag) {
-				return true
-			}
-		}
-		return false
+		return contains(etags(lines), resp.etag)
 	}
 	lines := reqHeader["If-Modified-Since"]
 	if len(lines) != 1 {
@@ -179,4 +182,14 @@ func NotModified(reqHeader http.Header, resp *Response) bool {
 		modified = resp.date
 	}
 	return ok && !modified.After(since)
+}
+
+// contains reports whether one of tags is tag, by weak comparison.
+func contains(tags iter.Seq[string], tag string) bool {
+	for t := range tags {
+		if sameWeakly(t, tag) {
+			return true
+		}
+	}
+	return false
 }

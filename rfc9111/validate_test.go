@@ -116,6 +116,32 @@ func TestFreshens(t *testing.T) {
 	}
 }
 
+func TestAHeadIsNotValidatedForAGet(t *testing.T) {
+	get := response(200, `ETag: W/"a"`, "Last-Modified: "+date(-hour))
+	head := Parse(Response{Method: "HEAD", Status: 200, Header: fields(`ETag: "a"`, "Last-Modified: "+date(-hour)), Received: t0.Add(minute)})
+	stored := []*Response{head, get}
+	for _, c := range []struct {
+		name     string
+		said     []string
+		selected int
+		tags     string
+		want     []int
+	}{
+		{"the HEAD's tag", []string{`ETag: "a"`}, 1, `W/"a"`, []int{1}},
+		{"the weak tag of both", []string{`ETag: W/"a"`}, 1, `W/"a"`, []int{1}},
+		{"the date of both", []string{"Last-Modified: " + date(-hour)}, 1, `W/"a"`, []int{1}},
+		{"a HEAD may be answered from either", []string{`ETag: "a"`}, 0, `"a", W/"a"`, []int{0}},
+		{"so it may where the weak tag is named", []string{`ETag: W/"a"`}, 0, `"a", W/"a"`, []int{0}},
+	} {
+		if got := Conditions(stored, c.selected).Get("If-None-Match"); got != c.tags {
+			t.Errorf("%s: asked with %s, want %s", c.name, got, c.tags)
+		}
+		if got := Freshens(response(304, c.said...), stored, c.selected); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
 func TestByHead(t *testing.T) {
 	modified, later := "Last-Modified: "+date(-hour), "Last-Modified: "+date(0)
 	for _, c := range []struct {

@@ -71,6 +71,7 @@ var subjects = []subject{
 	{"accounts", accounts},
 	{"standard", standard},
 	{"fields", fieldTests},
+	{"conformance", conformance},
 	{"parity", parity},
 	{"stress", stress},
 }

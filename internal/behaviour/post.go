@@ -96,6 +96,23 @@ var newRepresentations = []test{
 			}
 		}
 	}},
+	{name: "it is meant by the host that the request names, as what it invalidates is", run: func(t *T) {
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header(), []string{"Cache-Control", "max-age=60", "Content-Location", "http://one.test/a", "Location", "http://one.test/b"})
+			fmt.Fprint(w, r.Host)
+		})
+		t.origin.numbered("/b", "Cache-Control", "max-age=60")
+		t.get("/b", host("one.test"))
+		t.get("/b", host("two.test"))
+		t.post("/a", host("two.test")).want(larder.Bypassed, "two.test")
+		t.get("/b", host("one.test")).want(larder.Hit, "/b 1")
+		t.get("/a", host("two.test")).want(larder.Miss, "two.test")
+		t.post("/a", host("one.test")).want(larder.Bypassed, "one.test")
+		t.get("/a", host("one.test")).want(larder.Hit, "one.test")
+		t.get("/a", host("two.test")).want(larder.Hit, "two.test")
+		t.get("/b", host("one.test")).want(larder.Miss, "/b 3")
+		t.get("/b", host("two.test")).want(larder.Hit, "/b 2")
+	}},
 	{name: "users are kept apart as for a GET", run: func(t *T) {
 		for path, as := range credentials {
 			t.origin.represents(path)

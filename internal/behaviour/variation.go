@@ -192,7 +192,24 @@ var variations = []test{
 			t.Errorf("something is left, error %v", err)
 		}
 		t.get("/a?u=2").want(larder.Miss, "/a 3")
-		t.get("/a?u=3").want(larder.Hit, "/a 3")
+		t.through(t.newCache()).get("/a?u=3").want(larder.Hit, "/a 3")
+	}},
+	{name: "a process that waits for another's answer finds it by what it says", run: func(t *T) {
+		if _, ok := store.As[store.Leaser](t.store); !ok {
+			t.Skip("the store is no Leaser")
+		}
+		t.origin.says("/a", `params=("u")`)
+		g := t.origin.hold("/a")
+		p := t.start(2, func(int) answer {
+			u := t.through(t.newCache())
+			u.cache.LeaseTime = time.Second
+			return u.try("GET", "/a?u=1")
+		})
+		t.settle()
+		t.wantHits("/a", 1)
+		g.open()
+		t.wantAll(p.done(), "/a 1")
+		t.wantHits("/a", 1)
 	}},
 	{name: "where a rule says itself which queries are the same, the rule counts", run: func(t *T) {
 		for i, r := range []larder.Rule{{SortQuery: true}, {Ignore: larder.Ignore{Query: []string{"i"}}}, {Redact: []string{"r"}}, {Strip: []string{"No-Vary-Search"}}} {

@@ -1,0 +1,125 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/larder-go/larder/proxy"
+)
+
+// answering answers each connection's first request with what it returns, and closes the connection when it is told to.
+func answering(t *testing.T, answer string, end <-chan struct{}) (url string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for sent := ""; !strings.HasSuffix(sent, "\r\n\r\n"); { // the request
+					var b [1]byte
+					if _, err := conn.Read(b[:]); err != nil {
+						return
+					}
+					sent += string(b[:])
+				}
+				io.WriteString(conn, answer)
+				<-end
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+var ended = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+func TestTransferCodings(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\nX-A: 1\r\n"
+	for _, c := range []struct {
+		name, answer, body string // body "": the answer is refused
+	}{
+		{"one that nobody has heard of", head + "Transfer-Encoding: fugazi\r\n\r\nhello", "hello"},
+		{"the former identity", head + "transfer-encoding:Identity\r\n\r\nhello", "hello"},
+		{"a length beside it", head + "Content-Length: 2\r\nTransfer-Encoding: fugazi\r\n\r\nhello", "hello"},
+		{"behind interim responses", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" + head + "Transfer-Encoding: fugazi\r\n\r\nhello", "hello"},
+		{"chunked", head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "hello"},
+		{"a body like a head", head + "Transfer-Encoding: fugazi\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: x\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: x\r\n\r\n"},
+		{"a long body", head + "Transfer-Encoding: fugazi\r\n\r\n" + strings.Repeat("x", 1<<20), strings.Repeat("x", 1<<20)},
+		{"one that could be undone", head + "Transfer-Encoding: gzip\r\n\r\nhello", ""},
+		{"in capitals", head + "Transfer-Encoding: GZIP\r\n\r\nhello", ""},
+		{"two", head + "Transfer-Encoding: fugazi, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", ""},
+		{"two in two lines", head + "Transfer-Encoding: fugazi\r\nTransfer-Encoding: fugazi\r\n\r\nhello", ""},
+		{"no word", head + "Transfer-Encoding: \r\n\r\nhello", ""},
+		{"a line that goes on", head + "Transfer-Encoding: fuga\r\n zi\r\n\r\nhello", ""},
+		{"a head that is too long", head + "X-B: " + strings.Repeat("x", 20<<10) + "\r\nTransfer-Encoding: fugazi\r\n\r\nhello", ""},
+		{"no head", "hello", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			transport := proxy.NewTransport(proxy.TransportOptions{})
+			defer transport.CloseIdleConnections()
+			req, _ := http.NewRequestWithContext(t.Context(), "GET", answering(t, c.answer, ended), nil)
+			resp, err := transport.RoundTrip(req)
+			if c.body == "" {
+				if err == nil {
+					t.Fatalf("got %s", resp.Status)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if string(body) != c.body || err != nil || resp.Header.Get("X-A") != "1" || len(resp.TransferEncoding) > 0 && c.name != "chunked" {
+				t.Errorf("got %.100q, error %v, header %v", body, err, resp.Header)
+			}
+		})
+	}
+}
+
+func TestUnheardOfCodingEndsWithItsCaller(t *testing.T) {
+	end := make(chan struct{})
+	defer close(end)
+	transport := proxy.NewTransport(proxy.TransportOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	req, _ := http.NewRequestWithContext(ctx, "GET", answering(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: fugazi\r\n\r\nhello", end), nil)
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.ReadFull(resp.Body, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := resp.Body.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want that the caller has gone", err)
+	}
+}
+
+func TestUnheardOfCodingThroughTheProxy(t *testing.T) {
+	p := run(t, answering(t, "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: fugazi\r\n\r\nhello", ended))
+	for _, outcome := range []string{"stored", "hit"} {
+		resp, err := http.Get(p.url + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(body) != "hello" || err != nil || !strings.Contains(resp.Header.Get("Cache-Status"), outcome) || resp.Header["Transfer-Encoding"] != nil {
+			t.Errorf("got %q, error %v, header %v, want a %s", body, err, resp.Header, outcome)
+		}
+	}
+}
