@@ -243,6 +243,10 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 	if len(which) == 0 {
 		return false
 	}
+	// Of several with the same tag it renews those that the request could have selected (RFC 9111 §4.3.4).
+	if able := slices.DeleteFunc(slices.Clone(which), func(i int) bool { return !rfc9111.Selects(x.records[i].Selecting, x.header) }); len(able) > 0 {
+		which = able
+	}
 	drain(resp)
 	fresh := make([]*store.Record, len(which))
 	chosen := 0
@@ -265,16 +269,25 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 // keepFresh stores what a 304 has freshened, and ends the flight.
 func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
 	for _, r := range fresh {
-		for _, stored := range c.storedAs(r) {
-			if ok, _ := c.policy().Storable(&x.rr, c.readingOf(stored).alone[0]); ok || x.noStore() {
-				c.update(f.ctx, x, stored)
-			} else { // the 304 forbids it from now on
-				c.remove(f.ctx, x, stored.Key, stored.ID)
-			}
-		}
+		c.replace(f, x, r)
 	}
 	c.land(f)
 	f.cancel()
+}
+
+// replace puts what freshened has made in the place of what is stored. If it says that it must not be stored, it removes that;
+// and if the request says so, it does nothing (RFC 9111 §5.2.1.5).
+func (c *Cache) replace(f *flight, x *exchange, fresh *store.Record) {
+	if x.noStore() {
+		return
+	}
+	for _, r := range c.storedAs(fresh) {
+		if ok, _ := c.policy().Storable(&x.rr, c.readingOf(r).alone[0]); ok {
+			c.update(f.ctx, x, r)
+		} else {
+			c.remove(f.ctx, x, r.Key, r.ID)
+		}
+	}
 }
 
 // freshened returns old with the header fields and times of a response that says it still holds, whose values it keeps.
@@ -306,15 +319,17 @@ func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requ
 func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested time.Time) {
 	now := c.now()
 	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
-	for i, r := range x.records {
+	records := x.records
+	if x.incomplete != nil {
+		records = append(slices.Clone(records), x.incomplete.whole)
+	}
+	for _, r := range records {
 		if r.Method == http.MethodHead || !rfc9111.Selects(r.Selecting, x.header) {
 			continue
 		}
-		switch rfc9111.ByHead(x.stored[i], said) {
+		switch rfc9111.ByHead(c.readingOf(r).alone[0], said) {
 		case rfc9111.HeadFreshens:
-			for _, fresh := range c.storedAs(c.freshened(x, r, resp.Header.Clone(), requested, now)) { // resp is the caller's
-				c.update(f.ctx, x, fresh)
-			}
+			c.replace(f, x, c.freshened(x, r, resp.Header.Clone(), requested, now)) // resp is the caller's
 		case rfc9111.HeadInvalidates:
 			c.remove(f.ctx, x, r.Key, c.idsOf(r)...)
 		}
@@ -325,9 +340,12 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 func (c *Cache) byPart(f *flight, x *exchange, resp *http.Response, requested time.Time) {
 	now := c.now()
 	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
+	if part, _ := said.Part(); part.Length == 0 {
+		return
+	}
 	for _, r := range x.found {
 		if r.Status == http.StatusOK && rfc9111.Selects(r.Selecting, x.header) && rfc9111.Combinable(&c.readingOf(r).parsed, said) {
-			c.update(f.ctx, x, c.freshened(x, r, resp.Header.Clone(), requested, now))
+			c.replace(f, x, c.freshened(x, r, resp.Header.Clone(), requested, now))
 		}
 	}
 }

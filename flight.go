@@ -110,12 +110,12 @@ func (fs *flights) outdate(key store.Key) {
 	}
 }
 
-// outdateQueries outdates each QUERY under way that is for the URL, with whatever query that has.
-func (fs *flights) outdateQueries(base string) {
+// outdateOthers outdates what is under way by other methods than GET and HEAD for the URL, with whatever query that has.
+func (fs *flights) outdateOthers(base string) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for k, f := range fs.under {
-		if rest, ok := strings.CutPrefix(f.url, base); k.method == methodQuery && ok && (rest == "" || rest[0] == '?') {
+		if rest, ok := strings.CutPrefix(f.url, base); k.method != http.MethodGet && k.method != http.MethodHead && ok && (rest == "" || rest[0] == '?') {
 			f.outdated.Store(true)
 			delete(fs.under, k)
 		}

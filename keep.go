@@ -84,6 +84,9 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 		Tags: x.rule.Tags,
 	}
 	r.Header = c.storedHeader(x, resp.Header)
+	if _, ok := r.Header["Date"]; !ok { // RFC 9110 §6.6.1
+		r.Header["Date"] = []string{received.UTC().Format(http.TimeFormat)}
+	}
 	r.Tags = x.withGroups(r.Tags, r.Header)
 	if v := c.variationOf(x, r.Header); v != nil {
 		r.Key = c.variedKey(x, v)
@@ -164,12 +167,17 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 // too many variants or parts. A part takes the place of those alone that it contains, and of those of other representations.
 func (c *Cache) supersededBy(x *exchange, r *store.Record) []*store.Record {
 	var out []*store.Record
-	variants, parts := c.maxVariants()-1, maxParts-1
+	var variants []http.Header // others that are kept
+	parts := maxParts - 1
 	for _, old := range x.found { // newest first
 		switch {
 		case r.Method == http.MethodHead && old.Method != http.MethodHead:
 		case !rfc9111.Selects(old.Selecting, x.header):
-			if variants--; variants < 0 {
+			switch {
+			case isPart(old) && slices.ContainsFunc(variants, func(v http.Header) bool { return sameVariant(v, old.Selecting) }):
+			case len(variants) < c.maxVariants()-1:
+				variants = append(variants, old.Selecting)
+			default:
 				out = append(out, old)
 			}
 		case isPart(r) && !isPart(old): // there is more in it
@@ -193,8 +201,11 @@ func (c *Cache) isBeside(old, r *store.Record) bool {
 
 // isWholeOf reports whether part is of the same representation as old, of which all is stored.
 func (c *Cache) isWholeOf(old, part *store.Record) bool {
-	return old.Status == http.StatusOK && rfc9111.Combinable(&c.readingOf(old).parsed, &c.readingOf(part).parsed)
+	return old.Status == http.StatusOK && old.Method == http.MethodGet && sameVariant(old.Selecting, part.Selecting) && rfc9111.Combinable(&c.readingOf(old).parsed, &c.readingOf(part).parsed)
 }
+
+// sameVariant reports whether two responses were selected by the same values of the same fields.
+func sameVariant(a, b http.Header) bool { return maps.EqualFunc(a, b, slices.Equal[[]string]) }
 
 // dropOutdated removes the stored response that a newer one outdates which may not be stored itself.
 func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Response) {

@@ -17,14 +17,11 @@ import (
 // are not to be guessed from the URL. It is written before them, and kept longer; one too many costs a look into the store,
 // one too few hides them. Entries does not show notes.
 type note struct {
-	value     string             // queryNote, or the variation as text
-	variation *rfc9111.Variation // of No-Vary-Search; nil: it is a queryNote
+	value     string             // the variation as text, or a method: answers to requests with that are stored
+	variation *rfc9111.Variation // of No-Vary-Search; nil: the value is a method
 	id        store.ID
 	keep      time.Time // zero: for ever
 }
-
-// queryNote says that answers to QUERY are stored.
-const queryNote = methodQuery
 
 // notes are those known of some URLs, or that there are none.
 type notes struct {
@@ -181,14 +178,19 @@ func (c *Cache) putNote(ctx context.Context, r *store.Record, superseded []store
 	return writing.call(func() error { return w.Commit(r, superseded...) })
 }
 
+// hasContent reports whether x is of a method whose content is part of the key.
+func (x *exchange) hasContent() bool {
+	return x.rr.Method != http.MethodGet && x.rr.Method != http.MethodHead
+}
+
 // noteFor returns the note that the record of the response to x needs.
 func (x *exchange) noteFor(r *store.Record) (n note, needed bool) {
 	switch {
 	case r.Key != x.key:
 		v, _ := rfc9111.ParseNoVarySearch(r.Header[noVarySearch])
 		return note{value: v.String(), variation: v}, true
-	case x.rr.Method == methodQuery:
-		return note{value: queryNote}, true
+	case x.hasContent():
+		return note{value: x.rr.Method}, true
 	}
 	return note{}, false
 }

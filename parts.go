@@ -66,7 +66,7 @@ func (c *Cache) takes(a *assembly, r *store.Record) bool {
 	_, size := c.readingOf(first).parsed.Part()
 	_, same := c.readingOf(r).parsed.Part()
 	return isPart(first) && first.Key == r.Key && size == same && rfc9111.Combinable(&c.readingOf(first).parsed, &c.readingOf(r).parsed) &&
-		maps.EqualFunc(first.Selecting, r.Selecting, slices.Equal[[]string])
+		sameVariant(first.Selecting, r.Selecting)
 }
 
 // combine works out the head that the parts have together: that of the newest, and what only the older ones tell (RFC 9111
@@ -264,6 +264,7 @@ func (p *pieced) Close() error {
 
 // completion is a request for what is missing of a body that is stored in part.
 type completion struct {
+	x              *exchange // in brief, with a context that outlasts the caller
 	of             *assembly
 	want           rfc9111.Part // what the caller is to get: before, missing and behind
 	before, behind rfc9111.Part // stored
@@ -276,7 +277,7 @@ type completion struct {
 // stored bytes are read under ctx.
 func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 	a := x.incomplete
-	if a == nil || x.unusable || x.verdict.Index >= 0 || x.rr.Method != http.MethodGet || x.ask.mode == ForceRefresh ||
+	if a == nil || x.unusable || x.verdict.Index >= 0 && !a.whole.Received.After(x.records[x.verdict.Index].Received) || x.rr.Method != http.MethodGet || x.ask.mode == ForceRefresh ||
 		x.req.Header["If-None-Match"] != nil || x.req.Header["If-Modified-Since"] != nil {
 		return nil
 	}
@@ -292,10 +293,10 @@ func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 	p.before = rfc9111.Part{Start: p.want.Start, Length: p.missing.Start - p.want.Start}
 	p.behind.Start = p.missing.Start + p.missing.Length
 	p.behind.Length = p.want.Start + p.want.Length - p.behind.Start
-	own := x.brief()
-	own.req = own.req.WithContext(ctx)
+	p.x = x.brief()
+	p.x.req = p.x.req.WithContext(ctx)
 	var err error
-	if p.stored, err = c.openParts(own, a, []rfc9111.Part{p.before, p.behind}); err != nil {
+	if p.stored, err = c.openParts(p.x, a, []rfc9111.Part{p.before, p.behind}); err != nil {
 		return nil
 	}
 	return p
@@ -325,10 +326,15 @@ func (c *Cache) complete(p *completion, resp *http.Response) bool {
 	resp.Status, resp.Trailer, resp.TransferEncoding = statusText(resp.StatusCode), nil, nil
 	setLength(resp, p.want.Length)
 	resp.Body = readCloser{
-		io.MultiReader(&section{rs: p.stored, part: p.before}, &exactly{resp.Body, part.Length}, &section{rs: p.stored, part: p.behind}),
+		io.MultiReader(p.read(c, p.before), &exactly{resp.Body, part.Length}, p.read(c, p.behind)),
 		closers{resp.Body, p.stored},
 	}
 	return true
+}
+
+// read returns a reader of a stored part, which is removed if it turns out to be damaged.
+func (p *completion) read(c *Cache, part rfc9111.Part) io.Reader {
+	return &storedBody{c: c, x: p.x, r: p.of.whole, rc: io.NopCloser(&section{rs: p.stored, part: part})}
 }
 
 // exactly reads n bytes, and takes fewer for a fault.

@@ -88,7 +88,7 @@ func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return c.pass(x, why)
 	}
-	if x.rr.Method == methodQuery {
+	if x.hasContent() {
 		c.keepNotes(&x)
 	}
 	for attempt := 0; ; attempt++ {
@@ -305,7 +305,7 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 		}
 		ctx := get.req.Context()
 		c.flights.outdate(get.key)
-		c.flights.outdateQueries(get.target.base())
+		c.flights.outdateOthers(get.target.base())
 		groups = c.removeFor(ctx, get, groups)
 		if len(get.rule.KeyHeaders) > 0 { // there may be more keys than one
 			err := c.within(ctx, func(ctx context.Context) error {

@@ -329,6 +329,7 @@ func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *h
 		resp.Header = d.resp.Header
 	} else {
 		resp.Header = d.record.Header.Clone()
+		resp.Header["Age"] = []string{strconv.FormatInt(int64(c.readingOf(d.record).alone[0].Age(c.now())/time.Second), 10)}
 	}
 	resp.Trailer = nil
 	if len(d.trailers) > 0 {

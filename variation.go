@@ -84,8 +84,8 @@ func (c *Cache) equivalents(ctx context.Context, x *exchange, records []*store.R
 	return all, nil
 }
 
-// removeFor removes all that is stored for x's URL and for those that are the same, and of every user what answers a QUERY of
-// it; it returns the cache groups that it was in, but for the latter, added to groups.
+// removeFor removes all that is stored for x's URL and for those that are the same, and of every user what answers other
+// methods; it returns the cache groups that it was in, but for the latter, added to groups.
 func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []string {
 	keys := []store.Key{x.key}
 	for _, key := range c.variedKeys(ctx, x) {
@@ -96,10 +96,12 @@ func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []s
 		groups = appendGroups(groups, records)
 		c.remove(ctx, x, key)
 	}
-	if slices.ContainsFunc(c.notesOf(ctx, x), func(n note) bool { return n.value == queryNote }) {
-		path := normalPath(x.req.URL)
-		asked := newTarget(x.req.URL, path, ruleFor(c.rules.Load().rules, methodQuery, x.req.URL, path))
-		c.removeMeant(x, store.Query{URL: asked.url, Filter: func(r *store.Record) bool { return r.Method == methodQuery }})
+	for _, n := range c.notesOf(ctx, x) {
+		if n.variation == nil {
+			path := normalPath(x.req.URL)
+			asked := newTarget(x.req.URL, path, ruleFor(c.rules.Load().rules, n.value, x.req.URL, path))
+			c.removeMeant(x, store.Query{URL: asked.url, Filter: func(r *store.Record) bool { return r.Method == n.value }})
+		}
 	}
 	return groups
 }

@@ -9,8 +9,8 @@ import (
 
 // contentRange reads the Content-Range of a 206: "bytes first-last/size" with a size that is known (RFC 9110 §14.4).
 // Everything else is the zero Part, as is the lack of it in a multipart/byteranges response, or a Content-Length that
-// contradicts it. But if fewer bytes came than up to the end of the whole, that end was told wrongly, as by a server that
-// counts one too many: the whole ends where they do.
+// contradicts it. But if fewer bytes came than from somewhere inside up to the end of the whole, that end was told wrongly, as by
+// a server that counts one too many: the whole ends where they do. From the first byte on they are not taken for the whole.
 func contentRange(h http.Header) (Part, int64) {
 	lines := h["Content-Range"]
 	if len(lines) != 1 {
@@ -32,6 +32,8 @@ func contentRange(h http.Header) (Part, int64) {
 	if lines := h["Content-Length"]; len(lines) > 0 {
 		switch n, ok := position(lines[0]); {
 		case !ok || n > part.Length || n < part.Length && end+1 < size:
+			return Part{}, 0
+		case n < part.Length && start == 0:
 			return Part{}, 0
 		case n < part.Length:
 			return Part{start, n}, start + n

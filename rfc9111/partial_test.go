@@ -21,6 +21,7 @@ func TestContentRange(t *testing.T) {
 		{"the unit in capitals", []string{"Content-Range: BYTES 0-4/10"}, Part{0, 5}, 10},
 		{"with the length", []string{"Content-Range: bytes 2-4/10", "Content-Length: 3"}, Part{2, 3}, 10},
 		{"fewer bytes than up to the end", []string{"Content-Range: bytes 4-9/10", "Content-Length: 5"}, Part{4, 5}, 9},
+		{"fewer bytes than all", []string{"Content-Range: bytes 0-9/10", "Content-Length: 9"}, Part{}, 0},
 		{"fewer bytes than up to somewhere else", []string{"Content-Range: bytes 4-8/10", "Content-Length: 4"}, Part{}, 0},
 		{"more bytes", []string{"Content-Range: bytes 4-9/10", "Content-Length: 7"}, Part{}, 0},
 		{"a length that is none", []string{"Content-Range: bytes 4-9/10", "Content-Length: x"}, Part{}, 0},

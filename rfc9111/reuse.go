@@ -114,7 +114,7 @@ func (p Policy) StaleIfError(req *Request, resp *Response, now time.Time) bool {
 		return false
 	case within(w.staleIfError.d, staleness):
 		return true
-	case w.noCache || w.limitsFreshness():
+	case w.noCache || w.limitsFreshness(), w.staleIfError.set && staleness >= 0:
 		return false
 	}
 	return staleness < 0 || within(resp.ifError(), staleness)
@@ -157,7 +157,7 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 			why = NoVariant
 		case p.Forbids(r) != 0:
 			why = p.Forbids(r)
-		case best < 0 || moreRecent(r, stored[best]):
+		case best < 0 || preferred(r, stored[best]):
 			best = i
 		}
 	}
@@ -176,6 +176,15 @@ func (p Policy) Forbids(r *Response) Reason {
 		return PrivateResponse
 	}
 	return 0
+}
+
+// preferred reports whether a is the better choice of two that match: what was selected by Vary rather than what lacks it, as
+// an origin forgets it now and then (RFC 9111 §4.1), and else the more recent.
+func preferred(a, b *Response) bool {
+	if (len(a.Selecting) > 0) != (len(b.Selecting) > 0) {
+		return len(a.Selecting) > 0
+	}
+	return moreRecent(a, b)
 }
 
 func moreRecent(a, b *Response) bool {

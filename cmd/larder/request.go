@@ -129,15 +129,15 @@ func (r *request) verb() string {
 	return http.MethodGet
 }
 
-// rules are those that let responses to the request's method be stored; none for GET and HEAD, which need none.
+// rules are those that let responses to the request's method be stored; none for GET, HEAD and QUERY, which need none.
 func (r *request) rules() []larder.Rule {
-	if verb := r.verb(); verb != http.MethodGet && verb != http.MethodHead {
+	if verb := r.verb(); verb != http.MethodGet && verb != http.MethodHead && verb != "QUERY" {
 		return []larder.Rule{{Methods: []string{http.MethodGet, http.MethodHead, verb}}}
 	}
 	return nil
 }
 
-// setRules puts the rules in force that the command line asks for: with --ttl other methods than GET and HEAD are cached, too.
+// setRules puts the rules in force that the command line asks for: with --ttl other methods than those are cached, too.
 func (r *request) setRules(c *larder.Cache) error {
 	if r.ttl == 0 {
 		return nil

@@ -162,6 +162,19 @@ var requestBodies = []test{
 		t.get("/search").want(larder.Hit, "/search 1")
 		t.get("/things").want(larder.Miss, "/things 3")
 	}},
+	{name: "an unsafe request that no rule allows invalidates the answers to keyed POSTs", run: func(t *T) {
+		t.rule(posts)
+		t.origin.numbered("/a")
+		t.origin.numbered("/b")
+		for _, path := range []string{"/a", "/b"} {
+			t.post(path, body(text, "x"))
+			t.post(path, body(text, "y"))
+		}
+		t.do("DELETE", "/a")
+		t.post("/a", body(text, "x")).want(larder.Miss, "/a 4")
+		t.post("/a", body(text, "y")).want(larder.Miss, "/a 5")
+		t.post("/b", body(text, "x")).want(larder.Hit, "/b 1")
+	}},
 	{name: "a hundred keyed POSTs at once are one request", run: func(t *T) {
 		t.rule(posts)
 		g := make(gate)

@@ -340,6 +340,22 @@ var flights = []test{
 			t.get(path).want(larder.Miss, path+" 2")
 		}
 	}},
+	{name: "who joins late is told the age of what it joins, and the date where there was none", run: func(t *T) {
+		g := t.origin.halves("/a", "12", "Cache-Control", "max-age=60", "Age", "10")
+		first := t.begin("/a")
+		t.clock.advance(5 * time.Second)
+		second := t.begin("/a")
+		g.open()
+		t.read(first).want(larder.Miss, "12")
+		t.read(second).want(larder.Miss, "12")
+		equal(t, "Age", second.header.Get("Age"), "15")
+		t.origin.handle("/undated", func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Date"] = nil
+			w.Header().Set("Cache-Control", "max-age=60")
+		})
+		equal(t, "Date from the origin", t.get("/undated").header.Get("Date"), "")
+		equal(t, "Date from the store", t.get("/undated").header.Get("Date"), t.clock.Now().UTC().Format(http.TimeFormat))
+	}},
 	{name: "an origin that breaks off before the head is an error for every caller, once", run: func(t *T) {
 		t.origin.handle("/a", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 		g := t.origin.hold("/a")

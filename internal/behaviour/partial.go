@@ -2,6 +2,7 @@ package behaviour
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -467,6 +468,122 @@ var partial = []test{
 			t.get(path, header("Range", "bytes=0-4")).want(larder.Miss, "0123")
 			t.wantStored(0)
 		}
+	}},
+	{name: "several parts leave the whole its type", run: func(t *T) {
+		t.origin.content("/a", "0123456789", "Cache-Control", "max-age=60", "ETag", `"1"`, "Content-Type", text)
+		t.get("/a")
+		t.get("/a", header("Range", "bytes=0-1,4-5"), mode(larder.ForceRefresh)).wantStatus(larder.Miss, 206)
+		t.backgroundDone()
+		a := t.get("/a")
+		a.want(larder.Hit, "0123456789")
+		equal(t, "type", a.header.Get("Content-Type"), text)
+	}},
+	{name: "a part that turns out to be damaged when it is completed is removed", run: func(t *T) {
+		u, f := t.near()
+		whole := long("x", 1<<20)
+		t.origin.content("/a", whole, "Cache-Control", "max-age=60", "ETag", `"1"`)
+		u.get("/a", header("Range", "bytes=0-1000000"))
+		if t.lookup("/a")[0].Body == nil { // else its store has nothing to read that could be damaged
+			f.at(with(store.ErrCorrupt), read)
+			if a := u.try("GET", "/a"); !errors.Is(a.err, store.ErrCorrupt) {
+				t.Errorf("got %d bytes, error %v", len(a.body), a.err)
+			}
+			f.mended()
+			t.backgroundDone()
+			equal(t, "records", len(t.lookup("/a")), 0)
+		}
+		u.get("/a").want(larder.Miss, whole)
+	}},
+	{name: "a HEAD or a part that must not be stored leaves nothing of what it is of", run: func(t *T) {
+		for path, o := range map[string]option{"/head": header("X-Head", ""), "/part": header("Range", "bytes=0-1")} {
+			t.origin.content(path, "0123456789", "Cache-Control", "max-age=60", "ETag", `"1"`)
+			t.get(path)
+			t.origin.content(path, "0123456789", "Cache-Control", "no-store", "ETag", `"1"`)
+			t.do(map[string]string{"/head": "HEAD", "/part": "GET"}[path], path, o, mode(larder.ForceRefresh))
+			t.wantStored(0)
+		}
+	}},
+	{name: "the answer to a request that must not be stored changes nothing that is", run: func(t *T) {
+		t.origin.content("/a", "0123456789", "Cache-Control", "max-age=60", "ETag", `"1"`)
+		t.get("/a")
+		t.clock.advance(time.Hour)
+		secret := header("Cache-Control", "no-store")
+		t.get("/a", secret).want(larder.Revalidated, "0123456789")
+		t.do("HEAD", "/a", secret, mode(larder.ForceRefresh))
+		t.get("/a", secret, header("Range", "bytes=0-1"), mode(larder.ForceRefresh))
+		t.backgroundDone()
+		t.get("/a").want(larder.Revalidated, "0123456789")
+	}},
+	{name: "a 304 renews of several variants with its tag those that the request could have selected", run: func(t *T) {
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header(), []string{"Cache-Control", "max-age=60", "ETag", `"1"`, "Vary", "X-Mode", "X-For", r.Header.Get("X-Mode")})
+			http.ServeContent(w, r, "", time.Time{}, strings.NewReader("same"))
+		})
+		for range 2 {
+			for _, mode := range []string{"a", "b"} {
+				a := t.get("/a", header("X-Mode", mode))
+				equal(t, "X-For", a.header.Get("X-For"), mode)
+				t.clock.advance(20 * time.Second)
+			}
+			t.clock.advance(time.Hour)
+		}
+		t.wantHits("/a", 4)
+	}},
+	{name: "a HEAD that tells of a change removes parts that are not all, one that does not makes them fresh", run: func(t *T) {
+		t.origin.content("/a", "0123456789", "Cache-Control", "max-age=60", "ETag", `"1"`)
+		t.get("/a", header("Range", "bytes=0-4"))
+		t.clock.advance(time.Hour)
+		t.do("HEAD", "/a", mode(larder.ForceRefresh))
+		t.get("/a", header("Range", "bytes=0-4")).want(larder.Hit, "01234")
+		t.origin.content("/a", "0123456789", "Cache-Control", "max-age=60", "ETag", `"2"`)
+		t.do("HEAD", "/a", mode(larder.ForceRefresh))
+		for _, r := range t.lookup("/a") {
+			equal(t, "what is left is of", r.Method, "HEAD")
+		}
+	}},
+	{name: "a stored HEAD, or another variant, does not stand for the whole of a part", run: func(t *T) {
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header(), []string{"Cache-Control", "max-age=60", "ETag", `"1"`, "Vary", "X-Mode"})
+			http.ServeContent(w, r, "", time.Time{}, strings.NewReader("0123456789"))
+		})
+		t.do("HEAD", "/a", header("X-Mode", "a"))
+		t.get("/a", header("X-Mode", "b"))
+		t.get("/a", header("X-Mode", "a"), header("Range", "bytes=0-4")).want(larder.Miss, "01234")
+		t.get("/a", header("X-Mode", "a"), header("Range", "bytes=0-4")).want(larder.Hit, "01234")
+	}},
+	{name: "the parts of another variant are one variant", run: func(t *T) {
+		t.cache.MaxVariants = 3
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header(), []string{"Cache-Control", "max-age=60", "ETag", `"1"`, "Vary", "X-Mode"})
+			http.ServeContent(w, r, "", time.Time{}, strings.NewReader("0123456789"))
+		})
+		get := func(mode string, first int) answer {
+			t.clock.advance(time.Millisecond)
+			return t.get("/a", header("X-Mode", mode), header("Range", fmt.Sprintf("bytes=%d-%d", first, first)))
+		}
+		for i := range 5 {
+			get("a", 2*i)
+		}
+		get("b", 0)
+		get("c", 0)
+		for i := range 5 {
+			equal(t, "a part of the oldest", get("a", 2*i).Outcome, larder.Hit)
+		}
+		get("d", 0)
+		equal(t, "records", len(t.lookup("/a")), 3)
+	}},
+	{name: "a beginning is completed also while an older whole is stored", run: func(t *T) {
+		t.origin.content("/a", "before", "Cache-Control", "max-age=60", "ETag", `"1"`)
+		t.get("/a")
+		t.clock.advance(time.Hour)
+		whole := long("x", 300_000)
+		t.origin.cut("/a", whole, "Content-Length", "300000", "Cache-Control", "max-age=60", "ETag", `"2"`).open()
+		t.try("GET", "/a")
+		t.backgroundDone()
+		t.origin.content("/a", whole, "Cache-Control", "max-age=60", "ETag", `"2"`)
+		t.get("/a").want(larder.Miss, whole)
+		equal(t, "Range at the origin", t.origin.last("/a").Header.Get("Range"), "bytes=150000-")
+		t.wantStored(1)
 	}},
 	{name: "half a body that no caller wanted is no trouble", run: func(t *T) {
 		t.origin.content("/a", long("x", 1<<20), "Cache-Control", "max-age=60", "ETag", `"1"`)
