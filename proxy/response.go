@@ -22,8 +22,12 @@ func (p *Proxy) setHeader(h http.Header, out *http.Request, resp *http.Response,
 	removeConnection(h)
 	delete(h, "Alt-Svc") // it speaks of the origin's authority
 	h["Via"] = append(h["Via"][:len(h["Via"]):len(h["Via"])], received(resp.ProtoMajor, resp.ProtoMinor)+p.via)
-	if h["Date"] == nil { // RFC 9110 §6.6.1
-		h.Set("Date", time.Now().Add(-info.Age).UTC().Format(http.TimeFormat))
+	if h["Date"] == nil { // the time of its arrival (RFC 9110 §6.6.1)
+		arrived := time.Now()
+		if !fromOrigin(info) {
+			arrived = arrived.Add(-info.Age)
+		}
+		h.Set("Date", arrived.UTC().Format(http.TimeFormat))
 	}
 	if h["Content-Type"] == nil {
 		h["Content-Type"] = nil // else net/http would guess
