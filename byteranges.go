@@ -19,12 +19,17 @@ func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested
 	if err != nil || kind != "multipart/byteranges" || params["boundary"] == "" || x.rr.Method != http.MethodGet {
 		return
 	}
+	all := c.flights.alone(f.values, flightKey{key: x.key, method: x.rr.Method}, x.target.url) // as f, which lands now, to be outdated
+	if f.outdated.Load() {
+		c.land(all)
+		all.cancel()
+		return
+	}
 	head := *resp
 	head.Header = resp.Header.Clone()
 	passing, parts := io.Pipe()
 	stop := context.AfterFunc(f.ctx, func() { parts.CloseWithError(context.Canceled) }) // nobody reads on
 	resp.Body = readCloser{io.TeeReader(resp.Body, lenient{parts}), closers{resp.Body, parts}}
-	all := c.flights.alone(f.values, flightKey{key: x.key, method: x.rr.Method}, x.target.url) // which f, that lands now, would be
 	c.background.run(func() {
 		defer stop()
 		c.storeParts(all, x, &head, multipart.NewReader(passing, params["boundary"]), requested)
@@ -62,7 +67,7 @@ func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts 
 		one.Header["Content-Length"] = []string{strconv.FormatInt(brings.Length, 10)}
 		one.ContentLength = brings.Length
 		f := c.flights.alone(all.values, flightKey{key: x.key, method: x.rr.Method}, x.target.url)
-		if all.isOutdated() {
+		if all.outdated.Load() {
 			c.land(f)
 			f.cancel()
 			return

@@ -70,7 +70,7 @@ func (c *Cache) suits(x *exchange, r *result) bool {
 	default:
 		return false
 	}
-	return c.policy().Reuse(&x.rr, c.readingOf(c.asWhole(answer)).alone[:], x.now).Action == rfc9111.Serve
+	return c.policy().Reuse(&x.rr, c.asWhole(answer), x.now).Action == rfc9111.Serve
 }
 
 // sociable reports whether x may wait for an answer to somebody else's request, and others for its: not if it
@@ -435,7 +435,7 @@ func (c *Cache) mayShare(x *exchange, r *store.Record) bool {
 	if !c.Shared {
 		return true
 	}
-	switch c.policy().Reuse(&x.rr, c.readingOf(c.asWhole(r)).alone[:], r.Received).Action {
+	switch c.policy().Reuse(&x.rr, c.asWhole(r), r.Received).Action {
 	case rfc9111.Serve, rfc9111.ServeAndRefresh:
 		return true
 	}

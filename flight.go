@@ -38,8 +38,8 @@ type flight struct {
 	leader  bool // the caller whose request it is still waits
 	settled bool
 
-	storing  sync.Mutex // held by who commits, and for
-	outdated bool       // an unsafe request has changed what it asks for: not to be stored
+	outdated atomic.Bool // an unsafe request has changed what it asks for: neither to be stored nor joined
+	storing  sync.Mutex  // held while outdated is looked at and the answer stored
 
 	landed chan struct{} // closed when it has landed; nil: it has no lease
 }
@@ -99,7 +99,7 @@ func (fs *flights) alone(ctx context.Context, key flightKey, url string) *flight
 func (fs *flights) join(ctx context.Context, key flightKey, url string, suits func(*result) bool) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f := fs.under[key]; f != nil && f.wait(suits) {
+	if f := fs.under[key]; f != nil && !f.outdated.Load() && f.wait(suits) {
 		return f, false
 	}
 	return fs.begin(ctx, key, url), true
@@ -124,21 +124,21 @@ func (fs *flights) outdateGroups(origin string, tags []string) {
 	fs.outdateAll(func(_ flightKey, f *flight) bool { return f.mayHave(origin, tags) })
 }
 
-// outdateAll outdates what is under way that is meant. What is being committed is in the store when it returns, to be removed
-// from there.
+// outdateAll outdates what is under way that is meant. What is being stored is in the store when it returns, to be removed from
+// there; so it is for whoever else outdates it meanwhile.
 func (fs *flights) outdateAll(meant func(flightKey, *flight) bool) {
 	var all []*flight
 	fs.mu.Lock()
 	for k, f := range fs.under {
 		if meant(k, f) {
+			f.outdated.Store(true)
 			all = append(all, f)
-			delete(fs.under, k)
 		}
 	}
 	fs.mu.Unlock()
 	for _, f := range all {
 		f.storing.Lock()
-		f.outdated = true
+		//lint:ignore SA2001 it has only to be waited for
 		f.storing.Unlock()
 	}
 }
@@ -158,12 +158,6 @@ func (f *flight) mayHave(origin string, tags []string) bool {
 		return false
 	}
 	return slices.ContainsFunc(r.Tags, func(tag string) bool { return slices.Contains(tags, tag) })
-}
-
-func (f *flight) isOutdated() bool {
-	f.storing.Lock()
-	defer f.storing.Unlock()
-	return f.outdated
 }
 
 // land forgets f, so that the next caller looks into the store again.

@@ -134,14 +134,15 @@ func (a *assembly) missing(want []rfc9111.Part) rfc9111.Part {
 	return rfc9111.Part{}
 }
 
-// asWhole returns the head of the whole that r is, or is a part of.
-func (c *Cache) asWhole(r *store.Record) *store.Record {
+// asWhole returns how the rules see r, or the whole of which it is a part.
+func (c *Cache) asWhole(r *store.Record) []*rfc9111.Response {
+	v := c.readingOf(r)
 	if !isPart(r) {
-		return r
+		return v.alone[:]
 	}
-	a := &assembly{parts: []*store.Record{r}}
-	c.combine(a)
-	return a.whole
+	whole := v.parsed
+	whole.Status = http.StatusOK
+	return []*rfc9111.Response{&whole}
 }
 
 // storedAs returns the records of the store that r stands for.
