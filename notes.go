@@ -15,7 +15,8 @@ import (
 
 // A note is a record without a response: it says of a URL without its query that answers for it are stored under keys that
 // are not to be guessed from the URL. It is written before them, and kept longer; one too many costs a look into the store,
-// one too few hides them. Entries does not show notes.
+// one too few hides them. Before the first note of an origin one is written that says that there are such, so that of origins
+// without them nothing is asked for each URL. Entries does not show notes.
 type note struct {
 	value     string             // the variation as text, or a method: answers to requests with that are stored
 	variation *rfc9111.Variation // of No-Vary-Search; nil: the value is a method
@@ -49,6 +50,19 @@ func noteKey(base string) store.Key {
 }
 
 func isNote(r *store.Record) bool { return len(r.Key) > 1 && r.Key[1] == keyNote }
+
+// anyNote is the value of the note that an origin has others.
+const anyNote = "*"
+
+// originOf returns the scheme and host with which a URL begins.
+func originOf(base string) string {
+	if i := strings.Index(base, "://"); i >= 0 {
+		if j := strings.IndexByte(base[i+3:], '/'); j >= 0 {
+			return base[:i+3+j]
+		}
+	}
+	return base
+}
 
 // base returns the URL without its query.
 func (t *target) base() string {
@@ -86,8 +100,10 @@ func (n *notes) remember(base string, all []note, now time.Time) {
 func (n *notes) doubt(base string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if of := n.of[base]; of != nil {
-		of.at = time.Time{}
+	for _, at := range [...]string{base, originOf(base)} {
+		if of := n.of[at]; of != nil {
+			of.at = time.Time{}
+		}
 	}
 }
 
@@ -99,7 +115,19 @@ func (n *notes) forget() {
 
 // notesOf returns the notes of x's URL.
 func (c *Cache) notesOf(ctx context.Context, x *exchange) []note {
-	base, now := x.target.base(), c.now()
+	base := x.target.base()
+	if all, fresh := c.notes.known(base, c.now()); fresh {
+		return all
+	}
+	if len(c.notesAt(ctx, x, originOf(base))) == 0 {
+		return nil
+	}
+	return c.notesAt(ctx, x, base)
+}
+
+// notesAt returns the notes of a URL without query, or of an origin.
+func (c *Cache) notesAt(ctx context.Context, x *exchange, base string) []note {
+	now := c.now()
 	all, fresh := c.notes.known(base, now)
 	if fresh {
 		return all
@@ -136,7 +164,15 @@ func (c *Cache) keepNotes(x *exchange) {
 
 // takeNote sees to it that the store has the note for a record that is kept until then.
 func (c *Cache) takeNote(ctx context.Context, x *exchange, n note, keepUntil time.Time) error {
-	all := c.notesOf(ctx, x)
+	base := x.target.base()
+	if err := c.takeNoteAt(ctx, x, originOf(base), note{value: anyNote}, keepUntil); err != nil {
+		return err
+	}
+	return c.takeNoteAt(ctx, x, base, n, keepUntil)
+}
+
+func (c *Cache) takeNoteAt(ctx context.Context, x *exchange, base string, n note, keepUntil time.Time) error {
+	all := c.notesAt(ctx, x, base)
 	i := slices.IndexFunc(all, func(old note) bool { return old.value == n.value })
 	switch {
 	case i >= 0 && (all[i].keep.IsZero() || !keepUntil.IsZero() && !all[i].keep.Before(keepUntil)):
@@ -148,7 +184,7 @@ func (c *Cache) takeNote(ctx context.Context, x *exchange, n note, keepUntil tim
 	if i >= 0 {
 		superseded = append(superseded, all[i].id)
 	}
-	now, base := c.now(), x.target.base()
+	now := c.now()
 	if n.id = store.NewID(now); !keepUntil.IsZero() {
 		n.keep = keepUntil.Add(c.keepStale()) // so that it is seldom written anew
 	}
