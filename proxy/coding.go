@@ -16,10 +16,11 @@ import (
 	"time"
 )
 
-// Transport is an http.Transport that takes one thing more: a response with a transfer coding of which nobody has heard, such as
-// the identity that went out of HTTP in 2014, over a connection that is not encrypted. Nobody can undo such a coding, and servers
-// that name one mean nothing by it; so its body is taken as it comes, up to the end of the connection (RFC 9112 §6.3), as
-// browsers do.
+// Transport is an http.Transport that does two things more, over connections that are not encrypted. It takes a response with a
+// transfer coding of which nobody has heard, such as the identity that went out of HTTP in 2014: nobody can undo such a coding, and
+// servers that name one mean nothing by it; so its body is taken as it comes, up to the end of the connection (RFC 9112 §6.3), as
+// browsers do. And it tells what else a response lists in Connection beside close, so that those fields can be removed (RFC 9110
+// §7.6.1).
 type Transport struct{ http.Transport }
 
 // RoundTrip implements http.RoundTripper.
@@ -33,6 +34,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if conn := used.Load(); err != nil && conn != nil && req.Context().Err() == nil {
 		if resp := conn.takeOver(req); resp != nil {
 			return resp, nil
+		}
+	} else if err == nil && resp.Close && conn != nil {
+		if lines := conn.connection(); len(lines) > 0 {
+			resp.Header["Connection"] = lines
 		}
 	}
 	return resp, err
@@ -128,6 +133,19 @@ func (c *headConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
+// connection returns the values of Connection in the final response's head.
+func (c *headConn) connection() (lines []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	head, _, _ := final(c.came)
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		if name, value, _ := strings.Cut(string(line), ":"); strings.EqualFold(name, "Connection") {
+			lines = append(lines, strings.Trim(value, " \t"))
+		}
+	}
+	return lines
+}
+
 // takeOver reads the response to req that net/http has refused; nil if that was not for a coding nobody has heard of.
 func (c *headConn) takeOver(req *http.Request) *http.Response {
 	c.mu.Lock()
@@ -174,13 +192,19 @@ func (b *takenBody) Close() error {
 // readable returns what came from the head of the final response on, without the coding that nobody has heard of, and without
 // a Content-Length, which does not count beside it; nil if it has no such coding, or is not whole.
 func readable(came []byte) []byte {
+	head, rest, whole := final(came)
+	if !whole {
+		return nil
+	}
+	return without(head, rest)
+}
+
+// final returns the head of the final response, behind those of interim ones, and what follows it.
+func final(came []byte) (head, rest []byte, whole bool) {
 	for {
-		head, rest, whole := bytes.Cut(came, []byte("\r\n\r\n"))
-		if !whole {
-			return nil
-		}
-		if _, status, _ := strings.Cut(string(head[:min(len(head), 16)]), " "); !strings.HasPrefix(status, "1") {
-			return without(head, rest)
+		head, rest, whole = bytes.Cut(came, []byte("\r\n\r\n"))
+		if _, status, _ := strings.Cut(string(head[:min(len(head), 16)]), " "); !whole || !strings.HasPrefix(status, "1") {
+			return head, rest, whole
 		}
 		came = rest
 	}

@@ -109,6 +109,22 @@ func TestUnheardOfCodingEndsWithItsCaller(t *testing.T) {
 	}
 }
 
+// TestConnectionBesideClose shows that fields which a response lists beside close are neither passed on nor stored.
+func TestConnectionBesideClose(t *testing.T) {
+	p := run(t, answering(t, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nconnection: close, X-Hop\r\nX-Hop: 1\r\nX-End: 2\r\nContent-Length: 5\r\n\r\nhello", ended))
+	for _, outcome := range []string{"stored", "hit"} {
+		resp, err := http.Get(p.url + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if h := resp.Header; h["X-Hop"] != nil || h.Get("X-End") != "2" || !strings.Contains(h.Get("Cache-Status"), outcome) {
+			t.Errorf("a %s has the fields %v", outcome, h)
+		}
+	}
+}
+
 func TestUnheardOfCodingThroughTheProxy(t *testing.T) {
 	p := run(t, answering(t, "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: fugazi\r\n\r\nhello", ended))
 	for _, outcome := range []string{"stored", "hit"} {
