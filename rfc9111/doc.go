@@ -44,9 +44,12 @@
 // An ETag without its quotes, which some servers send, is weak: it is compared and sent back as it is, and joins or selects no parts.
 // Where there is a Last-Modified, that validates in its place.
 //
-// Stale responses are served only inside a window that the response or the request names. A request that
-// limits freshness itself (no-cache, max-age, min-fresh, max-stale) is not answered from the response's
-// windows beyond that.
+// Stale responses are served only inside a window that the response or the request names, and without one where the origin gives no
+// answer at all (§4.2.4). A request that limits freshness itself (no-cache, max-age, min-fresh, max-stale) is not answered from the
+// response's windows beyond that.
+//
+// Parts are put together by their strong validators alone (§3.4): Combinable says which, Missing what is lacking, and Completion how to
+// ask for it.
 //
 // Requests select the same variant if their Accept, Accept-Charset, Accept-Encoding and Accept-Language mean the same (RFC 9110
 // §12.5): case, white space, repetitions, the spelling of weights and the order of members make no difference, except that
