@@ -6,8 +6,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestServeEnds shows how an interrupt ends it: what is under way is let through, within --grace, unless there is a second one.
@@ -64,11 +66,28 @@ func TestServeEnds(t *testing.T) {
 			if test.ends {
 				close(next)
 			}
+			gone := make(chan struct{})
+			var impatient sync.WaitGroup
+			if len(test.signals) > 1 { // the second may come before the first is wholly dealt with
+				impatient.Go(func() {
+					for {
+						select {
+						case <-gone:
+							return
+						case <-time.After(100 * time.Millisecond):
+							s.cmd.Process.Signal(test.signals[1])
+						}
+					}
+				})
+			}
 			rest, err := io.ReadAll(resp.Body)
 			if (err == nil && string(rest) == "two") != test.ends {
 				t.Errorf("then come %q, %v", rest, err)
 			}
-			if code := s.code(); code != test.code {
+			code := s.code()
+			close(gone)
+			impatient.Wait()
+			if code != test.code {
 				t.Errorf("exit code %d, want %d: %s", code, test.code, s.err.String())
 			}
 			if left := u.stored(); len(left) != test.stored {
