@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/larder-go/larder/internal/seek"
 	"github.com/larder-go/larder/rfc9111"
 	"github.com/larder-go/larder/store"
 )
@@ -242,17 +243,12 @@ func (p *pieced) Read(b []byte) (int, error) {
 }
 
 func (p *pieced) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += p.pos
-	case io.SeekEnd:
-		offset += p.size
+	to, err := seek.To(p.pos, p.size, offset, whence)
+	if err != nil {
+		return 0, err
 	}
-	if offset < 0 {
-		return 0, errors.New("larder: seek to before the body")
-	}
-	p.pos, p.sought = offset, false
-	return offset, nil
+	p.pos, p.sought = to, false
+	return to, nil
 }
 
 func (p *pieced) Close() error {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/larder-go/larder/internal/seek"
 	"github.com/larder-go/larder/store"
 )
 
@@ -200,28 +201,20 @@ func (b *body) failed(err error) error {
 }
 
 func (b *body) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += b.off
-	case io.SeekEnd:
-		offset += b.size
-	case io.SeekStart:
-	default:
-		return b.off, fmt.Errorf("seek in a body: unknown whence %d", whence)
+	to, err := seek.To(b.off, b.size, offset, whence)
+	if err != nil {
+		return 0, fmt.Errorf("a body: %w", err)
 	}
-	if offset < 0 {
-		return b.off, fmt.Errorf("seek in a body: position %d is before its start", offset)
-	}
-	if from, to := b.off/b.chunk, offset/b.chunk; from != to {
+	if was, is := b.off/b.chunk, to/b.chunk; was != is {
 		for n := range b.pieces {
-			if n < to || n > to+b.ahead {
+			if n < is || n > is+b.ahead {
 				delete(b.pieces, n)
 			}
 		}
 		b.ahead = 0
 	}
-	b.off = offset
-	return offset, nil
+	b.off = to
+	return to, nil
 }
 
 // Close ends what is read ahead, and waits for it.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/larder-go/larder/internal/seek"
 	"github.com/larder-go/larder/store"
 )
 
@@ -76,17 +77,12 @@ func (r *reader) load(n int64) error {
 }
 
 func (r *reader) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += r.off
-	case io.SeekEnd:
-		offset += r.index.size
+	to, err := seek.To(r.off, r.index.size, offset, whence)
+	if err != nil {
+		return 0, fmt.Errorf("compressed: the body of %v: %w", r.id, err)
 	}
-	if offset < 0 || whence < io.SeekStart || whence > io.SeekEnd {
-		return 0, fmt.Errorf("compressed: seek in the body of %v: no such place: offset %d, whence %d", r.id, offset, whence)
-	}
-	r.off = offset
-	return offset, nil
+	r.off = to
+	return to, nil
 }
 
 func (r *reader) Close() error {

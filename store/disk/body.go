@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/larder-go/larder/internal/seek"
 	"github.com/larder-go/larder/store"
 )
 
@@ -238,20 +239,12 @@ func (b *body) writeFile(w io.Writer) (written int64, err error) {
 }
 
 func (b *body) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += b.off
-	case io.SeekEnd:
-		offset += b.size
-	case io.SeekStart:
-	default:
-		return b.off, fmt.Errorf("disk: seek in a body: unknown whence %d", whence)
+	to, err := seek.To(b.off, b.size, offset, whence)
+	if err != nil {
+		return 0, fmt.Errorf("disk: the body of %v: %w", b.id, err)
 	}
-	if offset < 0 {
-		return b.off, fmt.Errorf("disk: seek in a body: position %d is before its start", offset)
-	}
-	b.off = offset
-	return offset, nil
+	b.off = to
+	return to, nil
 }
 
 func (b *body) Close() error {

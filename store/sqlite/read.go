@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/larder-go/larder/internal/seek"
 	"github.com/larder-go/larder/store"
 )
 
@@ -231,17 +232,12 @@ func (s *Store) readChunk(ctx context.Context, id store.ID, seq int64, buf *[chu
 }
 
 func (b *body) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += b.off
-	case io.SeekEnd:
-		offset += b.size
+	to, err := seek.To(b.off, b.size, offset, whence)
+	if err != nil {
+		return 0, fmt.Errorf("sqlite: the body of %v: %w", b.id, err)
 	}
-	if offset < 0 || whence < io.SeekStart || whence > io.SeekEnd {
-		return 0, fmt.Errorf("sqlite: seek in the body of %v: no such place: offset %d, whence %d", b.id, offset, whence)
-	}
-	b.off = offset
-	return offset, nil
+	b.off = to
+	return to, nil
 }
 
 func (b *body) Close() error {

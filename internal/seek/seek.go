@@ -1,0 +1,26 @@
+// Package seek holds the arithmetic of io.Seeker, for the readers of stored bodies.
+package seek
+
+import (
+	"fmt"
+	"io"
+)
+
+// To returns where a reader of size bytes that stands at pos stands after Seek(offset, whence). A place before the first byte
+// is an error, one behind the last is none.
+func To(pos, size, offset int64, whence int) (int64, error) {
+	to := offset
+	switch whence {
+	case io.SeekStart:
+	case io.SeekCurrent:
+		to += pos
+	case io.SeekEnd:
+		to += size
+	default:
+		return 0, fmt.Errorf("seek: unknown whence %d, want io.SeekStart, io.SeekCurrent or io.SeekEnd", whence)
+	}
+	if to < 0 {
+		return 0, fmt.Errorf("seek: position %d is before the start", to)
+	}
+	return to, nil
+}
