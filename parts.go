@@ -274,8 +274,12 @@ type completion struct {
 // stored bytes are read under ctx.
 func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 	a := x.incomplete
-	if a == nil || x.unusable || x.verdict.Index >= 0 && !a.whole.Received.After(x.records[x.verdict.Index].Received) || x.rr.Method != http.MethodGet || x.ask.mode == ForceRefresh ||
-		x.req.Header["If-None-Match"] != nil || x.req.Header["If-Modified-Since"] != nil {
+	switch {
+	case a == nil, x.unusable, x.ask.mode == ForceRefresh, x.rr.Method != http.MethodGet:
+		return nil
+	case x.req.Header["If-None-Match"] != nil || x.req.Header["If-Modified-Since"] != nil:
+		return nil
+	case x.verdict.Index >= 0 && !a.whole.Received.After(x.records[x.verdict.Index].Received): // a whole that came later is validated
 		return nil
 	}
 	all := c.wanted(x, a)

@@ -103,11 +103,15 @@ func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
 		}
 		c.weigh(&x, records)
 		if a := x.verdict.Action; a != rfc9111.Serve && a != rfc9111.ServeAndRefresh {
-			if records, err = c.equivalents(req.Context(), &x, records); err != nil {
+			more, err := c.equivalents(req.Context(), &x, records)
+			if err != nil {
 				closeBody(x.send)
 				return nil, err
 			}
-			c.weigh(&x, records)
+			if len(more) > len(records) {
+				records = more
+				c.weigh(&x, records)
+			}
 		}
 		switch x.verdict.Action {
 		case rfc9111.Serve, rfc9111.ServeAndRefresh:
