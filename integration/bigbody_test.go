@@ -3,16 +3,9 @@
 package integration
 
 import (
-	"bufio"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +13,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/bigbody"
 )
 
 var bigBody = byteSize(256 << 20)
@@ -38,39 +32,23 @@ const (
 // bigBodyResult is what the child process measured.
 type bigBodyResult struct {
 	Direct, Through time.Duration // until the first byte of the body, medians: from the origin, and through the cache
-	Miss, Hit       wholeBody
+	Miss, Hit       bigbody.Reading
 	Resident        int64 // the most memory the process ever had in RAM, in bytes
-}
-
-type wholeBody struct {
-	Outcome string
-	Length  int64
-	Sum     string
-	Took    time.Duration
 }
 
 // The race detector multiplies memory, so this test is not built with it; scripts/test runs it without.
 func TestBigBodyAllocatesLittle(t *testing.T) {
 	size := int64(bigBody)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "max-age=3600")
-		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
-		writeBig(w, size)
-	}))
-	defer srv.Close()
-	sum := sha256.New()
-	writeBig(sum, size)
-	want := hex.EncodeToString(sum.Sum(nil))
-
+	url, want := bigbody.Serve(t, size)
 	for _, kind := range []string{"disk", "sqlite"} {
 		t.Run(kind, func(t *testing.T) {
 			var r bigBodyResult
-			if err := runChild(t, &r, []string{"GOMEMLIMIT=64MiB"}, "bigBody", kind, t.TempDir(), srv.URL); err != nil {
+			if err := runChild(t, &r, []string{"GOMEMLIMIT=64MiB"}, "bigBody", kind, t.TempDir(), url); err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("%v: miss in %v, hit in %v, %.1f MiB resident at most; first byte after %v, directly after %v",
-				&bigBody, r.Miss.Took.Round(time.Millisecond), r.Hit.Took.Round(time.Millisecond), float64(r.Resident)/(1<<20), r.Through, r.Direct)
-			for outcome, got := range map[string]wholeBody{"miss": r.Miss, "hit": r.Hit} {
+				&bigBody, r.Miss.Took, r.Hit.Took, float64(r.Resident)/(1<<20), r.Through, r.Direct)
+			for outcome, got := range map[string]bigbody.Reading{"miss": r.Miss, "hit": r.Hit} {
 				if got.Outcome != outcome || got.Length != size || got.Sum != want {
 					t.Errorf("got %v of %d bytes, hash %s, want %s of %d, %s", got.Outcome, got.Length, got.Sum, outcome, size, want)
 				}
@@ -82,21 +60,6 @@ func TestBigBodyAllocatesLittle(t *testing.T) {
 				t.Errorf("the first byte took %v, directly %v", r.Through, r.Direct)
 			}
 		})
-	}
-}
-
-// writeBig writes size bytes that are nowhere the same.
-func writeBig(w io.Writer, size int64) {
-	var block [64 << 10]byte
-	for i := range block {
-		block[i] = byte(i * i >> 3)
-	}
-	for n := uint64(0); size > 0; n++ {
-		binary.BigEndian.PutUint64(block[:], n)
-		if _, err := w.Write(block[:min(size, int64(len(block)))]); err != nil {
-			return
-		}
-		size -= int64(len(block))
 	}
 }
 
@@ -120,12 +83,12 @@ func bigBodyChild(args []string) (any, error) {
 		}
 	}
 	r.Direct, r.Through = median(direct), median(through)
-	for _, w := range []*wholeBody{&r.Miss, &r.Hit} {
-		if err := w.read(client, url); err != nil {
+	for _, reading := range []*bigbody.Reading{&r.Miss, &r.Hit} {
+		if *reading, err = bigbody.Read(client, url); err != nil {
 			return nil, err
 		}
 	}
-	r.Resident, err = peakResident()
+	r.Resident, err = bigbody.PeakResident()
 	return r, err
 }
 
@@ -143,36 +106,6 @@ func firstByte(client *http.Client, url string) (time.Duration, error) {
 func median(d []time.Duration) time.Duration {
 	slices.Sort(d)
 	return d[len(d)/2]
-}
-
-func (w *wholeBody) read(client *http.Client, url string) error {
-	begun := time.Now()
-	resp, err := client.Get(url)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	sum := sha256.New()
-	w.Outcome = larder.Info(resp).Outcome.String()
-	w.Length, err = io.Copy(sum, resp.Body)
-	w.Sum, w.Took = hex.EncodeToString(sum.Sum(nil)), time.Since(begun)
-	return err
-}
-
-// peakResident returns the most memory that this process ever had in RAM.
-func peakResident() (int64, error) {
-	f, err := os.Open("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if kib, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(kib, "kB")), 10, 64)
-			return n << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no VmHWM in %s", f.Name())
 }
 
 // byteSize is a number of bytes as a flag.

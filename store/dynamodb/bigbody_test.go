@@ -3,24 +3,17 @@
 package dynamodb
 
 import (
-	"bufio"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/bigbody"
 )
 
 var bigBody = flag.Int("big-body", 64, "length in MiB of the body in TestBigBodyTakesLittleMemory, like 1024")
@@ -41,31 +34,19 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// reading is what a read of the body came to.
+// reading is a reading, and the most memory that the process had until then, in bytes.
 type reading struct {
-	Outcome  string
-	Length   int64
-	Sum      string
-	Took     time.Duration
-	Resident int64 // the most memory that the process had until then, in bytes
+	bigbody.Reading
+	Resident int64
 }
 
 // The race detector multiplies memory, so this test is not built with it.
 func TestBigBodyTakesLittleMemory(t *testing.T) {
 	size := int64(*bigBody) << 20
-	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "max-age=3600")
-		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
-		writeBig(w, size)
-	}))
-	defer origin.Close()
-	sum := sha256.New()
-	writeBig(sum, size)
-	want := hex.EncodeToString(sum.Sum(nil))
-
+	url, want := bigbody.Serve(t, size)
 	name := tableName(t)
 	child := exec.CommandContext(t.Context(), os.Args[0], "dynamodb://"+name+"?create=true&endpoint="+endpoint(t))
-	child.Env = append(os.Environ(), childVar+"="+origin.URL)
+	child.Env = append(os.Environ(), childVar+"="+url)
 	child.Stderr = os.Stderr
 	out, err := child.Output()
 	if err != nil {
@@ -77,7 +58,7 @@ func TestBigBodyTakesLittleMemory(t *testing.T) {
 			t.Fatalf("%v in %s", err, out)
 		}
 		outcome = map[string]string{"": "miss", "miss": "hit"}[outcome]
-		t.Logf("%s of %d MiB in %v, %.1f MiB resident", r.Outcome, r.Length>>20, r.Took.Round(time.Millisecond), float64(r.Resident)/(1<<20))
+		t.Logf("%s of %d MiB in %v, %.1f MiB resident", r.Outcome, r.Length>>20, r.Took, float64(r.Resident)/(1<<20))
 		if r.Outcome != outcome || r.Length != size || r.Sum != want {
 			t.Errorf("got %s of %d bytes, hash %s, want %s of %d, %s", r.Outcome, r.Length, r.Sum, outcome, size, want)
 		}
@@ -100,19 +81,11 @@ func readTwice(origin, table string) error {
 		}
 	}}
 	for range 2 {
-		begun := time.Now()
-		resp, err := cache.Client().Get(origin)
-		if err != nil {
+		var r reading
+		if r.Reading, err = bigbody.Read(cache.Client(), origin); err != nil {
 			return err
 		}
-		sum := sha256.New()
-		r := reading{Outcome: larder.Info(resp).Outcome.String()}
-		if r.Length, err = io.Copy(sum, resp.Body); err != nil {
-			return err
-		}
-		resp.Body.Close()
-		r.Sum, r.Took = hex.EncodeToString(sum.Sum(nil)), time.Since(begun)
-		if r.Resident, err = peakResident(); err != nil {
+		if r.Resident, err = bigbody.PeakResident(); err != nil {
 			return err
 		}
 		if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
@@ -120,35 +93,4 @@ func readTwice(origin, table string) error {
 		}
 	}
 	return nil
-}
-
-// writeBig writes size bytes that are nowhere the same.
-func writeBig(w io.Writer, size int64) {
-	var block [64 << 10]byte
-	for i := range block {
-		block[i] = byte(i * i >> 3)
-	}
-	for n := uint64(0); size > 0; n++ {
-		binary.BigEndian.PutUint64(block[:], n)
-		if _, err := w.Write(block[:min(size, int64(len(block)))]); err != nil {
-			return
-		}
-		size -= int64(len(block))
-	}
-}
-
-// peakResident returns the most memory that this process ever had in RAM, in bytes.
-func peakResident() (int64, error) {
-	f, err := os.Open("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if kib, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(kib, "kB")), 10, 64)
-			return n << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no VmHWM in %s", f.Name())
 }

@@ -3,25 +3,17 @@
 package mongodb
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/bigbody"
 )
 
 var bodyMiB = flag.Int64("body", 64, "length of the body in TestBodyNeedsLittleMemory, in MiB")
@@ -42,15 +34,8 @@ func TestMain(m *testing.M) {
 
 // childResult is what the child process found.
 type childResult struct {
-	Responses []childResponse
+	Responses []bigbody.Reading
 	Resident  int64 // the most memory that it ever had in RAM, in bytes
-}
-
-type childResponse struct {
-	Outcome string
-	Length  int64
-	Sum     string
-	Took    time.Duration
 }
 
 // A client in a process of its own fetches a large body, and then has it from the store. The race detector multiplies memory, so
@@ -58,21 +43,12 @@ type childResponse struct {
 func TestBodyNeedsLittleMemory(t *testing.T) {
 	db := database(t)
 	size := *bodyMiB << 20
-	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Cache-Control", "max-age=3600")
-		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
-		writeBody(w, size)
-	}))
-	defer origin.Close()
-	sum := sha256.New()
-	writeBody(sum, size)
-	want := hex.EncodeToString(sum.Sum(nil))
-
+	url, want := bigbody.Serve(t, size)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, serverURI(t, db.Name()), origin.URL)
+	cmd := exec.CommandContext(t.Context(), self, serverURI(t, db.Name()), url)
 	cmd.Env = append(os.Environ(), childVar+"=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -108,59 +84,14 @@ func child(uri, url string) error {
 	}
 	var result childResult
 	for range 2 {
-		r, err := get(cache.Client(), url)
+		r, err := bigbody.Read(cache.Client(), url)
 		if err != nil {
 			return err
 		}
 		result.Responses = append(result.Responses, r)
 	}
-	if result.Resident, err = peakResident(); err != nil {
+	if result.Resident, err = bigbody.PeakResident(); err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(result)
-}
-
-func get(client *http.Client, url string) (r childResponse, err error) {
-	begun := time.Now()
-	resp, err := client.Get(url)
-	if err != nil {
-		return r, err
-	}
-	defer resp.Body.Close()
-	sum := sha256.New()
-	r.Outcome = larder.Info(resp).Outcome.String()
-	r.Length, err = io.Copy(sum, resp.Body)
-	r.Sum, r.Took = hex.EncodeToString(sum.Sum(nil)), time.Since(begun).Round(time.Millisecond)
-	return r, err
-}
-
-// writeBody writes size bytes that are nowhere the same.
-func writeBody(w io.Writer, size int64) {
-	var block [64 << 10]byte
-	for i := range block {
-		block[i] = byte(i * i >> 3)
-	}
-	for n := uint64(0); size > 0; n++ {
-		binary.BigEndian.PutUint64(block[:], n)
-		if _, err := w.Write(block[:min(size, int64(len(block)))]); err != nil {
-			return
-		}
-		size -= int64(len(block))
-	}
-}
-
-// peakResident returns the most memory that this process ever had in RAM.
-func peakResident() (int64, error) {
-	f, err := os.Open("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if kib, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(kib, "kB")), 10, 64)
-			return n << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no VmHWM in %s", f.Name())
 }
