@@ -47,6 +47,7 @@ type Event struct {
 	Status   int           // of the response
 	Decision Decision      // Answered; of StoredResponse and Updated the ID alone
 	Duration time.Duration // Answered: until the response's head
+	Size     int64         // Answered: of the body in bytes; -1: the head does not say
 	Op       string        // StoreFailed, Damaged: lookup, open, read, create, write, read back, commit, update, delete, lease
 	Err      error
 }
@@ -117,7 +118,7 @@ func (c *Cache) log(e Event) {
 	if d := e.Decision; d.Outcome != None {
 		attrs = append(attrs, slog.String("outcome", d.Outcome.String()), slog.String("reason", d.Reason),
 			slog.String("section", d.Section), slog.Duration("age", d.Age), slog.Duration("lifetime", d.Lifetime),
-			slog.Bool("stored", d.Stored), slog.Bool("collapsed", d.Collapsed), slog.Duration("duration", e.Duration))
+			slog.Bool("stored", d.Stored), slog.Bool("collapsed", d.Collapsed), slog.Duration("duration", e.Duration), slog.Int64("size", e.Size))
 		if d.NotStored != "" {
 			attrs = append(attrs, slog.String("not_stored", d.NotStored))
 		}

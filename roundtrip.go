@@ -380,9 +380,17 @@ func (c *Cache) answerWith(x *exchange, resp *http.Response, with *decided) *htt
 	}
 	if c.observed() {
 		c.emit(Event{Kind: Answered, Method: x.rr.Method, URL: x.target.url, Status: resp.StatusCode, Decision: *d,
-			Duration: c.now().Sub(x.came)})
+			Duration: c.now().Sub(x.came), Size: bodySize(resp)})
 	}
 	return resp
+}
+
+// bodySize is how long the body of a response to the caller is; -1: not known beforehand.
+func bodySize(resp *http.Response) int64 {
+	if resp.Body == http.NoBody {
+		return 0 // as to HEAD, whatever Content-Length says
+	}
+	return resp.ContentLength
 }
 
 func closeBody(req *http.Request) {

@@ -197,6 +197,28 @@ var tellings = []test{
 		equal(t, "lifetime", e.Decision.Lifetime, time.Minute)
 		equal(t, "stored", e.Decision.Stored, true)
 	}},
+	{name: "an answer's event says how long the body is", run: func(t *T) {
+		t.origin.page("/five", "12345", "Cache-Control", "max-age=60", "ETag", `"v"`)
+		t.origin.handle("/unknown", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			w.(http.Flusher).Flush()
+			io.WriteString(w, "1234567")
+		})
+		sizes := func() (s []int64) {
+			for _, e := range t.journal.of(larder.Answered) {
+				s = append(s, e.Size)
+			}
+			return s
+		}
+		t.get("/five")
+		t.get("/five")
+		t.get("/five", header("Range", "bytes=1-3"))
+		t.get("/five", header("If-None-Match", `"v"`))
+		t.do("HEAD", "/five")
+		t.get("/unknown")
+		t.get("/unknown")
+		equal(t, "sizes", fmt.Sprint(sizes()), "[5 5 3 0 0 -1 7]")
+	}},
 	{name: "an answer says why it is not stored", run: func(t *T) {
 		t.cache.MaxBody = 100
 		t.cache.Rules = []larder.Rule{{Match: "**/filtered", Filter: func(*http.Response) bool { return false }}, {Match: "**/status", Statuses: []int{404}}}

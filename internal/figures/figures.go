@@ -1,0 +1,220 @@
+// Package figures counts what a cache did: in all, by host, and minute by minute.
+package figures
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
+)
+
+const (
+	// Minutes is how far back the minutes are kept.
+	Minutes = 60
+	// MaxHosts is how many hosts are counted by themselves; what goes to further ones is in the counts of Others.
+	MaxHosts = 200
+	// Others is the name under which the hosts beyond MaxHosts are counted.
+	Others = "(others)"
+)
+
+// Counts are what was answered.
+type Counts struct {
+	Hits        int64 `json:"hits"`
+	Stale       int64 `json:"stale"`
+	Revalidated int64 `json:"revalidated"`
+	Misses      int64 `json:"misses"`
+	Bypassed    int64 `json:"bypassed"`
+	Refused     int64 `json:"refused"`
+	// Store are the responses that came from the store without asking the origin; Origin those for which it was asked.
+	Store  Side `json:"store"`
+	Origin Side `json:"origin"`
+	// Saved are the bytes of bodies that came from the store, those of revalidated responses included.
+	Saved int64 `json:"saved"`
+}
+
+// Side is what came from one side.
+type Side struct {
+	Responses int64         `json:"responses"`
+	Bytes     int64         `json:"bytes"` // of bodies, where the head told
+	Time      time.Duration `json:"time"`  // until the head, in all
+	Times     Histogram     `json:"times"`
+}
+
+// Histogram counts durations: those up to 1 µs first, each following one up to twice as long.
+type Histogram [27]int64 // the last one is from 33 s on
+
+func (h *Histogram) add(d time.Duration) {
+	i := bits.Len64(uint64(max(0, d-1) / time.Microsecond))
+	h[min(i, len(h)-1)]++
+}
+
+// Quantile returns a duration that a share q of those counted does not exceed, to within a factor of two; 0 if there are none.
+func (h *Histogram) Quantile(q float64) time.Duration {
+	var all int64
+	for _, n := range h {
+		all += n
+	}
+	if all == 0 {
+		return 0
+	}
+	rest := int64(q * float64(all))
+	for i, n := range h {
+		if rest -= n; rest < 0 {
+			return time.Microsecond << i
+		}
+	}
+	return time.Microsecond << (len(h) - 1)
+}
+
+// Requests returns how many there were that got an answer.
+func (c *Counts) Requests() int64 {
+	return c.Hits + c.Stale + c.Revalidated + c.Misses + c.Bypassed + c.Refused
+}
+
+// HitRatio returns the share of requests that were answered from the store without asking the origin; 0 without requests.
+func (c *Counts) HitRatio() float64 {
+	n := c.Requests()
+	if n == 0 {
+		return 0
+	}
+	return float64(c.Hits+c.Stale) / float64(n)
+}
+
+// Add adds what d counted.
+func (c *Counts) Add(d *Counts) {
+	c.Hits += d.Hits
+	c.Stale += d.Stale
+	c.Revalidated += d.Revalidated
+	c.Misses += d.Misses
+	c.Bypassed += d.Bypassed
+	c.Refused += d.Refused
+	c.Store.add(&d.Store)
+	c.Origin.add(&d.Origin)
+	c.Saved += d.Saved
+}
+
+func (s *Side) add(t *Side) {
+	s.Responses += t.Responses
+	s.Bytes += t.Bytes
+	s.Time += t.Time
+	for i, n := range t.Times {
+		s.Times[i] += n
+	}
+}
+
+func (c *Counts) count(e larder.Event) {
+	size := max(0, e.Size)
+	side := &c.Origin
+	switch e.Decision.Outcome {
+	case larder.Hit:
+		c.Hits++
+		side = &c.Store
+		c.Saved += size
+	case larder.Stale:
+		c.Stale++
+		side = &c.Store
+		c.Saved += size
+	case larder.Revalidated:
+		c.Revalidated++
+		c.Saved += size
+		size = 0 // nothing of it came from the origin
+	case larder.Miss:
+		c.Misses++
+	case larder.Bypassed:
+		c.Bypassed++
+	default:
+		c.Refused++
+		return
+	}
+	side.Responses++
+	side.Bytes += size
+	side.Time += e.Duration
+	side.Times.add(e.Duration)
+}
+
+// Minute is what happened in one minute.
+type Minute struct {
+	Time time.Time `json:"time"` // at which it began
+	Counts
+}
+
+// Host is what happened to requests for one host.
+type Host struct {
+	Host string `json:"host"`
+	Counts
+}
+
+// Snapshot is what a Recorder has counted.
+type Snapshot struct {
+	Since   time.Time `json:"since"`   // the first request; zero: there was none
+	Total   Counts    `json:"total"`   // since then
+	Hosts   []Host    `json:"hosts"`   // since then; those with the most requests first
+	Minutes []Minute  `json:"minutes"` // the last ones in which something happened, oldest first; at most Minutes
+}
+
+// Recorder counts the events of a Cache: its Observe is to be called with each. The zero value is ready. It is safe for concurrent
+// use, and its size is bounded.
+type Recorder struct {
+	mu      sync.Mutex
+	since   time.Time
+	total   Counts
+	hosts   map[string]*Counts
+	minutes [Minutes]Minute // by minute modulo Minutes
+}
+
+// Observe counts e.
+func (r *Recorder) Observe(e larder.Event) {
+	if e.Kind != larder.Answered {
+		return
+	}
+	host := store.Host(e.URL)
+	at := e.Time.UTC().Truncate(time.Minute)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.since.IsZero() {
+		r.since = e.Time
+		r.hosts = make(map[string]*Counts)
+	}
+	r.total.count(e)
+	of := r.hosts[host]
+	if of == nil && len(r.hosts) >= MaxHosts {
+		host = Others
+		of = r.hosts[host]
+	}
+	if of == nil {
+		of = new(Counts)
+		r.hosts[host] = of
+	}
+	of.count(e)
+	if m := &r.minutes[at.Unix()/60%Minutes]; !at.Before(m.Time) { // else it is one that is over
+		if at.After(m.Time) {
+			*m = Minute{Time: at}
+		}
+		m.count(e)
+	}
+}
+
+// Snapshot returns the counts at now.
+func (r *Recorder) Snapshot(now time.Time) Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := Snapshot{Since: r.since, Total: r.total, Hosts: []Host{}, Minutes: []Minute{}}
+	for name, c := range r.hosts {
+		s.Hosts = append(s.Hosts, Host{name, *c})
+	}
+	slices.SortFunc(s.Hosts, func(a, b Host) int {
+		return cmp.Or(cmp.Compare(b.Requests(), a.Requests()), cmp.Compare(a.Host, b.Host))
+	})
+	first := now.UTC().Truncate(time.Minute).Add(-(Minutes - 1) * time.Minute)
+	for _, m := range r.minutes {
+		if !m.Time.IsZero() && !m.Time.Before(first) {
+			s.Minutes = append(s.Minutes, m)
+		}
+	}
+	slices.SortFunc(s.Minutes, func(a, b Minute) int { return a.Time.Compare(b.Time) })
+	return s
+}
