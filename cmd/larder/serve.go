@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/units"
 	"github.com/larder-go/larder/proxy"
 )
 
@@ -207,7 +208,7 @@ func (f *numberFlag) String() string {
 type sizeFlag int64
 
 func (f *sizeFlag) Set(s string) error {
-	n, err := parseBytes(s)
+	n, err := units.Size(s)
 	*f = sizeFlag(n)
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/larder-go/larder/internal/units"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/disk"
 	"github.com/larder-go/larder/store/dynamodb"
@@ -124,7 +125,7 @@ func parseLocation(spec string) (location, error) {
 		last := value[len(value)-1]
 		switch {
 		case name == "max-bytes":
-			if at.maxBytes, err = parseBytes(last); err != nil {
+			if at.maxBytes, err = units.Size(last); err != nil {
 				return fault("max-bytes: %v", err)
 			}
 		case name == "damaged" && scheme == "sqlite":

@@ -3,36 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/units"
 )
-
-const day = 24 * time.Hour
-
-// parseDuration is time.ParseDuration for positive durations, which may also be in days (7d) or weeks (2w).
-func parseDuration(s string) (time.Duration, error) {
-	for suffix, unit := range map[string]time.Duration{"d": day, "w": 7 * day} {
-		number, ok := strings.CutSuffix(s, suffix)
-		if n, err := strconv.ParseFloat(number, 64); ok && err == nil && n > 0 && n < float64(math.MaxInt64/unit) {
-			return time.Duration(n * float64(unit)), nil
-		}
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 {
-		return 0, errors.New("want a positive duration such as 90s, 15m, 2h or 7d")
-	}
-	return d, nil
-}
 
 // durationFlag is a flag with a positive duration.
 type durationFlag time.Duration
 
 func (f *durationFlag) Set(s string) error {
-	d, err := parseDuration(s)
+	d, err := units.Duration(s)
 	*f = durationFlag(d)
 	return err
 }
@@ -43,7 +25,7 @@ func (f *durationFlag) String() string {
 	if *f == 0 {
 		return ""
 	}
-	return exactText(time.Duration(*f))
+	return units.DurationText(time.Duration(*f))
 }
 
 // countFlag is a flag with a number of responses.
@@ -78,7 +60,7 @@ func (f *ttlFlag) Set(s string) (err error) {
 		*f = ttlFlag(larder.Never)
 	default:
 		var d time.Duration
-		if d, err = parseDuration(s); err != nil {
+		if d, err = units.Duration(s); err != nil {
 			err = fmt.Errorf("%w, or forever or never", err)
 		}
 		*f = ttlFlag(d)
@@ -97,35 +79,8 @@ func (f *ttlFlag) String() string {
 	case larder.Never:
 		return "never"
 	default:
-		return exactText(d)
+		return units.DurationText(d)
 	}
-}
-
-var byteUnits = []struct {
-	name string
-	size int64
-}{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
-	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
-}
-
-// parseBytes reads a size such as 2GiB, 500MB or 4096; "none" is -1.
-func parseBytes(s string) (int64, error) {
-	if s == "none" {
-		return -1, nil
-	}
-	number, unit := s, int64(1)
-	for _, u := range byteUnits {
-		if n, ok := strings.CutSuffix(s, u.name); ok {
-			number, unit = n, u.size
-			break
-		}
-	}
-	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || !(n*float64(unit) >= 1) || n*float64(unit) >= math.MaxInt64 {
-		return 0, fmt.Errorf("size is %q, want one such as 512MiB, 2GiB or none", s)
-	}
-	return int64(n * float64(unit)), nil
 }
 
 // bytesText returns a size for people: 512 B, 1.5 KiB, 34 MiB.
@@ -133,15 +88,16 @@ func bytesText(n int64) string {
 	if n < 1<<10 {
 		return fmt.Sprintf("%d B", n)
 	}
+	names := [...]string{"KiB", "MiB", "GiB", "TiB"}
 	f, unit := float64(n)/(1<<10), 0
 	for f >= 1023.5 && unit < 3 {
 		f /= 1 << 10
 		unit++
 	}
 	if f < 9.95 {
-		return fmt.Sprintf("%.1f %s", f, byteUnits[unit].name)
+		return fmt.Sprintf("%.1f %s", f, names[unit])
 	}
-	return fmt.Sprintf("%.0f %s", f, byteUnits[unit].name)
+	return fmt.Sprintf("%.0f %s", f, names[unit])
 }
 
 // durationText returns a duration for people, in its largest unit, rounded: 45s, 3m, 2h, 9d.
@@ -157,19 +113,7 @@ func durationText(d time.Duration) string {
 			return fmt.Sprintf("%d%s", rounded/u.size, u.name)
 		}
 	}
-	return fmt.Sprintf("%dd", d.Round(day)/day)
-}
-
-// exactText is d.String without units that are zero: 1h and not 1h0m0s.
-func exactText(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return fmt.Sprintf("%dd", d.Round(units.Day)/units.Day)
 }
 
 // countText returns "1 response", "2 responses".
