@@ -100,7 +100,7 @@ func (c *Cache) Delete(ctx context.Context, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c.flights.outdate(x.key)
+	c.flights.outdate(x.key, nil)
 	keys := []store.Key{x.key}
 	for _, key := range c.variedKeys(ctx, x) {
 		keys = append(keys, key)

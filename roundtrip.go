@@ -282,7 +282,7 @@ func (c *Cache) pass(x exchange, why string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.invalidate(&x, resp)
+	c.invalidate(&x, resp, nil)
 	return c.answer(&x, resp, bypassed(&x, resp, why)), nil
 }
 
@@ -295,8 +295,9 @@ func bypassed(x *exchange, resp *http.Response, why string) Decision {
 }
 
 // invalidate removes what an unsafe request has changed (RFC 9111 §4.4), and the cache groups that its response names or what
-// it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone.
-func (c *Cache) invalidate(x *exchange, resp *http.Response) {
+// it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone, and so is the request's own
+// flight, if it has one.
+func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
 	if x.rule.Methods != nil && x.rule.methodAllowed(x.rr.Method) {
 		return // the user says that it changes nothing
 	}
@@ -308,7 +309,7 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 			continue
 		}
 		ctx := get.req.Context()
-		c.flights.outdate(get.key)
+		c.flights.outdate(get.key, own)
 		c.flights.outdateOthers(get.target.base())
 		groups = c.removeFor(ctx, get, groups)
 		if len(get.rule.KeyHeaders) > 0 { // there may be more keys than one
@@ -321,7 +322,7 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 			}
 		}
 	}
-	c.removeGroups(x, groups)
+	c.removeGroups(x, groups, own)
 }
 
 // presented returns the request with the URL that the origin sees: of the host that the request names (RFC 9110 §7.1).
