@@ -95,7 +95,9 @@ func declaration(path, name string) (string, error) {
 			return strings.TrimRight(strings.Join(lines, "\n"), "\n") + "\n", nil
 		case *ast.GenDecl:
 			for _, s := range d.Specs {
-				if s, ok := s.(*ast.TypeSpec); ok && s.Name.Name == name {
+				spec, _ := s.(*ast.TypeSpec)
+				value, _ := s.(*ast.ValueSpec)
+				if spec != nil && spec.Name.Name == name || value != nil && value.Names[0].Name == name {
 					return text(d.Pos(), d.End()) + "\n", nil
 				}
 			}
