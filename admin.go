@@ -9,7 +9,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/larder-go/larder/rfc9111"
 	"github.com/larder-go/larder/store"
@@ -100,7 +99,7 @@ func (c *Cache) Delete(ctx context.Context, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c.flights.outdate(x.key)
+	c.flights.outdate(x.key, nil)
 	keys := []store.Key{x.key}
 	for _, key := range c.variedKeys(ctx, x) {
 		keys = append(keys, key)
@@ -147,58 +146,6 @@ func (c *Cache) Body(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 		return nil, fmt.Errorf("larder: open the body of %s: %w", r.URL, err)
 	}
 	return body, nil
-}
-
-// Explanation is what would happen to a request now.
-type Explanation struct {
-	Key  store.Key
-	URL  string // normalised and redacted
-	Rule *Rule  // the one that applies; nil: none
-	// Bypass says why the cache takes no part in the request; "": it does.
-	Bypass string
-	// Records are stored for the request, newest first.
-	Records []*store.Record
-	// Selected is the one the Verdict is about; nil: none.
-	Selected *store.Record
-	Verdict  rfc9111.Verdict
-	// FreshUntil and KeepUntil of the selected one; zero: for ever.
-	FreshUntil, KeepUntil time.Time
-}
-
-// Explain tells what would happen to req now, without sending it. It leaves the request's body to be sent.
-func (c *Cache) Explain(ctx context.Context, req *http.Request) (Explanation, error) {
-	c.start()
-	set := c.rules.Load()
-	if set.err != nil {
-		return Explanation{}, set.err
-	}
-	x := &exchange{req: req, send: req, now: c.now(), ask: asked(req.Context())}
-	e := Explanation{Bypass: c.prepare(x, set.rules)}
-	if x.send != req {
-		req.Body, req.GetBody = x.send.Body, x.send.GetBody
-	}
-	e.Key, e.URL = x.key, x.target.url
-	if x.rule != standard {
-		e.Rule = &x.rule.Rule
-	}
-	e.Verdict.Index = -1
-	if e.Bypass != "" {
-		return e, nil
-	}
-	records, err := c.store.Lookup(ctx, x.key)
-	if err == nil {
-		records, err = c.equivalents(ctx, x, records)
-	}
-	if err != nil {
-		return e, fmt.Errorf("larder: look up %s: %w", x.target.url, err)
-	}
-	c.weigh(x, records)
-	e.Records, e.Verdict = records, x.verdict
-	if i := x.verdict.Index; i >= 0 {
-		e.Selected = x.records[i]
-		e.FreshUntil, e.KeepUntil = e.Selected.FreshUntil, e.Selected.KeepUntil
-	}
-	return e, nil
 }
 
 // exchangeFor prepares a request that is not going to be sent.

@@ -183,3 +183,24 @@ func ExampleCache_Close() {
 	fmt.Println(cache.Close(ctx))
 	// Output: <nil>
 }
+
+func ExampleExplanation_Steps() {
+	ctx := context.Background()
+	cache, origin := filled("/a")
+	e, err := cache.Explain(ctx, request(origin+"/a"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, s := range e.Steps() {
+		fmt.Printf("%s %s [%s]\n", s.Question, s.Answer, s.Section)
+	}
+	// Output:
+	// which rule applies? none: the standard decides []
+	// does the cache take part? yes: responses to GET may be stored [RFC 9111 §3]
+	// is anything stored under its key? yes: 1 [RFC 9111 §4]
+	// does one of them match the request? yes [RFC 9111 §4.1]
+	// may it be used without validation? yes: neither the response nor the request says no-cache [RFC 9111 §5.2]
+	// is it fresh? yes, its age is 0s, its lifetime 1m0s: fresh [RFC 9111 §4.2]
+	// what then? it is the answer []
+}

@@ -105,9 +105,9 @@ func (fs *flights) join(ctx context.Context, key flightKey, url string, suits fu
 	return fs.begin(ctx, key, url), true
 }
 
-// outdate sees to it that what is under way for key is neither stored nor given to those who come later.
-func (fs *flights) outdate(key store.Key) {
-	fs.outdateAll(func(k flightKey, _ *flight) bool { return k.key == key })
+// outdate sees to it that what is under way for key, own excepted, is neither stored nor given to those who come later.
+func (fs *flights) outdate(key store.Key, own *flight) {
+	fs.outdateAll(func(k flightKey, f *flight) bool { return k.key == key && f != own })
 }
 
 // outdateOthers outdates what is under way by other methods than GET and HEAD for the URL, with whatever query that has.
@@ -119,9 +119,9 @@ func (fs *flights) outdateOthers(base string) {
 }
 
 // outdateGroups outdates what is under way that has one of the tags, or may come to have it: of what an origin has not yet
-// answered nobody knows. origin is how its URLs begin.
-func (fs *flights) outdateGroups(origin string, tags []string) {
-	fs.outdateAll(func(_ flightKey, f *flight) bool { return f.mayHave(origin, tags) })
+// answered nobody knows. origin is how its URLs begin. Not meant is own.
+func (fs *flights) outdateGroups(origin string, tags []string, own *flight) {
+	fs.outdateAll(func(_ flightKey, f *flight) bool { return f != own && f.mayHave(origin, tags) })
 }
 
 // outdateAll outdates what is under way that is meant. What is being stored is in the store when it returns, to be removed from

@@ -64,12 +64,13 @@ func appendGroups(tags []string, records []*store.Record) []string {
 	return tags
 }
 
-// removeGroups removes what is stored with one of these tags, of every user, since x has made the groups invalid.
-func (c *Cache) removeGroups(x *exchange, tags []string) {
+// removeGroups removes what is stored with one of these tags, of every user, since x has made the groups invalid; its own flight is
+// left alone.
+func (c *Cache) removeGroups(x *exchange, tags []string, own *flight) {
 	if len(tags) == 0 {
 		return
 	}
-	c.flights.outdateGroups(string(appendBase(nil, x.req.URL, "/")), tags)
+	c.flights.outdateGroups(string(appendBase(nil, x.req.URL, "/")), tags, own)
 	queries := make([]store.Query, len(tags))
 	for i, tag := range tags {
 		queries[i].Tag = tag

@@ -15,19 +15,25 @@ func (x *exchange) mayAnswerGet() bool {
 }
 
 // post is pass for what may answer a later GET: a response that is the new representation of its own URL takes the place of
-// what it has made invalid there (RFC 9110 §9.3.3).
+// what it has made invalid there (RFC 9110 §9.3.3), unless another request has changed that meanwhile.
 func (c *Cache) post(x exchange, why string) (*http.Response, error) {
+	get, err := c.getFor(&x, x.req.URL.String())
+	if err != nil {
+		return c.pass(x, why)
+	}
 	ctx, cancel := context.WithCancel(x.req.Context())
+	f := c.flights.alone(ctx, flightKey{key: get.key, method: http.MethodGet}, get.target.url)
 	requested := c.now()
 	resp, err := complete(c.base().RoundTrip(x.send.WithContext(ctx)))
 	if err != nil {
+		c.land(f)
+		f.cancel()
 		cancel()
 		return nil, err
 	}
-	c.invalidate(&x, resp)
+	c.invalidate(&x, resp, f)
 	decision := bypassed(&x, resp, why)
-	if get := c.asGet(&x, resp); get != nil {
-		f := c.flights.alone(ctx, flightKey{key: get.key, method: http.MethodGet}, get.target.url)
+	if c.representsGet(&x, resp) {
 		var d *download
 		if d, decision.NotStored = c.download(f, get, resp, requested); d != nil {
 			context.AfterFunc(f.ctx, cancel)
@@ -35,25 +41,18 @@ func (c *Cache) post(x exchange, why string) (*http.Response, error) {
 			defer f.leave(true)
 			return c.join(&x, d, decision, true), nil
 		}
-		c.land(f)
-		f.cancel()
 	}
+	c.land(f)
+	f.cancel()
 	resp.Body = &soloBody{resp.Body, x.req.Context(), context.AfterFunc(x.req.Context(), cancel), cancel}
 	return c.answer(&x, resp, decision), nil
 }
 
-// asGet returns the GET whose answer the response to x may be stored as; nil if it may not.
-func (c *Cache) asGet(x *exchange, resp *http.Response) *exchange {
+// representsGet reports whether the response to x is what a GET of the same URL would bring.
+func (c *Cache) representsGet(x *exchange, resp *http.Response) bool {
 	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Received: c.now(),
 		Targeted: c.targeted})
 	presented := x.presented()
 	u := c.policy().AsGet(&presented, said)
-	if u == nil || newTarget(u, normalPath(u), standard).url != newTarget(presented.URL, normalPath(presented.URL), standard).url {
-		return nil
-	}
-	get, err := c.getFor(x, x.req.URL.String())
-	if err != nil {
-		return nil
-	}
-	return get
+	return u != nil && newTarget(u, normalPath(u), standard).url == newTarget(presented.URL, normalPath(presented.URL), standard).url
 }

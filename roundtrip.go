@@ -175,22 +175,22 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 		TakeStale:  x.ask.mode == PreferStored || x.ask.mode == OfflineStale}
 	switch {
 	case req.URL.Opaque != "":
-		return "its URL is opaque"
+		return bypassOpaque
 	case x.ask.mode == Bypass:
-		return "the caller bypasses the cache"
+		return bypassAsked
 	case !x.rule.methodAllowed(method):
-		return "the method is not cached"
+		return bypassMethod
 	case x.rule.ttl(x.ask, http.StatusOK, x.now) == Never:
-		return "a rule or the caller says never to store it"
+		return bypassNever
 	case req.Header["Upgrade"] != nil:
-		return "the request asks for another protocol"
+		return bypassUpgrade
 	case req.Header["If-Match"] != nil || req.Header["If-Unmodified-Since"] != nil:
-		return "its precondition is the origin's to check"
+		return bypassPrecondition
 	}
 	send, body, ok := content(req, x.rule, c.maxKeyBody())
 	x.send = send
 	if !ok {
-		return "its body is too long for a key, or can't be read"
+		return bypassBody
 	}
 	x.key, x.content = c.key(req, x.rule, x.ask, x.target, body), body
 	return ""
@@ -222,11 +222,14 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 	case x.unusable:
 		x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.NothingStored}
 	case x.ask.mode == ForceRefresh:
-		x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.RequestNoCache}
+		x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.RequestNoCache, Found: rfc9111.RequestNoCache}
 	default:
 		x.verdict = c.policy().Reuse(&x.rr, x.stored, x.now)
-		if x.incomplete != nil && x.verdict.Action == rfc9111.Forward && x.verdict.Index < 0 {
-			x.verdict.Reason = rfc9111.InPart
+		if x.incomplete != nil && x.verdict.Index < 0 {
+			x.verdict.Found = rfc9111.InPart
+			if x.verdict.Action == rfc9111.Forward {
+				x.verdict.Reason = rfc9111.InPart
+			}
 		}
 	}
 }
@@ -282,7 +285,7 @@ func (c *Cache) pass(x exchange, why string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.invalidate(&x, resp)
+	c.invalidate(&x, resp, nil)
 	return c.answer(&x, resp, bypassed(&x, resp, why)), nil
 }
 
@@ -295,8 +298,9 @@ func bypassed(x *exchange, resp *http.Response, why string) Decision {
 }
 
 // invalidate removes what an unsafe request has changed (RFC 9111 §4.4), and the cache groups that its response names or what
-// it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone.
-func (c *Cache) invalidate(x *exchange, resp *http.Response) {
+// it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone, and so is the request's own
+// flight, if it has one.
+func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
 	if x.rule.Methods != nil && x.rule.methodAllowed(x.rr.Method) {
 		return // the user says that it changes nothing
 	}
@@ -308,7 +312,7 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 			continue
 		}
 		ctx := get.req.Context()
-		c.flights.outdate(get.key)
+		c.flights.outdate(get.key, own)
 		c.flights.outdateOthers(get.target.base())
 		groups = c.removeFor(ctx, get, groups)
 		if len(get.rule.KeyHeaders) > 0 { // there may be more keys than one
@@ -321,7 +325,7 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response) {
 			}
 		}
 	}
-	c.removeGroups(x, groups)
+	c.removeGroups(x, groups, own)
 }
 
 // presented returns the request with the URL that the origin sees: of the host that the request names (RFC 9110 §7.1).

@@ -17,6 +17,7 @@ import (
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/conformance/suite"
+	"github.com/larder-go/larder/proxy"
 )
 
 // target is a cache under test, ready for requests.
@@ -42,7 +43,7 @@ func start(ctx context.Context, o *options, against, origin string, stderr io.Wr
 	case shared, private:
 		return serve(ctx, o, against == private, origin, stderr)
 	case roundTripperShared, roundTripperPrivate:
-		base := suite.Connect()
+		base := proxy.NewTransport(proxy.TransportOptions{}) // as of larder serve: http.Transport refuses some responses
 		cache := &larder.Cache{Base: base, Shared: against == roundTripperShared}
 		return &target{
 			cache:   suite.Cache{Transport: cache, URL: origin, Direct: true},

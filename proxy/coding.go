@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -16,11 +17,11 @@ import (
 	"time"
 )
 
-// Transport is an http.Transport that does two things more, over connections that are not encrypted. It takes a response with a
-// transfer coding of which nobody has heard, such as the identity that went out of HTTP in 2014: nobody can undo such a coding, and
-// servers that name one mean nothing by it; so its body is taken as it comes, up to the end of the connection (RFC 9112 §6.3), as
-// browsers do. And it tells what else a response lists in Connection beside close, so that those fields can be removed (RFC 9110
-// §7.6.1).
+// Transport is an http.Transport that does two things more with responses in HTTP/1.1, but for those that https origins give behind a
+// forward proxy. It takes a response with a transfer coding of which nobody has heard, such as the identity that went out of HTTP in
+// 2014: nobody can undo such a coding, and servers that name one mean nothing by it; so its body is taken as it comes, up to the end
+// of the connection (RFC 9112 §6.3), as browsers do. And it tells what else a response lists in Connection beside close, so that those
+// fields can be removed (RFC 9110 §7.6.1).
 type Transport struct{ http.Transport }
 
 // RoundTrip implements http.RoundTripper.
@@ -30,28 +31,31 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		conn, _ := info.Conn.(*headConn)
 		used.Store(conn)
 	}})
+	if req.Header.Get("Upgrade") != "" {
+		ctx = context.WithValue(ctx, upgrading{}, true)
+	}
 	resp, err := t.Transport.RoundTrip(req.WithContext(ctx))
-	if conn := used.Load(); err != nil && conn != nil && req.Context().Err() == nil {
-		if resp := conn.takeOver(req); resp != nil {
-			return resp, nil
+	conn := used.Load()
+	if conn == nil {
+		return resp, err
+	}
+	if err != nil {
+		if req.Context().Err() != nil {
+			return nil, err
 		}
-	} else if err == nil && resp.Close && conn != nil {
+		if resp = conn.takeOver(req); resp == nil {
+			return nil, err
+		}
+	} else if resp.Close {
 		if lines := conn.connection(); len(lines) > 0 {
 			resp.Header["Connection"] = lines
 		}
 	}
-	return resp, err
-}
-
-// dialer returns a DialContext whose connections remember the heads that come.
-func dialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(ctx context.Context, network, address string) (net.Conn, error) {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return &headConn{Conn: conn}, nil
+	if secure, ok := conn.Conn.(*tls.Conn); ok {
+		state := secure.ConnectionState()
+		resp.TLS = &state
 	}
+	return resp, nil
 }
 
 // maxRemembered is up to how many bytes a head is remembered; handover is for how long a connection is kept open for who takes

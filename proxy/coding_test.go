@@ -2,7 +2,9 @@ package proxy_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,13 +14,29 @@ import (
 	"github.com/larder-go/larder/proxy"
 )
 
-// answering answers each connection's first request with what it returns, and closes the connection when it is told to.
+// answering answers each connection's first request with answer, and closes the connection when it is told to.
 func answering(t *testing.T, answer string, end <-chan struct{}) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	answerAt(t, l, answer, end)
+	return "http://" + l.Addr().String()
+}
+
+// answeringTLS is answering over TLS.
+func answeringTLS(t *testing.T, answer string, end <-chan struct{}) (url string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answerAt(t, tls.NewListener(l, certificate(t)), answer, end)
+	return "https://" + l.Addr().String()
+}
+
+func answerAt(t *testing.T, l net.Listener, answer string, end <-chan struct{}) {
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -40,7 +58,6 @@ func answering(t *testing.T, answer string, end <-chan struct{}) (url string) {
 			}()
 		}
 	}()
-	return "http://" + l.Addr().String()
 }
 
 var ended = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
@@ -66,26 +83,33 @@ func TestTransferCodings(t *testing.T) {
 		{"a head that is too long", head + "X-B: " + strings.Repeat("x", 20<<10) + "\r\nTransfer-Encoding: fugazi\r\n\r\nhello", ""},
 		{"no head", "hello", ""},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			transport := proxy.NewTransport(proxy.TransportOptions{})
-			defer transport.CloseIdleConnections()
-			req, _ := http.NewRequestWithContext(t.Context(), "GET", answering(t, c.answer, ended), nil)
-			resp, err := transport.RoundTrip(req)
-			if c.body == "" {
-				if err == nil {
-					t.Fatalf("got %s", resp.Status)
+		for _, url := range []string{answering(t, c.answer, ended), answeringTLS(t, c.answer, ended)} {
+			secure := strings.HasPrefix(url, "https:")
+			t.Run(fmt.Sprint(c.name, ", TLS ", secure), func(t *testing.T) {
+				transport := proxy.NewTransport(proxy.TransportOptions{})
+				transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+				defer transport.CloseIdleConnections()
+				req, _ := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+				resp, err := transport.RoundTrip(req)
+				if c.body == "" {
+					if err == nil {
+						t.Fatalf("got %s", resp.Status)
+					}
+					return
 				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			body, err := io.ReadAll(resp.Body)
-			if string(body) != c.body || err != nil || resp.Header.Get("X-A") != "1" || len(resp.TransferEncoding) > 0 && c.name != "chunked" {
-				t.Errorf("got %.100q, error %v, header %v", body, err, resp.Header)
-			}
-		})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				body, err := io.ReadAll(resp.Body)
+				if string(body) != c.body || err != nil || resp.Header.Get("X-A") != "1" || len(resp.TransferEncoding) > 0 && c.name != "chunked" {
+					t.Errorf("got %.100q, error %v, header %v", body, err, resp.Header)
+				}
+				if (resp.TLS != nil) != secure {
+					t.Errorf("TLS %v: the response's state is %v", secure, resp.TLS)
+				}
+			})
+		}
 	}
 }
 
@@ -111,16 +135,19 @@ func TestUnheardOfCodingEndsWithItsCaller(t *testing.T) {
 
 // TestConnectionBesideClose shows that fields which a response lists beside close are neither passed on nor stored.
 func TestConnectionBesideClose(t *testing.T) {
-	p := run(t, answering(t, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nconnection: close, X-Hop\r\nX-Hop: 1\r\nX-End: 2\r\nContent-Length: 5\r\n\r\nhello", ended))
-	for _, outcome := range []string{"stored", "hit"} {
-		resp, err := http.Get(p.url + "/")
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-		if h := resp.Header; h["X-Hop"] != nil || h.Get("X-End") != "2" || !strings.Contains(h.Get("Cache-Status"), outcome) {
-			t.Errorf("a %s has the fields %v", outcome, h)
+	const answer = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nconnection: close, X-Hop\r\nX-Hop: 1\r\nX-End: 2\r\nContent-Length: 5\r\n\r\nhello"
+	for _, origin := range []string{answering(t, answer, ended), answeringTLS(t, answer, ended)} {
+		p := run(t, origin, func(p *running) { p.base.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} })
+		for _, outcome := range []string{"stored", "hit"} {
+			resp, err := http.Get(p.url + "/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if h := resp.Header; h["X-Hop"] != nil || h.Get("X-End") != "2" || !strings.Contains(h.Get("Cache-Status"), outcome) {
+				t.Errorf("%s: a %s has the fields %v", origin, outcome, h)
+			}
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package proxy
 
 import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"time"
@@ -20,9 +24,10 @@ type TransportOptions struct {
 // do, HTTP/2, and takes bodies as they are.
 func NewTransport(o TransportOptions) *Transport {
 	connect := orDefault(o.ConnectTimeout, 10*time.Second)
-	return &Transport{http.Transport{
+	dial := (&net.Dialer{Timeout: connect}).DialContext
+	t := &Transport{http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer((&net.Dialer{Timeout: connect}).DialContext),
+		DialContext:            remembering(dial),
 		TLSHandshakeTimeout:    connect,
 		ResponseHeaderTimeout:  orDefault(o.ResponseTimeout, time.Minute),
 		ExpectContinueTimeout:  time.Second,
@@ -34,7 +39,60 @@ func NewTransport(o TransportOptions) *Transport {
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  http2(),
 	}}
+	t.DialTLSContext = t.securing(dial)
+	return t
 }
+
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// remembering returns a DialContext whose connections remember the heads that come.
+func remembering(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &headConn{Conn: conn}, nil
+	}
+}
+
+// securing returns a DialTLSContext that does what net/http would do by itself, and has connections for HTTP/1.1 remember the heads
+// that come, too.
+func (t *Transport) securing(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		config := new(tls.Config)
+		if t.TLSClientConfig != nil {
+			config = t.TLSClientConfig.Clone()
+		}
+		if config.ServerName == "" {
+			config.ServerName, _, _ = net.SplitHostPort(address)
+		}
+		if ctx.Value(upgrading{}) != nil {
+			config.NextProtos = nil // in HTTP/2 there is no Upgrade
+		}
+		secure := tls.Client(conn, config)
+		handshake, cancel := context.WithTimeout(ctx, orDefault(t.TLSHandshakeTimeout, math.MaxInt64))
+		defer cancel()
+		if err := secure.HandshakeContext(handshake); err != nil {
+			conn.Close()
+			if handshake.Err() != nil && ctx.Err() == nil {
+				err = fmt.Errorf("TLS handshake timeout: %w", err)
+			}
+			return nil, err
+		}
+		if secure.ConnectionState().NegotiatedProtocol == "h2" {
+			return secure, nil // as which net/http has to know it
+		}
+		return &headConn{Conn: secure}, nil
+	}
+}
+
+// upgrading is the key of a context whose request wants another protocol.
+type upgrading struct{}
 
 func orDefault[T comparable](v, def T) T {
 	var zero T

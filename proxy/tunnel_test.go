@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -75,6 +76,48 @@ func TestUpgrade(t *testing.T) {
 		if rest, err := io.ReadAll(r); !secure && string(rest) != "bye\n" || err != nil {
 			t.Errorf("TLS %v: at the end comes %q, %v", secure, rest, err)
 		}
+	}
+}
+
+// TestUpgradeWithHTTP2 shows that an origin which would speak HTTP/2 is asked for a websocket in HTTP/1.1.
+func TestUpgradeWithHTTP2(t *testing.T) {
+	origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			io.WriteString(w, r.Proto)
+			return
+		}
+		conn, rw, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Errorf("%s: %v", r.Proto, err)
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		line, _ := rw.ReadString('\n')
+		io.WriteString(conn, strings.ToUpper(line))
+	}))
+	origin.EnableHTTP2 = true
+	origin.StartTLS()
+	t.Cleanup(origin.Close)
+	p := run(t, origin.URL, func(p *running) {
+		p.base.TLSClientConfig = origin.Client().Transport.(*http.Transport).TLSClientConfig
+	})
+	resp, err := http.Get(p.url + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if string(body) != "HTTP/2.0" {
+		t.Errorf("the origin is asked in %s", body)
+	}
+	conn, r := p.dial()
+	fmt.Fprintf(conn, handshake+"hello\n", "/")
+	if got := head(r); !strings.HasPrefix(got, "HTTP/1.1 101 ") {
+		t.Fatalf("got %q", got)
+	}
+	if line, err := r.ReadString('\n'); line != "HELLO\n" {
+		t.Errorf("got %q, %v", line, err)
 	}
 }
 

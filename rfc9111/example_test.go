@@ -52,6 +52,16 @@ func ExamplePolicy_Storable() {
 	// no-store: false, the response says no-store
 }
 
+func ExamplePolicy_StaleWindows() {
+	for _, cc := range []string{"max-age=60, stale-while-revalidate=30, stale-if-error=3600", "max-age=60, stale-if-error=3600, must-revalidate"} {
+		resp := rfc9111.Parse(rfc9111.Response{Status: http.StatusOK, Header: http.Header{"Cache-Control": {cc}}, Received: time.Now()})
+		fmt.Println(rfc9111.Policy{}.StaleWindows(resp))
+	}
+	// Output:
+	// 30s 1h0m0s
+	// 0s 0s
+}
+
 // The origin can't be reached; may what is stored stand in?
 func ExamplePolicy_StaleIfError() {
 	var cache rfc9111.Policy

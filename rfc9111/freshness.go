@@ -97,6 +97,15 @@ func (p Policy) UsableUntil(r *Response) time.Time {
 	return t.Add(max(0, r.whileRevalidate(), r.ifError()))
 }
 
+// StaleWindows returns for how long after it turned stale the response may be used while it is validated (RFC 5861 §3), and
+// when the origin fails (§4); 0: not at all.
+func (p Policy) StaleWindows(r *Response) (whileRevalidate, ifError time.Duration) {
+	if p.neverStale(r) {
+		return 0, 0
+	}
+	return r.whileRevalidate(), r.ifError()
+}
+
 // neverStale reports whether the response forbids its use when stale (RFC 9111 §4.2.4). s-maxage means
 // proxy-revalidate too (§5.2.2.10).
 func (p Policy) neverStale(r *Response) bool {

@@ -32,6 +32,9 @@ func (a Action) String() string { return actions[a] }
 type Verdict struct {
 	Action Action
 	Reason Reason
+	// Found is the Reason but for the caller's wishes to take any stored response (TakeStale) and none but such (only-if-cached):
+	// it differs from that of TakenStale and OnlyIfCached alone.
+	Found Reason
 	// Index is that of the selected response in what is stored, also where it may not be served; -1: none.
 	Index    int
 	Age      time.Duration // of the selected response (RFC 9111 §4.2.3)
@@ -49,15 +52,16 @@ func (p Policy) Reuse(req *Request, stored []*Response, now time.Time) Verdict {
 	i, why := p.choose(req, stored)
 	if i < 0 {
 		if w.onlyIfCached {
-			return Verdict{Action: Refuse, Index: -1, Reason: OnlyIfCached}
+			return Verdict{Action: Refuse, Index: -1, Reason: OnlyIfCached, Found: why}
 		}
-		return Verdict{Action: Forward, Index: -1, Reason: why}
+		return Verdict{Action: Forward, Index: -1, Reason: why, Found: why}
 	}
 	r := stored[i]
 	v := Verdict{Index: i, Age: r.Age(now)}
 	var fresh Reason
 	v.Lifetime, fresh = p.lifetime(r)
 	v.Action, v.Reason = p.decide(&w, r, v.Age, v.Lifetime, fresh)
+	v.Found = v.Reason
 	switch {
 	case v.Action == Serve:
 	case req.TakeStale && v.Action != ServeAndRefresh:

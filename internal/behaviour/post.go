@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
 )
 
 // represents makes path a page, numbered, whose answer to a POST or PATCH says that it is what a GET would bring from now on.
@@ -213,5 +214,35 @@ var newRepresentations = []test{
 		t.read(first).want(larder.Bypassed, "first of all")
 		t.get("/a").want(larder.Hit, "/a 2")
 		t.wantStored(1)
+	}},
+	{name: "what has been changed while it was under way is not stored", run: func(t *T) {
+		t.origin.represents("/a", "Cache-Groups", `"g"`)
+		t.origin.status("/b", 204, "Cache-Group-Invalidation", `"g"`)
+		page := t.origin.pages["/a"]
+		for _, c := range []struct {
+			method, path string
+			stored       bool
+		}{{"PUT", "/a", false}, {"POST", "/b", false}, {"POST", "/c", true}, {"GET", "/b", true}} {
+			g := make(gate)
+			t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost {
+					g.wait(r)
+				}
+				page(w, r)
+			})
+			p := t.start(1, func(int) answer { return t.try("POST", "/a") })
+			t.settle()
+			t.do(c.method, c.path)
+			g.open()
+			if a := p.done()[0]; a.Outcome != larder.Bypassed || a.status != 200 {
+				t.Errorf("%s %s meanwhile: %v, status %d", c.method, c.path, a.Outcome, a.status)
+			}
+			if got := t.get("/a").Outcome == larder.Hit; got != c.stored {
+				t.Errorf("%s %s meanwhile: the new representation is stored: %v, want %v", c.method, c.path, got, c.stored)
+			}
+			if _, err := t.cache.Purge(t.Context(), store.Query{}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}},
 }

@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/larder-go/larder/store"
@@ -137,6 +139,7 @@ func TestAFolderThatOthersKeepRemovingIsMadeAgain(t *testing.T) {
 	s, _ := openTwo(t)
 	p := placeOf(t, s, "key")
 	done := make(chan struct{})
+	var removals atomic.Int64 // that are still to come, for this move: fewer than attempts
 	var remover sync.WaitGroup
 	remover.Go(func() {
 		for {
@@ -144,11 +147,16 @@ func TestAFolderThatOthersKeepRemovingIsMadeAgain(t *testing.T) {
 			case <-done:
 				return
 			default:
-				p.discard() // as a Delete or Sweep does that finds it empty
 			}
+			if removals.Add(-1) < 0 {
+				runtime.Gosched()
+				continue
+			}
+			p.discard() // as a Delete or Sweep does that finds it empty
 		}
 	})
 	for i := range 500 {
+		removals.Store(attempts - 1)
 		temp, path := p.temp(), p.inside(fmt.Sprint(i))
 		if err := os.WriteFile(filepath.Join(p.fan.Name(), temp), nil, 0o600); err != nil {
 			t.Fatal(err)
