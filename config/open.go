@@ -1,0 +1,178 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/disk"
+	"github.com/larder-go/larder/store/memory"
+	"github.com/larder-go/larder/store/sealed"
+	"github.com/larder-go/larder/store/tiered"
+)
+
+// Drivers are what a program adds to memory and disk, which need nothing: the stores whose drivers it wants to have.
+type Drivers struct {
+	// Open has for each kind of Location the function that opens such a store. One that is an io.Closer is closed in the end. It
+	// may be one of the program's own, and stand in place of memory or disk.
+	Open map[string]func(ctx context.Context, at Location) (store.Store, error)
+	// Compress puts compression around a store, as compressed.New does; nil: a file that wants compression is at fault.
+	Compress func(store.Store) store.Store
+}
+
+// Location returns where the store is; without one in the file it is memory. An error is a *Fault.
+func (c *Config) Location() (Location, error) {
+	s := &c.Store
+	given, err := s.Location.Expand()
+	if err != nil {
+		return Location{}, c.fault("store.location", "%v", err)
+	}
+	at := Location{Kind: "memory"}
+	if s.Location != "" || c.given("store.location") {
+		if at, err = parseLocation(given); err != nil {
+			return Location{}, c.fault("store.location", "%q: %v", withoutPassword(string(s.Location)), err)
+		}
+	}
+	if at.Kind == "sqlite" || at.Kind == "disk" {
+		if at.Path, err = c.path(at.Path); err != nil {
+			return Location{}, c.fault("store.location", "%v", err)
+		}
+	}
+	switch {
+	case s.MaxBytes == 0:
+	case at.MaxBytes != 0:
+		return Location{}, c.fault("store.max-bytes", "the location has a max-bytes, too, want one of them")
+	case !slices.Contains(files, at.Kind):
+		return Location{}, c.fault("store.max-bytes", "the limit is for %s, not for %s", strings.Join(files, ", "), at.Kind)
+	default:
+		at.MaxBytes = int64(s.MaxBytes)
+	}
+	return at, nil
+}
+
+// OpenStore opens the store with all that goes around it. closeStore closes it; nil drivers are none.
+func (c *Config) OpenStore(ctx context.Context, d *Drivers) (s store.Store, closeStore func() error, err error) {
+	at, err := c.Location()
+	if err != nil {
+		return nil, nil, err
+	}
+	if d == nil {
+		d = new(Drivers)
+	}
+	bare, err := c.openAt(ctx, at, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	closeStore = func() error {
+		if closer, ok := bare.(io.Closer); ok {
+			return closer.Close()
+		}
+		return nil
+	}
+	if s, err = c.Wrap(bare, d); err != nil {
+		closeStore()
+		return nil, nil, err
+	}
+	if f := c.Store.Front; f != nil {
+		s, err = tiered.New(&memory.Store{MaxBytes: int64(f.MaxBytes)}, s, f.options())
+	}
+	return s, closeStore, err
+}
+
+func (c *Config) openAt(ctx context.Context, at Location, d *Drivers) (store.Store, error) {
+	open := d.Open[at.Kind]
+	switch {
+	case open != nil:
+	case at.Kind == "memory":
+		return &memory.Store{MaxBytes: at.MaxBytes}, nil
+	case at.Kind == "disk":
+		open = func(_ context.Context, at Location) (store.Store, error) {
+			return disk.Open(at.Path, &disk.Options{MaxBytes: at.MaxBytes})
+		}
+	case at.Known():
+		return nil, c.fault("store.location", "this program has no driver for %s: want one in config.Drivers", at.Kind)
+	default:
+		return nil, c.fault("store.location", "there is no kind of store %q, want %s", at.Kind, Forms)
+	}
+	s, err := open(ctx, at)
+	if err != nil {
+		return nil, fmt.Errorf("the store %s cannot be used: %w", at, err)
+	}
+	return s, nil
+}
+
+// Wrap puts the encryption and compression that the file wants around a store: compression outside, for what is encrypted
+// does not shrink. The front is not among it.
+func (c *Config) Wrap(s store.Store, d *Drivers) (store.Store, error) {
+	var keys []sealed.Key
+	for i, file := range c.Store.EncryptKeyFiles {
+		key, err := c.key(file)
+		if err != nil {
+			return nil, c.fault(fmt.Sprintf("store.encrypt-key-files[%d]", i), "%v", err)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) > 0 {
+		around, err := sealed.New(s, keys...)
+		if err != nil {
+			return nil, c.fault("store.encrypt-key-files", "%v", err)
+		}
+		s = around
+	}
+	if c.Store.Compress {
+		if d == nil || d.Compress == nil {
+			return nil, c.fault("store.compress", "this program cannot compress: want config.Drivers.Compress")
+		}
+		s = d.Compress(s)
+	}
+	return s, nil
+}
+
+func (c *Config) key(file Text) (sealed.Key, error) {
+	path, err := c.expandPath(file)
+	if err != nil {
+		return sealed.Key{}, err
+	}
+	return sealed.KeyFromFile(path)
+}
+
+// expandPath returns the path that the text of a file is.
+func (c *Config) expandPath(t Text) (string, error) {
+	path, err := t.Expand()
+	if err != nil {
+		return "", err
+	}
+	return c.path(path)
+}
+
+// path returns where a file named in c is: relative paths are in the folder of c's own file, and ~ is the user's home.
+func (c *Config) path(p string) (string, error) {
+	p, err := withHome(p)
+	if err != nil || filepath.IsAbs(p) {
+		return p, err
+	}
+	return filepath.Join(filepath.Dir(c.file), p), nil
+}
+
+func (f *Front) options() *tiered.Options {
+	return &tiered.Options{Lifetime: time.Duration(f.Lifetime), Alone: time.Duration(f.Alone), MaxBody: int64(f.MaxBody)}
+}
+
+// OpenCache returns a cache with all that the file says, over http.DefaultTransport, which may be changed before it is used. end ends
+// its work in the background within ctx, and closes the store. nil drivers are none.
+func (c *Config) OpenCache(ctx context.Context, d *Drivers) (cache *larder.Cache, end func(ctx context.Context) error, err error) {
+	s, closeStore, err := c.OpenStore(ctx, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	cache = &larder.Cache{Store: s}
+	c.Apply(cache)
+	return cache, func(ctx context.Context) error { return errors.Join(cache.Close(ctx), closeStore()) }, nil
+}
