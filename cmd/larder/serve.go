@@ -29,6 +29,7 @@ type serve struct {
 	maxBody                         sizeFlag
 	maxConnections                  numberFlag
 	cert, key                       string
+	metrics                         string
 	connect, response, stall, grace durationFlag
 }
 
@@ -64,6 +65,7 @@ is appended to the URL's path. Nothing but the origins can be reached.`,
 	f.Var(&s.response, "response-timeout", "for the head of an origin's response, a `DURATION` (default 1m)")
 	f.Var(&s.stall, "stall-timeout", "for a body that stands still, a `DURATION` (default 1m)")
 	f.Var(&s.grace, "grace", "for what is under way at the end, a `DURATION` (default 30s)")
+	f.StringVar(&s.metrics, "metrics", "", "serve metrics for Prometheus at /metrics of an `ADDRESS` of their own, such as 127.0.0.1:9464")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "tell on standard error how each response came about")
 	f.BoolVar(&s.json, "json", false, "as --verbose, but one JSON object a line")
 	complete(cmd, "ttl", oneOf("5m", "1h", "1d", "7d", "forever", "never"))
@@ -88,9 +90,11 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	host, port, err := net.SplitHostPort(s.listen)
-	if _, number := strconv.ParseUint(port, 10, 16); err != nil || host == "" || number != nil {
+	if !isAddress(s.listen) {
 		return usagef("--listen %q: want HOST:PORT, such as 127.0.0.1:8080; 0.0.0.0:8080 is every network", s.listen)
+	}
+	if s.metrics != "" && !isAddress(s.metrics) {
+		return usagef("--metrics %q: want HOST:PORT, such as 127.0.0.1:9464; 0.0.0.0:9464 is every network", s.metrics)
 	}
 	c, closeStore, err := a.cache(cmd, true)
 	if err != nil {
@@ -112,6 +116,18 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.metrics != "" {
+		end, err := s.exposeMetrics(cmd.Context(), cmd.ErrOrStderr(), c)
+		if err != nil {
+			listener.Close()
+			return err
+		}
+		defer func() {
+			if ending := end(); err == nil && ending != nil {
+				tell(s.err, ending)
+			}
+		}()
+	}
 	scheme := "http"
 	if tlsConfig != nil {
 		scheme = "https"
@@ -130,6 +146,13 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		return &exitError{exitFailed, err} // an interrupt is how it ends, and no fault
 	}
 	return nil
+}
+
+// isAddress reports whether s is HOST:PORT.
+func isAddress(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	_, number := strconv.ParseUint(port, 10, 16)
+	return err == nil && host != "" && number == nil
 }
 
 // Write tells of what net/http logs: of handshakes that fail, for example.
