@@ -47,7 +47,8 @@ func newRow(r *store.Record, now time.Time) row {
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	out := row{ID: r.ID.String(), Method: r.Method, URL: r.URL, Status: r.Status, Type: strings.ToLower(strings.TrimSpace(kind)), Size: r.Size,
 		Age: view.Age(r, now).Seconds(), Received: r.Received.UTC(), Fresh: view.Fresh(r, now),
-		Tags: append([]string{}, r.Tags...), Vary: slices.Sorted(maps.Keys(r.Selecting))}
+		Tags: append([]string{}, r.Tags...), Vary: slices.AppendSeq([]string{}, maps.Keys(r.Selecting))}
+	slices.Sort(out.Vary)
 	if !r.FreshUntil.IsZero() {
 		until := r.FreshUntil.UTC()
 		out.FreshUntil = &until
@@ -157,8 +158,11 @@ var orders = map[string]func(a, b *store.Record) int{
 }
 
 func newest(a, b *store.Record) int {
-	return cmp.Or(b.Received.Compare(a.Received), slices.Compare(b.ID[:], a.ID[:]))
+	return cmp.Or(compare(b.Received, a.Received), slices.Compare(b.ID[:], a.ID[:]))
 }
+
+// compare goes by the wall clock alone, since that is what a cursor has.
+func compare(a, b time.Time) int { return a.Round(0).Compare(b.Round(0)) }
 
 // compareEnds is time.Time.Compare with zero as the last moment.
 func compareEnds(a, b time.Time) int {
@@ -170,7 +174,7 @@ func compareEnds(a, b time.Time) int {
 	case b.IsZero():
 		return -1
 	}
-	return a.Compare(b)
+	return compare(a, b)
 }
 
 func readList(v map[string][]string, now time.Time) (l list, err error) {

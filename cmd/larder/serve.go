@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -29,7 +30,7 @@ type serve struct {
 	maxBody                         sizeFlag
 	maxConnections                  numberFlag
 	cert, key                       string
-	metrics                         string
+	ui, metrics                     string
 	connect, response, stall, grace durationFlag
 }
 
@@ -65,6 +66,7 @@ is appended to the URL's path. Nothing but the origins can be reached.`,
 	f.Var(&s.response, "response-timeout", "for the head of an origin's response, a `DURATION` (default 1m)")
 	f.Var(&s.stall, "stall-timeout", "for a body that stands still, a `DURATION` (default 1m)")
 	f.Var(&s.grace, "grace", "for what is under way at the end, a `DURATION` (default 30s)")
+	f.StringVar(&s.ui, "ui", "", "serve a page that shows what is stored, and what happens, at an `ADDRESS` of its own, such as 127.0.0.1:8090")
 	f.StringVar(&s.metrics, "metrics", "", "serve metrics for Prometheus at /metrics of an `ADDRESS` of their own, such as 127.0.0.1:9464")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "tell on standard error how each response came about")
 	f.BoolVar(&s.json, "json", false, "as --verbose, but one JSON object a line")
@@ -93,6 +95,9 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	if !isAddress(s.listen) {
 		return usagef("--listen %q: want HOST:PORT, such as 127.0.0.1:8080; 0.0.0.0:8080 is every network", s.listen)
 	}
+	if s.ui != "" && !isAddress(s.ui) {
+		return usagef("--ui %q: want HOST:PORT, such as 127.0.0.1:8090; 0.0.0.0:8090 is every network", s.ui)
+	}
 	if s.metrics != "" && !isAddress(s.metrics) {
 		return usagef("--metrics %q: want HOST:PORT, such as 127.0.0.1:9464; 0.0.0.0:9464 is every network", s.metrics)
 	}
@@ -116,18 +121,16 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.metrics != "" {
-		end, err := s.exposeMetrics(cmd.Context(), cmd.ErrOrStderr(), c)
-		if err != nil {
-			listener.Close()
-			return err
-		}
-		defer func() {
-			if ending := end(); err == nil && ending != nil {
-				tell(s.err, ending)
-			}
-		}()
+	end, err := s.expose(cmd.Context(), cmd.ErrOrStderr(), c)
+	if err != nil {
+		listener.Close()
+		return err
 	}
+	defer func() {
+		if ending := end(); err == nil {
+			err = ending
+		}
+	}()
 	scheme := "http"
 	if tlsConfig != nil {
 		scheme = "https"
@@ -141,7 +144,7 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		return err
 	}
 	server := &proxy.Server{Handler: p, TLS: tlsConfig, MaxConnections: int(s.maxConnections), GraceTimeout: time.Duration(s.grace),
-		ErrorLog: log.New(s, "", 0)}
+		ErrorLog: log.New(errorLog{s.err}, "", 0)}
 	if err := server.Serve(s.mode(cmd.Context()), listener); err != nil {
 		return &exitError{exitFailed, err} // an interrupt is how it ends, and no fault
 	}
@@ -155,10 +158,28 @@ func isAddress(s string) bool {
 	return err == nil && host != "" && number == nil
 }
 
-// Write tells of what net/http logs: of handshakes that fail, for example.
-func (s *serve) Write(line []byte) (int, error) {
-	tell(s.err, errors.New(strings.TrimSpace(string(line))))
+// errorLog tells of what net/http logs: of handshakes that fail, for example.
+type errorLog struct{ stderr io.Writer }
+
+func (l errorLog) Write(line []byte) (int, error) {
+	tell(l.stderr, errors.New(strings.TrimSpace(string(line))))
 	return len(line), nil
+}
+
+// expose serves what looks at c, at addresses of their own, until end is called. It is called before c is used.
+func (s *serve) expose(ctx context.Context, out io.Writer, c *larder.Cache) (end func() error, err error) {
+	endPage, endMetrics := func() error { return nil }, func() error { return nil }
+	if s.ui != "" {
+		if endPage, err = s.exposePage(ctx, out, c); err != nil {
+			return nil, err
+		}
+	}
+	if s.metrics != "" {
+		if endMetrics, err = s.exposeMetrics(ctx, out, c); err != nil {
+			return nil, errors.Join(err, endPage())
+		}
+	}
+	return func() error { return errors.Join(endPage(), endMetrics()) }, nil
 }
 
 // mode returns a context for all requests, which asks of the cache what the flags say.

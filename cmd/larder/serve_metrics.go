@@ -39,8 +39,8 @@ func (s *serve) exposeMetrics(ctx context.Context, out io.Writer, c *larder.Cach
 		return nil, errors.Join(fmt.Errorf("--metrics: %w", err), instrumented.Close())
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: log.New(s, "", 0)}))
-	server := &proxy.Server{Handler: mux, MaxConnections: 16, GraceTimeout: interruptTime, ErrorLog: log.New(s, "", 0)}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: log.New(errorLog{s.err}, "", 0)}))
+	server := &proxy.Server{Handler: mux, MaxConnections: 16, GraceTimeout: interruptTime, ErrorLog: log.New(errorLog{s.err}, "", 0)}
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ctx, listener) }()

@@ -127,6 +127,7 @@ document.getElementById("skip").addEventListener("click", e => {
 });
 document.addEventListener("locked", locked);
 addEventListener("hashchange", go);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new Event("theme")));
 theme(localStorage.getItem("larder-theme") ?? "system");
 
 async function start() {

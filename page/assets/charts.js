@@ -31,7 +31,7 @@ export function chart(box, { series, stacked, bars, log, xText, xSplits, yText, 
 		plot = new uPlot({
 			width: Math.max(200, canvas.clientWidth), height,
 			legend: { show: false },
-			padding: [8, 8, 0, 0],
+			padding: [8, 18, 0, 0],
 			cursor: { y: false, drag: { x: false, y: false }, points: { show: !stacked && !bars } },
 			scales: { x: { time: false, range: bars ? (u, min, max) => [min - 0.5, max + 0.5] : undefined }, y: { range: (u, min, max) => [0, Math.max(log ? 1e-9 : 1, max * 1.08)] } },
 			axes: [
@@ -41,7 +41,7 @@ export function chart(box, { series, stacked, bars, log, xText, xSplits, yText, 
 			series: [{}, ...order.map(i => {
 				const stroke = colour(series[i].colour);
 				return {
-					stroke, width: stacked || bars ? 0 : 1.75, points: { show: false },
+					stroke, width: stacked || bars ? 0 : 1.75, points: { show: !stacked && !bars, size: 5, fill: stroke },
 					fill: stacked || bars ? stroke + "" : undefined,
 					paths: bars ? uPlot.paths.bars({ size: [stacked ? 0.82 : 0.4, 40], align: stacked ? 0 : i === 0 ? -1 : 1, radius: 0.15 }) : stacked ? uPlot.paths.stepped({ align: 1 }) : undefined,
 					spanGaps: true,
