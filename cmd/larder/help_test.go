@@ -11,7 +11,7 @@ import (
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	u := newUser(t, "")
-	reference := read(t, "../../docs/command.md")
+	reference := read(t, "../../docs/command.md") + read(t, "../../docs/command-move.md")
 	root := u.ok("--help")
 	if bare := u.ok(); bare != root {
 		t.Errorf("larder alone writes\n%s", bare)
