@@ -31,9 +31,12 @@ const (
 	Damaged
 	// RefreshFailed: a validation in the background failed, or the origin answered with a server error.
 	RefreshFailed
+	// Failed: a caller got an error in place of a response; Err says which.
+	Failed
 )
 
-var eventKinds = [...]string{"answered", "stored", "updated", "discarded", "invalidated", "store failed", "damaged", "refresh failed"}
+var eventKinds = [...]string{"answered", "stored", "updated", "discarded", "invalidated", "store failed", "damaged", "refresh failed",
+	"failed"}
 
 // String returns the kind in one or two lower-case words.
 func (k EventKind) String() string { return eventKinds[k] }
@@ -46,7 +49,7 @@ type Event struct {
 	URL      string        // of the request, normalised and redacted
 	Status   int           // of the response
 	Decision Decision      // Answered; of StoredResponse and Updated the ID alone
-	Duration time.Duration // Answered: until the response's head
+	Duration time.Duration // Answered: until the response's head; Failed: until the error
 	Size     int64         // Answered: of the body in bytes; -1: the head does not say
 	Op       string        // StoreFailed, Damaged: lookup, open, read, create, write, read back, commit, update, delete, lease
 	Err      error
@@ -118,7 +121,7 @@ func (c *Cache) log(e Event) {
 	if d := e.Decision; d.Outcome != None {
 		attrs = append(attrs, slog.String("outcome", d.Outcome.String()), slog.String("reason", d.Reason),
 			slog.String("section", d.Section), slog.Duration("age", d.Age), slog.Duration("lifetime", d.Lifetime),
-			slog.Bool("stored", d.Stored), slog.Bool("collapsed", d.Collapsed), slog.Duration("duration", e.Duration), slog.Int64("size", e.Size))
+			slog.Bool("stored", d.Stored), slog.Bool("collapsed", d.Collapsed), slog.Int64("size", e.Size))
 		if d.NotStored != "" {
 			attrs = append(attrs, slog.String("not_stored", d.NotStored))
 		}
@@ -128,6 +131,9 @@ func (c *Cache) log(e Event) {
 		if d.Forwarded != "" {
 			attrs = append(attrs, slog.String("forwarded", d.Forwarded), slog.Int("forward_status", d.ForwardStatus))
 		}
+	}
+	if e.Kind == Answered || e.Kind == Failed {
+		attrs = append(attrs, slog.Duration("duration", e.Duration))
 	}
 	if id := e.Decision.ID; id != (store.ID{}) {
 		attrs = append(attrs, slog.String("id", id.String()))

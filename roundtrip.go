@@ -1,6 +1,7 @@
 package larder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,14 +60,26 @@ const maxAttempts = 3
 // about.
 func (c *Cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.start()
-	resp, err := c.roundTrip(req)
+	came := c.now()
+	resp, err := c.roundTrip(req, came)
 	if err != nil {
 		c.counters.outcome[None].Add(1)
+		c.tellFailed(req, came, err)
 	}
 	return resp, err
 }
 
-func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
+// tellFailed tells that req, which came then, ended in an error.
+func (c *Cache) tellFailed(req *http.Request, came time.Time, err error) {
+	e := Event{Kind: Failed, Method: cmp.Or(req.Method, http.MethodGet), Duration: c.now().Sub(came), Err: err}
+	if set := c.rules.Load(); req.URL != nil && set.err == nil { // faulty rules do not say what is secret
+		path := normalPath(req.URL)
+		e.URL = newTarget(req.URL, path, ruleFor(set.rules, e.Method, req.URL, path)).url
+	}
+	c.emit(e)
+}
+
+func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, error) {
 	if req.URL == nil {
 		closeBody(req)
 		return nil, errors.New("larder: the request has no URL")
@@ -76,8 +89,7 @@ func (c *Cache) roundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, set.err
 	}
-	x := exchange{req: req, send: req, now: c.now(), ask: asked(req.Context())}
-	x.came = x.now
+	x := exchange{req: req, send: req, came: came, now: came, ask: asked(req.Context())}
 	if why := c.prepare(&x, set.rules); why != "" {
 		if x.rr.OnlyStored {
 			x.verdict.Reason = rfc9111.OnlyIfCached

@@ -11,7 +11,7 @@ import (
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	u := newUser(t, "")
-	reference := read(t, "../../docs/command.md")
+	reference := read(t, "../../docs/command.md") + read(t, "../../docs/command-move.md")
 	root := u.ok("--help")
 	if bare := u.ok(); bare != root {
 		t.Errorf("larder alone writes\n%s", bare)
@@ -29,7 +29,7 @@ func TestHelp(t *testing.T) {
 	for _, command := range commands {
 		help := u.ok(append(strings.Fields(command), "--help")...)
 		lines := strings.Split(help, "\n")
-		if len(lines) > 46 || lines[0] == "" || !strings.Contains(help, "\nExamples:\n  larder") && !strings.Contains(help, "\nExamples:\n  source <(larder") {
+		if len(lines) > 54 || lines[0] == "" || !strings.Contains(help, "\nExamples:\n  larder") && !strings.Contains(help, "\nExamples:\n  source <(larder") {
 			t.Errorf("larder %s --help has %d lines, begins with %q, or has no examples", command, len(lines), lines[0])
 		}
 		for _, line := range lines {

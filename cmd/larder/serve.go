@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -30,6 +31,7 @@ type serve struct {
 	maxBody                         sizeFlag
 	maxConnections                  numberFlag
 	cert, key                       string
+	ui, metrics                     string
 	connect, response, stall, grace durationFlag
 }
 
@@ -65,6 +67,8 @@ is appended to the URL's path. Nothing but the origins can be reached.`,
 	f.Var(&s.response, "response-timeout", "for the head of an origin's response, a `DURATION` (default 1m)")
 	f.Var(&s.stall, "stall-timeout", "for a body that stands still, a `DURATION` (default 1m)")
 	f.Var(&s.grace, "grace", "for what is under way at the end, a `DURATION` (default 30s)")
+	f.StringVar(&s.ui, "ui", "", "serve a page that shows what is stored, and what happens, at an `ADDRESS` of its own, such as 127.0.0.1:8090")
+	f.StringVar(&s.metrics, "metrics", "", "serve metrics for Prometheus at /metrics of an `ADDRESS` of their own, such as 127.0.0.1:9464")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "tell on standard error how each response came about")
 	f.BoolVar(&s.json, "json", false, "as --verbose, but one JSON object a line")
 	complete(cmd, "ttl", oneOf("5m", "1h", "1d", "7d", "forever", "never"))
@@ -89,9 +93,14 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	host, port, err := net.SplitHostPort(s.listen)
-	if _, number := strconv.ParseUint(port, 10, 16); err != nil || host == "" || number != nil {
+	if !isAddress(s.listen) {
 		return usagef("--listen %q: want HOST:PORT, such as 127.0.0.1:8080; 0.0.0.0:8080 is every network", s.listen)
+	}
+	if s.ui != "" && !isAddress(s.ui) {
+		return usagef("--ui %q: want HOST:PORT, such as 127.0.0.1:8090; 0.0.0.0:8090 is every network", s.ui)
+	}
+	if s.metrics != "" && !isAddress(s.metrics) {
+		return usagef("--metrics %q: want HOST:PORT, such as 127.0.0.1:9464; 0.0.0.0:9464 is every network", s.metrics)
 	}
 	c, closeStore, err := a.cache(cmd, true)
 	if err != nil {
@@ -113,6 +122,16 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	if err != nil {
 		return err
 	}
+	end, err := s.expose(cmd.Context(), cmd.ErrOrStderr(), c)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	defer func() {
+		if ending := end(); err == nil {
+			err = ending
+		}
+	}()
 	scheme := "http"
 	if tlsConfig != nil {
 		scheme = "https"
@@ -126,17 +145,42 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		return err
 	}
 	server := &proxy.Server{Handler: p, TLS: tlsConfig, MaxConnections: int(s.maxConnections), GraceTimeout: time.Duration(s.grace),
-		ErrorLog: log.New(s, "", 0)}
+		ErrorLog: log.New(errorLog{s.err}, "", 0)}
 	if err := server.Serve(s.mode(cmd.Context()), listener); err != nil {
 		return &exitError{exitFailed, err} // an interrupt is how it ends, and no fault
 	}
 	return nil
 }
 
-// Write tells of what net/http logs: of handshakes that fail, for example.
-func (s *serve) Write(line []byte) (int, error) {
-	tell(s.err, errors.New(strings.TrimSpace(string(line))))
+// isAddress reports whether s is HOST:PORT.
+func isAddress(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	_, number := strconv.ParseUint(port, 10, 16)
+	return err == nil && host != "" && number == nil
+}
+
+// errorLog tells of what net/http logs: of handshakes that fail, for example.
+type errorLog struct{ stderr io.Writer }
+
+func (l errorLog) Write(line []byte) (int, error) {
+	tell(l.stderr, errors.New(strings.TrimSpace(string(line))))
 	return len(line), nil
+}
+
+// expose serves what looks at c, at addresses of their own, until end is called. It is called before c is used.
+func (s *serve) expose(ctx context.Context, out io.Writer, c *larder.Cache) (end func() error, err error) {
+	endPage, endMetrics := func() error { return nil }, func() error { return nil }
+	if s.ui != "" {
+		if endPage, err = s.exposePage(ctx, out, c); err != nil {
+			return nil, err
+		}
+	}
+	if s.metrics != "" {
+		if endMetrics, err = s.exposeMetrics(ctx, out, c); err != nil {
+			return nil, errors.Join(err, endPage())
+		}
+	}
+	return func() error { return errors.Join(endPage(), endMetrics()) }, nil
 }
 
 // mode returns a context for all requests, which asks of the cache what the flags say.

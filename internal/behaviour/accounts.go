@@ -159,7 +159,7 @@ var tellings = []test{
 			equal(t, "events of "+outcome.String(), byOutcome[outcome], n)
 		}
 		for kind, n := range map[larder.EventKind]int64{larder.StoredResponse: s.Stored, larder.Updated: s.Updated, larder.Discarded: s.Discarded,
-			larder.Invalidated: s.Invalidated, larder.StoreFailed: 0, larder.Damaged: 0} {
+			larder.Invalidated: s.Invalidated, larder.StoreFailed: 0, larder.Damaged: 0, larder.Failed: s.Errors} {
 			equal(t, "events of "+kind.String(), int64(len(t.journal.of(kind))), n)
 		}
 	}},

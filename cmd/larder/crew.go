@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// crew does the errands of larder warm: several at once, and few at once at any host. What is stored already waits for no host: an
+// errand queues for a turn only when it has said that it needs one.
+type crew struct {
+	jobs     int           // errands at once
+	perHost  int           // of them at a host
+	delay    time.Duration // from the beginning of one at a host to that of the next
+	patience time.Duration // how long a host may want to be left alone
+	do       func(errand) report
+
+	hosts  map[string]*host // those with something to do or to wait for
+	order  []*host          // the same, in the order in which they are asked
+	queued int
+}
+
+// errand is one URL on its way.
+type errand struct {
+	index int64    // of the URL in the input
+	first *url.URL // where it began
+	url   *url.URL // where it has got to
+	hops  int      // redirects so far
+	tries int      // that the host has put off
+	turn  string   // the host whose turn it has; "": none
+
+	shown   string // the URL as events have it
+	refresh bool   // what is stored may be used, and is to be refreshed
+}
+
+// report is what came of doing an errand once.
+type report struct {
+	errand
+	next  step
+	after time.Duration // the host wants to be left alone for so long
+	result
+}
+
+// step is what is to be done with an errand now.
+type step int
+
+const (
+	settled step = iota
+	needsTurn
+	putOff   // by the host
+	sentElse // by a redirect, which is in the errand already
+)
+
+// mostQueued is how many errands wait for hosts at most. Then none are taken any more, so that memory is bounded.
+const mostQueued = 1024
+
+type host struct {
+	name  string
+	queue []errand
+	busy  int
+	next  time.Time // when the next errand may begin
+	shut  time.Time // until when it wants to be left alone
+}
+
+// run does the errands that come, until there are no more or ctx ends: then no other is begun, and those under way are waited for. settle is
+// called with the last report of each errand, by one goroutine.
+func (c *crew) run(ctx context.Context, errands <-chan errand, settle func(report)) {
+	c.hosts = make(map[string]*host)
+	reports := make(chan report)
+	running, ended := 0, false
+	begin := func(e errand) {
+		running++
+		go func() { reports <- c.do(e) }()
+	}
+	alarm := time.NewTimer(0)
+	defer alarm.Stop()
+	for {
+		alarm.Stop()
+		for running < c.jobs && !ended {
+			now := time.Now()
+			e, givenUp, wake := c.startable(now)
+			if givenUp != nil {
+				settle(*givenUp)
+				continue
+			}
+			if e == nil {
+				if !wake.IsZero() {
+					alarm.Reset(wake.Sub(now))
+				}
+				break
+			}
+			begin(*e)
+		}
+		if running == 0 && (ended || errands == nil && c.queued == 0) {
+			return
+		}
+		incoming, stop := errands, ctx.Done()
+		if ended || running >= c.jobs || c.queued >= mostQueued {
+			incoming = nil
+		}
+		if ended {
+			stop = nil
+		}
+		select {
+		case e, more := <-incoming:
+			if more {
+				begin(e)
+			} else {
+				errands = nil
+			}
+		case r := <-reports:
+			running--
+			switch c.take(r); {
+			case r.next == settled:
+				settle(r)
+			case r.next == sentElse && !ended:
+				e := r.errand
+				e.turn = ""
+				begin(e)
+			}
+		case <-alarm.C:
+		case <-stop:
+			ended = true
+		}
+	}
+}
+
+// take gives the turn back, and queues the errand if it needs one.
+func (c *crew) take(r report) {
+	if r.turn != "" {
+		h := c.host(r.turn)
+		h.busy--
+		if until := time.Now().Add(r.after); r.after > 0 && until.After(h.shut) {
+			h.shut = until
+		}
+	}
+	if r.next == needsTurn || r.next == putOff {
+		e := r.errand
+		e.turn = ""
+		h := c.host(e.url.Host)
+		h.queue = append(h.queue, e)
+		c.queued++
+	}
+}
+
+func (c *crew) host(name string) *host {
+	h := c.hosts[name]
+	if h == nil {
+		h = &host{name: name}
+		c.hosts[name] = h
+		c.order = append(c.order, h)
+	}
+	return h
+}
+
+// startable returns an errand whose turn it is; or the report of one that is given up, since its host wants to be left alone for
+// too long; or when to ask again, if that is a matter of time alone.
+func (c *crew) startable(now time.Time) (e *errand, givenUp *report, wake time.Time) {
+	c.order = slices.DeleteFunc(c.order, func(h *host) bool {
+		idle := len(h.queue) == 0 && h.busy == 0 && !h.next.After(now) && !h.shut.After(now)
+		if idle {
+			delete(c.hosts, h.name)
+		}
+		return idle
+	})
+	for i, h := range c.order {
+		if len(h.queue) == 0 {
+			continue
+		}
+		if h.shut.Sub(now) > c.patience {
+			err := fmt.Errorf("the host wants to be left alone until %s, and --patience is %s", h.shut.Format(time.DateTime), exactText(c.patience))
+			return nil, &report{errand: c.pop(i), result: result{err: err}}, time.Time{}
+		}
+		if h.busy >= c.perHost {
+			continue
+		}
+		begins := h.next
+		if h.shut.After(begins) {
+			begins = h.shut
+		}
+		if begins.After(now) {
+			if wake.IsZero() || begins.Before(wake) {
+				wake = begins
+			}
+			continue
+		}
+		h.busy++
+		h.next = now.Add(c.delay)
+		next := c.pop(i)
+		next.turn = h.name
+		return &next, nil, time.Time{}
+	}
+	return nil, nil, wake
+}
+
+// pop takes the first errand out of the queue of the i-th host, which is asked last from now on.
+func (c *crew) pop(i int) errand {
+	h := c.order[i]
+	e := h.queue[0]
+	h.queue = h.queue[1:]
+	c.queued--
+	c.order = append(slices.Delete(c.order, i, i+1), h)
+	return e
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+)
+
+// progress shows on standard error how far a command has come, with rate and remaining time, if that is a terminal. It is safe
+// for concurrent use. What else goes to standard error meanwhile is written through it.
+type progress struct {
+	mu    sync.Mutex
+	err   io.Writer
+	bar   *progressbar.ProgressBar // nil: nobody looks
+	what  string
+	bytes int64
+}
+
+const redrawEvery = 100 * time.Millisecond
+
+// newProgress begins to show the progress of what ("copying"), counted in unit ("responses").
+func newProgress(cmd *cobra.Command, quiet bool, what, unit string) *progress {
+	p := &progress{err: cmd.ErrOrStderr(), what: what}
+	f, ok := p.err.(*os.File)
+	if quiet || !ok || !isatty.IsTerminal(f.Fd()) || os.Getenv("TERM") == "dumb" {
+		return p
+	}
+	coloured := os.Getenv("NO_COLOR") == ""
+	theme := progressbar.Theme{Saucer: "━", SaucerHead: "━", SaucerPadding: "─"}
+	if coloured {
+		theme = progressbar.Theme{Saucer: "[green]━[reset]", SaucerHead: "[green]━[reset]", SaucerPadding: "[dark_gray]━[reset]"}
+	}
+	p.bar = progressbar.NewOptions64(-1, progressbar.OptionSetWriter(f), progressbar.OptionSetDescription(what),
+		progressbar.OptionSetTheme(theme), progressbar.OptionEnableColorCodes(coloured), progressbar.OptionUseANSICodes(true),
+		progressbar.OptionSetWidth(20), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit),
+		progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(redrawEvery), progressbar.OptionClearOnFinish())
+	return p
+}
+
+// watched reports whether there is anybody to work out a total for.
+func (p *progress) watched() bool { return p.bar != nil }
+
+// total says how many there are in all; 0: not known.
+func (p *progress) total(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil && n > 0 {
+		p.bar.ChangeMax64(n)
+	}
+}
+
+// atLeast says how many there are so far, when more may come.
+func (p *progress) atLeast(n int64) { p.total(n + 1) }
+
+// add says that one more is done, of so many bytes.
+func (p *progress) add(bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bytes += bytes
+	if p.bar != nil {
+		p.bar.Describe(p.what + " " + bytesText(p.bytes))
+		p.bar.Add(1)
+	}
+}
+
+// Write writes lines above the bar.
+func (p *progress) Write(lines []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		p.bar.Clear()
+	}
+	return p.err.Write(lines)
+}
+
+// done takes the bar away. It may be called again.
+func (p *progress) done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		p.bar.Clear()
+		p.bar = nil
+	}
+}
+
+// quietFlag adds --quiet, which all commands with a progress have.
+func quietFlag(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVarP(to, "quiet", "q", false, "show no progress bar; without it there is one on a terminal")
+}

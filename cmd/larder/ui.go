@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/page"
+	"github.com/larder-go/larder/proxy"
+)
+
+// pagePath is where the page is: behind a name of its own, since a browser keeps what it knows of a site by scheme, host and port.
+const pagePath = "/_larder/"
+
+// tokenEnv names the token of the page; a flag would show it to every user of the machine.
+const tokenEnv = "LARDER_TOKEN"
+
+func newUI(a *app) *cobra.Command {
+	var listen string
+	var hosts []string
+	cmd := &cobra.Command{
+		Use:   "ui",
+		Short: "Show what is stored in a browser",
+		Long: `Serve a web page that shows what is stored, tells what would happen to a request, and removes what
+you want to be rid of, until interrupted. What a proxy does is shown live by larder serve --ui.
+
+On a loopback address it answers this machine alone. On any other it wants a token: that in
+$LARDER_TOKEN, or one that is made up and printed.`,
+		Example: `  larder ui
+  larder ui --store redis://localhost:6379/0 --listen 127.0.0.1:9000`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if !isAddress(listen) {
+				return usagef("--listen %q: want HOST:PORT, such as 127.0.0.1:8090; 0.0.0.0:8090 is every network", listen)
+			}
+			c, closeStore, err := a.cache(cmd, false)
+			if err != nil {
+				return err
+			}
+			defer closeStore()
+			end, err := servePage(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), listen, &page.Page{Cache: c, Hosts: hosts})
+			if err != nil {
+				return err
+			}
+			<-cmd.Context().Done()
+			if err := end(); err != nil {
+				return &exitError{exitFailed, err}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8090", "the `ADDRESS` to listen at")
+	cmd.Flags().StringArrayVar(&hosts, "host", nil, "a `HOST` that the page may be asked for under, beside IP addresses and localhost; may be repeated")
+	return cmd
+}
+
+// servePage serves p at an address of its own, and tells out where, until end is called.
+func servePage(ctx context.Context, out, stderr io.Writer, address string, p *page.Page) (end func() error, err error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	at := fmt.Sprintf("http://%s%s", listener.Addr(), pagePath)
+	if p.Token = os.Getenv(tokenEnv); p.Token == "" && !loopback(listener.Addr()) {
+		p.Token = rand.Text()
+		at += "#token=" + p.Token
+	}
+	mux := http.NewServeMux()
+	mux.Handle(pagePath, http.StripPrefix(strings.TrimSuffix(pagePath, "/"), p))
+	mux.Handle("GET /{$}", http.RedirectHandler(pagePath, http.StatusFound))
+	server := &proxy.Server{Handler: mux, MaxConnections: 64, GraceTimeout: interruptTime, ErrorLog: log.New(errorLog{stderr}, "", 0)}
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ctx, listener) }()
+	end = func() error {
+		stop()
+		return <-ended
+	}
+	if _, err := fmt.Fprintf(out, "larder: the page is at %s\n", at); err != nil {
+		end()
+		return nil, err
+	}
+	return end, nil
+}
+
+func loopback(a net.Addr) bool {
+	at, err := netip.ParseAddrPort(a.String())
+	return err == nil && at.Addr().Unmap().IsLoopback()
+}
+
+// exposePage serves a page that shows c live. It is called before c is used.
+func (s *serve) exposePage(ctx context.Context, out io.Writer, c *larder.Cache) (end func() error, err error) {
+	p := &page.Page{Cache: c, Hosts: s.hosts}
+	observe := c.Observe
+	c.Observe = func(e larder.Event) {
+		p.Observe(e)
+		if observe != nil {
+			observe(e)
+		}
+	}
+	end, err = servePage(ctx, out, s.err, s.ui, p)
+	if err != nil {
+		return nil, fmt.Errorf("--ui: %w", err)
+	}
+	return end, nil
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/larder-go/larder/internal/sitemap"
+)
+
+// Bounds of what is read to find URLs.
+const (
+	longestLine      = 64 << 10
+	mostSitemaps     = 10_000 // indexes included
+	deepestSitemap   = 3      // indexes in indexes
+	sitemapsNotAsked = "more than 10000 sitemaps are listed"
+)
+
+// urlList is where larder warm has its URLs from.
+type urlList struct {
+	args     []string // "-": standard input
+	files    []string
+	sitemaps []string
+	stdin    io.Reader
+	fetch    func(ctx context.Context, url string) (*http.Response, error)
+	found    func(n int) // is told how many URLs a sitemap has
+}
+
+// item is a URL as it is listed.
+type item struct {
+	url string
+	at  string // where, for messages; "": on the command line
+}
+
+// all yields the URLs in the order in which they are listed. An error is about what could not be read; after it come the others.
+func (l *urlList) all(ctx context.Context) iter.Seq2[item, error] {
+	return func(yield func(item, error) bool) {
+		for _, arg := range l.args {
+			if arg != "-" {
+				if !yield(item{url: arg}, nil) {
+					return
+				}
+			} else if !lines(l.stdin, "standard input", yield) {
+				return
+			}
+		}
+		for _, path := range l.files {
+			if !l.file(path, yield) {
+				return
+			}
+		}
+		seen := make(map[string]bool)
+		for _, url := range l.sitemaps {
+			if !l.sitemap(ctx, url, 0, seen, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (l *urlList) file(path string, yield func(item, error) bool) bool {
+	if path == "-" {
+		return lines(l.stdin, "standard input", yield)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return yield(item{}, err)
+	}
+	defer f.Close()
+	return lines(f, path, yield)
+}
+
+// lines yields what is on the lines of r that are neither empty nor comments (#).
+func lines(r io.Reader, name string, yield func(item, error) bool) bool {
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, longestLine)
+	n := 0
+	for in.Scan() {
+		n++
+		line := strings.TrimSpace(in.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if !yield(item{line, fmt.Sprintf("%s:%d: ", name, n)}, nil) {
+			return false
+		}
+	}
+	if err := in.Err(); err != nil {
+		return yield(item{}, fmt.Errorf("%s:%d: %w", name, n+1, err))
+	}
+	return true
+}
+
+// sitemap yields the URLs of a sitemap, and of those that it lists. Each is read to its end before the first of them is
+// yielded, so that no download waits for what is done with them.
+func (l *urlList) sitemap(ctx context.Context, url string, depth int, seen map[string]bool, yield func(item, error) bool) bool {
+	if seen[url] || ctx.Err() != nil {
+		return ctx.Err() == nil
+	}
+	if len(seen) == mostSitemaps {
+		return yield(item{}, fmt.Errorf("sitemap %s is not read: %s", url, sitemapsNotAsked))
+	}
+	seen[url] = true
+	m, err := l.read(ctx, url)
+	if err != nil {
+		return yield(item{}, fmt.Errorf("sitemap %s: %w", url, err))
+	}
+	l.found(len(m.URLs))
+	for _, u := range m.URLs {
+		if !yield(item{u, "sitemap " + url + ": "}, nil) {
+			return false
+		}
+	}
+	if len(m.Sitemaps) > 0 && depth == deepestSitemap {
+		return yield(item{}, fmt.Errorf("sitemap %s: it lists sitemaps, more than %d indexes deep", url, deepestSitemap))
+	}
+	for _, inner := range m.Sitemaps {
+		if !l.sitemap(ctx, inner, depth+1, seen, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *urlList) read(ctx context.Context, url string) (m sitemap.Sitemap, err error) {
+	resp, err := l.fetch(ctx, url)
+	if err != nil {
+		return m, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return m, fmt.Errorf("the answer is %s", resp.Status)
+	}
+	if m, err = sitemap.Read(resp.Body); err != nil {
+		return m, err
+	}
+	_, err = io.Copy(io.Discard, resp.Body) // to the very end, so that it is stored
+	return m, err
+}
+
+func (l *urlList) readsStdin() bool {
+	return slices.Contains(l.args, "-") || slices.Contains(l.files, "-")
+}
+
+// count returns how many URLs are listed, if that can be told without waiting for any; 0: it cannot.
+func (l *urlList) count() (n int64) {
+	for _, arg := range l.args {
+		if arg == "-" {
+			return 0
+		}
+		n++
+	}
+	for _, path := range l.files {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			return 0
+		}
+		l.file(path, func(item, error) bool { n++; return true })
+	}
+	if len(l.sitemaps) > 0 {
+		return 0
+	}
+	return n
+}

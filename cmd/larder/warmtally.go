@@ -1,0 +1,168 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder"
+)
+
+// tally is what larder warm has to tell in the end.
+type tally struct {
+	mu    sync.Mutex
+	began time.Time
+
+	Fetched     int     `json:"fetched"` // those not stored included
+	Hits        int     `json:"hits"`
+	Stale       int     `json:"stale"`
+	Revalidated int     `json:"revalidated"`
+	DoneBefore  int     `json:"done_before"` // by --resume
+	Failed      int     `json:"failed"`
+	Unfinished  int     `json:"unfinished"` // begun before the interrupt, and not ended within the grace
+	Bytes       int64   `json:"bytes"`      // fetched
+	Seconds     float64 `json:"seconds"`
+	NotStored   counts  `json:"not_stored"`   // by reason
+	FailedHosts counts  `json:"failed_hosts"` // by host
+}
+
+// counts are numbers by name. Beyond mostCounts names the others are counted together.
+type counts map[string]int
+
+const (
+	mostCounts = 100
+	others     = "(others)"
+)
+
+func (c counts) add(name string) {
+	if _, known := c[name]; !known && len(c) >= mostCounts {
+		name = others
+	}
+	c[name]++
+}
+
+// settle takes in what came of a URL. It is called by one goroutine.
+func (w *warm) settle(r report) {
+	if r.err != nil && w.work.Err() != nil {
+		w.tally.mu.Lock()
+		w.tally.Unfinished++
+		w.tally.mu.Unlock()
+		return
+	}
+	if r.err != nil {
+		w.fail(r.url.Host, fmt.Errorf("%s: %w", r.first.Redacted(), r.err))
+	} else {
+		w.tally.add(r.result)
+		w.progress.add(r.bytes)
+	}
+	if w.state == nil {
+		return
+	}
+	if r.err == nil {
+		w.state.done(r.index)
+	}
+	if err := w.state.save(false); err != nil {
+		w.stop(fmt.Errorf("--resume: %w", err))
+	}
+}
+
+func (t *tally) add(r result) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.Bytes += r.bytes
+	switch r.outcome {
+	case larder.Hit:
+		t.Hits++
+	case larder.Stale:
+		t.Stale++
+	case larder.Revalidated:
+		t.Revalidated++
+	default:
+		t.Fetched++
+		if r.notStored != "" {
+			t.NotStored.add(r.notStored)
+		}
+	}
+}
+
+// fail tells of a URL that failed.
+func (w *warm) fail(host string, err error) {
+	w.tally.mu.Lock()
+	w.tally.Failed++
+	w.tally.FailedHosts.add(cmp.Or(host, "(no host)"))
+	w.tally.mu.Unlock()
+	if !w.quiet {
+		tell(w.progress, err)
+	}
+	w.progress.add(0)
+}
+
+// before counts a URL that was done before.
+func (w *warm) before() {
+	w.tally.mu.Lock()
+	w.tally.DoneBefore++
+	w.tally.mu.Unlock()
+	w.progress.add(0)
+}
+
+// tell writes the summary.
+func (w *warm) tell(cmd *cobra.Command) error {
+	t := &w.tally
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	took := time.Since(t.began)
+	t.Seconds = took.Round(time.Millisecond).Seconds()
+	if w.json {
+		return writeJSON(cmd.OutOrStdout(), t)
+	}
+	return buffered(cmd, func(out io.Writer) error {
+		line := func(n int, name, more string) {
+			if n > 0 || name == "fetched" {
+				fmt.Fprintf(out, "%-12s %7d%s\n", name, n, more)
+			}
+		}
+		line(t.Fetched, "fetched", "  "+bytesText(t.Bytes))
+		line(t.Hits, "hits", "")
+		line(t.Stale, "stale", "")
+		line(t.Revalidated, "revalidated", "")
+		line(t.DoneBefore, "done before", "")
+		line(t.NotStored.sum(), "not stored", "")
+		t.NotStored.write(out)
+		line(t.Failed, "failed", "")
+		t.FailedHosts.write(out)
+		line(t.Unfinished, "unfinished", "")
+		_, err := fmt.Fprintf(out, "%-12s %7s\n", "time", exactText(took.Round(roundTo(took))))
+		return err
+	})
+}
+
+// roundTo is what a duration is rounded to for people.
+func roundTo(d time.Duration) time.Duration {
+	switch {
+	case d < time.Second:
+		return time.Millisecond
+	case d < time.Minute:
+		return 100 * time.Millisecond
+	}
+	return time.Second
+}
+
+func (c counts) sum() (n int) {
+	for _, k := range c {
+		n += k
+	}
+	return n
+}
+
+// write writes them, the largest first.
+func (c counts) write(out io.Writer) {
+	for _, name := range slices.SortedFunc(maps.Keys(c), func(a, b string) int { return cmp.Or(cmp.Compare(c[b], c[a]), cmp.Compare(a, b)) }) {
+		fmt.Fprintf(out, "             %7d  %s\n", c[name], printable(name))
+	}
+}

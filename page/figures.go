@@ -1,0 +1,121 @@
+package page
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/figures"
+)
+
+const (
+	mostHosts = 30
+	// sizeTime is how long the size of a store holds: some count all that they have to know it.
+	sizeTime  = 10 * time.Second
+	sizeLimit = 5 * time.Second
+)
+
+// state is what the charts show.
+type state struct {
+	Now   time.Time `json:"now"`
+	Since time.Time `json:"since"` // of the first request; zero: there was none
+
+	Total   counts   `json:"total"`
+	Hosts   []counts `json:"hosts"`   // with the most requests first; the rest is in the total alone
+	Minutes []counts `json:"minutes"` // of the last hour, those in which something happened
+	// StoreTimes and OriginTimes count answers by how long they took: up to 1 µs, and then up to twice as long each.
+	StoreTimes  figures.Histogram `json:"store_times"`
+	OriginTimes figures.Histogram `json:"origin_times"`
+
+	Stats     larder.Stats `json:"stats"`
+	Responses *int         `json:"responses"` // that are stored; null: the store does not say
+	Bytes     *int64       `json:"bytes"`
+}
+
+// counts are figures.Counts without histograms, so that a second's worth is small.
+type counts struct {
+	Host        string     `json:"host,omitempty"`
+	Time        *time.Time `json:"time,omitempty"`
+	Hits        int64      `json:"hits"`
+	Stale       int64      `json:"stale"`
+	Revalidated int64      `json:"revalidated"`
+	Misses      int64      `json:"misses"`
+	Bypassed    int64      `json:"bypassed"`
+	Refused     int64      `json:"refused"`
+	Saved       int64      `json:"saved"`       // bytes
+	Fetched     int64      `json:"fetched"`     // bytes from the origin
+	StoreMean   float64    `json:"store_mean"`  // seconds until the head; 0: none
+	StoreP95    float64    `json:"store_p95"`   // to within a factor of two
+	OriginMean  float64    `json:"origin_mean"` // as above, of those for which the origin was asked
+	OriginP95   float64    `json:"origin_p95"`  //
+	TimeSaved   float64    `json:"time_saved"`  // seconds: what the answers from the store would have taken longer
+}
+
+func newCounts(c *figures.Counts) counts {
+	out := counts{Hits: c.Hits, Stale: c.Stale, Revalidated: c.Revalidated, Misses: c.Misses, Bypassed: c.Bypassed, Refused: c.Refused,
+		Saved: c.Saved, Fetched: c.Origin.Bytes,
+		StoreMean: mean(c.Store), StoreP95: c.Store.Times.Quantile(0.95).Seconds(),
+		OriginMean: mean(c.Origin), OriginP95: c.Origin.Times.Quantile(0.95).Seconds()}
+	if c.Origin.Responses > 0 {
+		out.TimeSaved = max(0, float64(c.Store.Responses)*(out.OriginMean-out.StoreMean))
+	}
+	return out
+}
+
+func mean(s figures.Side) float64 {
+	if s.Responses == 0 {
+		return 0
+	}
+	return s.Time.Seconds() / float64(s.Responses)
+}
+
+func (p *Page) figures(w http.ResponseWriter, r *http.Request) error {
+	now := time.Now()
+	s := p.recorder.Snapshot(now)
+	out := state{Now: now.UTC(), Since: s.Since.UTC(), Total: newCounts(&s.Total), StoreTimes: s.Total.Store.Times,
+		OriginTimes: s.Total.Origin.Times, Stats: p.Cache.Stats(), Hosts: []counts{}, Minutes: []counts{}}
+	out.Total.TimeSaved = 0 // host by host: one that is slow, and never hit, saves nothing
+	for i, host := range s.Hosts {
+		c := newCounts(&host.Counts)
+		out.Total.TimeSaved += c.TimeSaved
+		if i < mostHosts {
+			c.Host = host.Host
+			out.Hosts = append(out.Hosts, c)
+		}
+	}
+	for i := range s.Minutes {
+		c := newCounts(&s.Minutes[i].Counts)
+		c.Time = &s.Minutes[i].Time
+		out.Minutes = append(out.Minutes, c)
+	}
+	out.Responses, out.Bytes = p.size.of(context.WithoutCancel(r.Context()), p.Cache, now)
+	return writeJSON(w, out)
+}
+
+// size is how much a store holds, as it was told a short while ago.
+type size struct {
+	mu        sync.Mutex
+	at        time.Time
+	responses int
+	bytes     int64
+	err       error
+}
+
+// of returns nothing if the store does not say.
+func (s *size) of(ctx context.Context, c *larder.Cache, now time.Time) (*int, *int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at.IsZero() || now.Sub(s.at) >= sizeTime {
+		ctx, cancel := context.WithTimeout(ctx, sizeLimit)
+		defer cancel()
+		s.responses, s.bytes, s.err = c.Size(ctx)
+		s.at = now
+	}
+	if s.err != nil {
+		return nil, nil
+	}
+	responses, bytes := s.responses, s.bytes
+	return &responses, &bytes
+}

@@ -1,0 +1,218 @@
+package otellarder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/memory"
+)
+
+const scope = "github.com/larder-go/larder/telemetry/otellarder"
+
+// Options are what can be set; nil or zero means the defaults.
+type Options struct {
+	// TracerProvider makes the spans; nil: otel.GetTracerProvider.
+	TracerProvider trace.TracerProvider
+	// MeterProvider makes the metrics; nil: otel.GetMeterProvider.
+	MeterProvider metric.MeterProvider
+	// OwnFetch leaves Base alone, which tells of fetches itself. False: it is wrapped in otelhttp.NewTransport, unless it is one.
+	OwnFetch bool
+}
+
+// Transport is an http.RoundTripper over a Cache, with a span for each request. It is safe for concurrent use.
+type Transport struct {
+	cache  *larder.Cache
+	tracer trace.Tracer
+	gauges metric.Registration
+	// downloads are the spans of requests whose responses are being stored, by ID, for those who read them meanwhile.
+	downloads sync.Map
+}
+
+// Instrument makes c tell of its fetches, its store and its events, and returns what tells of requests, too, and goes in the
+// place of c. It sets Base, Store and Observe, and calls what was there before: so it must be called once, when these are
+// set, and before c is used.
+func Instrument(c *larder.Cache, o *Options) (*Transport, error) {
+	if o == nil {
+		o = new(Options)
+	}
+	tracers, meters := o.TracerProvider, o.MeterProvider
+	if tracers == nil {
+		tracers = otel.GetTracerProvider()
+	}
+	if meters == nil {
+		meters = otel.GetMeterProvider()
+	}
+	if c.Store == nil {
+		c.Store = new(memory.Store)
+	}
+	tracer := tracers.Tracer(scope)
+	in, err := newInstruments(meters.Meter(scope))
+	if err != nil {
+		return nil, fmt.Errorf("otellarder: %w", err)
+	}
+	gauges, err := in.watch(c.Store)
+	if err != nil {
+		return nil, fmt.Errorf("otellarder: %w", err)
+	}
+	t := &Transport{cache: c, tracer: tracer, gauges: gauges}
+	c.Store = newStore(c.Store, tracer, in)
+	if _, told := c.Base.(*otelhttp.Transport); !told && !o.OwnFetch {
+		base := c.Base
+		if base == nil {
+			base = http.DefaultTransport
+		}
+		c.Base = otelhttp.NewTransport(base, otelhttp.WithTracerProvider(tracers), otelhttp.WithMeterProvider(meters),
+			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }))
+	}
+	before := c.Observe
+	c.Observe = func(e larder.Event) {
+		in.observe(e)
+		if before != nil {
+			before(e)
+		}
+	}
+	return t, nil
+}
+
+// Close ends the watch on how much the store holds. It is to be called before the store is closed.
+func (t *Transport) Close() error {
+	if t.gauges == nil {
+		return nil
+	}
+	return t.gauges.Unregister()
+}
+
+// RoundTrip is that of the Cache, in a span that ends with the response's body.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, span := t.tracer.Start(req.Context(), "larder")
+	if !span.IsRecording() {
+		return t.cache.RoundTrip(req)
+	}
+	resp, err := t.cache.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		span.SetAttributes(attribute.String("error.type", errorType(err)))
+		span.SetStatus(codes.Error, err.Error())
+		span.End()
+		return nil, err
+	}
+	d := larder.Info(resp)
+	span.SetAttributes(decision(d)...)
+	if d.Collapsed {
+		if of, ok := t.downloads.Load(d.ID); ok {
+			span.AddLink(trace.Link{SpanContext: of.(trace.SpanContext)})
+		}
+	}
+	if resp.Body == http.NoBody || resp.StatusCode == http.StatusSwitchingProtocols {
+		span.End()
+		return resp, nil
+	}
+	b := &body{ReadCloser: resp.Body, span: span}
+	if d.Stored && !d.Collapsed {
+		b.downloads, b.id = &t.downloads, d.ID
+		t.downloads.Store(d.ID, span.SpanContext())
+	}
+	resp.Body = b
+	return resp, nil
+}
+
+// decision returns d as attributes of a span.
+func decision(d larder.Decision) []attribute.KeyValue {
+	out := []attribute.KeyValue{attribute.String("larder.outcome", d.Outcome.String())}
+	add := func(name, value string) {
+		if value != "" {
+			out = append(out, attribute.String(name, value))
+		}
+	}
+	add("larder.reason", d.Reason)
+	add("larder.section", d.Section)
+	add("larder.rule", d.Rule)
+	add("larder.forwarded", d.Forwarded)
+	add("larder.not_stored", d.NotStored)
+	if d.Forwarded != "" {
+		out = append(out, attribute.Bool("larder.collapsed", d.Collapsed))
+	}
+	if d.ID != (store.ID{}) {
+		out = append(out, attribute.Float64("larder.age", d.Age.Seconds()))
+		if ttl := d.TTL(); ttl != larder.Forever {
+			out = append(out, attribute.Float64("larder.ttl", ttl.Seconds()))
+		}
+	}
+	return out
+}
+
+// body ends a span with the body of its response. It is read by one goroutine, and may be closed by another.
+type body struct {
+	io.ReadCloser
+	span      trace.Span
+	downloads *sync.Map // that id is to be removed from; nil: none
+	id        store.ID
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == io.EOF:
+		b.end()
+	case err != nil:
+		b.fail(err)
+	}
+	return n, err
+}
+
+// WriteTo lets io.Copy take the body as it could without a span.
+func (b *body) WriteTo(w io.Writer) (int64, error) {
+	n, err := io.Copy(w, b.ReadCloser)
+	if err == nil {
+		b.end()
+	} // else it may be w's
+	return n, err
+}
+
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.end()
+	return err
+}
+
+func (b *body) fail(err error) {
+	b.span.SetAttributes(attribute.String("error.type", errorType(err)))
+	b.span.SetStatus(codes.Error, err.Error())
+}
+
+// end may be called again.
+func (b *body) end() {
+	if b.downloads != nil {
+		b.downloads.Delete(b.id)
+	}
+	b.span.End()
+}
+
+// errorType is the error.type of err: one of few.
+func errorType(err error) string {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, store.ErrNotFound):
+		return "not_found"
+	case errors.Is(err, store.ErrCorrupt):
+		return "damaged"
+	case errors.Is(err, store.ErrTooLarge):
+		return "too_large"
+	}
+	return "_OTHER"
+}
