@@ -128,7 +128,7 @@ func (d *decoder) fields(n *yaml.Node, v reflect.Value, path string) {
 			continue
 		}
 		given[name] = key.Line
-		i := slices.IndexFunc(reflect.VisibleFields(v.Type()), func(f reflect.StructField) bool { return fieldName(f) == name })
+		i := slices.IndexFunc(reflect.VisibleFields(v.Type()), func(f reflect.StructField) bool { return name != "" && fieldName(f) == name })
 		if i < 0 {
 			d.fault(key, path, "there is no field %q, want one of %s", shorten(name), strings.Join(names(v.Type()), ", "))
 			continue
