@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"github.com/larder-go/larder/internal/units"
 )
 
 // crew does the errands of larder warm: several at once, and few at once at any host. What is stored already waits for no host: an
@@ -170,7 +172,7 @@ func (c *crew) startable(now time.Time) (e *errand, givenUp *report, wake time.T
 			continue
 		}
 		if h.shut.Sub(now) > c.patience {
-			err := fmt.Errorf("the host wants to be left alone until %s, and --patience is %s", h.shut.Format(time.DateTime), exactText(c.patience))
+			err := fmt.Errorf("the host wants to be left alone until %s, and --patience is %s", h.shut.Format(time.DateTime), units.DurationText(c.patience))
 			return nil, &report{errand: c.pop(i), result: result{err: err}}, time.Time{}
 		}
 		if h.busy >= c.perHost {

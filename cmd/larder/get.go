@@ -94,7 +94,7 @@ func (g *get) run(cmd *cobra.Command, a *app, args []string) (err error) {
 			err = closing
 		}
 	}()
-	if err := g.setRules(c); err != nil {
+	if err := g.setRules(a, c); err != nil {
 		return err
 	}
 	g.out, g.err = cmd.OutOrStdout(), cmd.ErrOrStderr()

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/larder-go/larder v0.0.0
+	github.com/larder-go/larder/config v0.0.0-00010101000000-000000000000
 	github.com/larder-go/larder/store/compressed v0.0.0
 	github.com/larder-go/larder/store/dynamodb v0.0.0
 	github.com/larder-go/larder/store/mongodb v0.0.0
@@ -68,6 +69,7 @@ require (
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
 	go.opentelemetry.io/otel/metric v1.47.0 // indirect
 	go.opentelemetry.io/otel/sdk v1.47.0 // indirect
+	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
@@ -93,3 +95,5 @@ replace github.com/larder-go/larder/store/dynamodb => ../../store/dynamodb
 replace github.com/larder-go/larder/store/compressed => ../../store/compressed
 
 replace github.com/larder-go/larder/telemetry/otellarder => ../../telemetry/otellarder
+
+replace github.com/larder-go/larder/config => ../../config

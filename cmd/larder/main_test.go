@@ -59,7 +59,7 @@ type result struct {
 func (u *user) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(u.t.Context(), binary, args...)
 	cmd.Dir = u.home
-	cmd.Env = append(os.Environ(), "HOME="+u.home, "XDG_CACHE_HOME="+u.home, "LocalAppData="+u.home,
+	cmd.Env = append(os.Environ(), "HOME="+u.home, "XDG_CACHE_HOME="+u.home, "XDG_CONFIG_HOME="+u.home, "LARDER_CONFIG=", "LocalAppData="+u.home,
 		"LARDER_STORE="+u.store, "NO_PROXY=*", "LC_ALL=C", "TZ=UTC")
 	return cmd
 }

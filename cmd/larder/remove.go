@@ -56,7 +56,7 @@ nothing to remove of a URL.`,
 			total := 0
 			var missing error
 			for _, u := range urls {
-				records, err := want.find(cmd, c, u, store.ID{})
+				records, err := want.find(cmd, a, c, u, store.ID{})
 				if err != nil {
 					return err
 				}

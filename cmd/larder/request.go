@@ -129,6 +129,14 @@ func (r *request) verb() string {
 	return http.MethodGet
 }
 
+// keyRules puts the rules in force under which the request has a key, whatever its method, behind those of the configuration file.
+func (r *request) keyRules(a *app, c *larder.Cache) error {
+	if err := c.SetRules(a.file.LarderRules(r.rules()...)...); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return nil
+}
+
 // rules are those that let responses to the request's method be stored; none for GET, HEAD and QUERY, which need none.
 func (r *request) rules() []larder.Rule {
 	if verb := r.verb(); verb != http.MethodGet && verb != http.MethodHead && verb != "QUERY" {
@@ -138,14 +146,11 @@ func (r *request) rules() []larder.Rule {
 }
 
 // setRules puts the rules in force that the command line asks for: with --ttl other methods than those are cached, too.
-func (r *request) setRules(c *larder.Cache) error {
+func (r *request) setRules(a *app, c *larder.Cache) error {
 	if r.ttl == 0 {
 		return nil
 	}
-	if err := c.SetRules(r.rules()...); err != nil {
-		return &exitError{exitUsage, err}
-	}
-	return nil
+	return r.keyRules(a, c)
 }
 
 // mode is what is asked of the cache.

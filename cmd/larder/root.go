@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/config"
 )
 
 // Exit codes, as they stand in the help and in docs/command.md.
@@ -61,6 +61,8 @@ func (e ranError) Unwrap() error { return e.error }
 type app struct {
 	store    string // the --store flag
 	wrappers wrappers
+	config   string         // the --config flag
+	file     *config.Config // what it names, once it has been read
 }
 
 // run is the program: it returns the exit code.
@@ -136,13 +138,15 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 	root.CompletionOptions.DisableDefaultCmd = true // ours is newCompletion
 	root.PersistentFlags().StringVar(&a.store, "store", "", "the `STORE`, such as sqlite:PATH or redis://HOST; see larder --help (default $"+
 		storeEnv+", or else larder/cache.sqlite in the user's cache folder)")
+	root.PersistentFlags().StringVar(&a.config, "config", "", "the configuration `FILE`; none is none (default $"+configEnv+
+		", or else larder/larder.yaml in the user's configuration folder)")
 	root.PersistentFlags().StringArrayVar(&a.wrappers.keyFiles, "encrypt-key-file", nil, "keep responses encrypted, with the key in `FILE`")
 	root.PersistentFlags().BoolVar(&a.wrappers.compress, "compress", false, "keep bodies compressed")
 	root.PersistentFlags().BoolP("help", "h", false, "this text")
 	root.Flags().Bool("version", false, "the version")
 	complete(root, "store", completeStore)
 	root.AddCommand(newGet(a), newLs(a), newShow(a), newWhy(a), newRm(a), newPurge(a), newStats(a), newSweep(a), newWarm(a), newServe(a), newUI(a),
-		newCompletion())
+		newConfig(a), newCompletion())
 	for _, cmd := range root.Commands() {
 		do := cmd.RunE
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -166,21 +170,22 @@ func version() string {
 // cache opens the store and puts a cache in front of it, which the caller must close. Unless create is set, a store that is not there
 // is not made: it is as an empty one.
 func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStore func() error, err error) {
-	at, err := locate(a.store, os.Getenv(storeEnv))
-	if err != nil {
-		return nil, nil, &exitError{exitUsage, err}
+	if err := a.readFile(); err != nil {
+		return nil, nil, err
 	}
-	s, closeStore, err := at.open(cmd.Context(), create, func(warning string) {
+	s, closeStore, err := a.openStore(cmd.Context(), create, func(warning string) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "larder:", printable(warning))
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
+		return nil, nil, err
 	}
 	if s, err = a.wrappers.around(s); err != nil {
 		closeStore()
 		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
 	}
-	return &larder.Cache{Store: s, Name: "larder"}, closeStore, nil
+	c = &larder.Cache{Store: s, Name: "larder"}
+	a.file.Apply(c)
+	return c, closeStore, nil
 }
 
 // urlArgs accepts between least and most arguments; most < 0: any number.

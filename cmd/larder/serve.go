@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/config"
 	"github.com/larder-go/larder/internal/units"
 	"github.com/larder-go/larder/proxy"
 )
@@ -77,8 +79,14 @@ is appended to the URL's path. Nothing but the origins can be reached.`,
 
 func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	s.err = cmd.ErrOrStderr()
+	if err := a.readFile(); err != nil {
+		return err
+	}
+	if err := s.complete(cmd, &a.file.Serve); err != nil {
+		return err
+	}
 	p := &proxy.Proxy{Hosts: s.hosts, PreserveHost: s.preserveHost, Forwarded: s.forwarded, MaxBody: max(0, int64(s.maxBody)),
-		StallTimeout: time.Duration(s.stall), Observe: s.fault}
+		StallTimeout: time.Duration(s.stall), Via: a.file.Serve.Via, Observe: s.fault}
 	if len(s.origins) == 0 {
 		return usagef("no origin is given, want --origin URL")
 	}
@@ -89,9 +97,14 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		}
 		p.Origins = append(p.Origins, o)
 	}
-	tlsConfig, err := s.certificate()
+	server, err := a.file.Server(p)
 	if err != nil {
 		return err
+	}
+	if s.cert != "" || s.key != "" {
+		if server.TLS, err = s.certificate(); err != nil {
+			return err
+		}
 	}
 	if !isAddress(s.listen) {
 		return usagef("--listen %q: want HOST:PORT, such as 127.0.0.1:8080; 0.0.0.0:8080 is every network", s.listen)
@@ -111,7 +124,8 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 			err = closing
 		}
 	}()
-	c.Base = proxy.NewTransport(proxy.TransportOptions{ConnectTimeout: time.Duration(s.connect), ResponseTimeout: time.Duration(s.response)})
+	c.Base = proxy.NewTransport(proxy.TransportOptions{ConnectTimeout: time.Duration(s.connect), ResponseTimeout: time.Duration(s.response),
+		MaxHeaderBytes: int64(a.file.Serve.MaxResponseHeader)})
 	c.Shared = !s.private
 	c.Observe = s.observe
 	p.Cache = c
@@ -133,7 +147,7 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		}
 	}()
 	scheme := "http"
-	if tlsConfig != nil {
+	if server.TLS != nil {
 		scheme = "https"
 	}
 	names := make([]string, len(p.Origins))
@@ -144,8 +158,8 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		listener.Close()
 		return err
 	}
-	server := &proxy.Server{Handler: p, TLS: tlsConfig, MaxConnections: int(s.maxConnections), GraceTimeout: time.Duration(s.grace),
-		ErrorLog: log.New(errorLog{s.err}, "", 0)}
+	server.MaxConnections, server.GraceTimeout = int(s.maxConnections), time.Duration(s.grace)
+	server.ErrorLog = log.New(errorLog{s.err}, "", 0)
 	if err := server.Serve(s.mode(cmd.Context()), listener); err != nil {
 		return &exitError{exitFailed, err} // an interrupt is how it ends, and no fault
 	}
@@ -157,6 +171,47 @@ func isAddress(s string) bool {
 	host, port, err := net.SplitHostPort(s)
 	_, number := strconv.ParseUint(port, 10, 16)
 	return err == nil && host != "" && number == nil
+}
+
+// complete takes from the configuration file what the flags do not say.
+func (s *serve) complete(cmd *cobra.Command, file *config.Serve) error {
+	text := func(to *string, flag string, from config.Text) error {
+		if from == "" || cmd.Flags().Changed(flag) {
+			return nil
+		}
+		v, err := from.Expand()
+		*to = v
+		return err
+	}
+	list := func(to *[]string, from []config.Text) error {
+		if len(*to) > 0 {
+			return nil
+		}
+		for _, t := range from {
+			v, err := t.Expand()
+			if err != nil {
+				return err
+			}
+			*to = append(*to, v)
+		}
+		return nil
+	}
+	if err := errors.Join(text(&s.listen, "listen", file.Listen), list(&s.origins, file.Origins), list(&s.hosts, file.Hosts)); err != nil {
+		return usagef("%w", err)
+	}
+	s.private = s.private || file.Private
+	s.preserveHost = s.preserveHost || file.PreserveHost
+	s.forwarded = s.forwarded || file.Forwarded
+	s.offline = s.offline || file.Offline
+	s.stale = s.stale || file.Stale
+	s.ttl = cmp.Or(s.ttl, ttlFlag(file.TTL))
+	s.maxBody = cmp.Or(s.maxBody, sizeFlag(file.MaxBody))
+	s.maxConnections = cmp.Or(s.maxConnections, numberFlag(file.MaxConnections))
+	s.connect = cmp.Or(s.connect, durationFlag(file.ConnectTimeout))
+	s.response = cmp.Or(s.response, durationFlag(file.ResponseTimeout))
+	s.stall = cmp.Or(s.stall, durationFlag(file.StallTimeout))
+	s.grace = cmp.Or(s.grace, durationFlag(file.Grace))
+	return nil
 }
 
 // errorLog tells of what net/http logs: of handshakes that fail, for example.
@@ -190,9 +245,6 @@ func (s *serve) mode(ctx context.Context) context.Context {
 }
 
 func (s *serve) certificate() (*tls.Config, error) {
-	if s.cert == "" && s.key == "" {
-		return nil, nil
-	}
 	if s.cert == "" || s.key == "" {
 		return nil, usagef("--cert and --key go together")
 	}

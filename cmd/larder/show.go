@@ -50,7 +50,7 @@ to exactly that request.`,
 				return err
 			}
 			defer closeStore()
-			records, err := want.find(cmd, c, u, only)
+			records, err := want.find(cmd, a, c, u, only)
 			if err != nil {
 				return err
 			}
@@ -80,10 +80,10 @@ to exactly that request.`,
 }
 
 // find returns the stored responses of u: those to exactly this request, if the command line describes one, or all.
-func (r *request) find(cmd *cobra.Command, c *larder.Cache, u *url.URL, only store.ID) ([]*store.Record, error) {
+func (r *request) find(cmd *cobra.Command, a *app, c *larder.Cache, u *url.URL, only store.ID) ([]*store.Record, error) {
 	var records []*store.Record
 	if r.exact() {
-		if err := r.keyRules(c); err != nil {
+		if err := r.keyRules(a, c); err != nil {
 			return nil, err
 		}
 		req, err := r.to(cmd.Context(), u)
@@ -106,14 +106,6 @@ func (r *request) find(cmd *cobra.Command, c *larder.Cache, u *url.URL, only sto
 		return nil
 	})
 	return records, err
-}
-
-// keyRules puts the rules in force under which the request has a key, whatever its method.
-func (r *request) keyRules(c *larder.Cache) error {
-	if err := c.SetRules(r.rules()...); err != nil {
-		return &exitError{exitUsage, err}
-	}
-	return nil
 }
 
 // orElse is advice for when nothing was found.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -47,15 +46,15 @@ func newStats(a *app) *cobra.Command {
 		Example: `  larder stats --json | jq .hosts[0]`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			at, err := locate(a.store, os.Getenv(storeEnv))
-			if err != nil {
-				return &exitError{exitUsage, err}
-			}
 			c, closeStore, err := a.cache(cmd, false)
 			if err != nil {
 				return err
 			}
 			defer closeStore()
+			at, _, err := a.location()
+			if err != nil {
+				return err
+			}
 			t := totals{Store: at.String()}
 			now := time.Now()
 			hosts := make(map[string]*totals)

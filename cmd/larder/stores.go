@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/larder-go/larder/internal/units"
+	"github.com/larder-go/larder/config"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/disk"
 	"github.com/larder-go/larder/store/dynamodb"
@@ -26,20 +25,10 @@ import (
 
 // This file is the only one that knows every store.
 
-const (
-	storeEnv   = "LARDER_STORE"
-	storeForms = "sqlite:PATH, disk:DIR, memory:, redis://HOST, mongodb://HOST/DATABASE or dynamodb://TABLE"
-)
-
-var storeSchemes = []string{"sqlite", "disk", "memory"}
+const storeEnv = "LARDER_STORE"
 
 // location says where a store is: the value of --store, read.
-type location struct {
-	scheme   string
-	path     string // without ~; of a database, the whole URL
-	maxBytes int64  // 0: the store's default; negative: no limit
-	fail     bool   // sqlite: a damaged file is an error, and not set aside
-}
+type location struct{ config.Location }
 
 // closer is a store that somebody has to close.
 type closer interface {
@@ -54,133 +43,59 @@ var databases = map[string]func(ctx context.Context, url string) (closer, error)
 	"dynamodb": func(ctx context.Context, url string) (closer, error) { return dynamodb.Open(ctx, url, nil) },
 }
 
-// database returns the kind of database that the scheme of a URL names: "redis" for rediss and redis+cluster.
-func database(scheme string) string {
-	kind, _, _ := strings.Cut(scheme, "+")
-	if kind == "rediss" {
-		kind = "redis"
-	}
-	if databases[kind] == nil {
-		return ""
-	}
-	return kind
-}
-
-// withoutPassword takes the user and the password out of the URL of a database.
-func withoutPassword(url string) string {
-	before, rest, found := strings.Cut(url, "://")
-	if !found {
-		return url
-	}
-	return before + "://" + rest[strings.LastIndexByte(rest, '@')+1:] // a password may hold what should be escaped
-}
-
 // locate reads the first of specs that is set; none: the user's own cache.
 func locate(specs ...string) (location, error) {
-	i := slices.IndexFunc(specs, func(s string) bool { return s != "" })
-	if i < 0 {
-		dir, err := os.UserCacheDir()
-		if err != nil {
-			return location{}, fmt.Errorf("there is no cache folder for this user, so give --store: %w", err)
-		}
-		return location{scheme: "sqlite", path: filepath.Join(dir, "larder", "cache.sqlite")}, nil
+	if i := slices.IndexFunc(specs, func(s string) bool { return s != "" }); i >= 0 {
+		return parseLocation(specs[i])
 	}
-	return parseLocation(specs[i])
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return location{}, fmt.Errorf("there is no cache folder for this user, so give --store: %w", err)
+	}
+	return location{config.Location{Kind: "sqlite", Path: filepath.Join(dir, "larder", "cache.sqlite")}}, nil
 }
 
 func parseLocation(spec string) (location, error) {
-	fault := func(format string, a ...any) (location, error) {
-		return location{}, fmt.Errorf("store %q: %s", withoutPassword(spec), fmt.Sprintf(format, a...))
+	at, err := config.ParseLocation(spec)
+	if err == nil && !at.Known() {
+		err = fmt.Errorf("store %q: there is no kind of store %q, want %s", at, at.Kind, config.Forms)
 	}
-	if scheme, _, found := strings.Cut(spec, "://"); found && database(scheme) != "" {
-		return location{scheme: scheme, path: spec}, nil
-	}
-	rest, options, _ := strings.Cut(spec, "?")
-	scheme, path, found := strings.Cut(rest, ":")
-	at := location{scheme: scheme, path: path}
-	switch {
-	case !found:
-		return fault("it names no kind of store, want %s", storeForms)
-	case database(scheme) != "":
-		return fault("want it to begin with %s://", scheme)
-	case !slices.Contains(storeSchemes, scheme):
-		return fault("there is no kind of store %q, want %s", scheme, storeForms)
-	case scheme == "memory" && path != "":
-		return fault("memory: takes no path")
-	case scheme != "memory" && path == "":
-		return fault("no path, want %s", storeForms)
-	}
-	if path == "~" || strings.HasPrefix(path, "~/") {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return fault("~: %v", err)
-		}
-		at.path = filepath.Join(home, path[1:])
-	}
-	values, err := url.ParseQuery(options)
-	if err != nil {
-		return fault("%v", err)
-	}
-	for name, value := range values {
-		last := value[len(value)-1]
-		switch {
-		case name == "max-bytes":
-			if at.maxBytes, err = units.Size(last); err != nil {
-				return fault("max-bytes: %v", err)
-			}
-		case name == "damaged" && scheme == "sqlite":
-			if last != "fail" && last != "rebuild" {
-				return fault("damaged is %q, want fail or rebuild", last)
-			}
-			at.fail = last == "fail"
-		default:
-			return fault("unknown option %q, want max-bytes=SIZE or, for sqlite, damaged=fail or damaged=rebuild", name)
-		}
-	}
-	return at, nil
-}
-
-// String returns what the user gave, without a password.
-func (at location) String() string {
-	if database(at.scheme) != "" {
-		return withoutPassword(at.path)
-	}
-	return at.scheme + ":" + at.path
+	return location{at}, err
 }
 
 // open opens the store. Unless create is set it makes no file: a store that is not there is as an empty one, and a damaged one an error.
 func (at location) open(ctx context.Context, create bool, warn func(string)) (s store.Store, closeStore func() error, err error) {
-	if at.scheme == "memory" {
+	if at.Kind == "memory" {
 		return emptyStore(at)
 	}
-	if kind := database(at.scheme); kind != "" {
-		db, err := databases[kind](ctx, at.path)
+	if open := databases[at.Kind]; open != nil {
+		db, err := open(ctx, at.Path)
 		if err != nil {
 			return nil, nil, err
 		}
 		return db, db.Close, nil
 	}
-	if _, err := os.Stat(at.path); !create && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(at.Path); !create && errors.Is(err, fs.ErrNotExist) {
 		warn(fmt.Sprintf("there is no store at %s yet", at))
 		return emptyStore(at)
 	}
-	if at.scheme == "disk" {
-		d, err := disk.Open(at.path, &disk.Options{MaxBytes: at.maxBytes})
+	if at.Kind == "disk" {
+		d, err := disk.Open(at.Path, &disk.Options{MaxBytes: at.MaxBytes})
 		if err != nil {
 			return nil, nil, err
 		}
 		return d, d.Close, nil
 	}
-	db, err := sqlite.Open(at.path, &sqlite.Options{
-		MaxBytes:    at.maxBytes,
-		FailDamaged: at.fail || !create,
+	db, err := sqlite.Open(at.Path, &sqlite.Options{
+		MaxBytes:    at.MaxBytes,
+		FailDamaged: at.FailDamaged || !create,
 		OnRebuild: func(aside string, cause error) {
 			warn(fmt.Sprintf("the store was damaged (%v); it is now %s, and a new one takes its place", cause, aside))
 		},
 	})
 	if errors.Is(err, store.ErrCorrupt) {
 		next := "the next larder get sets it aside and begins anew"
-		if at.fail {
+		if at.FailDamaged {
 			next = "without damaged=fail larder get would set it aside and begin anew"
 		}
 		err = fmt.Errorf("%w; nothing was changed, %s", err, next)
@@ -192,7 +107,7 @@ func (at location) open(ctx context.Context, create bool, warn func(string)) (s 
 }
 
 func emptyStore(at location) (store.Store, func() error, error) {
-	return &memory.Store{MaxBytes: at.maxBytes}, func() error { return nil }, nil
+	return &memory.Store{MaxBytes: at.MaxBytes}, func() error { return nil }, nil
 }
 
 // completeStore completes the scheme, the path and the options.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/units"
 )
 
 // tally is what larder warm has to tell in the end.
@@ -137,7 +138,7 @@ func (w *warm) tell(cmd *cobra.Command) error {
 		line(t.Failed, "failed", "")
 		t.FailedHosts.write(out)
 		line(t.Unfinished, "unfinished", "")
-		_, err := fmt.Fprintf(out, "%-12s %7s\n", "time", exactText(took.Round(roundTo(took))))
+		_, err := fmt.Fprintf(out, "%-12s %7s\n", "time", units.DurationText(took.Round(roundTo(took))))
 		return err
 	})
 }

@@ -44,7 +44,7 @@ standard, without sending anything.`,
 				return err
 			}
 			defer closeStore()
-			if err := want.setRules(c); err != nil {
+			if err := want.setRules(a, c); err != nil {
 				return err
 			}
 			e, err := c.Explain(cmd.Context(), req)

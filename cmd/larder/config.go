@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder/config"
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/compressed"
+)
+
+// configEnv names the configuration file where --config does not.
+const configEnv = "LARDER_CONFIG"
+
+// readFile reads the configuration file, once: that of --config, or of configEnv, or, if it is there, the user's own. A file in the
+// working directory is not looked for: what was unpacked there must not change where responses go.
+func (a *app) readFile() error {
+	if a.file != nil {
+		return nil
+	}
+	path, named, err := a.filePath()
+	if err != nil || path == "" {
+		a.file = new(config.Config)
+		return err
+	}
+	a.file, err = config.Load(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		a.file, err = new(config.Config), nil
+	}
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return nil
+}
+
+// filePath returns where the configuration file is, and whether somebody named it; "": there is none.
+func (a *app) filePath() (path string, named bool, err error) {
+	path = a.config
+	if path == "" {
+		path = os.Getenv(configEnv)
+	}
+	switch path {
+	case "none":
+		return "", true, nil
+	case "":
+		dir, err := os.UserConfigDir()
+		if err != nil { // as for a service that has no home
+			return "", false, nil
+		}
+		return filepath.Join(dir, "larder", "larder.yaml"), false, nil
+	}
+	return path, true, nil
+}
+
+// location returns where the store is: as the command line says, the environment, the file, or by default.
+func (a *app) location() (at location, byFile bool, err error) {
+	given := a.store
+	if given == "" {
+		given = os.Getenv(storeEnv)
+	}
+	if given == "" && a.file.Store.Location != "" {
+		l, err := a.file.Location()
+		if err == nil && !l.Known() {
+			err = fmt.Errorf("%s: store.location: there is no kind of store %q, want %s", a.file.File(), l.Kind, config.Forms)
+		}
+		return location{l}, true, err
+	}
+	at, err = locate(given)
+	return at, given == "", err
+}
+
+// openStore opens the store. What the file says of its own, or of the default one, goes around it.
+func (a *app) openStore(ctx context.Context, create bool, warn func(string)) (store.Store, func() error, error) {
+	at, byFile, err := a.location()
+	if err != nil {
+		return nil, nil, &exitError{exitUsage, err}
+	}
+	if !byFile {
+		s, closeStore, err := at.open(ctx, create, warn)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
+		}
+		return s, closeStore, nil
+	}
+	c := *a.file
+	if c.Store.Location == "" {
+		c.Store.Location = config.Literal(at.Kind + ":" + at.Path)
+	}
+	open := func(ctx context.Context, at config.Location) (store.Store, error) {
+		s, _, err := location{at}.open(ctx, create, warn) // which OpenStore closes
+		return s, err
+	}
+	drivers := &config.Drivers{
+		Open:     map[string]func(context.Context, config.Location) (store.Store, error){"sqlite": open, "disk": open, "memory": open},
+		Compress: func(s store.Store) store.Store { return compressed.New(s) },
+	}
+	for kind := range databases {
+		drivers.Open[kind] = open
+	}
+	return c.OpenStore(ctx, drivers)
+}
+
+func newConfig(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check and show the configuration file",
+		Long: `The configuration file holds what the flags say, and rules: see docs/config.md. It is the one that
+--config or $LARDER_CONFIG names, or larder/larder.yaml in the user's configuration folder. Flags
+come before it.`,
+		Example: `  larder config check larder.yaml
+  larder config show
+  larder config schema > larder.schema.json`,
+		Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	check := &cobra.Command{
+		Use:     "check [FILE]",
+		Short:   "Tell what is wrong with a configuration file",
+		Example: "  larder config check larder.yaml",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, _, err := a.filePath()
+			if len(args) > 0 {
+				path = args[0]
+			}
+			if err != nil {
+				return err
+			}
+			if path == "" {
+				return usagef("no file is given")
+			}
+			_, err = config.Load(path)
+			var faults config.Faults
+			if errors.As(err, &faults) {
+				for _, f := range faults {
+					fmt.Fprintln(cmd.OutOrStdout(), printable(f.Error()))
+				}
+				return &exitError{code: exitFailed}
+			}
+			return err
+		},
+	}
+	show := &cobra.Command{
+		Use:     "show",
+		Short:   "Show the configuration file that is in force, without passwords",
+		Example: "  larder config show",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.readFile(); err != nil {
+				return err
+			}
+			text, err := a.file.YAML()
+			if err != nil {
+				return err
+			}
+			name := a.file.File()
+			if name == "" {
+				name = "none"
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# %s\n%s", printable(name), text)
+			return err
+		},
+	}
+	schema := &cobra.Command{
+		Use:     "schema",
+		Short:   "Write the JSON Schema of the configuration file",
+		Example: "  larder config schema > larder.schema.json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(config.Schema)
+			return err
+		},
+	}
+	for _, sub := range []*cobra.Command{check, show, schema} {
+		do := sub.RunE
+		sub.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := do(cmd, args); err != nil {
+				return ranError{err}
+			}
+			return nil
+		}
+		cmd.AddCommand(sub)
+	}
+	return cmd
+}

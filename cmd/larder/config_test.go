@@ -1,0 +1,85 @@
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// file writes a configuration file, and returns its path.
+func (u *user) file(text string) string {
+	u.t.Helper()
+	path := filepath.Join(u.t.TempDir(), "larder.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		u.t.Fatal(err)
+	}
+	return path
+}
+
+func TestConfigurationFile(t *testing.T) {
+	o := newOrigin(t)
+	u := newUser(t, "")
+	path := u.file("store: {location: 'disk:files', front: {max-bytes: 1MiB}}\nrules: [{ttl: 1h}]\nredact: [token]\n")
+	for _, outcome := range []string{"miss", "hit"} { // of what would not be stored by its header
+		if a := u.answer(0, "--config", path, o.URL+"/uuid?token=s3cret"); a.Outcome != outcome {
+			t.Errorf("%+v, want a %s", a, outcome)
+		}
+	}
+	if out := u.ok("--config", path, "ls"); !strings.Contains(out, "/uuid?token=REDACTED") {
+		t.Errorf("ls: %s", out)
+	}
+	if out := u.ok("--config", path, "why", o.URL+"/uuid?token=s3cret"); !strings.Contains(out, "fresh") || strings.Contains(out, "s3cret") {
+		t.Errorf("why: %s", out)
+	}
+	if out := u.ok("--config", path, "stats"); !strings.Contains(out, "disk:"+filepath.Join(filepath.Dir(path), "files")) {
+		t.Errorf("stats: %s", out)
+	}
+	if a := u.answer(0, "--config", path, "--store", "disk:"+t.TempDir(), o.URL+"/uuid?token=s3cret"); a.Outcome != "miss" {
+		t.Errorf("with another --store: %+v", a)
+	}
+	if out := u.ok("--config", path, "config", "show"); !strings.Contains(out, "location: disk:files") || !strings.HasPrefix(out, "# "+path) {
+		t.Errorf("show: %s", out)
+	}
+	if out := u.ok("config", "show"); !strings.HasPrefix(out, "# none") {
+		t.Errorf("show without a file: %s", out)
+	}
+	if out := u.ok("config", "schema"); !strings.Contains(out, "json-schema.org/draft/2020-12") {
+		t.Errorf("schema: %.100s", out)
+	}
+	if out := u.ok("config", "check", path); out != "" {
+		t.Errorf("check: %s", out)
+	}
+}
+
+func TestServeByFile(t *testing.T) {
+	o := newOrigin(t)
+	u := newUser(t, "memory:")
+	s := u.serve("--config", u.file("serve: {origins: ['"+o.URL+"'], private: true, ttl: 1h}\ncache: {name: edge}\n"))
+	first, _ := s.get("/uuid")
+	second, _ := s.get("/uuid")
+	if first.StatusCode != 200 || !strings.HasPrefix(second.Header.Get("Cache-Status"), "edge; hit") {
+		t.Errorf("%s, then %v", first.Status, second.Header)
+	}
+}
+
+func TestWrongConfigurationFile(t *testing.T) {
+	u := newUser(t, "")
+	path := u.file("rules:\n- ttl: soon\n- colour: blue\n")
+	for args, want := range map[string]string{
+		"--config " + path + " ls":               path + ":2:8: rules[0].ttl: ",
+		"--config /nowhere/larder.yaml ls":       "configuration file: open /nowhere/larder.yaml: ",
+		"--config " + path + " config check x y": "",
+	} {
+		if r := u.run(strings.Fields(args)...); r.code != 2 || !strings.Contains(r.err, want) {
+			t.Errorf("larder %s: code %d, %s, want %s", args, r.code, r.err, want)
+		}
+	}
+	r := u.run("config", "check", path)
+	if lines := strings.Split(strings.TrimSpace(r.out), "\n"); r.code != 1 || len(lines) != 2 || !strings.HasPrefix(lines[1], path+":3:3: rules[1]: there is no field \"colour\"") || r.err != "" {
+		t.Errorf("check: code %d\n%s%s", r.code, r.out, r.err)
+	}
+	if r := u.run("--config", "none", "ls"); r.code != 0 {
+		t.Errorf("none: code %d, %s", r.code, r.err)
+	}
+}
