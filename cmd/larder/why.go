@@ -105,6 +105,13 @@ func (x *explained) write(w io.Writer) error {
 		}
 		fmt.Fprintln(w)
 	}
+	if len(x.Records) == 0 {
+		fmt.Fprintln(w)
+	}
+	if err := x.writeSteps(w); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
 	detail(w, "verdict", "%s", x.verdict())
 	if reason := x.reason(); reason != "" {
 		detail(w, "because", "%s", reason)
@@ -115,6 +122,31 @@ func (x *explained) write(w io.Writer) error {
 			name = "or else"
 		}
 		if err := detail(w, name, "%s", advice); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeSteps writes the questions on the way to the verdict, with a mark at the one that settles it.
+func (x *explained) writeSteps(w io.Writer) error {
+	steps := x.Steps()
+	width := 0
+	for _, s := range steps {
+		width = max(width, len(s.Question))
+	}
+	for i, s := range steps {
+		name, mark, by := "", " ", s.Section
+		if i == 0 {
+			name = "path"
+		}
+		if s.Settles {
+			mark = ">"
+		}
+		if s.Rule != "" {
+			by = strings.TrimPrefix(by+"; rule "+s.Rule, "; ")
+		}
+		if err := detail(w, name, "%s %-*s  %s", mark, width, s.Question, withSection(s.Answer, by)); err != nil {
 			return err
 		}
 	}
@@ -240,19 +272,29 @@ func (x *explained) advice() []string {
 
 // explanation is what why tells in JSON.
 type explanation struct {
-	Method   string   `json:"method"`
-	URL      string   `json:"url"`
-	Key      string   `json:"key,omitempty"`
-	Rule     string   `json:"rule"`
-	Action   string   `json:"action"`
-	Reason   string   `json:"reason"`
-	Section  string   `json:"section,omitempty"`
-	Age      *float64 `json:"age,omitempty"`
-	Lifetime *float64 `json:"lifetime"`
-	Selected string   `json:"selected,omitempty"`
-	Stored   []entry  `json:"stored"`
-	Others   int      `json:"others"`
-	Advice   []string `json:"advice"`
+	Method   string    `json:"method"`
+	URL      string    `json:"url"`
+	Key      string    `json:"key,omitempty"`
+	Rule     string    `json:"rule"`
+	Action   string    `json:"action"`
+	Reason   string    `json:"reason"`
+	Section  string    `json:"section,omitempty"`
+	Age      *float64  `json:"age,omitempty"`
+	Lifetime *float64  `json:"lifetime"`
+	Selected string    `json:"selected,omitempty"`
+	Steps    []whyStep `json:"steps"`
+	Stored   []entry   `json:"stored"`
+	Others   int       `json:"others"`
+	Advice   []string  `json:"advice"`
+}
+
+// whyStep is a larder.Step in JSON.
+type whyStep struct {
+	Question string `json:"question"`
+	Answer   string `json:"answer"`
+	Section  string `json:"section,omitempty"`
+	Rule     string `json:"rule,omitempty"`
+	Settles  bool   `json:"settles,omitempty"`
 }
 
 func (x *explained) json() explanation {
@@ -267,6 +309,10 @@ func (x *explained) json() explanation {
 	if x.Selected != nil {
 		out.Selected = x.Selected.ID.String()
 		out.Age, out.Lifetime = seconds(x.Verdict.Age), seconds(x.Verdict.Lifetime)
+	}
+	out.Steps = []whyStep{}
+	for _, s := range x.Steps() {
+		out.Steps = append(out.Steps, whyStep(s))
 	}
 	for _, r := range x.Records {
 		out.Stored = append(out.Stored, newEntry(r, x.now))

@@ -42,7 +42,7 @@ func ExampleInstrument() {
 	}
 	for _, span := range exporter.GetSpans() {
 		if span.Name == "larder" {
-			fmt.Println(span.Attributes[0].Value.Emit())
+			fmt.Println(span.Attributes[0].Value.String())
 		}
 	}
 	// Output:

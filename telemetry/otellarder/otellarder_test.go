@@ -184,11 +184,11 @@ func TestAttributes(t *testing.T) {
 			"larder.collapsed": attribute.BoolValue(false),
 		} {
 			if v, ok := got.Value(name); !ok || v != value {
-				t.Errorf("%s is %v, want %v", name, v.Emit(), value.Emit())
+				t.Errorf("%s is %v, want %v", name, v.String(), value.String())
 			}
 		}
 		if ttl, _ := got.Value("larder.ttl"); ttl.AsFloat64() <= 50 || ttl.AsFloat64() > 60 {
-			t.Errorf("larder.ttl is %v", ttl.Emit())
+			t.Errorf("larder.ttl is %v", ttl.String())
 		}
 	}
 }
