@@ -1,0 +1,350 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder/store"
+)
+
+// copiers is how many responses are copied at once: a distant store takes its time for each.
+const copiers = 8
+
+// copying is a copy of one store into another.
+type copying struct {
+	from, to store.Store
+	now      time.Time
+	bar      *progress
+
+	mu sync.Mutex
+	copied
+}
+
+// copied is what came of it, in JSON.
+type copied struct {
+	Copied  int     `json:"copied"`
+	Bytes   int64   `json:"bytes"`   // of their bodies
+	Present int     `json:"present"` // were there already
+	Updated int     `json:"updated"` // were there with an older head
+	Ended   int     `json:"ended"`   // are not kept any longer
+	Damaged int     `json:"damaged"` // in the store that is copied
+	Refused int     `json:"refused"` // larger than the other store takes
+	Failed  int     `json:"failed"`
+	Seconds float64 `json:"seconds"`
+}
+
+func newCp(a *app) *cobra.Command {
+	var f filter
+	var quiet, asJSON bool
+	cmd := &cobra.Command{
+		Use:     "cp FROM TO",
+		Aliases: []string{"copy"},
+		Short:   "Copy one store into another",
+		Long: `Copy the stored responses of one store into another, of whatever kind, as they are: with their IDs,
+times and tags. What is there already is passed over, so that a copy that was interrupted goes on
+where it was. Each response is read back and compared.
+
+What is encrypted stays so, by the same key. What is damaged is told of and passed over.`,
+		Example: `  larder cp sqlite:~/.cache/larder/cache.sqlite redis://localhost:6379/0
+  larder cp --host api.example.com disk:/var/cache/old sqlite:new.sqlite`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return fmt.Errorf("%s given, want two: FROM and TO", countText(len(args), "store"))
+			}
+			return nil
+		},
+		ValidArgsFunction: completeStore,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			now := time.Now()
+			q, given, err := f.query(cmd, now)
+			if err != nil {
+				return err
+			}
+			if a.wrappers.compress || len(a.wrappers.keyFiles) > 0 {
+				return usagef("cp copies what is stored as it is: --compress and --encrypt-key-file are not for it")
+			}
+			from, closeFrom, err := openFor(cmd, args[0], false)
+			if err != nil {
+				return err
+			}
+			defer closeFrom()
+			to, closeTo, err := openFor(cmd, args[1], true)
+			if err != nil {
+				return err
+			}
+			c := &copying{from: from, to: to, now: now, bar: newProgress(cmd, quiet, "copying", "responses")}
+			defer c.bar.done()
+			if sizer, ok := store.As[store.Sizer](from); ok && !given && c.bar.watched() {
+				if n, _, err := sizer.Size(cmd.Context()); err == nil {
+					c.bar.total(int64(n))
+				}
+			}
+			err = c.run(cmd.Context(), q)
+			c.Seconds = time.Since(now).Round(time.Millisecond).Seconds()
+			c.bar.done()
+			if asJSON {
+				err = errors.Join(err, writeJSON(cmd.OutOrStdout(), c.copied))
+			} else {
+				err = errors.Join(err, c.write(cmd.OutOrStdout()))
+			}
+			if err := errors.Join(err, closeTo()); err != nil {
+				return err
+			}
+			if c.Damaged+c.Refused+c.Failed > 0 {
+				return &exitError{code: exitFailed}
+			}
+			return nil
+		},
+	}
+	f.flags(cmd, a)
+	quietFlag(cmd, &quiet)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// openFor opens the store that an argument names.
+func openFor(cmd *cobra.Command, spec string, create bool) (store.Store, func() error, error) {
+	at, err := parseLocation(spec)
+	if err != nil {
+		return nil, nil, &exitError{exitUsage, err}
+	}
+	s, closeStore, err := at.open(cmd.Context(), create, func(warning string) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "larder:", printable(warning))
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("the store %s cannot be used: %w", at, err)
+	}
+	return s, closeStore, nil
+}
+
+// run copies what q means, notes that larder keeps for itself among it. It returns what ended it early.
+func (c *copying) run(ctx context.Context, q store.Query) error {
+	finder, ok := store.As[store.Finder](c.from)
+	if !ok {
+		return fmt.Errorf("the store cannot be listed, and so not copied")
+	}
+	work := make(chan *store.Record)
+	var workers sync.WaitGroup
+	for range copiers {
+		workers.Go(func() {
+			for r := range work {
+				c.one(ctx, r)
+			}
+		})
+	}
+	err := c.list(ctx, finder, q, work)
+	close(work)
+	workers.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+func (c *copying) list(ctx context.Context, finder store.Finder, q store.Query, work chan<- *store.Record) error {
+	for r, err := range finder.Find(ctx, q) {
+		switch {
+		case errors.Is(err, store.ErrCorrupt):
+			c.tell(err, &c.Damaged)
+		case err != nil:
+			return fmt.Errorf("list the store: %w", err)
+		default:
+			select {
+			case work <- r:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+// one copies r, and counts what came of it.
+func (c *copying) one(ctx context.Context, r *store.Record) {
+	if !r.KeepUntil.IsZero() && !c.now.Before(r.KeepUntil) {
+		c.count(&c.Ended, 0)
+		return
+	}
+	was, err := c.copy(ctx, r)
+	switch {
+	case ctx.Err() != nil: // it is not there, or will be found there the next time
+	case err == nil:
+		c.count(was, r.Size)
+	case errors.Is(err, errDamaged):
+		c.tell(fmt.Errorf("%s: %w", r.URL, err), &c.Damaged)
+	case errors.Is(err, store.ErrTooLarge):
+		c.tell(fmt.Errorf("%s: %w", r.URL, err), &c.Refused)
+	default:
+		c.tell(fmt.Errorf("%s: %w", r.URL, err), &c.Failed)
+	}
+}
+
+func (c *copying) count(what *int, bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*what++
+	if what == &c.Copied {
+		c.Bytes += bytes
+	}
+	c.bar.add(bytes)
+}
+
+func (c *copying) tell(err error, what *int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*what++
+	tell(c.bar, err)
+}
+
+// errDamaged says that it is the store that is copied which cannot give a body.
+var errDamaged = errors.New("its body cannot be read")
+
+// copy copies r, unless it is there, and returns as what it is to be counted.
+func (c *copying) copy(ctx context.Context, r *store.Record) (was *int, err error) {
+	there, err := c.find(ctx, r)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("look it up: %w", err)
+	case there == nil || there.Size != r.Size:
+	case sameHead(there, r) || there.Received.After(r.Received):
+		return &c.Present, nil
+	default:
+		if err := c.to.Update(ctx, r); err != nil {
+			return nil, fmt.Errorf("update it: %w", err)
+		}
+		return &c.Updated, nil
+	}
+	sum, err := c.store1(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &c.Copied, c.verify(ctx, r, sum)
+}
+
+// find returns what is stored of r where it is copied to; nil: nothing.
+func (c *copying) find(ctx context.Context, r *store.Record) (*store.Record, error) {
+	all, err := c.to.Lookup(ctx, r.Key)
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return nil, err
+	}
+	if i := slices.IndexFunc(all, func(o *store.Record) bool { return o.ID == r.ID }); i >= 0 {
+		return all[i], nil
+	}
+	return nil, nil
+}
+
+// sameHead reports whether two records are the same but for their bodies. What is encoded is compared, since that is what is kept.
+func sameHead(a, b *store.Record) bool {
+	var d store.Decoder
+	a, errA := d.Head(store.AppendHead(nil, a))
+	b, errB := d.Head(store.AppendHead(nil, b))
+	return errA == nil && errB == nil && a.Key == b.Key && a.ID == b.ID && a.Size == b.Size && slices.Equal(a.Tags, b.Tags) &&
+		a.FreshUntil.Equal(b.FreshUntil) && a.KeepUntil.Equal(b.KeepUntil) && reflect.DeepEqual(a.Head, b.Head)
+}
+
+type digest = [sha256.Size]byte
+
+// store1 stores r, and returns the digest of its body.
+func (c *copying) store1(ctx context.Context, r *store.Record) (sum digest, err error) {
+	w, err := c.to.Create(ctx, r)
+	if err != nil {
+		return sum, fmt.Errorf("store it: %w", err)
+	}
+	defer w.Close()
+	if r.Size > 0 {
+		body, err := c.from.Open(ctx, r)
+		if err != nil {
+			return sum, fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		defer body.Close()
+		if sum, err = hashTo(w, body); err != nil {
+			return sum, err
+		}
+	} else {
+		sum = sha256.Sum256(nil)
+	}
+	if err := w.Commit(r); err != nil {
+		return sum, fmt.Errorf("store it: %w", err)
+	}
+	return sum, nil
+}
+
+// hashTo copies a body to w, and returns its digest. An error of the body wraps errDamaged.
+func hashTo(w io.Writer, body io.Reader) (sum digest, err error) {
+	h := sha256.New()
+	read := &readFault{Reader: body}
+	if _, err := io.Copy(io.MultiWriter(w, h), read); err != nil {
+		if read.err != nil {
+			return sum, fmt.Errorf("%w: %w", errDamaged, read.err)
+		}
+		return sum, fmt.Errorf("store it: %w", err)
+	}
+	return digest(h.Sum(nil)), nil
+}
+
+// readFault remembers that it was the reading which failed.
+type readFault struct {
+	io.Reader
+	err error
+}
+
+func (r *readFault) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
+}
+
+// verify reads back what was stored of r.
+func (c *copying) verify(ctx context.Context, r *store.Record, sum digest) error {
+	there, err := c.find(ctx, r)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read it back: %w", err)
+	case there == nil:
+		return errors.New("read it back: it is not there any more; is the store too small?")
+	case !sameHead(there, r):
+		return errors.New("read it back: its head is another")
+	}
+	var got digest
+	switch {
+	case there.Size == 0, there.Body != nil:
+		got = sha256.Sum256(there.Body)
+	default:
+		body, err := c.to.Open(ctx, there)
+		if err != nil {
+			return fmt.Errorf("read it back: %w", err)
+		}
+		defer body.Close()
+		if got, err = hashTo(io.Discard, body); err != nil {
+			return fmt.Errorf("read it back: %w", err)
+		}
+	}
+	if got != sum {
+		return errors.New("read it back: its body is another")
+	}
+	return nil
+}
+
+func (c *copied) write(w io.Writer) error {
+	err := detail(w, "copied", "%s, %s in %s", countText(c.Copied, "response"), bytesText(c.Bytes), durationText(time.Duration(c.Seconds*float64(time.Second))))
+	for _, line := range []struct {
+		name string
+		n    int
+	}{{"present", c.Present}, {"updated", c.Updated}, {"ended", c.Ended}, {"damaged", c.Damaged}, {"refused", c.Refused}, {"failed", c.Failed}} {
+		if line.n > 0 {
+			err = errors.Join(err, detail(w, line.name, "%d", line.n))
+		}
+	}
+	return err
+}
