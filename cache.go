@@ -144,6 +144,13 @@ func (c *Cache) SetRules(rules ...Rule) error {
 // Client returns a new http.Client whose requests go through c.
 func (c *Cache) Client() *http.Client { return &http.Client{Transport: c} }
 
+// CloseIdleConnections closes those of Base, if it can; http.Client.CloseIdleConnections calls it.
+func (c *Cache) CloseIdleConnections() {
+	if b, ok := c.base().(interface{ CloseIdleConnections() }); ok {
+		b.CloseIdleConnections()
+	}
+}
+
 // Close waits for the work in the background: what is stored or refreshed for nobody any more, and requests
 // that are under way for somebody. When ctx ends before that, Close abandons the former and returns ctx's
 // error. It gives all leases back. The Cache can be used further; where work was abandoned, without any in the background. Close does not

@@ -83,3 +83,21 @@ func TestHeadOfCallerIsNotWhatIsStored(t *testing.T) {
 		}
 	}
 }
+
+// closer is a Base with connections.
+type closer struct {
+	roundTripper
+	closed int
+}
+
+func (c *closer) CloseIdleConnections() { c.closed++ }
+
+// TestCloseIdleConnections shows that a client's reaches the Base.
+func TestCloseIdleConnections(t *testing.T) {
+	base := new(closer)
+	(&larder.Cache{Base: base}).Client().CloseIdleConnections()
+	(&larder.Cache{Base: base.roundTripper}).Client().CloseIdleConnections() // which has none
+	if base.closed != 1 {
+		t.Errorf("closed %d times", base.closed)
+	}
+}
