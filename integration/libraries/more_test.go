@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 	"github.com/elastic/go-elasticsearch/v9"
 	"github.com/gocolly/colly/v2"
 	"github.com/imroc/req/v3"
@@ -99,7 +100,7 @@ func TestElasticsearch(t *testing.T) {
 	})
 	cache := newCache(t)
 	cache.Rules = []larder.Rule{{Match: "**/*/_search", Methods: []string{"GET", "POST"}, TTL: time.Minute}}
-	client, err := elasticsearch.NewClient(elasticsearch.Config{Addresses: []string{o.URL}, Transport: cache})
+	client, err := elasticsearch.New(elasticsearch.WithAddresses(o.URL), elasticsearch.WithTransportOptions(elastictransport.WithTransport(cache)))
 	if err != nil {
 		t.Fatal(err)
 	}
