@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,12 +15,12 @@ import (
 
 // filter is which stored responses are meant: those that satisfy every flag that is given.
 type filter struct {
-	host, prefix, match, tag string
-	stale                    bool
-	olderThan                durationFlag
+	host, prefix, match, tag, status string
+	stale, fresh, expired            bool
+	olderThan, newerThan             durationFlag
 }
 
-var filterFlags = []string{"host", "prefix", "match", "tag", "stale", "older-than"}
+var filterFlags = []string{"host", "prefix", "match", "tag", "status", "stale", "fresh", "expired", "older-than", "newer-than"}
 
 func (f *filter) flags(cmd *cobra.Command, a *app) {
 	flags := cmd.Flags()
@@ -25,8 +29,14 @@ func (f *filter) flags(cmd *cobra.Command, a *app) {
 	flags.StringVar(&f.match, "match", "", "those whose URL matches this `PATTERN`, [scheme://]host[:port][/path]: * is one "+
 		"label of the host or any part of one path segment, ** any number of them")
 	flags.StringVar(&f.tag, "tag", "", "those with this `TAG`, which a program's rules have set")
+	flags.StringVar(&f.status, "status", "", "those with this `STATUS`, such as 200, 4xx or 404,410")
 	flags.BoolVar(&f.stale, "stale", false, "those that are stale")
+	flags.BoolVar(&f.fresh, "fresh", false, "those that are fresh")
+	flags.BoolVar(&f.expired, "expired", false, "those that are of no use any more, and go with the next sweep")
 	flags.Var(&f.olderThan, "older-than", "those that were received or last validated longer than `DURATION` ago")
+	flags.Var(&f.newerThan, "newer-than", "those that were received or last validated within `DURATION`")
+	complete(cmd, "status", oneOf("200", "2xx", "3xx", "4xx", "5xx"))
+	complete(cmd, "newer-than", oneOf("1h", "1d", "7d", "30d"))
 	complete(cmd, "host", a.completeHost)
 	complete(cmd, "prefix", a.completeURL)
 	complete(cmd, "tag", a.completeTag)
@@ -43,10 +53,23 @@ func (f *filter) query(cmd *cobra.Command, now time.Time) (q store.Query, given 
 		given = given || flag.Value.String() != flag.DefValue // --stale=false is no filter
 	}
 	q = store.Query{Host: f.host, Prefix: f.prefix, Tag: f.tag}
-	if f.match != "" {
-		if q.Filter, err = larder.MatchURL(f.match); err != nil {
-			return q, true, usagef("--match: %w", err)
-		}
+	match, err := larder.MatchURL(f.match)
+	if err != nil {
+		return q, true, usagef("--match: %w", err)
+	}
+	status, err := statusFilter(f.status)
+	if err != nil {
+		return q, true, usagef("--status: %w", err)
+	}
+	q.Filter = func(r *store.Record) bool {
+		return (f.match == "" || match(r)) && status(r.Status) && (!f.fresh || fresh(r, now)) &&
+			(f.newerThan == 0 || r.Received.After(now.Add(-time.Duration(f.newerThan))))
+	}
+	if f.match == "" && f.status == "" && !f.fresh && f.newerThan == 0 {
+		q.Filter = nil
+	}
+	if f.expired {
+		q.Ended = now
 	}
 	if f.stale {
 		q.Stale = now
@@ -55,4 +78,21 @@ func (f *filter) query(cmd *cobra.Command, now time.Time) (q store.Query, given 
 		q.Before = now.Add(-time.Duration(f.olderThan))
 	}
 	return q, given, nil
+}
+
+// statusFilter reads statuses and classes of them, such as 404,5xx; "": all.
+func statusFilter(list string) (func(status int) bool, error) {
+	if list == "" {
+		return func(int) bool { return true }, nil
+	}
+	all := strings.Split(strings.ToLower(list), ",")
+	for _, s := range all {
+		if _, err := strconv.Atoi(strings.Replace(s, "xx", "00", 1)); err != nil || len(s) != 3 || s[0] < '1' {
+			return nil, fmt.Errorf("%q: want a status or a class, such as 404 or 4xx", s)
+		}
+	}
+	return func(status int) bool {
+		s := strconv.Itoa(status)
+		return slices.Contains(all, s) || slices.Contains(all, s[:1]+"xx")
+	}, nil
 }

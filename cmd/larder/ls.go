@@ -2,10 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"text/template"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +21,7 @@ import (
 func newLs(a *app) *cobra.Command {
 	var f filter
 	var limit countFlag
+	var order, format string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "ls",
@@ -25,9 +30,14 @@ func newLs(a *app) *cobra.Command {
 		Long: `List the stored responses, in the order in which the store has them, as they are found.
 
 AGE is that of RFC 9111: since the origin made or last validated the response. FRESH is how long it
-is still fresh, or has been stale.`,
+is still fresh, or has been stale.
+
+--sort reads all before it writes, and with --limit N keeps no more than N. --format has the fields
+of the JSON form in Go's spelling: .URL .Status .Size .Age .Fresh .FreshUntil .Header .Tags ...`,
 		Example: `  larder ls --host api.example.com --stale
   larder ls --match 'api.example.com/v1/**' --limit 20
+  larder ls --status 4xx,5xx --sort -size --limit 10
+  larder ls --format '{{.Status}} {{.URL}}'
   larder ls --json | jq -r 'select(.size > 1e6) | .url'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -36,20 +46,49 @@ is still fresh, or has been stale.`,
 			if err != nil {
 				return err
 			}
-			q.Limit = int(limit)
+			before, err := ordering(order, now)
+			if err != nil {
+				return usagef("--sort: %w", err)
+			}
+			var shape *template.Template
+			if format != "" {
+				if shape, err = template.New("--format").Parse(format); err != nil {
+					return usagef("%w", err)
+				}
+			}
+			if before == nil {
+				q.Limit = int(limit)
+			}
 			c, closeStore, err := a.cache(cmd, false)
 			if err != nil {
 				return err
 			}
 			defer closeStore()
 			return buffered(cmd, func(w io.Writer) error {
-				return list(cmd, c, q, w, asJSON, now, func(*store.Record) {})
+				write := entryWriter(w, asJSON, shape, now)
+				if before == nil {
+					return each(cmd, c, q, write)
+				}
+				top := best{limit: int(limit), before: before}
+				if err := each(cmd, c, q, top.add); err != nil {
+					return err
+				}
+				for _, r := range top.records {
+					if err := write(r); err != nil {
+						return err
+					}
+				}
+				return nil
 			})
 		},
 	}
 	f.flags(cmd, a)
 	cmd.Flags().Var(&limit, "limit", "stop after `N` responses; 0: never")
+	cmd.Flags().StringVar(&order, "sort", "", "by `KEY`: url, size, age, received, status or fresh; -size is the largest first")
+	cmd.Flags().StringVar(&format, "format", "", "write each by a `TEMPLATE` of Go, such as '{{.Status}} {{.URL}}'")
+	complete(cmd, "sort", oneOf("url", "-size", "size", "age", "-age", "-received", "status", "fresh", "-fresh"))
 	jsonFlag(cmd, &asJSON)
+	exclusive(cmd, "json", "format")
 	return cmd
 }
 
@@ -65,14 +104,95 @@ func buffered(cmd *cobra.Command, do func(io.Writer) error) error {
 
 // list writes a line for each response that q means, and calls also with it.
 func list(cmd *cobra.Command, c *larder.Cache, q store.Query, w io.Writer, asJSON bool, now time.Time, also func(*store.Record)) error {
-	t := table{w: w, columns: entryColumns}
+	write := entryWriter(w, asJSON, nil, now)
 	return each(cmd, c, q, func(r *store.Record) error {
 		also(r)
-		if asJSON {
-			return writeJSON(w, newEntry(r, now))
-		}
-		return t.row(entryCells(r, now)...)
+		return write(r)
 	})
+}
+
+// entryWriter returns what writes a line for a response.
+func entryWriter(w io.Writer, asJSON bool, shape *template.Template, now time.Time) func(*store.Record) error {
+	t := table{w: w, columns: entryColumns}
+	return func(r *store.Record) error {
+		switch {
+		case asJSON:
+			return writeJSON(w, newEntry(r, now))
+		case shape == nil:
+			return t.row(entryCells(r, now)...)
+		}
+		var line strings.Builder
+		if err := shape.Execute(&line, newEntry(r, now)); err != nil {
+			return usagef("%w", err)
+		}
+		cells := strings.Split(line.String(), "\t")
+		for i, cell := range cells {
+			cells[i] = printable(cell)
+		}
+		_, err := fmt.Fprintln(w, strings.Join(cells, "\t"))
+		return err
+	}
+}
+
+// ordering reads the value of --sort; nil: as the store has them.
+func ordering(key string, now time.Time) (func(a, b *store.Record) int, error) {
+	name, descending := strings.CutPrefix(key, "-")
+	var by func(a, b *store.Record) int
+	switch name {
+	case "":
+		if descending {
+			return nil, fmt.Errorf("%q: want url, size, age, received, status or fresh", key)
+		}
+		return nil, nil
+	case "url":
+		by = func(a, b *store.Record) int { return strings.Compare(a.URL, b.URL) }
+	case "size":
+		by = func(a, b *store.Record) int { return cmp.Compare(a.Size, b.Size) }
+	case "age":
+		by = func(a, b *store.Record) int { return cmp.Compare(ageOf(a, now), ageOf(b, now)) }
+	case "received":
+		by = func(a, b *store.Record) int { return a.Received.Compare(b.Received) }
+	case "status":
+		by = func(a, b *store.Record) int { return cmp.Compare(a.Status, b.Status) }
+	case "fresh":
+		by = func(a, b *store.Record) int { return freshEnd(a).Compare(freshEnd(b)) }
+	default:
+		return nil, fmt.Errorf("%q: want url, size, age, received, status or fresh, or -size and so on for the other way round", key)
+	}
+	return func(a, b *store.Record) int {
+		order := by(a, b)
+		if descending {
+			order = -order
+		}
+		return cmp.Or(order, strings.Compare(a.URL, b.URL), slices.Compare(a.ID[:], b.ID[:]))
+	}, nil
+}
+
+// freshEnd is when r turns stale; what never does comes last.
+func freshEnd(r *store.Record) time.Time {
+	if r.FreshUntil.IsZero() {
+		return time.Unix(1<<40, 0)
+	}
+	return r.FreshUntil
+}
+
+// best keeps the records that come first in an order.
+type best struct {
+	limit   int // 0: all
+	before  func(a, b *store.Record) int
+	records []*store.Record
+}
+
+func (t *best) add(r *store.Record) error {
+	i, _ := slices.BinarySearchFunc(t.records, r, t.before)
+	if t.limit > 0 && len(t.records) == t.limit {
+		if i == t.limit {
+			return nil
+		}
+		t.records = t.records[:t.limit-1]
+	}
+	t.records = slices.Insert(t.records, i, r)
+	return nil
 }
 
 // each calls do with the responses that q means. It passes over damaged ones, and tells of them.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -104,7 +105,7 @@ func newPurge(a *app) *cobra.Command {
 			case all && given:
 				return usagef("--all goes with no filter")
 			case !all && !given:
-				return usagef("say what to remove: --host, --prefix, --match, --tag, --stale, --older-than, or --all")
+				return usagef("say what to remove: --%s, or --all", strings.Join(filterFlags, ", --"))
 			}
 			c, closeStore, err := a.cache(cmd, false)
 			if err != nil {

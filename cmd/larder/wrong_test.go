@@ -75,7 +75,7 @@ func TestWrongInput(t *testing.T) {
 		{"purge --match host:http/", 2, `port is "http", want a number`},
 		{"purge --match=", 2, "--match is empty"},
 		{"purge --host=", 2, "--host is empty"},
-		{"purge", 2, "say what to remove: --host, --prefix, --match, --tag, --stale, --older-than, or --all"},
+		{"purge", 2, "say what to remove: --host, --prefix, --match, --tag, --status, --stale, --fresh, --expired, --older-than, --newer-than, or --all"},
 		{"purge --stale=false", 2, "say what to remove"},
 		{"purge --dry-run", 2, "say what to remove"},
 		{"purge --all --stale", 2, "--all goes with no filter"},
