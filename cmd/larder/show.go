@@ -66,6 +66,15 @@ to exactly that request.`,
 					if err := showRecord(w, r, i > 0, asJSON, now); err != nil {
 						return err
 					}
+					if asJSON {
+						continue
+					}
+					if err := showLife(w, r, now, utf8Locale()); err != nil {
+						return err
+					}
+					if err := showPreview(cmd.Context(), w, c, r); err != nil {
+						return err
+					}
 				}
 				return nil
 			})
