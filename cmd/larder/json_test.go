@@ -38,6 +38,8 @@ func TestJSON(t *testing.T) {
 	inside := func(object, names string) string {
 		return object + " " + object + "." + strings.ReplaceAll(names, " ", " "+object+".")
 	}
+	const spans = "time requests hits saved_bytes"
+	answered := inside("answered", "requests hit_ratio hits stale revalidated misses bypassed refused saved_bytes origin_bytes store_seconds origin_seconds")
 	for _, test := range []struct {
 		args string // URL stands for one that is stored
 		want string
@@ -52,7 +54,8 @@ func TestJSON(t *testing.T) {
 		{"why URL", "method url key rule action reason section age lifetime selected others advice steps steps.question steps.answer steps.section steps.settles " + inside("stored", entry+" request_header set_ttl")},
 		{"why --ttl never URL", "method url rule action reason lifetime stored others advice steps steps.question steps.answer steps.section steps.settles"},
 		{"why --offline " + first.URL + "/none", "method url key rule action reason section lifetime stored others advice steps steps.question steps.answer steps.section steps.settles"},
-		{"stats", "store responses fresh stale body_bytes bytes " + inside("hosts", "host responses fresh stale body_bytes")},
+		{"stats", "store responses fresh stale body_bytes bytes " + answered + " " + inside("hours", spans) + " " + inside("days", spans) + " " +
+			inside("hosts", "host responses fresh stale body_bytes "+answered+" "+inside("days", spans))},
 		{"sweep", "removed"},
 		{"purge --stale --dry-run", "removed dry_run"},
 		{"purge --stale", "removed"},

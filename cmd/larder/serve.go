@@ -128,6 +128,11 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		MaxHeaderBytes: int64(a.file.Serve.MaxResponseHeader)})
 	c.Shared = !s.private
 	c.Observe = s.observe
+	counted, err := a.history()
+	if err != nil {
+		return err
+	}
+	defer counted.keep(c, func(err error) { tell(s.err, err) })()
 	p.Cache = c
 	if err := p.Check(); err != nil {
 		return usagef("%w", err)

@@ -12,20 +12,29 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/figures"
 	"github.com/larder-go/larder/store"
 )
 
 // totals are what stats tells in JSON, of the store and of each host.
 type totals struct {
-	Store     string   `json:"store,omitempty"`
-	Host      string   `json:"host,omitempty"`
-	Responses int      `json:"responses"`
-	Fresh     int      `json:"fresh"`
-	Stale     int      `json:"stale"`
-	BodyBytes int64    `json:"body_bytes"`
-	Bytes     *int64   `json:"bytes,omitempty"` // with all that the store counts
-	Hosts     []totals `json:"hosts,omitempty"`
+	Store     string    `json:"store,omitempty"`
+	Host      string    `json:"host,omitempty"`
+	Responses int       `json:"responses"`
+	Fresh     int       `json:"fresh"`
+	Stale     int       `json:"stale"`
+	BodyBytes int64     `json:"body_bytes"`
+	Bytes     *int64    `json:"bytes,omitempty"` // with all that the store counts
+	Answered  *answered `json:"answered,omitempty"`
+	Hours     spans     `json:"hours,omitempty"`
+	Days      spans     `json:"days,omitempty"`
+	Hosts     []*totals `json:"hosts,omitempty"`
+
+	counts figures.Counts
 }
+
+// hostDays is of how many days a host's sparkline is.
+const hostDays = 7
 
 func (t *totals) add(r *store.Record, now time.Time) {
 	t.Responses++
@@ -37,13 +46,25 @@ func (t *totals) add(r *store.Record, now time.Time) {
 	}
 }
 
+// answer adds what was answered in an hour.
+func (t *totals) answer(h *hourOf) {
+	t.counts.Add(&h.Counts)
+	t.Hours.add(h.hour, &h.Counts)
+	t.Days.add(h.hour, &h.Counts)
+	t.Answered = newAnswered(&t.counts)
+}
+
 func newStats(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "stats",
-		Short:   "Count what is stored, by host",
-		Long:    "Count the stored responses and their bytes, in all and by host, the largest first.",
-		Example: `  larder stats --json | jq .hosts[0]`,
+		Short:   "Count what is stored and what was answered, by host",
+		Long: `Count the stored responses and their bytes, and what was answered in the last 31 days: in all and by
+host, the largest first.
+
+What larder get, warm and serve answer is counted by hour and host in a file of the user's, larder/
+history.sqlite in the cache folder. $LARDER_HISTORY names another one; none is none.`,
+		Example: `  larder stats --json | jq .answered.hit_ratio`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, closeStore, err := a.cache(cmd, false)
@@ -51,34 +72,8 @@ func newStats(a *app) *cobra.Command {
 				return err
 			}
 			defer closeStore()
-			at, _, err := a.location()
+			t, err := a.totals(cmd, c, time.Now())
 			if err != nil {
-				return err
-			}
-			t := totals{Store: at.String()}
-			now := time.Now()
-			hosts := make(map[string]*totals)
-			err = each(cmd, c, store.Query{}, func(r *store.Record) error {
-				t.add(r, now)
-				host := store.Host(r.URL)
-				if hosts[host] == nil {
-					hosts[host] = &totals{Host: host}
-				}
-				hosts[host].add(r, now)
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			for _, h := range slices.SortedFunc(maps.Values(hosts), func(a, b *totals) int {
-				return cmp.Or(cmp.Compare(b.BodyBytes, a.BodyBytes), cmp.Compare(a.Host, b.Host))
-			}) {
-				t.Hosts = append(t.Hosts, *h)
-			}
-			switch _, size, err := c.Size(cmd.Context()); {
-			case err == nil:
-				t.Bytes = &size
-			case !errors.Is(err, larder.ErrUnsupported):
 				return err
 			}
 			if asJSON {
@@ -91,19 +86,89 @@ func newStats(a *app) *cobra.Command {
 	return cmd
 }
 
-func (t totals) write(w io.Writer) error {
+// totals counts what c stores, and what the history knows.
+func (a *app) totals(cmd *cobra.Command, c *larder.Cache, now time.Time) (*totals, error) {
+	at, _, err := a.location()
+	if err != nil {
+		return nil, err
+	}
+	t := &totals{Store: at.String()}
+	hosts := make(map[string]*totals)
+	of := func(host string) *totals {
+		if hosts[host] == nil {
+			hosts[host] = &totals{Host: host, Days: daysUntil(now, hostDays)}
+		}
+		return hosts[host]
+	}
+	err = each(cmd, c, store.Query{}, func(r *store.Record) error {
+		t.add(r, now)
+		of(store.Host(r.URL)).add(r, now)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	h, err := a.history()
+	if err != nil {
+		return nil, err
+	}
+	if h.path != "" {
+		t.Answered, t.Hours, t.Days = new(answered), hoursUntil(now, 24), daysUntil(now, historyDays)
+	}
+	past, err := h.read(cmd.Context(), now.AddDate(0, 0, -historyDays))
+	if err != nil {
+		return nil, err
+	}
+	for _, hour := range past {
+		t.answer(&hour)
+		of(hour.host).answer(&hour)
+	}
+	t.Hosts = slices.SortedFunc(maps.Values(hosts), func(a, b *totals) int {
+		return cmp.Or(cmp.Compare(b.BodyBytes, a.BodyBytes), cmp.Compare(b.counts.Requests(), a.counts.Requests()), cmp.Compare(a.Host, b.Host))
+	})
+	switch _, size, err := c.Size(cmd.Context()); {
+	case err == nil:
+		t.Bytes = &size
+	case !errors.Is(err, larder.ErrUnsupported):
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *totals) write(w io.Writer) error {
 	detail(w, "store", "%s", t.Store)
 	detail(w, "responses", "%d (%d fresh, %d stale)", t.Responses, t.Fresh, t.Stale)
 	detail(w, "bodies", "%s", bytesText(t.BodyBytes))
 	if t.Bytes != nil {
 		detail(w, "in all", "%s", bytesText(*t.Bytes))
 	}
+	if t.Answered != nil {
+		fmt.Fprintln(w)
+		t.Answered.write(w, historyDays)
+	}
+	if t.counts.Requests() > 0 {
+		for _, past := range []struct {
+			name string
+			spans
+		}{{"24 hours", t.Hours}, {fmt.Sprint(historyDays, " days"), t.Days}} {
+			requests, hits := past.sparklines()
+			detail(w, past.name, "%s  requests", requests)
+			detail(w, "", "%s  from the store", hits)
+		}
+	}
 	if len(t.Hosts) > 0 {
 		fmt.Fprintln(w)
 	}
-	out := table{w: w, columns: []column{{"RESPONSES", 9}, {"FRESH", 6}, {"STALE", 6}, {"BODIES", 8}, {"HOST", 0}}}
+	out := table{w: w, columns: []column{{"RESPONSES", 9}, {"FRESH", 6}, {"BODIES", 8}, {"REQUESTS", 8}, {"HITS", 5}, {"SAVED", 8},
+		{fmt.Sprint(hostDays, " DAYS"), hostDays}, {"HOST", 0}}}
 	for _, h := range t.Hosts {
-		if err := out.row(fmt.Sprint(h.Responses), fmt.Sprint(h.Fresh), fmt.Sprint(h.Stale), bytesText(h.BodyBytes), h.Host); err != nil {
+		ratio := "-"
+		if h.counts.Requests() > 0 {
+			ratio = fmt.Sprintf("%.0f %%", 100*h.counts.HitRatio())
+		}
+		requests, _ := h.Days.sparklines()
+		if err := out.row(fmt.Sprint(h.Responses), fmt.Sprint(h.Fresh), bytesText(h.BodyBytes), fmt.Sprint(h.counts.Requests()), ratio,
+			bytesText(h.counts.Saved), requests, h.Host); err != nil {
 			return err
 		}
 	}

@@ -126,6 +126,11 @@ func (w *warm) run(cmd *cobra.Command, a *app, args []string) (err error) {
 		w.discarded.observe(e)
 		trouble.observe(e)
 	}
+	counted, err := a.history()
+	if err != nil {
+		return err
+	}
+	defer counted.keep(c, func(err error) { tell(w.progress, err) })()
 	w.cache = c
 	w.client = &http.Client{Transport: c, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	w.list.args, w.list.stdin = args, cmd.InOrStdin()

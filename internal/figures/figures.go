@@ -202,6 +202,19 @@ func (r *Recorder) Observe(e larder.Event) {
 func (r *Recorder) Snapshot(now time.Time) Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.snapshot(now)
+}
+
+// Take returns the counts at now, and begins anew.
+func (r *Recorder) Take(now time.Time) Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.snapshot(now)
+	r.since, r.total, r.hosts, r.minutes = time.Time{}, Counts{}, nil, [Minutes]Minute{}
+	return s
+}
+
+func (r *Recorder) snapshot(now time.Time) Snapshot {
 	s := Snapshot{Since: r.since, Total: r.total, Hosts: []Host{}, Minutes: []Minute{}}
 	for name, c := range r.hosts {
 		s.Hosts = append(s.Hosts, Host{name, *c})

@@ -105,3 +105,18 @@ func TestQuantile(t *testing.T) {
 		t.Errorf("small ones: %v", one)
 	}
 }
+
+func TestTake(t *testing.T) {
+	var r Recorder
+	r.Observe(answered(0, "a.example", larder.Hit, 100, time.Millisecond))
+	if s := r.Take(noon); s.Total.Hits != 1 || len(s.Hosts) != 1 || len(s.Minutes) != 1 {
+		t.Errorf("taken: %+v", s)
+	}
+	if s := r.Take(noon); !s.Since.IsZero() || s.Total != (Counts{}) || len(s.Hosts)+len(s.Minutes) != 0 {
+		t.Errorf("taken again: %+v", s)
+	}
+	r.Observe(answered(time.Minute, "b.example", larder.Miss, 100, time.Millisecond))
+	if s := r.Snapshot(noon.Add(time.Minute)); !s.Since.Equal(noon.Add(time.Minute)) || s.Total.Requests() != 1 || s.Hosts[0].Host != "b.example" {
+		t.Errorf("after that: %+v", s)
+	}
+}
