@@ -12,7 +12,7 @@ import (
 )
 
 // MaxEntry is the length of the longest entry that is read, in bytes.
-const MaxEntry = 256 << 20
+const MaxEntry = 128 << 20
 
 var errTooLong = errors.New("it is longer than is read at once")
 
