@@ -462,3 +462,57 @@ func TestWrongHARs(t *testing.T) {
 		t.Errorf("a file that is not there: exit code %d, says %s", r.code, r.err)
 	}
 }
+
+// TestExportPassesOverDamage damages one body of a disk store, which is then left out.
+func TestExportPassesOverDamage(t *testing.T) {
+	t.Parallel()
+	const all = 50
+	u := newUser(t, "disk:HOME/files")
+	filledSQLite(t, u.path("HOME/first.sqlite"), all)
+	u.cp("sqlite:"+u.path("HOME/first.sqlite"), u.store)
+	damageBody(t, u.path("HOME/files"))
+	r := u.run("export", "-o", u.path("HOME/all.har"), "--json")
+	var got struct{ Exported, Damaged, Gone int }
+	decode(t, r.out, &got)
+	if r.code != 1 || got.Exported != all-1 || got.Damaged != 1 || strings.Count(r.err, "\n") != 1 || !strings.Contains(r.err, "https://h") {
+		t.Errorf("exit code %d, %+v, says %s", r.code, got, r.err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(read(t, u.path("HOME/all.har"))))
+	if err == nil {
+		err = harSchema(t).Validate(doc)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if err := json.Unmarshal([]byte(u.ok("export", "--host", "h1.example")), new(any)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestImportNeedsThePartition shows that what is bound to more than a HAR tells is not stored for others: answers to requests with
+// secrets in URL or header, and to those that a rule tells apart by other fields.
+func TestImportNeedsThePartition(t *testing.T) {
+	t.Parallel()
+	u, o := newUser(t, "sqlite:HOME/cache.sqlite"), library(t)
+	write(t, u.path("HOME/larder.yaml"), `redact: [token, X-Secret]
+rules:
+  - match: "**/binary"
+    key-headers: [X-Tenant]
+`)
+	with := func(args ...string) []string { return append(args, "--config", u.path("HOME/larder.yaml")) }
+	u.ok(with("get", o.URL+"/text?token=abc")...)
+	u.ok(with("get", "-H", "X-Tenant: a", o.URL+"/binary")...)
+	u.ok(with("get", "-H", "Cookie: a=b", o.URL+"/gone")...)
+	u.ok(with("get", o.URL+"/moved")...)
+	har := u.ok(with("export")...)
+	if strings.Contains(har, "abc") || !strings.Contains(har, "token=REDACTED") {
+		t.Errorf("the secret is told: %s", har)
+	}
+	write(t, u.path("HOME/all.har"), har)
+	got := u.imports(0, with("--store", "memory:", u.path("HOME/all.har"))...)
+	const prefix = "the HAR does not tell for whom it was stored: "
+	want := map[string]int{prefix + "secrets in the URL": 1, prefix + "request fields that a rule names": 1, prefix + "credentials": 1}
+	if got.Imported != 1 || !maps.Equal(got.NotStored, want) {
+		t.Errorf("import says %+v, want %v", got, want)
+	}
+}
