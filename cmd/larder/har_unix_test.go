@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -106,6 +107,41 @@ func TestExportIntoABrokenPipe(t *testing.T) {
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 141 || errs.Len() > 0 {
 		t.Errorf("exit code %d, %q", code, errs.String())
+	}
+}
+
+// TestImportIntoABrokenStore takes a store away in the middle of an import.
+func TestImportIntoABrokenStore(t *testing.T) {
+	t.Parallel()
+	u := newUser(t, "disk:HOME/files")
+	cmd := u.command("import", "-")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	whole := browserHAR("https://a.example", time.Now())
+	begin := strings.Index(whole, "/image")
+	if _, err := io.WriteString(in, whole[:begin]); err != nil {
+		t.Fatal(err)
+	}
+	for len(u.stored()) == 0 { // each time a program is run for that
+	}
+	if err := os.RemoveAll(u.path("HOME/files")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, u.path("HOME/files"), "a file in the place of the folder")
+	if _, err := io.WriteString(in, whole[begin:]); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(errs.String(), "not a directory") {
+		t.Errorf("exit code %d, says %s", code, errs.String())
 	}
 }
 

@@ -46,7 +46,8 @@ A stored response that is as new stays.
 Browsers keep content without its coding: then Content-Encoding goes, too. Cookies and Authorization
 are part of a request, so that what was recorded with them answers none without.
 
-If a HAR is wrong, the entries before that place are stored, and the exit code is 1.`,
+If a HAR is wrong, the entries before that place are stored, and the exit code is 1, as it is if the
+store fails.`,
 		Example: `  larder import page.har
   larder import --ttl forever --store disk:testdata/http recorded.har
   larder export --host example.com | larder import --store sqlite:other.sqlite -`,
@@ -81,6 +82,7 @@ type importing struct {
 	bar       *progress
 	ruled     bool // the rules in force are not the file's alone
 	discarded discarded
+	failed    atomic.Bool // the store has
 
 	now     atomic.Pointer[time.Time] // what the cache takes for that
 	playing *har.Exchange             // what Base answers with
@@ -106,6 +108,9 @@ func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) 
 	c.Observe = func(e larder.Event) {
 		i.discarded.observe(e)
 		trouble.observe(e)
+		if e.Kind == larder.StoreFailed {
+			i.failed.Store(true)
+		}
 	}
 	c.Base = i
 	i.now.Store(&i.began)
@@ -131,7 +136,7 @@ func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) 
 	} else {
 		err = buffered(cmd, func(out io.Writer) error { return i.write(out, took) })
 	}
-	if err == nil && wrong {
+	if err == nil && (wrong || i.failed.Load()) {
 		err = &exitError{code: exitFailed}
 	}
 	return err

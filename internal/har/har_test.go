@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/internal/view"
+	"github.com/larder-go/larder/store"
 )
 
 // entries reads all of a HAR, and what ended it, unless that was its end.
@@ -288,4 +290,34 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+// flaky is a body whose first reading fails in the middle.
+type flaky struct {
+	io.ReadSeeker
+	reads int
+}
+
+var errFlaky = errors.New("the store has gone away")
+
+func (f *flaky) Read(p []byte) (int, error) {
+	if f.reads++; f.reads == 2 {
+		return 0, errFlaky
+	}
+	return f.ReadSeeker.Read(p[:min(len(p), 10)])
+}
+
+// TestPrepareTellsOfTheBody shows that a body which cannot be read is not taken for one whose coding cannot be undone.
+func TestPrepareTellsOfTheBody(t *testing.T) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	io.WriteString(z, "line")
+	z.Close()
+	for _, coding := range []string{"", "gzip", "br"} {
+		r := &store.Record{Size: int64(packed.Len())}
+		r.Header = http.Header{"Content-Encoding": {coding}}
+		if _, err := Prepare(r, &flaky{ReadSeeker: bytes.NewReader(packed.Bytes())}, view.Unpacker); !errors.Is(err, errFlaky) {
+			t.Errorf("of a body in %q that cannot be read it says %v", coding, err)
+		}
+	}
 }
