@@ -150,7 +150,8 @@ func decode(coding string, body io.Reader) (io.Reader, error) {
 }
 
 func (e *exported) write(w io.Writer) error {
-	err := detail(w, "exported", "%s, %s in %s", countText(e.Exported, "response"), bytesText(e.Bytes), durationText(time.Duration(e.Seconds*float64(time.Second))))
+	took := time.Duration(e.Seconds * float64(time.Second))
+	err := detail(w, "exported", "%s, %s in %s", countText(e.Exported, "response"), bytesText(e.Bytes), durationText(took))
 	if e.Damaged > 0 {
 		err = errors.Join(err, detail(w, "damaged", "%d", e.Damaged))
 	}

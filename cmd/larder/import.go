@@ -230,7 +230,8 @@ func (i *importing) play(ctx context.Context, x *har.Exchange) (why string, err 
 		return known.Bypass, nil
 	}
 	for _, r := range known.Records {
-		if !r.Received.Before(x.Received) && rfc9111.Selects(r.Selecting, req.Header) && (r.Method != http.MethodHead || req.Method == http.MethodHead) {
+		answers := rfc9111.Selects(r.Selecting, req.Header) && (r.Method != http.MethodHead || req.Method == http.MethodHead)
+		if answers && !r.Received.Before(x.Received) {
 			return isPresent, nil
 		}
 	}

@@ -171,14 +171,16 @@ func (x *Exchange) recorded(e *Entry, decode Decode) (err error) {
 		}
 		said = -1 // browsers drop what comes with a redirect
 	}
-	switch {
-	case coding != "" && coding != "identity" && e.Response.Status != http.StatusPartialContent: // of a part it cannot be undone
+	if coding != "" && coding != "identity" && e.Response.Status != http.StatusPartialContent { // of a part it cannot be undone
 		if wire := max(said, e.Response.BodySize); wire > 0 && wire != int64(len(x.Body)) || !decodes(decode, coding, x.Body) {
-			h.Del("Content-Encoding")
+			for _, name := range []string{"Content-Encoding", "Content-Digest", "Repr-Digest"} { // the digests are of what was coded
+				h.Del(name)
+			}
 			x.Request.Header.Del("Accept-Encoding") // or it would be stored as the answer to those alone who take the coding
 		}
 		said = -1
-	case content.Encoding == "" && asUTF8(h):
+	}
+	if content.Encoding == "" && asUTF8(h) {
 		said = -1
 	}
 	if said > 0 && said != int64(len(x.Body)) {
@@ -228,7 +230,7 @@ func headerOf(fields []Pair, latin1 bool) (http.Header, bool) {
 		if strings.HasPrefix(f.Name, ":") {
 			continue
 		}
-		if f.Name == "" || strings.ContainsFunc(f.Name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
+		if f.Name == "" || strings.ContainsFunc(f.Name, noToken) {
 			return nil, false
 		}
 		name := textproto.CanonicalMIMEHeaderKey(f.Name)
@@ -244,6 +246,11 @@ func headerOf(fields []Pair, latin1 bool) (http.Header, bool) {
 		}
 	}
 	return h, true
+}
+
+// noToken reports whether a character has no place in a field's name (RFC 9110 §5.6.2).
+func noToken(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 }
 
 // proto is a version of HTTP as net/http has it.

@@ -2,7 +2,8 @@
 // exchanges that they tell of.
 package har
 
-// Entry is one request and its response. Response is its last field, as Content is of that and Text of that, since Writer appends to them.
+// Entry is one request and its response. Response is its last field, as Content is of that, and Text and Stored are of that, since
+// Writer appends to what comes before.
 type Entry struct {
 	StartedDateTime string   `json:"startedDateTime"`
 	Time            float64  `json:"time"` // in milliseconds, as are Timings

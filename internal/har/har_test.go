@@ -170,6 +170,8 @@ func TestExchangeOfOthers(t *testing.T) {
 		{"a packed file that was packed once more", entry("accept-encoding: gzip", "content-encoding: gzip\ncontent-length: 99", 200, inBase64(zip)), fmt.Sprintf("200 %q", zip)},
 		{"text in another charset", entry("", "content-type: text/html; charset=ISO-8859-1\ncontent-length: 4", 200, text("café")),
 			`200 Content-Type=text/html; charset=utf-8 "café"`},
+		{"text in another charset that was packed", entry("", "content-type: text/html; charset=big5\ncontent-encoding: gzip\ncontent-digest: x\ncontent-length: 9", 200, text("é")),
+			`200 Content-Type=text/html; charset=utf-8 "é"`},
 		{"conditions and a range", entry("if-none-match: \"x\"\nif-modified-since: y\nrange: bytes=0-1\nif-range: z", "", 200, text("line")), `200 "line"`},
 		{"a part", entry("range: bytes=1-2", "content-range: bytes 1-2/4", 206, text("in")), `Range=bytes=1-2 206 Content-Range=bytes 1-2/4 "in"`},
 		{"a redirect, whose content browsers drop", entry("", "location: /x\ncontent-length: 154", 302, text("")), `302 Location=/x ""`},

@@ -270,7 +270,10 @@ func bound(r *store.Record) (all []string) {
 	for _, f := range []struct {
 		tag  byte
 		what string
-	}{{'p', "credentials"}, {'k', "a key of a program's own"}, {'r', "secrets in the URL"}, {'h', "request fields that a rule names"}, {'b', "content"}} {
+	}{
+		{'p', "credentials"}, {'k', "a key of a program's own"}, {'r', "secrets in the URL"}, {'h', "request fields that a rule names"},
+		{'b', "content"},
+	} {
 		if _, ok := fields[f.tag]; ok {
 			all = append(all, f.what)
 		}

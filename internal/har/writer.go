@@ -33,8 +33,8 @@ func (w *Writer) Close() error {
 // Source opens what is to be written.
 type Source func() (io.Reader, error)
 
-// Write writes an entry. Its content's text, in base64 if Encoding says so, and Stored come from the sources, unless they are nil, and not from e.
-// After an error the HAR is of no use.
+// Write writes an entry. Its content's text, in base64 if Encoding says so, and Stored come from the sources, unless they are nil,
+// and not from e. After an error the HAR is of no use.
 func (w *Writer) Write(e *Entry, text, stored Source) error {
 	head := *e
 	content := &head.Response.Content
