@@ -21,7 +21,7 @@ func TestCompletion(t *testing.T) {
 		args string // the last word is being completed; _ is an empty one
 		want string // "" for none; with ... at the end there may be more
 	}{
-		{"_", "completion config cp get help ls purge rm serve show stats sweep ui verify warm why"},
+		{"_", "completion config cp export get help import ls purge rm serve show stats sweep ui verify warm why"},
 		{"s", "serve show stats sweep"},
 		{"--store _", "sqlite: disk: memory: redis:// rediss:// redis+cluster:// redis+sentinel:// mongodb:// mongodb+srv:// dynamodb://"},
 		{"ls --store s", "sqlite:"},

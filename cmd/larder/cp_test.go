@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -213,26 +212,33 @@ func TestCopyPassesOverDamage(t *testing.T) {
 	dir := filepath.Join(u.home, "files")
 	want := filledSQLite(t, filepath.Join(u.home, "first.sqlite"), 50)
 	u.cp("sqlite:"+filepath.Join(u.home, "first.sqlite"), "disk:"+dir)
-	damaged := 0
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() || damaged > 0 {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if err != nil || len(b) < 1500 || !bytes.Contains(b, []byte("example")) {
-			return err
-		}
-		damaged++
-		b[len(b)-5] ^= 0x40
-		return os.WriteFile(path, b, 0o600)
-	})
-	if err != nil || damaged != 1 {
-		t.Fatalf("%d files damaged, %v", damaged, err)
-	}
+	damageBody(t, dir)
 	c, code := u.cp("disk:"+dir, "sqlite:"+filepath.Join(u.home, "back.sqlite"))
 	if code != 1 || c.Damaged != 1 || c.Copied != len(want)-1 {
 		t.Errorf("code %d, %+v", code, c)
 	}
+}
+
+// damageBody changes one bit of the largest file in the folder of a disk store.
+func damageBody(t *testing.T, dir string) {
+	t.Helper()
+	largest, size := "", int64(0)
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() > size {
+			largest, size = path, info.Size()
+		}
+		return err
+	})
+	if err != nil || largest == "" {
+		t.Fatalf("no file in %s, %v", dir, err)
+	}
+	b := []byte(read(t, largest))
+	b[len(b)-5] ^= 0x40
+	write(t, largest, string(b))
 }
 
 func TestWrongCopies(t *testing.T) {

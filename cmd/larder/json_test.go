@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// names adds the names of v's fields to all, those of objects inside after their own and a dot; of header fields only their object's.
+// names adds the names of v's fields to all, those of objects inside after their own and a dot; of header fields and reasons only their object's.
 func names(all map[string]bool, prefix string, v any) {
 	switch v := v.(type) {
 	case []any:
@@ -19,7 +19,7 @@ func names(all map[string]bool, prefix string, v any) {
 	case map[string]any:
 		for name, e := range v {
 			all[prefix+name] = true
-			if !strings.HasSuffix(name, "header") && name != "trailer" {
+			if !strings.HasSuffix(name, "header") && name != "trailer" && name != "not_stored" {
 				names(all, prefix+name+".", e)
 			}
 		}
@@ -56,6 +56,8 @@ func TestJSON(t *testing.T) {
 		{"why --offline " + first.URL + "/none", "method url key rule action reason section lifetime stored others advice steps steps.question steps.answer steps.section steps.settles"},
 		{"stats", "store responses fresh stale body_bytes bytes " + answered + " " + inside("hours", spans) + " " + inside("days", spans) + " " +
 			inside("hosts", "host responses fresh stale body_bytes "+answered+" "+inside("days", spans))},
+		{"export -o all.har", "exported bytes damaged gone seconds"},
+		{"import all.har", "entries imported bytes present seconds not_stored"},
 		{"sweep", "removed"},
 		{"purge --stale --dry-run", "removed dry_run"},
 		{"purge --stale", "removed"},
@@ -82,7 +84,7 @@ func TestJSON(t *testing.T) {
 		if !maps.Equal(got, want) {
 			t.Errorf("%s --json has the names %v, want %v", test.args, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 		}
-		reference := read(t, "../../docs/command.md")
+		reference := read(t, "../../docs/command.md") + read(t, "../../docs/command-move.md")
 		for name := range got {
 			short := name[strings.LastIndexByte(name, '.')+1:]
 			if !strings.Contains(reference, fmt.Sprintf("| `%s` |", short)) {

@@ -124,7 +124,6 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 ` + exitCodes,
 		Example: `  larder get -v https://example.com/
   larder get --ttl 1h https://api.example.com/v1/things
-  larder ls --host api.example.com
   larder why https://api.example.com/v1/things
   larder purge --stale`,
 		Version:       version(),
@@ -145,8 +144,8 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 	root.PersistentFlags().BoolP("help", "h", false, "this text")
 	root.Flags().Bool("version", false, "the version")
 	complete(root, "store", completeStore)
-	root.AddCommand(newGet(a), newLs(a), newShow(a), newWhy(a), newRm(a), newPurge(a), newStats(a), newSweep(a),
-		newWarm(a), newCp(a), newVerify(a), newServe(a), newUI(a), newConfig(a), newCompletion())
+	root.AddCommand(newGet(a), newLs(a), newShow(a), newWhy(a), newRm(a), newPurge(a), newStats(a), newSweep(a), newWarm(a),
+		newCp(a), newVerify(a), newExport(a), newImport(a), newServe(a), newUI(a), newConfig(a), newCompletion())
 	for _, cmd := range root.Commands() {
 		do := cmd.RunE
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -57,8 +57,8 @@ func (t *totals) answer(h *hourOf) {
 func newStats(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "stats",
-		Short:   "Count what is stored and what was answered, by host",
+		Use:   "stats",
+		Short: "Count what is stored and what was answered, by host",
 		Long: `Count the stored responses and their bytes, and what was answered in the last 31 days: in all and by
 host, the largest first.
 

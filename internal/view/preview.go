@@ -8,6 +8,7 @@ import (
 	"compress/zlib"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image"
 	_ "image/gif" // for their sizes
 	_ "image/jpeg"
@@ -167,27 +168,28 @@ func LooksLikeText(data []byte) bool {
 // unpack undoes a single content coding, for at most limit bytes of what comes out, and reports whether that is all. It returns
 // false for ok if it cannot.
 func unpack(coding string, in io.Reader, limit int) (data []byte, whole, ok bool) {
-	var out io.Reader
-	var err error
-	switch coding {
-	case "gzip", "x-gzip":
-		out, err = gzip.NewReader(in)
-	case "deflate":
-		b := bufio.NewReader(in)
-		if isZlib(b) {
-			out, err = zlib.NewReader(b)
-		} else {
-			out = flate.NewReader(b)
-		}
-	default:
-		return nil, false, false
-	}
+	out, err := Unpacker(coding, in)
 	if err != nil {
 		return nil, false, false
 	}
 	data, err = io.ReadAll(io.LimitReader(out, int64(limit)+1))
 	whole = err == nil && len(data) <= limit
 	return data[:min(len(data), limit)], whole, whole || len(data) > 0
+}
+
+// Unpacker returns what in is without a single content coding, gzip or deflate; others are an error.
+func Unpacker(coding string, in io.Reader) (io.Reader, error) {
+	switch coding {
+	case "gzip", "x-gzip":
+		return gzip.NewReader(in)
+	case "deflate":
+		b := bufio.NewReader(in)
+		if isZlib(b) {
+			return zlib.NewReader(b)
+		}
+		return flate.NewReader(b), nil
+	}
+	return nil, fmt.Errorf("content coding %q: want gzip or deflate", coding)
 }
 
 // isZlib reports whether the bytes have the head of zlib's format (RFC 1950 §2.2), as deflate has by RFC 9110 §8.4.1.2; some send what

@@ -36,22 +36,7 @@ type tab struct {
 // nothing complained of.
 func open(t *testing.T, base string) *tab {
 	t.Helper()
-	browser := os.Getenv("CLIENT_BROWSER")
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); browser == "" && err == nil {
-			browser = path
-		}
-	}
-	if browser == "" {
-		t.Skip("no Chromium here; scripts/clients installs one, and CLIENT_BROWSER names it")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox)
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
-	t.Cleanup(cancel)
+	ctx := browser(t)
 	b := &tab{t: t, ctx: ctx, base: base}
 	if err := chromedp.Listen(ctx, b.note); err != nil {
 		t.Fatal(err)
@@ -65,6 +50,28 @@ func open(t *testing.T, base string) *tab {
 	}
 	t.Cleanup(b.check)
 	return b
+}
+
+// browser starts a browser, which ends with the test.
+func browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
+	program := os.Getenv("CLIENT_BROWSER")
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); program == "" && err == nil {
+			program = path
+		}
+	}
+	if program == "" {
+		t.Skip("no Chromium here; scripts/clients installs one, and CLIENT_BROWSER names it")
+	}
+	options = append(options, chromedp.ExecPath(program), chromedp.NoSandbox)
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:], options...)...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 func (b *tab) note(event any) {

@@ -1,0 +1,348 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/har"
+	"github.com/larder-go/larder/internal/units"
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// imported is what came of an import, in JSON.
+type imported struct {
+	Entries   int     `json:"entries"` // that were read
+	Imported  int     `json:"imported"`
+	Bytes     int64   `json:"bytes"`   // of their bodies
+	Present   int     `json:"present"` // as new a response was there
+	Seconds   float64 `json:"seconds"`
+	NotStored counts  `json:"not_stored"` // by reason
+}
+
+func newImport(a *app) *cobra.Command {
+	i := &importing{imported: imported{NotStored: make(counts)}}
+	cmd := &cobra.Command{
+		Use:   "import FILE...",
+		Short: "Store what is in a HAR",
+		Long: `Store the responses in HTTP archives (HAR): those of browsers, proxies and larder export; - is
+standard input. Each GET and HEAD goes through the cache as if it were made now, and is stored if
+that would store it, as of the time at which it was recorded; or, with --ttl, as fresh from now on.
+A stored response that is as new stays.
+
+Browsers keep content without its coding: then Content-Encoding goes, too. Cookies and Authorization
+are part of a request, so that what was recorded with them answers none without.
+
+If a HAR is wrong, the entries before that place are stored, and the exit code is 1, as it is if the
+store fails.`,
+		Example: `  larder import page.har
+  larder import --ttl forever --store disk:testdata/http recorded.har
+  larder export --host example.com | larder import --store sqlite:other.sqlite -`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("no HAR file is given; - is standard input")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return i.run(cmd, a, args)
+		},
+	}
+	f := cmd.Flags()
+	f.Var(&i.ttl, "ttl", "keep them as fresh for `DURATION` from now on: 90s, 15m, 2h, 7d or forever")
+	quietFlag(cmd, &i.quiet)
+	jsonFlag(cmd, &i.json)
+	complete(cmd, "ttl", oneOf("1h", "1d", "7d", "forever"))
+	return cmd
+}
+
+// importing is an import of HARs.
+type importing struct {
+	imported
+	ttl   ttlFlag
+	quiet bool
+	json  bool
+
+	app       *app
+	cache     *larder.Cache
+	began     time.Time
+	bar       *progress
+	ruled     bool // the rules in force are not the file's alone
+	discarded discarded
+	failed    atomic.Bool // the store has
+
+	now     atomic.Pointer[time.Time] // what the cache takes for that
+	playing *har.Exchange             // what Base answers with
+}
+
+func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) {
+	if i.ttl < 0 {
+		return usagef("--ttl never stores nothing")
+	}
+	c, closeStore, err := a.cache(cmd, true)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := new(get).close(cmd.Context(), c, closeStore); err == nil {
+			err = closing
+		}
+	}()
+	i.app, i.cache, i.began = a, c, time.Now()
+	i.bar = newProgress(cmd, i.quiet, "importing", "entries")
+	defer i.bar.done()
+	trouble := &teller{err: i.bar}
+	c.Observe = func(e larder.Event) {
+		i.discarded.observe(e)
+		trouble.observe(e)
+		if e.Kind == larder.StoreFailed {
+			i.failed.Store(true)
+		}
+	}
+	c.Base = i
+	i.now.Store(&i.began)
+	c.Now = func() time.Time { return *i.now.Load() }
+
+	wrong := false
+	for _, name := range files {
+		err := i.file(cmd, name)
+		var inFile *fileError
+		if err != nil && !errors.As(err, &inFile) {
+			return err
+		}
+		if err != nil {
+			wrong = true
+			tell(i.bar, err)
+		}
+	}
+	i.bar.done()
+	took := time.Since(i.began)
+	i.Seconds = took.Round(time.Millisecond).Seconds()
+	if i.json {
+		err = writeJSON(cmd.OutOrStdout(), i.imported)
+	} else {
+		err = buffered(cmd, func(out io.Writer) error { return i.write(out, took) })
+	}
+	if err == nil && (wrong || i.failed.Load()) {
+		err = &exitError{code: exitFailed}
+	}
+	return err
+}
+
+// fileError is what is wrong with a HAR, and with it alone.
+type fileError struct{ error }
+
+func (e *fileError) Unwrap() error { return e.error }
+
+// file imports one HAR.
+func (i *importing) file(cmd *cobra.Command, name string) error {
+	ctx := cmd.Context()
+	var in io.Reader = &interruptible{ctx: ctx, r: cmd.InOrStdin()}
+	if name == "-" {
+		name = "standard input"
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return &fileError{err}
+		}
+		defer f.Close()
+		in = f
+	}
+	r := har.NewReader(in)
+	for {
+		e, err := r.Next()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return &fileError{fmt.Errorf("%s: %w", name, err)}
+		}
+		if err := i.entry(ctx, e); err != nil {
+			return err
+		}
+	}
+}
+
+// entry stores what an entry tells of, and counts what came of it. An error is the store's.
+func (i *importing) entry(ctx context.Context, e *har.Entry) error {
+	i.Entries++
+	x, err := e.Exchange(decode)
+	if err != nil {
+		i.NotStored.add(err.Error())
+		i.bar.add(0)
+		return nil
+	}
+	now := time.Now()
+	if i.ttl != 0 || x.Received.After(now) { // no clock is to be trusted that is ahead of this one
+		x.Requested, x.Received = now, now
+	}
+	why, err := i.play(ctx, x)
+	switch {
+	case err != nil:
+		return err
+	case why == isPresent:
+		i.Present++
+	case why != "":
+		i.NotStored.add(why)
+	default:
+		i.Imported++
+		i.Bytes += int64(len(x.Body))
+	}
+	i.bar.add(int64(len(x.Body)))
+	return nil
+}
+
+// Why a response is not stored, beside what the cache says.
+const (
+	isPresent = "it is stored already"
+	isEnded   = "it is stale for too long to be kept; --ttl keeps it"
+	isGone    = "the store has not kept it"
+)
+
+// play lets the request of x be answered by its response, and returns why that was not stored.
+func (i *importing) play(ctx context.Context, x *har.Exchange) (why string, err error) {
+	if err := i.setRules(x); err != nil {
+		return "", err
+	}
+	ctx = larder.WithTTL(ctx, cmp.Or(time.Duration(i.ttl), x.TTL))
+	req := x.Request.WithContext(larder.WithMode(ctx, larder.ForceRefresh))
+	i.now.Store(&x.Requested)
+	known, err := i.cache.Explain(ctx, req)
+	if err != nil {
+		return "", err
+	}
+	if known.Bypass != "" {
+		return known.Bypass, nil
+	}
+	for _, r := range known.Records {
+		answers := rfc9111.Selects(r.Selecting, req.Header) && (r.Method != http.MethodHead || req.Method == http.MethodHead)
+		if answers && !r.Received.Before(x.Received) {
+			return isPresent, nil
+		}
+	}
+	i.playing = x
+	i.discarded.expect(known.URL)
+	resp, err := i.cache.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	discarded := i.discarded.why(known.URL)
+	if err != nil {
+		return "", err
+	}
+	d := larder.Info(resp)
+	if why := cmp.Or(d.NotStored, discarded); why != "" {
+		return why, nil
+	}
+	return i.kept(ctx, d)
+}
+
+// kept looks at what was stored, and removes it if it is of no use to anybody by now.
+func (i *importing) kept(ctx context.Context, d larder.Decision) (why string, err error) {
+	records, err := i.cache.Store.Lookup(ctx, d.Key)
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return "", err
+	}
+	at := slices.IndexFunc(records, func(r *store.Record) bool { return r.ID == d.ID })
+	switch {
+	case at < 0:
+		return isGone, nil
+	case records[at].KeepUntil.IsZero() || records[at].KeepUntil.After(time.Now()):
+		return "", nil
+	}
+	return isEnded, i.cache.Store.Delete(ctx, d.Key, d.ID)
+}
+
+// setRules puts in force what larder had set for x, behind the configuration file's rules.
+func (i *importing) setRules(x *har.Exchange) error {
+	own := larder.Rule{StaleWhileRevalidate: x.StaleWhileRevalidate, StaleIfError: x.StaleIfError}
+	for _, tag := range x.Tags {
+		if !strings.HasPrefix(tag, "cache-group:") { // those the header tells
+			own.Tags = append(own.Tags, tag)
+		}
+	}
+	wanted := len(own.Tags) > 0 || own.StaleWhileRevalidate != 0 || own.StaleIfError != 0
+	if !wanted && !i.ruled {
+		return nil
+	}
+	i.ruled = wanted
+	return i.cache.SetRules(i.app.file.LarderRules(own)...)
+}
+
+// RoundTrip is the origin: what is being played.
+func (i *importing) RoundTrip(req *http.Request) (*http.Response, error) {
+	x := i.playing
+	i.now.Store(&x.Received)
+	resp := x.Response
+	resp.Request = req
+	resp.Body = io.NopCloser(bytes.NewReader(x.Body))
+	if len(x.Body) == 0 {
+		resp.Body = http.NoBody
+	}
+	return &resp, nil
+}
+
+func (i *imported) write(out io.Writer, took time.Duration) error {
+	fmt.Fprintf(out, "%-12s %7d  %s\n", "imported", i.Imported, bytesText(i.Bytes))
+	if i.Present > 0 {
+		fmt.Fprintf(out, "%-12s %7d\n", "present", i.Present)
+	}
+	if n := i.NotStored.sum(); n > 0 {
+		fmt.Fprintf(out, "%-12s %7d\n", "not stored", n)
+		i.NotStored.write(out)
+	}
+	_, err := fmt.Fprintf(out, "%-12s %7s\n", "time", units.DurationText(took.Round(roundTo(took))))
+	return err
+}
+
+// interruptible is a reader whose Read ends with ctx. One that is under way then is waited for by nobody: the program ends.
+type interruptible struct {
+	ctx  context.Context
+	r    io.Reader
+	rest []byte
+	err  error
+}
+
+func (i *interruptible) Read(p []byte) (int, error) {
+	for len(i.rest) == 0 && i.err == nil {
+		type piece struct {
+			data []byte
+			err  error
+		}
+		read := make(chan piece, 1)
+		go func() {
+			buf := make([]byte, 32<<10)
+			n, err := i.r.Read(buf)
+			read <- piece{buf[:n], err}
+		}()
+		select {
+		case got := <-read:
+			i.rest, i.err = got.data, got.err
+		case <-i.ctx.Done():
+			return 0, i.ctx.Err()
+		}
+	}
+	if len(i.rest) == 0 {
+		return 0, i.err
+	}
+	n := copy(p, i.rest)
+	i.rest = i.rest[n:]
+	return n, nil
+}
