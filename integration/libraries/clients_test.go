@@ -1,6 +1,8 @@
 package libraries
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/cookiejar"
 	"sync/atomic"
@@ -11,6 +13,8 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 	"github.com/larder-go/larder"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"golang.org/x/oauth2"
 	"k8s.io/client-go/rest"
 	resty3 "resty.dev/v3"
@@ -20,25 +24,48 @@ const body = `{"path":"/a"}`
 
 func TestNetHTTPWithAJarAndRedirects(t *testing.T) {
 	o := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/from" {
+		switch r.URL.Path {
+		case "/login":
+			http.SetCookie(w, &http.Cookie{Name: "user", Value: r.URL.RawQuery})
+			w.Header().Set("Cache-Control", "max-age=60")
+			http.Redirect(w, r, "/a", http.StatusSeeOther)
+		case "/from":
 			w.Header().Set("Cache-Control", "max-age=60")
 			http.Redirect(w, r, "/a", http.StatusMovedPermanently)
-			return
+		default:
+			fresh(w, r)
 		}
-		fresh(w, r)
 	})
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := newCache(t).Client()
-	client.Jar = jar
-	for i, want := range []larder.Outcome{larder.Miss, larder.Hit} {
-		if got, outcome := read(t, client, o.URL+"/from"); got != body || outcome != want {
-			t.Errorf("request %d: %s, %v, want %s, %v", i+1, got, outcome, body, want)
+	cache := newCache(t)
+	clients := make(map[string]*http.Client)
+	for i, test := range []struct {
+		user, path string
+		outcome    larder.Outcome
+		asked      int64
+	}{
+		{"nobody", "/from", larder.Miss, 2},
+		{"nobody", "/from", larder.Hit, 2},
+		{"alice", "/login?alice", larder.Miss, 4},
+		{"alice", "/from", larder.Hit, 5}, // with a cookie she is somebody: the redirect is asked for, what it leads to is hers already
+		{"alice", "/from", larder.Hit, 5},
+		{"bob", "/login?bob", larder.Miss, 7}, // hers is not his
+		{"bob", "/a", larder.Hit, 7},
+		{"nobody", "/a", larder.Hit, 7},
+	} {
+		client := clients[test.user]
+		if client == nil {
+			jar, err := cookiejar.New(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client = &http.Client{Transport: cache, Jar: jar}
+			clients[test.user] = client
 		}
+		if got, outcome := read(t, client, o.URL+test.path); got != body || outcome != test.outcome {
+			t.Errorf("request %d: %s, %v, want %s, %v", i+1, got, outcome, body, test.outcome)
+		}
+		o.want(t, test.asked)
 	}
-	o.want(t, 2)
 }
 
 func TestRestyV2(t *testing.T) {
@@ -70,6 +97,26 @@ func TestRestyV3(t *testing.T) {
 		}
 	}
 	o.want(t, 1)
+}
+
+// What resty tries again above the cache comes from it as soon as it is stored; a context that has ended asks for nothing.
+func TestRestyRetriesAndContexts(t *testing.T) {
+	o := serve(t, flaky())
+	client := resty2.New().SetTransport(newCache(t)).SetRetryCount(2).SetRetryWaitTime(time.Millisecond).
+		AddRetryCondition(func(r *resty2.Response, err error) bool { return err != nil || r.StatusCode() >= 500 })
+	for i := range 2 {
+		resp, err := client.R().Get(o.URL + "/a")
+		if err != nil || resp.String() != body {
+			t.Errorf("request %d: %s, %v", i+1, resp, err)
+		}
+		o.want(t, 2)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if resp, err := client.R().SetContext(ctx).Get(o.URL + "/b"); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that has ended: %s, %v", resp, err)
+	}
+	o.want(t, 2)
 }
 
 // flaky fails every first of two requests.
@@ -133,16 +180,21 @@ func TestRetryableTriesAgainWhatTheCacheRefuses(t *testing.T) {
 	o.want(t, 0)
 }
 
+// Above the cache each request has a span, below it each that the origin is asked.
 func TestOtelAboveAndBelow(t *testing.T) {
-	for _, where := range []string{"above", "below"} {
+	for where, spans := range map[string]int{"above": 2, "below": 1} {
 		t.Run(where, func(t *testing.T) {
 			o := serve(t, fresh)
+			recorder := tracetest.NewSpanRecorder()
+			traced := func(rt http.RoundTripper) http.RoundTripper {
+				return otelhttp.NewTransport(rt, otelhttp.WithTracerProvider(trace.NewTracerProvider(trace.WithSpanProcessor(recorder))))
+			}
 			cache := newCache(t)
 			client := cache.Client()
 			if where == "above" {
-				client.Transport = otelhttp.NewTransport(cache)
+				client.Transport = traced(cache)
 			} else {
-				cache.Base = otelhttp.NewTransport(cache.Base)
+				cache.Base = traced(cache.Base)
 			}
 			for i, want := range []larder.Outcome{larder.Miss, larder.Hit} {
 				if got, outcome := read(t, client, o.URL+"/a"); got != body || outcome != want {
@@ -150,6 +202,9 @@ func TestOtelAboveAndBelow(t *testing.T) {
 				}
 			}
 			o.want(t, 1)
+			if got := len(recorder.Ended()); got != spans {
+				t.Errorf("%d spans, want %d", got, spans)
+			}
 		})
 	}
 }

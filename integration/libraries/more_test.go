@@ -23,21 +23,29 @@ import (
 	"github.com/larder-go/larder"
 )
 
-func TestReq(t *testing.T) {
-	o := serve(t, fresh)
-	cache := newCache(t)
-	client := req.C()
-	client.GetClient().Transport = cache
-	for i, want := range []larder.Outcome{larder.Miss, larder.Hit} {
-		resp, err := client.R().Get(o.URL + "/a")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := larder.Info(resp.Response).Outcome; resp.String() != body || got != want {
-			t.Errorf("request %d: %s, %v, want %s, %v", i+1, resp.String(), got, body, want)
-		}
+func TestReqAboveAndBelow(t *testing.T) {
+	for _, where := range []string{"above", "below"} {
+		t.Run(where, func(t *testing.T) {
+			o := serve(t, fresh)
+			cache := newCache(t)
+			client, below := req.C(), req.C()
+			defer below.CloseIdleConnections()
+			client.GetClient().Transport = cache
+			if where == "below" {
+				cache.Base = below.GetTransport()
+			}
+			for i, want := range []larder.Outcome{larder.Miss, larder.Hit} {
+				resp, err := client.R().Get(o.URL + "/a")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := larder.Info(resp.Response).Outcome; resp.String() != body || got != want {
+					t.Errorf("request %d: %s, %v, want %s, %v", i+1, resp.String(), got, body, want)
+				}
+			}
+			o.want(t, 1)
+		})
 	}
-	o.want(t, 1)
 }
 
 func TestColly(t *testing.T) {
