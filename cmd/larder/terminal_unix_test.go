@@ -86,7 +86,7 @@ func (term *terminal) until(shown func(s *screen) bool) {
 		select {
 		case <-term.more:
 		case <-late:
-			term.t.Fatalf("it is not shown in %q", term.written)
+			term.t.Fatalf("it is not shown in\n%s", term.now().text())
 		}
 	}
 }
