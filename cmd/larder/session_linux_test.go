@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,8 +26,8 @@ type session struct {
 	t      *testing.T
 	user   *user
 	shell  *interp.Runner
-	out    bytes.Buffer
-	strict bool // each command must succeed
+	out    lockedBuffer // pipes have several writers
+	strict bool         // each command must succeed
 
 	origin      string            // its address
 	real, shown *strings.Replacer // addresses and paths of the documents to those of the test, and back
@@ -118,7 +117,7 @@ func (s *session) answer(command string) string {
 
 func (s *session) run(text string) uint8 {
 	s.t.Helper()
-	s.out.Reset()
+	s.out.reset()
 	parsed, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	if err != nil {
 		s.t.Errorf("%v in\n%s", err, text)
@@ -259,22 +258,23 @@ func (s *session) goCommand(c interp.HandlerContext, args []string) error {
 		c.Stdout.Write(out)
 		return ended(err)
 	}
+	var faults []error
 	for i, a := range args {
 		switch {
 		case strings.HasPrefix(a, "./") && a != "./...":
 			if out, err := goTool("list", a); err != nil {
-				return fmt.Errorf("%w: %s", err, out)
+				faults = append(faults, fmt.Errorf("%w: %s", err, out))
 			}
 			if args[1] == "run" {
-				return hasFlags(filepath.Join(top, a), args[i+1:])
+				faults = append(faults, hasFlags(filepath.Join(top, a), args[i+1:]))
 			}
 		case a == "-run" && args[i+1] != "xxx" && args[i+1] != "^$": // which mean none
-			return declared("Test", args[i+1])
+			faults = append(faults, declared("Test", args[i+1]))
 		case a == "-bench":
-			return declared("Benchmark", args[i+1])
+			faults = append(faults, declared("Benchmark", args[i+1]))
 		}
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // goTool runs go at the top of the repository.
