@@ -102,11 +102,11 @@ var varying = []struct {
 	{regexp.MustCompile(`[0-9a-f]{32,}`), "ID"},
 	{regexp.MustCompile(`\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT|\d{4}-\d\d-\d\d[T ][\d:.]+`), "DATE"},
 	{regexp.MustCompile(`damaged-\d{8}T\d{6}\.\d+`), "damaged-DATE"},
-	{regexp.MustCompile(`"(age|ttl|seconds|duration)":[\d.]+`), `"$1":N`},
+	{regexp.MustCompile(`"(\w*_seconds|age|ttl|seconds|duration)":[\d.]+`), `"$1":N`},
 	{regexp.MustCompile(`(ttl=|\bAge: )\d+`), "${1}N"},
 	{regexp.MustCompile(`"bytes":\d+,"hosts"`), `"bytes":N,"hosts"`}, // times among them, whose length differs
-	{regexp.MustCompile(`\b[\d.]+(ms|s)\b`), "Ns"},                   // a minute is long enough to be the same
-	{regexp.MustCompile(`[█·│]{3,}`), "LINE"},
+	{regexp.MustCompile(`\b[\d.]+(µs|ms|s)\b`), "Ns"},                // a minute is long enough to be the same
+	{regexp.MustCompile(`[▁-█·│]{3,}`), "LINE"},
 	{regexp.MustCompile(` +`), " "},
 }
 

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,7 @@ var commands = map[string]func(s *session, c interp.HandlerContext, args []strin
 	"go":     (*session).goCommand,
 	"git":    (*session).git,
 	"curl":   (*session).curl,
+	"jq":     (*session).jq,
 	"make":   (*session).make,
 	"docker": (*session).docker,
 
@@ -246,6 +248,26 @@ func (s *session) curl(c interp.HandlerContext, args []string) error {
 	}
 	_, err = io.Copy(c.Stdout, resp.Body)
 	return err
+}
+
+// jq writes a field of each object that it reads, as jq -c .FIELD does.
+func (s *session) jq(c interp.HandlerContext, args []string) error {
+	if len(args) != 3 || args[1] != "-c" || !strings.HasPrefix(args[2], ".") {
+		return errors.New("want jq -c .FIELD")
+	}
+	for objects := json.NewDecoder(c.Stdin); ; {
+		var object map[string]json.RawMessage
+		if err := objects.Decode(&object); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		value, ok := object[args[2][1:]]
+		if !ok {
+			return fmt.Errorf("there is no %s", args[2])
+		}
+		fmt.Fprintf(c.Stdout, "%s\n", value)
+	}
 }
 
 // goCommand runs larder for go run, and go mod as it is. Of others the packages must be there, and the flags, tests and benchmarks in them.
