@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,11 +58,20 @@ func TestDocumentation(t *testing.T) {
 // documents returns the documentation's files.
 func documents(t *testing.T) []string {
 	t.Helper()
-	docs, err := filepath.Glob("docs/*.md")
-	if err != nil || len(docs) == 0 {
-		t.Fatalf("docs/*.md: %v, %v", docs, err)
+	var docs []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != "." && strings.HasPrefix(d.Name(), ".") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) == ".md" {
+			docs = append(docs, path)
+		}
+		return err
+	})
+	if err != nil || len(docs) < 20 {
+		t.Fatalf("documents: %v, %v", docs, err)
 	}
-	return append(docs, "README.md")
+	return docs
 }
 
 // declaration returns what name declares in a file: of a test or an example the body, without what it is expected to write.

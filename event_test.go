@@ -23,24 +23,58 @@ func TestFailedRequestIsTold(t *testing.T) {
 	fault := errors.New("no route to host")
 	down := roundTripper(func(*http.Request) (*http.Response, error) { return nil, fault })
 	for _, c := range []struct {
-		name  string
-		mode  larder.Mode
-		want  string
-		rules []larder.Rule
+		name   string
+		method string
+		mode   larder.Mode
+		want   string
+		rules  []larder.Rule
 	}{
-		{"by a flight", larder.Standard, "http://example.com/a?api_key=REDACTED", []larder.Rule{{Redact: []string{"api_key"}}}},
-		{"past it", larder.Bypass, "http://example.com/a?api_key=REDACTED", []larder.Rule{{Redact: []string{"api_key"}}}},
-		{"by a faulty rule, which does not tell what is secret", larder.Standard, "", []larder.Rule{{Match: "[", Redact: []string{"api_key"}}}},
+		{"by a flight", "GET", larder.Standard, "http://example.com/a?api_key=REDACTED", []larder.Rule{{Redact: []string{"api_key"}}}},
+		{"past it", "GET", larder.Bypass, "http://example.com/a?api_key=REDACTED", []larder.Rule{{Redact: []string{"api_key"}}}},
+		{"of a method that the rule does not mean", "DELETE", larder.Standard, "http://example.com/a?api_key=REDACTED", []larder.Rule{{Redact: []string{"api_key"}}}},
+		{"by a faulty rule, which does not tell what is secret", "GET", larder.Standard, "", []larder.Rule{{Match: "[", Redact: []string{"api_key"}}}},
 	} {
 		var told []larder.Event
 		cache := &larder.Cache{Base: down, Rules: c.rules, Observe: func(e larder.Event) { told = append(told, e) }}
-		req, err := http.NewRequestWithContext(larder.WithMode(t.Context(), c.mode), "GET", "http://example.com/a?api_key=secret", nil)
+		req, err := http.NewRequestWithContext(larder.WithMode(t.Context(), c.mode), c.method, "http://example.com/a?api_key=secret", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, failure := cache.RoundTrip(req)
-		if len(told) != 1 || told[0].Kind != larder.Failed || told[0].Err != failure || told[0].Method != "GET" || told[0].URL != c.want {
-			t.Errorf("%s: got %+v, want one failed GET %s with %v", c.name, told, c.want, failure)
+		if len(told) != 1 || told[0].Kind != larder.Failed || told[0].Err != failure || told[0].Method != c.method || told[0].URL != c.want {
+			t.Errorf("%s: got %+v, want one failed %s %s with %v", c.name, told, c.method, c.want, failure)
+		}
+	}
+}
+
+// TestSecretsAreNotTold shows that no event has what is secret by a rule for the URL, whatever the method.
+func TestSecretsAreNotTold(t *testing.T) {
+	rules := []larder.Rule{{Match: "other.example", Redact: []string{"page"}}, {Match: "example.com/a", Redact: []string{"api_key"}}, {Redact: []string{"token"}}}
+	for _, method := range []string{"GET", "HEAD", "QUERY", "POST", "PUT", "DELETE", "OPTIONS"} {
+		var told []string
+		cache := &larder.Cache{Rules: rules, Observe: func(e larder.Event) { told = append(told, e.URL) },
+			Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+			})}
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://example.com/a?page=1&API_KEY=secret", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := cache.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if err := cache.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(told) == 0 {
+			t.Errorf("%s: nothing is told", method)
+		}
+		for _, url := range told {
+			if url != "http://example.com/a?page=1&API_KEY=REDACTED" {
+				t.Errorf("%s: told is %s", method, url)
+			}
 		}
 	}
 }

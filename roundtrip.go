@@ -74,7 +74,8 @@ func (c *Cache) tellFailed(req *http.Request, came time.Time, err error) {
 	e := Event{Kind: Failed, Method: cmp.Or(req.Method, http.MethodGet), Duration: c.now().Sub(came), Err: err}
 	if set := c.rules.Load(); req.URL != nil && set.err == nil { // faulty rules do not say what is secret
 		path := normalPath(req.URL)
-		e.URL = newTarget(req.URL, path, ruleFor(set.rules, e.Method, req.URL, path)).url
+		r := ruleFor(set.rules, e.Method, req.URL, path)
+		e.URL = newTarget(req.URL, path, r.telling(set.rules, e.Method, req.URL, path)).url
 	}
 	c.emit(e)
 }
@@ -179,7 +180,7 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 	}
 	path := normalPath(req.URL)
 	x.rule = ruleFor(rules, method, req.URL, path)
-	x.target = newTarget(req.URL, path, x.rule)
+	x.target = newTarget(req.URL, path, x.rule.telling(rules, method, req.URL, path))
 	x.header = x.rule.selectable(req.Header)
 	x.rr = rfc9111.Request{Method: method, URL: req.URL, Header: x.header,
 		Revalidate: x.ask.mode == Refresh,

@@ -2,6 +2,7 @@ package larder
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -62,7 +63,8 @@ type Rule struct {
 	// Ignore names parts of the request that make no difference to the response.
 	Ignore Ignore
 	// Redact names request and response header fields and query parameters whose values are secret: they are never
-	// stored, and take part in the key by their SHA-256 only. Case does not matter. A stored Location keeps them
+	// stored, and take part in the key by their SHA-256 only. Events and the log do not have them either, also those of
+	// requests to the URL with a method that no rule means. Case does not matter. A stored Location keeps them
 	// all the same, since the redirect needs them.
 	Redact []string
 	// Strip names response header fields that are not stored, such as Set-Cookie.
@@ -178,6 +180,21 @@ func ruleFor(rules []*rule, method string, u *url.URL, path string) *rule {
 		}
 	}
 	return standard
+}
+
+// telling returns what keeps secrets out of what is told of a request to which r applies. One of a method that no rule means, as DELETE is
+// in most, has the secrets of all rules for its URL: they are none the less secret.
+func (r *rule) telling(rules []*rule, method string, u *url.URL, path string) *rule {
+	if r.methodAllowed(method) {
+		return r
+	}
+	told := &rule{redact: make(map[string]bool)}
+	for _, other := range rules {
+		if len(other.redact) > 0 && other.pattern.match(u, path) {
+			maps.Copy(told.redact, other.redact)
+		}
+	}
+	return told
 }
 
 // statusAllowed reports whether r lets a response with this status be stored and reused. The standard has its

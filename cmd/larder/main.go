@@ -10,7 +10,11 @@ import (
 
 func main() {
 	signal.Ignore(syscall.SIGPIPE) // writing fails instead, and the store is closed in order
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	context.AfterFunc(interrupted, func() {
+		stop() // a second Ctrl-C ends the program at once, from before anybody is told of the first
+		cancel()
+	})
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -42,7 +43,8 @@ func TestMain(m *testing.M) {
 type user struct {
 	t     *testing.T
 	home  string
-	store string // $LARDER_STORE
+	store string   // $LARDER_STORE
+	env   []string // what else is in the environment
 }
 
 func newUser(t *testing.T, store string) *user {
@@ -56,11 +58,15 @@ type result struct {
 	code     int
 }
 
-func (u *user) command(args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(u.t.Context(), binary, args...)
+func (u *user) command(args ...string) *exec.Cmd { return u.program(binary, args...) }
+
+// program is another program that the user runs.
+func (u *user) program(name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(u.t.Context(), name, args...)
 	cmd.Dir = u.home
 	cmd.Env = append(os.Environ(), "HOME="+u.home, "XDG_CACHE_HOME="+u.home, "XDG_CONFIG_HOME="+u.home, "LARDER_CONFIG=", "LocalAppData="+u.home,
 		"LARDER_STORE="+u.store, "NO_PROXY=*", "LC_ALL=C", "TZ=UTC")
+	cmd.Env = append(cmd.Env, u.env...)
 	return cmd
 }
 
@@ -148,12 +154,21 @@ type origin struct {
 }
 
 func newOrigin(t *testing.T) *origin {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newOriginAt(t, l)
+}
+
+func newOriginAt(t *testing.T, l net.Listener) *origin {
 	o := new(origin)
 	bin := httpbin.New()
-	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	o.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.requests.Add(1)
 		bin.ServeHTTP(w, r)
-	}))
+	})}}
+	o.Start()
 	t.Cleanup(func() {
 		o.CloseClientConnections()
 		o.Close()

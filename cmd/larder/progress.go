@@ -9,6 +9,7 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 // progress shows on standard error how far a command has come, with rate and remaining time, if that is a terminal. It is safe
@@ -17,7 +18,7 @@ type progress struct {
 	mu    sync.Mutex
 	err   io.Writer
 	bar   *progressbar.ProgressBar // nil: nobody looks
-	what  string
+	what  string                   // "": there is no room for it
 	bytes int64
 }
 
@@ -30,16 +31,36 @@ func newProgress(cmd *cobra.Command, quiet bool, what, unit string) *progress {
 	if quiet || !ok || !isatty.IsTerminal(f.Fd()) || os.Getenv("TERM") == "dumb" {
 		return p
 	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || columns <= 0 {
+		columns = 80
+	}
+	width := columns - 70 // of the bar; the rest is for what, figures and times
+	if columns < 75 {
+		p.what, unit, width = "", "", columns-45
+	}
 	coloured := os.Getenv("NO_COLOR") == ""
 	theme := progressbar.Theme{Saucer: "━", SaucerHead: "━", SaucerPadding: "─"}
 	if coloured {
 		theme = progressbar.Theme{Saucer: "[green]━[reset]", SaucerHead: "[green]━[reset]", SaucerPadding: "[dark_gray]━[reset]"}
 	}
-	p.bar = progressbar.NewOptions64(-1, progressbar.OptionSetWriter(f), progressbar.OptionSetDescription(what),
+	p.bar = progressbar.NewOptions64(-1, progressbar.OptionSetWriter(unwrapped{f}), progressbar.OptionSetDescription(p.what),
 		progressbar.OptionSetTheme(theme), progressbar.OptionEnableColorCodes(coloured), progressbar.OptionUseANSICodes(true),
-		progressbar.OptionSetWidth(20), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit),
-		progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(redrawEvery), progressbar.OptionClearOnFinish())
+		progressbar.OptionSetWidth(min(max(width, 0), 20)), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit),
+		progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(redrawEvery), progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetSpinnerChangeInterval(0)) // else it draws by itself, between lines and after the end
 	return p
+}
+
+// unwrapped writes to a terminal what it cuts off at its last column, in place of going on in the next line.
+type unwrapped struct{ terminal io.Writer }
+
+func (u unwrapped) Write(p []byte) (int, error) {
+	const cut, wrap = "\x1b[?7l", "\x1b[?7h"
+	if _, err := io.WriteString(u.terminal, cut+string(p)+wrap); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // watched reports whether there is anybody to work out a total for.
@@ -63,7 +84,9 @@ func (p *progress) add(bytes int64) {
 	defer p.mu.Unlock()
 	p.bytes += bytes
 	if p.bar != nil {
-		p.bar.Describe(p.what + " " + bytesText(p.bytes))
+		if p.what != "" {
+			p.bar.Describe(p.what + " " + bytesText(p.bytes))
+		}
 		p.bar.Add(1)
 	}
 }

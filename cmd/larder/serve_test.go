@@ -27,6 +27,7 @@ import (
 type server struct {
 	t    *testing.T
 	cmd  *exec.Cmd
+	line string // the first that it writes
 	url  string
 	err  lockedBuffer
 	done chan struct{}
@@ -44,6 +45,12 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 	return b.b.Write(p)
 }
 
+func (b *lockedBuffer) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b.Reset()
+}
+
 func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -53,8 +60,20 @@ func (b *lockedBuffer) String() string {
 // serve runs larder serve at a free port.
 func (u *user) serve(args ...string) *server {
 	u.t.Helper()
+	s := u.start(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	_, at, found := strings.Cut(strings.TrimSpace(s.line), " at ")
+	if !found || !strings.HasPrefix(s.line, "larder: serving ") {
+		u.t.Fatalf("larder serve writes %q, and says %s", s.line, s.err.String())
+	}
+	s.url = at
+	return s
+}
+
+// start runs a command that serves until it is stopped, and waits for its first line.
+func (u *user) start(args ...string) *server {
+	u.t.Helper()
 	s := &server{t: u.t, done: make(chan struct{})}
-	s.cmd = u.command(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	s.cmd = u.command(args...)
 	s.cmd.Stderr = &s.err
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -63,14 +82,7 @@ func (u *user) serve(args ...string) *server {
 	if err := s.cmd.Start(); err != nil {
 		u.t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	_, at, found := strings.Cut(strings.TrimSpace(line), " at ")
-	if err != nil || !found || !strings.HasPrefix(line, "larder: serving ") {
-		s.cmd.Process.Kill()
-		s.cmd.Wait()
-		u.t.Fatalf("larder serve writes %q, %v, and says %s", line, err, s.err.String())
-	}
-	s.url = at
+	s.line, err = bufio.NewReader(out).ReadString('\n')
 	go func() {
 		s.cmd.Wait()
 		close(s.done)
@@ -79,6 +91,9 @@ func (u *user) serve(args ...string) *server {
 		s.cmd.Process.Kill()
 		<-s.done
 	})
+	if err != nil {
+		u.t.Fatalf("larder %s writes %q, %v, and says %s", strings.Join(args, " "), s.line, err, s.err.String())
+	}
 	return s
 }
 
