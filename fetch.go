@@ -303,6 +303,7 @@ func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requ
 	r := old.Clone()
 	r.Header = c.policy().Freshen(old.Header, said)
 	x.rule.withhold(r.Header)
+	setDate(r.Header, now)
 	r.Tags = x.withGroups(old.Tags, r.Header)
 	if rfc9111.Selects(old.Selecting, x.header) { // its Vary may name other fields now
 		r.Selecting = c.selecting(r.Header, x.header)
