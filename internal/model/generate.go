@@ -1,0 +1,184 @@
+package model
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// sequence is one life of a cache.
+type sequence struct {
+	shared bool
+	steps  []step
+}
+
+const (
+	minSteps = 10
+	maxSteps = 60
+)
+
+// What the steps are made of. A sequence uses few of each, so that the same things meet again and again.
+var (
+	paths   = []string{"/a", "/b"}
+	waits   = []time.Duration{time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second, 50 * time.Second, time.Minute, time.Hour, 25 * time.Hour, 9 * 24 * time.Hour}
+	methods = []string{"GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "FROBNICATE"}
+
+	lifetimes = []string{"max-age=5", "max-age=60", "max-age=60", "max-age=0", "MAX-AGE=5", `max-age="60"`, "max-age=x", "max-age=-1", "max-age=99999999999999999999",
+		"max-age=5, max-age=60", "s-maxage=5", "s-maxage=60", "s-maxage=0", "max-age=3600", ""}
+	controls = []string{"no-cache", "no-store", "private", "public", "must-revalidate", "proxy-revalidate", "immutable", "must-understand", "no-store, must-understand",
+		"stale-while-revalidate=5", "stale-while-revalidate=60", "stale-if-error=60", "stale-if-error=5", "stale-if-error=0", `no-cache="X-Secret"`, `private="X-Secret"`,
+		"no-transform", `extension="no-store"`, "Must-Revalidate", "Public", "NO-STORE"}
+	expiries = []string{"0", "5s", "60s", "1h", "-5s", "tomorrow"}
+	ages     = []string{"0", "3", "4", "5", "100", "-1", "x", "99999999999999999999"}
+	dates    = []string{"none", "-3s", "-5s", "-1h", "3s", "1h"}
+	varies   = []string{"X-Lang", "X-Lang", "X-Size", "X-Lang, X-Size", "x-lang,x-size", "*", "Authorization"}
+	statuses = []int{404, 204, 301, 302, 410, 403, 307, 429, 500, 502, 503, 504, 503}
+	changed  = []int{201, 204, 303, 400, 403, 500}
+	faults   = []fault{unreachable, unreachable, cut, never304, always304, bare304, other304, unknown304}
+	delays   = []time.Duration{time.Second, 3 * time.Second}
+	targets  = []string{"max-age=5", "max-age=60, must-revalidate", "no-store", "max-age=0, stale-while-revalidate=5"}
+	also     = []string{"/b", "/a", "http://other.test/a", "//cache.test/b"}
+
+	asks = []string{"no-cache", "no-store", "max-age=0", "max-age=4", "max-age=5", "max-age=60", "min-fresh=1", "min-fresh=55", "max-stale", "max-stale=0", "max-stale=5", "max-stale=60",
+		"only-if-cached", "only-if-cached, max-stale", "only-if-cached, no-cache", "stale-if-error=60", "stale-if-error=0", "no-cache, stale-if-error=60", "max-age=60, max-stale=60",
+		"max-age=4|max-stale", "NO-CACHE"}
+)
+
+// generate returns the sequence of a seed.
+func generate(seed uint64) sequence {
+	r := rand.New(rand.NewPCG(seed, 0))
+	g := &generator{r: r, versions: map[string]int{}, lifetimes: few(r, lifetimes, 3), controls: few(r, controls, 4), varies: few(r, varies, 2), statuses: few(r, statuses, 2), faults: few(r, faults, 2),
+		asks: few(r, asks, 4), waits: few(r, waits, 4), methods: few(r, methods, 6), plain: r.IntN(3) == 0, users: r.IntN(3) == 0}
+	s := sequence{shared: r.IntN(2) == 0}
+	for _, path := range paths {
+		s.steps = append(s.steps, step{page: g.page(path)})
+	}
+	for range minSteps + r.IntN(maxSteps-minSteps) {
+		switch n := r.IntN(10); {
+		case n < 2:
+			s.steps = append(s.steps, step{wait: pick(r, g.waits)})
+		case n < 4:
+			s.steps = append(s.steps, step{page: g.page(pick(r, paths))})
+		default:
+			s.steps = append(s.steps, step{request: g.request()})
+		}
+	}
+	return s
+}
+
+type generator struct {
+	r        *rand.Rand
+	versions map[string]int
+
+	lifetimes, controls, varies, asks, methods []string
+	statuses                                   []int
+	faults                                     []fault
+	waits                                      []time.Duration
+	plain                                      bool // the origin is as it should be
+	users                                      bool // there are more than one
+}
+
+func pick[V any](r *rand.Rand, from []V) V { return from[r.IntN(len(from))] }
+
+func few[V any](r *rand.Rand, from []V, n int) []V {
+	out := make([]V, n)
+	for i := range out {
+		out[i] = pick(r, from)
+	}
+	return out
+}
+
+// in reports true once in n times.
+func (g *generator) in(n int) bool { return g.r.IntN(n) == 0 }
+
+func (g *generator) page(path string) *page {
+	if g.in(2) {
+		g.versions[path]++
+	}
+	p := &page{path: path, version: g.versions[path]}
+	p.etag = pick(g.r, []string{"strong", "strong", "weak", ""})
+	p.dated = g.in(3)
+	var control []string
+	if l := pick(g.r, g.lifetimes); l != "" && !g.in(8) {
+		control = append(control, l)
+	}
+	for g.in(2) {
+		control = append(control, pick(g.r, g.controls))
+	}
+	p.control = strings.Join(control, pick(g.r, []string{", ", ", ", ",", " ,  ", "|"}))
+	if g.in(2) {
+		p.vary = pick(g.r, g.varies)
+	}
+	if g.in(5) {
+		p.expires = pick(g.r, expiries)
+	}
+	if g.plain {
+		return p
+	}
+	if g.in(4) {
+		p.status = pick(g.r, g.statuses)
+	}
+	if g.in(4) {
+		p.unsafe = pick(g.r, changed)
+	}
+	if g.in(4) {
+		p.also = pick(g.r, also)
+	}
+	if g.in(8) {
+		p.cdn = pick(g.r, targets)
+	}
+	if g.in(6) {
+		p.age = pick(g.r, ages)
+	}
+	if g.in(6) {
+		p.date = pick(g.r, dates)
+	}
+	if g.in(6) {
+		p.delay = pick(g.r, delays)
+	}
+	if g.in(4) {
+		p.fault = pick(g.r, g.faults)
+	}
+	p.unsized, p.hop = g.in(4), g.in(8)
+	return p
+}
+
+func (g *generator) request() *request {
+	q := &request{method: pick(g.r, g.methods), path: pick(g.r, paths)}
+	if g.in(3) {
+		q.path = paths[0]
+	}
+	q.lang, q.size = pick(g.r, []string{"", "de", "de", "en"}), pick(g.r, []string{"", "1"})
+	if g.users {
+		q.user = pick(g.r, []string{"", "alice", "bob"})
+	}
+	if g.in(3) {
+		q.control = pick(g.r, g.asks)
+	}
+	q.pragma = g.in(20)
+	if g.in(6) {
+		p := page{version: g.versions[q.path] - g.r.IntN(2), etag: pick(g.r, []string{"strong", "weak"})}
+		q.noneMatch = pick(g.r, []string{p.tag(p.version, ""), p.tag(p.version, "-de"), p.tag(p.version, "-de") + ", " + p.tag(p.version, "-en"), "*", `"nothing"`})
+	}
+	if g.in(8) {
+		p := page{version: g.versions[q.path]}
+		q.since = pick(g.r, []time.Time{p.lastModified(), p.lastModified().Add(-time.Second), epoch.Add(time.Minute)}).Format(http.TimeFormat)
+	}
+	q.early = g.in(12)
+	return q
+}
+
+func (s sequence) String() string {
+	b := new(strings.Builder)
+	kind := "private"
+	if s.shared {
+		kind = "shared"
+	}
+	fmt.Fprintf(b, "%s cache\n", kind)
+	for i, step := range s.steps {
+		fmt.Fprintf(b, "%4d  %v\n", i+1, step)
+	}
+	return b.String()
+}

@@ -1,0 +1,258 @@
+package model
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
+)
+
+const host = "http://cache.test"
+
+// subject is the cache that is tested: larder on some store, or something that a test of this package has spoilt.
+type subject func(c *larder.Cache) http.RoundTripper
+
+// play plays a sequence on a store, which it leaves empty, and returns at which step it went wrong, and how; an error with the step -1 is
+// one of the store.
+func play(s sequence, on store.Store, subject subject) (at int, err error) {
+	o := &origin{now: epoch, pages: map[string]*page{}}
+	for _, path := range paths {
+		o.pages[path] = &page{path: path}
+	}
+	c := &larder.Cache{Base: o, Store: on, Shared: s.shared, Now: o.Now, Name: "model", KeepStale: 100 * 365 * 24 * time.Hour}
+	var trouble error
+	c.Observe = func(e larder.Event) {
+		if e.Kind == larder.StoreFailed || e.Kind == larder.Damaged {
+			trouble = errors.Join(trouble, e.Err) // events of one request come one after the other, see settle
+		}
+	}
+	m := &ideal{shared: s.shared, gone: map[*kept]string{}}
+	defer func() {
+		if _, fault := c.Purge(context.Background(), store.Query{}); fault != nil {
+			at, err = -1, errors.Join(err, fmt.Errorf("empty the store: %w", fault))
+		}
+	}()
+	for i, step := range s.steps {
+		switch {
+		case step.page != nil:
+			o.pages[step.page.path] = step.page
+		case step.wait != 0:
+			o.now = o.now.Add(step.wait)
+		default:
+			if err := ask(c, subject(c), o, m, step.request); err != nil {
+				return i, err
+			}
+			if trouble != nil {
+				return -1, fmt.Errorf("step %d: the store failed: %w", i+1, trouble)
+			}
+		}
+	}
+	return 0, nil
+}
+
+// ask sends a request and compares what comes of it, for the caller, the origin and the store, with what the model wants.
+func ask(c *larder.Cache, rt http.RoundTripper, o *origin, m *ideal, q *request) error {
+	came := o.Now()
+	g := get(rt, q)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := c.Close(ctx); err != nil { // it waits for what goes on in the background
+		return fmt.Errorf("background work goes on: %w", err)
+	}
+	records, err := listed(c)
+	if err != nil {
+		return err
+	}
+	log := o.takeLog()
+	var first error
+	var script []choice
+	for {
+		try := m.clone()
+		try.script = script
+		err := try.judge(q, came, log, g, records)
+		if err == nil {
+			*m = *try
+			return nil
+		}
+		if first = cmp.Or(first, err); !next(&try.script) {
+			return fmt.Errorf("%w%s", first, told(log))
+		}
+		script = try.script
+	}
+}
+
+// next makes script the one after it, of all there are.
+func next(script *[]choice) bool {
+	s := *script
+	for len(s) > 0 && s[len(s)-1].taken+1 == s[len(s)-1].of {
+		s = s[:len(s)-1]
+	}
+	if len(s) == 0 {
+		return false
+	}
+	s[len(s)-1].taken++
+	*script = s
+	return true
+}
+
+// told says what went between cache and origin.
+func told(log []exchange) string {
+	var b strings.Builder
+	for _, x := range log {
+		fmt.Fprintf(&b, "\n    origin asked: %s %s, answered: ", x.method, show(x.sent))
+		if x.err != nil {
+			b.WriteString(x.err.Error())
+		} else {
+			fmt.Fprintf(&b, "%d %s %q", x.status, show(x.header), x.body)
+		}
+	}
+	return b.String()
+}
+
+// show writes a header in one line.
+func show(h http.Header) string {
+	var all []string
+	for name, lines := range h {
+		for _, v := range lines {
+			all = append(all, name+": "+v)
+		}
+	}
+	slices.Sort(all)
+	return "{" + strings.Join(all, "; ") + "}"
+}
+
+// got is what a caller got.
+type got struct {
+	err     error // in place of a response
+	status  int
+	header  http.Header
+	length  int64
+	body    []byte
+	broken  error // what ended the body too soon
+	outcome larder.Outcome
+	says    string // Cache-Status
+}
+
+func get(rt http.RoundTripper, q *request) got {
+	req, err := http.NewRequest(q.method, host+q.path, nil)
+	if err != nil {
+		panic(err)
+	}
+	req.Header = q.header()
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return got{err: err}
+	}
+	defer resp.Body.Close()
+	g := got{status: resp.StatusCode, header: resp.Header, length: resp.ContentLength, outcome: larder.Info(resp).Outcome, says: resp.Header.Get("Cache-Status")}
+	g.header.Del("Cache-Status")
+	if !q.early {
+		g.body, g.broken = io.ReadAll(resp.Body)
+	}
+	return g
+}
+
+func listed(c *larder.Cache) (all []*store.Record, err error) {
+	for r, err := range c.Entries(context.Background(), store.Query{}) {
+		if err != nil {
+			return nil, fmt.Errorf("list the store: %w", err)
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// judge compares what a request brought with what m wants.
+func (m *ideal) judge(q *request, came time.Time, log []exchange, g got, records []*store.Record) error {
+	w, err := m.handle(q, came, log)
+	if err != nil {
+		return fmt.Errorf("%w; the caller got a %v, %d", err, g.outcome, g.status)
+	}
+	return cmp.Or(w.check(q, g), m.checkStored(records))
+}
+
+func (w *want) check(q *request, g got) error {
+	because := ""
+	if w.why != "" {
+		because = "\n    by " + w.why
+	}
+	switch says, _, _ := strings.Cut(strings.TrimPrefix(g.says, "model; "), "; detail="); {
+	case w.fails && g.err == nil:
+		return fmt.Errorf("got a %v, %d %s, want the origin's fault", g.outcome, g.status, show(g.header))
+	case w.fails:
+		return nil
+	case g.err != nil:
+		return fmt.Errorf("got error %w, want a %v, %d%s", g.err, w.outcome, w.status, because)
+	case g.outcome != w.outcome || g.status != w.status:
+		return fmt.Errorf("got a %v, %d %s, want a %v, %d%s", g.outcome, g.status, show(g.header), w.outcome, w.status, because)
+	case !sameHeader(g.header, w.header):
+		return fmt.Errorf("got a %v with header\n    %s, want\n    %s%s", g.outcome, show(g.header), show(w.header), because)
+	case w.says != nil && !slices.Contains(w.says, says):
+		return fmt.Errorf("Cache-Status says %q, want %q%s", says, w.says, because)
+	case q.early:
+		return nil
+	case w.breaks != (g.broken != nil):
+		return fmt.Errorf("the body ended with error %v, want one: %v", g.broken, w.breaks)
+	case w.breaks && !strings.HasPrefix(string(w.body), string(g.body)), !w.breaks && string(g.body) != string(w.body):
+		return fmt.Errorf("got a %v with body %q, want %q%s", g.outcome, g.body, w.body, because)
+	case q.method == http.MethodGet && (g.outcome == larder.Hit || g.outcome == larder.Stale || g.outcome == larder.Revalidated) && g.length != int64(len(g.body)):
+		return fmt.Errorf("got ContentLength %d, want %d%s", g.length, len(g.body), because)
+	}
+	return nil
+}
+
+// checkStored compares what is listed with what is to be kept.
+func (m *ideal) checkStored(records []*store.Record) error {
+	var list, wanted []string
+	for _, r := range records {
+		size := r.Size
+		list = append(list, fmt.Sprintf("%s %s %d, %d bytes, received %v, fresh until %v, for %v, %s", r.Method, strings.TrimPrefix(r.URL, host), r.Status, size, r.Received.Sub(epoch), r.FreshUntil.Sub(epoch), showSelecting(r.Selecting), show(r.Header)))
+	}
+	for _, k := range m.live() {
+		selecting := http.Header{}
+		for name, v := range k.selecting {
+			selecting[name] = nil
+			set(selecting, name, v)
+		}
+		wanted = append(wanted, fmt.Sprintf("%s %s %d, %d bytes, received %v, fresh until %v, for %v, %s", k.method, k.path, k.status, len(k.body), k.gotAt.Sub(epoch), k.gotAt.Add(k.lifetime()-k.age(k.gotAt)).Sub(epoch), showSelecting(selecting), show(k.header)))
+	}
+	slices.Sort(list)
+	slices.Sort(wanted)
+	if slices.Equal(list, wanted) {
+		return nil
+	}
+	var b strings.Builder
+	for _, s := range list {
+		if !slices.Contains(wanted, s) {
+			fmt.Fprintf(&b, "\n    is stored, and should not be: %s", s)
+		}
+	}
+	for _, s := range wanted {
+		if !slices.Contains(list, s) {
+			fmt.Fprintf(&b, "\n    should be stored, and is not: %s", s)
+		}
+	}
+	for _, k := range m.all {
+		if why := m.gone[k]; why != "" && b.Len() > 0 {
+			fmt.Fprintf(&b, "\n    answer %d to %s %s was %s", k.number, k.method, k.path, why)
+		}
+	}
+	return fmt.Errorf("the store has %d responses, want %d:%s", len(list), len(wanted), b.String())
+}
+
+// showSelecting hides the values of Authorization, which are stored as digests.
+func showSelecting(h http.Header) string {
+	h = h.Clone()
+	if h["Authorization"] != nil {
+		h["Authorization"] = []string{"…"}
+	}
+	return fmt.Sprint(h)
+}
