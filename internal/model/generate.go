@@ -23,7 +23,7 @@ const (
 var (
 	paths   = []string{"/a", "/b"}
 	waits   = []time.Duration{time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second, 50 * time.Second, time.Minute, time.Hour, 25 * time.Hour, 9 * 24 * time.Hour}
-	methods = []string{"GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "FROBNICATE"}
+	unsafes = []string{"POST", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "FROBNICATE"}
 
 	lifetimes = []string{"max-age=5", "max-age=60", "max-age=60", "max-age=0", "MAX-AGE=5", `max-age="60"`, "max-age=x", "max-age=-1", "max-age=99999999999999999999",
 		"max-age=5, max-age=60", "s-maxage=5", "s-maxage=60", "s-maxage=0", "max-age=3600", ""}
@@ -36,10 +36,12 @@ var (
 	varies   = []string{"X-Lang", "X-Lang", "X-Size", "X-Lang, X-Size", "x-lang,x-size", "*", "Authorization"}
 	statuses = []int{404, 204, 301, 302, 410, 403, 307, 429, 500, 502, 503, 504, 503}
 	changed  = []int{201, 204, 303, 400, 403, 500}
-	faults   = []fault{unreachable, unreachable, cut, never304, always304, bare304, other304, unknown304}
+	faults   = []fault{unreachable, unreachable, cut, cut, never304, always304, bare304, other304, unknown304}
 	delays   = []time.Duration{time.Second, 3 * time.Second}
 	targets  = []string{"max-age=5", "max-age=60, must-revalidate", "no-store", "max-age=0, stale-while-revalidate=5"}
 	also     = []string{"/b", "/a", "http://other.test/a", "//cache.test/b"}
+
+	ranges = []string{"bytes=0-9", "bytes=0-9", "bytes=15-24", "bytes=30-39", "bytes=-1", "bytes=1000-"}
 
 	asks = []string{"no-cache", "no-store", "max-age=0", "max-age=4", "max-age=5", "max-age=60", "min-fresh=1", "min-fresh=55", "max-stale", "max-stale=0", "max-stale=5", "max-stale=60",
 		"only-if-cached", "only-if-cached, max-stale", "only-if-cached, no-cache", "stale-if-error=60", "stale-if-error=0", "no-cache, stale-if-error=60", "max-age=60, max-stale=60",
@@ -50,16 +52,16 @@ var (
 func generate(seed uint64) sequence {
 	r := rand.New(rand.NewPCG(seed, 0))
 	g := &generator{r: r, versions: map[string]int{}, lifetimes: few(r, lifetimes, 3), controls: few(r, controls, 4), varies: few(r, varies, 2), statuses: few(r, statuses, 2), faults: few(r, faults, 2),
-		asks: few(r, asks, 4), waits: few(r, waits, 4), methods: few(r, methods, 6), plain: r.IntN(3) == 0, users: r.IntN(3) == 0}
+		asks: few(r, asks, 4), waits: few(r, waits, 4), plain: r.IntN(3) == 0, users: r.IntN(3) == 0, variants: r.IntN(3) > 0}
 	s := sequence{shared: r.IntN(2) == 0}
 	for _, path := range paths {
 		s.steps = append(s.steps, step{page: g.page(path)})
 	}
 	for range minSteps + r.IntN(maxSteps-minSteps) {
-		switch n := r.IntN(10); {
-		case n < 2:
-			s.steps = append(s.steps, step{wait: pick(r, g.waits)})
+		switch n := r.IntN(16); {
 		case n < 4:
+			s.steps = append(s.steps, step{wait: pick(r, g.waits)})
+		case n < 6:
 			s.steps = append(s.steps, step{page: g.page(pick(r, paths))})
 		default:
 			s.steps = append(s.steps, step{request: g.request()})
@@ -72,12 +74,13 @@ type generator struct {
 	r        *rand.Rand
 	versions map[string]int
 
-	lifetimes, controls, varies, asks, methods []string
-	statuses                                   []int
-	faults                                     []fault
-	waits                                      []time.Duration
-	plain                                      bool // the origin is as it should be
-	users                                      bool // there are more than one
+	lifetimes, controls, varies, asks []string
+	statuses                          []int
+	faults                            []fault
+	waits                             []time.Duration
+	plain                             bool // the origin is as it should be
+	users                             bool // there are more than one
+	variants                          bool // callers want different ones
 }
 
 func pick[V any](r *rand.Rand, from []V) V { return from[r.IntN(len(from))] }
@@ -126,6 +129,9 @@ func (g *generator) page(path string) *page {
 	if g.in(4) {
 		p.also = pick(g.r, also)
 	}
+	if g.in(4) {
+		p.content = path
+	}
 	if g.in(8) {
 		p.cdn = pick(g.r, targets)
 	}
@@ -141,16 +147,24 @@ func (g *generator) page(path string) *page {
 	if g.in(4) {
 		p.fault = pick(g.r, g.faults)
 	}
-	p.unsized, p.hop = g.in(4), g.in(8)
+	p.unsized, p.hop, p.resumes = g.in(4), g.in(8), !g.in(3)
 	return p
 }
 
 func (g *generator) request() *request {
-	q := &request{method: pick(g.r, g.methods), path: pick(g.r, paths)}
-	if g.in(3) {
-		q.path = paths[0]
+	q := &request{method: http.MethodGet, path: paths[0]}
+	switch g.r.IntN(16) {
+	case 0:
+		q.method = pick(g.r, unsafes)
+	case 1, 2:
+		q.method = http.MethodHead
 	}
-	q.lang, q.size = pick(g.r, []string{"", "de", "de", "en"}), pick(g.r, []string{"", "1"})
+	if g.in(3) {
+		q.path = pick(g.r, paths)
+	}
+	if g.variants {
+		q.lang, q.size = pick(g.r, []string{"", "de", "de", "en"}), pick(g.r, []string{"", "1"})
+	}
 	if g.users {
 		q.user = pick(g.r, []string{"", "alice", "bob"})
 	}
@@ -165,6 +179,13 @@ func (g *generator) request() *request {
 	if g.in(8) {
 		p := page{version: g.versions[q.path]}
 		q.since = pick(g.r, []time.Time{p.lastModified(), p.lastModified().Add(-time.Second), epoch.Add(time.Minute)}).Format(http.TimeFormat)
+	}
+	if g.in(8) {
+		q.ranges = pick(g.r, ranges)
+		if g.in(3) {
+			p := page{version: g.versions[q.path]}
+			q.ifRange = pick(g.r, []string{p.tag(p.version, ""), p.tag(p.version, "-de"), `"nothing"`, `W/"1"`})
+		}
 	}
 	q.early = g.in(12)
 	return q

@@ -84,14 +84,35 @@ func (m *ideal) of(path string, q *request) []*kept {
 	return where(m.live(), func(k *kept) bool { return k.path == path && (m.shared || k.user == q.user) })
 }
 
-// selected returns the response for q to be answered with, if it may be, or to be validated (RFC 9111 §4): the most recent of those
-// that match, but rather one that Vary was on than one that lacks it (§4.1).
-func (m *ideal) selected(q *request) *kept {
-	match := where(m.of(q.path, q), func(k *kept) bool { return k.answers(q.method) && k.isFor(q.header()) })
+// view is what a request finds: what is stored for its URL, and what of that it may be answered with.
+type view struct {
+	all        []*kept
+	wholes     []*kept // with those of which as much is stored as the request wants
+	incomplete *kept   // the newest of the others that match
+	selected   *kept
+}
+
+// look returns the view of q. The response that it selects is to be answered with, if it may be, or to be validated (RFC 9111 §4): the
+// most recent of those that match, but rather one that Vary was on than one that lacks it (§4.1).
+func (m *ideal) look(q *request) view {
+	v := view{all: m.of(q.path, q)}
+	matches := func(k *kept) bool { return k.answers(q.method) && k.isFor(q.header()) }
+	v.wholes = where(v.all, func(k *kept) bool { return k.status != http.StatusPartialContent })
+	var incomplete []*kept
+	for _, k := range m.assemblies(v.all) {
+		if k.has(wanted(q, k)) {
+			v.wholes = append(v.wholes, k)
+		} else if matches(k) {
+			incomplete = append(incomplete, k)
+		}
+	}
+	v.incomplete = m.latest(incomplete)
+	match := where(v.wholes, matches)
 	if chosen := where(match, func(k *kept) bool { return k.selecting != nil }); chosen != nil {
 		match = chosen
 	}
-	return m.newest(match)
+	v.selected = m.newest(match)
+	return v
 }
 
 // handle returns what q, which came then, must be answered, if it is right that log was asked and answered meanwhile.
@@ -101,7 +122,8 @@ func (m *ideal) handle(q *request, came time.Time, log []exchange) (want, error)
 		return m.change(q, log)
 	}
 	w := wishesOf(h)
-	k := m.selected(q)
+	found := m.look(q)
+	k := found.selected
 	v := forward
 	if k != nil {
 		v = judge(w, k, came)
@@ -110,15 +132,15 @@ func (m *ideal) handle(q *request, came time.Time, log []exchange) (want, error)
 	case v == serveAndRefresh && !w.has("only-if-cached"):
 		out := m.stored(q, k, came, 0)
 		background := *q
-		background.noneMatch, background.since, background.early = "", "", false
-		_, err := m.fetch(&background, k, came, log, true)
+		background.noneMatch, background.since, background.ranges, background.ifRange, background.early = "", "", "", "", false
+		_, err := m.fetch(&background, found, came, log, true)
 		return out, err
 	case v != forward:
 		return m.stored(q, k, came, 0), none(log, "it has "+m.describe(k))
 	case w.has("only-if-cached"):
 		return want{outcome: larder.Refused, status: http.StatusGatewayTimeout, header: http.Header{}}, none(log, "it was asked for stored responses only")
 	}
-	return m.fetch(q, k, came, log, false)
+	return m.fetch(q, found, came, log, false)
 }
 
 func none(log []exchange, why string) error {
@@ -137,10 +159,18 @@ func (m *ideal) stored(q *request, k *kept, now time.Time, status int) want {
 	ttl := k.lifetime() - k.age(now)
 	out.says = []string{fmt.Sprintf("hit; ttl=%d", ttl/time.Second)}
 	out.header.Set("Age", strconv.Itoa(int(k.age(now)/time.Second)))
-	if k.status == http.StatusOK && conditionHolds(q, k) {
+	switch span, status := rangeOf(q, k); {
+	case k.status == http.StatusOK && conditionHolds(q, k):
 		out.status, out.body = http.StatusNotModified, nil
 		out.header.Del("Content-Length")
 		out.header.Del("Content-Type")
+	case status != http.StatusOK:
+		out.status, out.body = status, k.body[span.start:span.end]
+		out.header.Set("Content-Length", strconv.Itoa(len(out.body)))
+		out.header.Set("Content-Range", fmt.Sprintf("bytes */%d", k.size))
+		if status == http.StatusPartialContent {
+			out.header.Set("Content-Range", span.of(k.size))
+		}
 	}
 	if q.method == http.MethodHead {
 		out.body = nil
@@ -176,8 +206,10 @@ func (m *ideal) change(q *request, log []exchange) (want, error) {
 	if 200 <= x.status && x.status < 400 && q.method != http.MethodOptions { // which is safe
 		paths := []string{q.path}
 		at, _ := url.Parse(x.url)
-		if to, err := at.Parse(x.header.Get("Location")); err == nil && to.Host == at.Host {
-			paths = append(paths, to.Path)
+		for _, name := range []string{"Location", "Content-Location"} {
+			if to, err := at.Parse(x.header.Get(name)); err == nil && to.Host == at.Host {
+				paths = append(paths, to.Path)
+			}
 		}
 		for _, path := range paths {
 			for _, k := range m.of(path, q) {
@@ -185,19 +217,30 @@ func (m *ideal) change(q *request, log []exchange) (want, error) {
 			}
 		}
 	}
-	return want{outcome: larder.Bypassed, status: x.status, header: x.header, body: x.body, breaks: x.cut,
-		says: []string{fmt.Sprintf("fwd=method; fwd-status=%d", x.status)}}, nil
+	says := fmt.Sprintf("fwd=method; fwd-status=%d", x.status)
+	get := *q // that the answer would be to, if it is the new representation of its URL (RFC 9110 §9.3.3)
+	get.method = http.MethodGet
+	represents := (q.method == http.MethodPost || q.method == http.MethodPatch) && x.status == http.StatusOK && x.header.Get("Content-Location") == q.path
+	if r := m.received(&get, x); represents && r.explicit() && r.mayKeep(q.header()) {
+		says += fmt.Sprintf("; ttl=%d; stored", (r.lifetime()-r.age(x.answered))/time.Second)
+		m.download(&get, r, x, q.early)
+	}
+	return want{outcome: larder.Bypassed, status: x.status, header: x.header, body: x.body, breaks: x.cut, says: []string{says}}, nil
 }
 
-// fetch is handle for what the origin has to be asked for, k being what is stored for it, if anything.
-func (m *ideal) fetch(q *request, k *kept, came time.Time, log []exchange, background bool) (want, error) {
-	h := q.header()
+// fetch is handle for what the origin has to be asked for.
+func (m *ideal) fetch(q *request, found view, came time.Time, log []exchange, background bool) (want, error) {
+	h, k := q.header(), found.selected
 	if len(log) == 0 {
 		return want{}, fmt.Errorf("the origin was not asked; the best that is stored is %s", m.describe(k))
 	}
-	forwarded := m.forwarded(q, k, came)
+	forwarded := forwardedFor(q, found, came)
 	x := log[0]
-	conditions := m.conditions(q, k)
+	conditions := conditionsFor(found)
+	part := completion(q, found)
+	if part != nil {
+		conditions = part
+	}
 	if err := sentAs(x, q, withConditions(h, conditions)); err != nil {
 		return want{}, err
 	}
@@ -211,8 +254,16 @@ func (m *ideal) fetch(q *request, k *kept, came time.Time, log []exchange, backg
 	ttl := func(k *kept, now time.Time) string {
 		return fmt.Sprintf("; ttl=%d", (k.lifetime()-k.age(now))/time.Second)
 	}
-	if x.err == nil && x.status == http.StatusNotModified && conditions != nil {
-		if renewed := m.renewed(q, k, x); len(renewed) > 0 {
+	status := x.status // the origin's
+	again := false
+	switch {
+	case x.err != nil:
+	case part != nil && x.status == http.StatusPartialContent:
+		if again = !found.incomplete.isCompletedBy(x); !again {
+			x = found.incomplete.completed(x)
+		}
+	case part == nil && conditions != nil && x.status == http.StatusNotModified:
+		if renewed := m.renewed(q, found, x); len(renewed) > 0 {
 			if len(log) > 1 {
 				return want{}, fmt.Errorf("the origin was asked once more although its 304 renews %s", m.describe(renewed[0]))
 			}
@@ -222,11 +273,15 @@ func (m *ideal) fetch(q *request, k *kept, came time.Time, log []exchange, backg
 			out.says = says(x.status, ttl(now, x.answered))
 			return out, nil
 		}
+		again = true
+	}
+	if again {
 		if len(log) < 2 {
-			return want{}, fmt.Errorf("the origin was not asked anew, although its 304 is about nothing that is stored")
+			return want{}, fmt.Errorf("the origin was not asked anew, although its %d goes with nothing that is stored", x.status)
 		}
 		log = log[1:]
 		x = log[0]
+		status = x.status
 		if err := sentAs(x, q, h); err != nil {
 			return want{}, fmt.Errorf("second request: %w", err)
 		}
@@ -252,15 +307,14 @@ func (m *ideal) fetch(q *request, k *kept, came time.Time, log []exchange, backg
 	}
 	r := m.received(q, x)
 	if q.method == http.MethodHead && x.status == http.StatusOK {
-		m.byHead(q, r)
+		m.byHead(q, found, r)
 	}
-	out := want{outcome: larder.Miss, status: x.status, header: x.header, body: x.body, breaks: x.cut, says: says(x.status, "")}
+	out := want{outcome: larder.Miss, status: x.status, header: x.header, body: x.body, breaks: x.cut, says: says(status, "")}
 	unread := q.early || background && failed // and of unknown length, so that it is given up
 	switch {
 	case r.mayKeep(h):
-		if out.says = says(x.status, ttl(r, x.answered)+"; stored"); !x.cut && (x.sized || len(x.body) == 0 || !unread) {
-			m.keep(q, r)
-		}
+		out.says = says(status, ttl(r, x.answered)+"; stored")
+		m.download(q, r, x, unread)
 	case q.method == http.MethodHead, parse(h["Cache-Control"]).has("no-store"), x.status >= 500, slices.Contains([]int{206, 304, 407, 408, 416, 425, 429}, x.status):
 	default:
 		for _, old := range m.of(q.path, q) {
@@ -276,6 +330,7 @@ func (m *ideal) fetch(q *request, k *kept, came time.Time, log []exchange, backg
 func (m *ideal) received(q *request, x exchange) *kept {
 	k := &kept{method: q.method, path: q.path, user: q.user, status: x.status, body: x.body, sentAt: x.sentAt, gotAt: x.answered, shared: m.shared,
 		header: withoutWhatIsNotStored(x.header, m.shared), selecting: selectingOf(x.header, q.header())}
+	k.size = len(x.body)
 	k.number, _ = strconv.Atoi(x.header.Get("X-Answer"))
 	k.setDate()
 	return k
@@ -285,6 +340,18 @@ func (m *ideal) received(q *request, x exchange) *kept {
 func (k *kept) setDate() {
 	if k.header["Date"] == nil {
 		k.header.Set("Date", k.gotAt.UTC().Format(http.TimeFormat))
+	}
+}
+
+// download keeps r if its body comes to its end, or what came of it; not if nobody reads it and it may be long.
+func (m *ideal) download(q *request, r *kept, x exchange, unread bool) {
+	switch {
+	case x.cut:
+		if begun := r.beginning(x); begun != nil {
+			m.keepPart(q, begun)
+		}
+	case x.sized || len(x.body) == 0 || !unread:
+		m.keep(q, r)
 	}
 }
 
@@ -298,8 +365,9 @@ func (m *ideal) keep(q *request, r *kept) {
 	m.all = append(m.all, r)
 }
 
-// conditions are what a request may be made conditional by when k is validated (RFC 9111 §4.3.1); nil: nothing.
-func (m *ideal) conditions(q *request, k *kept) http.Header {
+// conditionsFor returns what a request is made conditional by when what it selects is validated (RFC 9111 §4.3.1); nil: nothing.
+func conditionsFor(found view) http.Header {
+	k := found.selected
 	if k == nil {
 		return nil
 	}
@@ -307,7 +375,7 @@ func (m *ideal) conditions(q *request, k *kept) http.Header {
 	set(h, "If-Modified-Since", k.lastModified())
 	if k.etag() != "" || k.lastModified() == "" {
 		tags := []string{k.etag()}
-		for _, other := range m.suitable(q, k) {
+		for _, other := range found.suitable() {
 			tags = append(tags, other.etag())
 		}
 		slices.Sort(tags)
@@ -320,9 +388,9 @@ func (m *ideal) conditions(q *request, k *kept) http.Header {
 	return h
 }
 
-// suitable returns what the origin may name for q to be answered with, other variants too.
-func (m *ideal) suitable(q *request, k *kept) []*kept {
-	return where(m.of(q.path, q), func(o *kept) bool { return o.answers(k.method) })
+// suitable returns what the origin may name for the request to be answered with, other variants too.
+func (v view) suitable() []*kept {
+	return where(v.wholes, func(o *kept) bool { return o.answers(v.selected.method) })
 }
 
 func withConditions(h, conditions http.Header) http.Header {
@@ -351,8 +419,8 @@ func sentAs(x exchange, q *request, header http.Header) error {
 func sameHeader(a, b http.Header) bool { return maps.EqualFunc(a, b, slices.Equal[[]string]) }
 
 // renewed returns what a 304 says still holds (RFC 9111 §4.3.4).
-func (m *ideal) renewed(q *request, k *kept, x exchange) []*kept {
-	all := m.suitable(q, k)
+func (m *ideal) renewed(q *request, found view, x exchange) []*kept {
+	k, all := found.selected, found.suitable()
 	tag, modified := x.header.Get("Etag"), x.header.Get("Last-Modified")
 	var match []*kept
 	switch {
@@ -401,6 +469,12 @@ func (m *ideal) replace(q *request, old, fresh *kept) {
 	if parse(q.header()["Cache-Control"]).has("no-store") {
 		return
 	}
+	for i, part := range old.parts {
+		m.replace(q, part, fresh.parts[i])
+	}
+	if old.parts != nil {
+		return
+	}
 	m.gone[old] = fmt.Sprintf("renewed by answer %s", fresh.header.Get("X-Answer"))
 	if fresh.mayKeep(q.header()) {
 		m.all = append(m.all, fresh)
@@ -409,6 +483,13 @@ func (m *ideal) replace(q *request, old, fresh *kept) {
 
 // freshened returns old with the header of an answer that says that it still holds (RFC 9111 §3.2).
 func (m *ideal) freshened(q *request, old *kept, x exchange) *kept {
+	if old.parts != nil {
+		var fresh []*kept
+		for _, part := range old.parts {
+			fresh = append(fresh, m.freshened(q, part, x))
+		}
+		return assembled(fresh)
+	}
 	n := *old
 	n.sentAt, n.gotAt = x.sentAt, x.answered
 	n.header = old.header.Clone()
@@ -430,8 +511,12 @@ func (m *ideal) freshened(q *request, old *kept, x exchange) *kept {
 }
 
 // byHead lets a 200 to HEAD renew or outdate the stored GETs that the same request selects (RFC 9111 §4.3.5).
-func (m *ideal) byHead(q *request, head *kept) {
-	for _, k := range m.of(q.path, q) {
+func (m *ideal) byHead(q *request, found view, head *kept) {
+	all := found.wholes
+	if found.incomplete != nil {
+		all = append(slices.Clone(all), found.incomplete)
+	}
+	for _, k := range all {
 		if k.method != http.MethodGet || k.status != http.StatusOK || !k.isFor(q.header()) {
 			continue
 		}
@@ -439,21 +524,24 @@ func (m *ideal) byHead(q *request, head *kept) {
 		length, known := head.header.Get("Content-Length"), k.header.Get("Content-Length")
 		if tagged && !weaklySame(head.etag(), k.etag()) || dated && head.lastModified() != k.lastModified() ||
 			length != "" && length != known && (known != "" || !tagged && !dated) {
-			m.gone[k] = fmt.Sprintf("outdated by answer %d to HEAD", head.number)
+			for _, part := range append(k.parts, k) {
+				m.gone[part] = fmt.Sprintf("outdated by answer %d to HEAD", head.number)
+			}
 			continue
 		}
 		m.replace(q, k, m.freshened(q, k, exchange{header: head.header, sentAt: head.sentAt, answered: head.gotAt}))
 	}
 }
 
-// forwarded returns what Cache-Status may say of why the origin was asked (RFC 9211 §2.2).
-func (m *ideal) forwarded(q *request, k *kept, came time.Time) []string {
-	w := wishesOf(q.header())
-	all := m.of(q.path, q)
+// forwardedFor returns what Cache-Status may say of why the origin was asked (RFC 9211 §2.2).
+func forwardedFor(q *request, found view, came time.Time) []string {
+	w, k := wishesOf(q.header()), found.selected
 	switch {
-	case len(all) == 0:
+	case len(found.all) == 0:
 		return []string{"uri-miss"}
-	case k == nil && slices.ContainsFunc(all, func(o *kept) bool { return o.answers(q.method) }):
+	case k == nil && found.incomplete != nil:
+		return []string{"partial"}
+	case k == nil && slices.ContainsFunc(found.wholes, func(o *kept) bool { return o.answers(q.method) }):
 		return []string{"vary-miss"}
 	case k == nil:
 		return []string{"miss"}

@@ -35,7 +35,9 @@ type exchange struct {
 	header http.Header
 	body   []byte
 	sized  bool // the length of the body is known beforehand
-	cut    bool // the body breaks off
+	cut    bool // the body breaks off, at breaksAt
+
+	breaksAt int
 }
 
 func (o *origin) Now() time.Time {
@@ -84,7 +86,7 @@ func (o *origin) RoundTrip(req *http.Request) (*http.Response, error) {
 	if len(x.body) > 0 {
 		resp.Body = &body{rest: x.body}
 		if x.cut {
-			resp.Body = &body{rest: x.body[:len(x.body)/2], end: io.ErrUnexpectedEOF}
+			resp.Body = &body{rest: x.body[:x.breaksAt], end: io.ErrUnexpectedEOF}
 		}
 	}
 	return resp, nil
@@ -163,6 +165,7 @@ func (p *page) answer(x *exchange, number int, method string, sent http.Header) 
 	if method != http.MethodGet && method != http.MethodHead {
 		x.status = orStatus(p.unsafe)
 		set(h, "Location", p.also)
+		set(h, "Content-Location", p.content)
 		p.fill(x, method, fmt.Sprintf("%s of %s done, answer %d", method, p.path, number))
 		return
 	}
@@ -207,6 +210,26 @@ func (p *page) answer(x *exchange, number int, method string, sent http.Header) 
 		text += fmt.Sprint(", status ", x.status)
 	}
 	p.fill(x, method, text)
+	if p.resumes && x.status == http.StatusOK && method == http.MethodGet {
+		p.rest(x)
+	}
+}
+
+// rest makes x the rest of the body, if it was asked for that.
+func (p *page) rest(x *exchange) {
+	first, last, _ := strings.Cut(strings.TrimPrefix(x.sent.Get("Range"), "bytes="), "-")
+	from, err := strconv.Atoi(first)
+	size := len(x.body)
+	valid := x.sent.Get("If-Range")
+	if valid == "" || valid != x.header.Get("Etag") && valid != x.header.Get("Last-Modified") || err != nil || last != "" || from == 0 || from >= size {
+		return
+	}
+	x.status, x.body = http.StatusPartialContent, x.body[from:]
+	x.breaksAt = len(x.body) / 2
+	x.header.Set("Content-Range", span{from, size}.of(size))
+	if x.sized {
+		x.header.Set("Content-Length", strconv.Itoa(len(x.body)))
+	}
 }
 
 func (p *page) fill(x *exchange, method, text string) {
@@ -216,7 +239,8 @@ func (p *page) fill(x *exchange, method, text string) {
 		return
 	}
 	x.cut = p.fault == cut && method != http.MethodHead
-	if x.sized = !p.unsized && !x.cut; x.sized {
+	x.breaksAt = len(x.body) / 2
+	if x.sized = !p.unsized; x.sized {
 		x.header.Set("Content-Length", strconv.Itoa(len(x.body)))
 	}
 	if method == http.MethodHead {

@@ -18,7 +18,9 @@ type kept struct {
 	user          string // in whose partition it is
 	status        int
 	header        http.Header
-	body          []byte
+	body          []byte  // or its beginning
+	size          int     // of the whole body
+	parts         []*kept // that it was put together from
 	sentAt, gotAt time.Time
 	selecting     map[string]string // the request's fields that Vary named, "" for none
 	shared        bool              // how it is read
@@ -177,7 +179,7 @@ func selectingOf(response, request http.Header) map[string]string {
 // made of it: larder does not store what is stale at once, can't be validated and may not be used stale.
 func (k *kept) mayKeep(request http.Header) bool {
 	d := k.says()
-	statusKnown := slices.Contains([]int{200, 203, 204, 301, 302, 307, 308, 404, 405, 410, 403, 500, 502, 503, 504}, k.status)
+	statusKnown := slices.Contains([]int{200, 203, 204, 206, 301, 302, 307, 308, 404, 405, 410, 403, 500, 502, 503, 504}, k.status)
 	switch {
 	case parse(request["Cache-Control"]).has("no-store"),
 		k.status == 304, k.status == 429,

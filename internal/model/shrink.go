@@ -66,6 +66,8 @@ func (s step) simpler() (out []step) {
 		without(p.unsized, func(p *page) { p.unsized = false })
 		without(p.hop, func(p *page) { p.hop = false })
 		without(p.also != "", func(p *page) { p.also = "" })
+		without(p.content != "", func(p *page) { p.content = "" })
+		without(p.resumes, func(p *page) { p.resumes = false })
 		without(p.delay != 0, func(p *page) { p.delay = 0 })
 		without(p.fault != "", func(p *page) { p.fault = "" })
 	case s.request != nil:
@@ -84,6 +86,8 @@ func (s step) simpler() (out []step) {
 		without(q.size != "", func(q *request) { q.size = "" })
 		without(q.noneMatch != "", func(q *request) { q.noneMatch = "" })
 		without(q.since != "", func(q *request) { q.since = "" })
+		without(q.ranges != "", func(q *request) { q.ranges, q.ifRange = "", "" })
+		without(q.ifRange != "", func(q *request) { q.ifRange = "" })
 		without(q.early, func(q *request) { q.early = false })
 	}
 	return out

@@ -28,9 +28,11 @@ type page struct {
 	age     string
 	date    string // Date: a duration from now, "none", or "": now
 	vary    string
-	unsized bool // no Content-Length
-	hop     bool // Connection lists a field
-	also    string
+	unsized bool   // no Content-Length
+	hop     bool   // Connection lists a field
+	also    string // Location in answers to unsafe methods
+	content string // Content-Location in these
+	resumes bool   // it sends the rest of what it is asked for by If-Range
 	delay   time.Duration
 	fault   fault
 }
@@ -57,6 +59,8 @@ type request struct {
 	lang, size   string // X-Lang, X-Size
 	noneMatch    string // If-None-Match
 	since        string // If-Modified-Since
+	ranges       string // Range
+	ifRange      string // If-Range
 	early        bool   // the body is closed before it is read
 }
 
@@ -91,6 +95,8 @@ func (p *page) String() string {
 	say(p.unsized, "without Content-Length")
 	say(p.hop, "Connection: X-Hop")
 	say(p.also != "", "Location of unsafe methods: %s", p.also)
+	say(p.content != "", "Content-Location of unsafe methods: %s", p.content)
+	say(p.resumes, "with ranges")
 	say(p.delay != 0, "takes %v", p.delay)
 	say(p.fault != "", "%s", p.fault)
 	return b.String()
@@ -110,7 +116,7 @@ func (q *request) String() string {
 	return b.String()
 }
 
-var requestFields = []string{"Cache-Control", "Pragma", "Authorization", "X-Lang", "X-Size", "If-None-Match", "If-Modified-Since"}
+var requestFields = []string{"Cache-Control", "Pragma", "Authorization", "X-Lang", "X-Size", "If-None-Match", "If-Modified-Since", "Range", "If-Range"}
 
 func (q *request) header() http.Header {
 	h := http.Header{}
@@ -123,6 +129,8 @@ func (q *request) header() http.Header {
 	set(h, "X-Size", q.size)
 	set(h, "If-None-Match", q.noneMatch)
 	set(h, "If-Modified-Since", q.since)
+	set(h, "Range", q.ranges)
+	set(h, "If-Range", q.ifRange)
 	return h
 }
 
