@@ -36,12 +36,12 @@ var (
 	varies   = []string{"X-Lang", "X-Lang", "X-Size", "X-Lang, X-Size", "x-lang,x-size", "*", "Authorization"}
 	statuses = []int{404, 204, 301, 302, 410, 403, 307, 429, 500, 502, 503, 504, 503}
 	changed  = []int{201, 204, 303, 400, 403, 500}
-	faults   = []fault{unreachable, unreachable, cut, cut, never304, always304, bare304, other304, unknown304}
+	faults   = []fault{unreachable, unreachable, cut, cut, never304, always304, bare304, other304, unknown304, blind206}
 	delays   = []time.Duration{time.Second, 3 * time.Second}
 	targets  = []string{"max-age=5", "max-age=60, must-revalidate", "no-store", "max-age=0, stale-while-revalidate=5"}
 	also     = []string{"/b", "/a", "http://other.test/a", "//cache.test/b"}
 
-	ranges = []string{"bytes=0-9", "bytes=0-9", "bytes=15-24", "bytes=30-39", "bytes=-1", "bytes=1000-"}
+	ranges = []string{"bytes=0-9", "bytes=0-9", "bytes=15-24", "bytes=30-39", "bytes=-5", "bytes=20-", "bytes=0-", "bytes=1000-"}
 
 	asks = []string{"no-cache", "no-store", "max-age=0", "max-age=4", "max-age=5", "max-age=60", "min-fresh=1", "min-fresh=55", "max-stale", "max-stale=0", "max-stale=5", "max-stale=60",
 		"only-if-cached", "only-if-cached, max-stale", "only-if-cached, no-cache", "stale-if-error=60", "stale-if-error=0", "no-cache, stale-if-error=60", "max-age=60, max-stale=60",
@@ -147,7 +147,7 @@ func (g *generator) page(path string) *page {
 	if g.in(4) {
 		p.fault = pick(g.r, g.faults)
 	}
-	p.unsized, p.hop, p.resumes = g.in(4), g.in(8), !g.in(3)
+	p.unsized, p.hop, p.ranges = g.in(4), g.in(8), !g.in(3)
 	return p
 }
 

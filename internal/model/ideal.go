@@ -153,6 +153,9 @@ func none(log []exchange, why string) error {
 // stored returns the answer from k at now. status is the origin's, if it was asked.
 func (m *ideal) stored(q *request, k *kept, now time.Time, status int) want {
 	out := want{outcome: larder.Hit, status: k.status, header: k.header.Clone(), body: k.body, why: m.describe(k)}
+	if k.parts != nil && k.has(span{0, k.size}) {
+		out.body = k.bytes(span{0, k.size})
+	}
 	if !k.fresh(now) {
 		out.outcome = larder.Stale
 	}
@@ -165,7 +168,7 @@ func (m *ideal) stored(q *request, k *kept, now time.Time, status int) want {
 		out.header.Del("Content-Length")
 		out.header.Del("Content-Type")
 	case status != http.StatusOK:
-		out.status, out.body = status, k.body[span.start:span.end]
+		out.status, out.body = status, k.bytes(span)
 		out.header.Set("Content-Length", strconv.Itoa(len(out.body)))
 		out.header.Set("Content-Range", fmt.Sprintf("bytes */%d", k.size))
 		if status == http.StatusPartialContent {
@@ -259,9 +262,12 @@ func (m *ideal) fetch(q *request, found view, came time.Time, log []exchange, ba
 	switch {
 	case x.err != nil:
 	case part != nil && x.status == http.StatusPartialContent:
-		if again = !found.incomplete.isCompletedBy(x); !again {
-			x = found.incomplete.completed(x)
+		s := wanted(q, found.incomplete)
+		if again = !found.incomplete.isCompletedBy(x, s); !again {
+			x = found.incomplete.completed(x, s)
 		}
+	case part != nil && x.status == http.StatusRequestedRangeNotSatisfiable:
+		again = true
 	case part == nil && conditions != nil && x.status == http.StatusNotModified:
 		if renewed := m.renewed(q, found, x); len(renewed) > 0 {
 			if len(log) > 1 {
@@ -310,8 +316,10 @@ func (m *ideal) fetch(q *request, found view, came time.Time, log []exchange, ba
 		m.byHead(q, found, r)
 	}
 	out := want{outcome: larder.Miss, status: x.status, header: x.header, body: x.body, breaks: x.cut, says: says(status, "")}
+	wholeIsThere := x.status == http.StatusPartialContent && m.byPart(q, found, r)
 	unread := q.early || background && failed // and of unknown length, so that it is given up
 	switch {
+	case wholeIsThere:
 	case r.mayKeep(h):
 		out.says = says(status, ttl(r, x.answered)+"; stored")
 		m.download(q, r, x, unread)
@@ -331,6 +339,9 @@ func (m *ideal) received(q *request, x exchange) *kept {
 	k := &kept{method: q.method, path: q.path, user: q.user, status: x.status, body: x.body, sentAt: x.sentAt, gotAt: x.answered, shared: m.shared,
 		header: withoutWhatIsNotStored(x.header, m.shared), selecting: selectingOf(x.header, q.header())}
 	k.size = len(x.body)
+	if x.status == http.StatusPartialContent {
+		fmt.Sscanf(x.header.Get("Content-Range"), "bytes %d-%d/%d", &k.at, new(int), &k.size)
+	}
 	k.number, _ = strconv.Atoi(x.header.Get("X-Answer"))
 	k.setDate()
 	return k
@@ -346,11 +357,14 @@ func (k *kept) setDate() {
 // download keeps r if its body comes to its end, or what came of it; not if nobody reads it and it may be long.
 func (m *ideal) download(q *request, r *kept, x exchange, unread bool) {
 	switch {
+	case !x.sized && len(x.body) > 0 && unread:
 	case x.cut:
 		if begun := r.beginning(x); begun != nil {
 			m.keepPart(q, begun)
 		}
-	case x.sized || len(x.body) == 0 || !unread:
+	case r.status == http.StatusPartialContent:
+		m.keepPart(q, r)
+	default:
 		m.keep(q, r)
 	}
 }
@@ -497,6 +511,7 @@ func (m *ideal) freshened(q *request, old *kept, x exchange) *kept {
 	n.header.Del("Date")
 	said := withoutWhatIsNotStored(x.header, m.shared)
 	said.Del("Content-Length")
+	said.Del("Content-Range")
 	if !isStrong(old.etag()) && weaklySame(old.etag(), said.Get("Etag")) {
 		said.Del("Etag")
 	}

@@ -203,30 +203,36 @@ func (p *page) answer(x *exchange, number int, method string, sent http.Header) 
 	}
 	h.Set("Content-Type", "text/plain")
 	text := fmt.Sprintf("%s, version %d%s", p.path, p.version, variant)
-	if p.etag != "strong" {
+	if p.etag == "weak" || p.etag == "" && !p.dated {
 		text += fmt.Sprintf(", answer %d", number)
 	}
 	if x.status != http.StatusOK {
 		text += fmt.Sprint(", status ", x.status)
 	}
 	p.fill(x, method, text)
-	if p.resumes && x.status == http.StatusOK && method == http.MethodGet {
-		p.rest(x)
+	if p.ranges && x.status == http.StatusOK && method == http.MethodGet {
+		x.partly(p.fault == blind206)
 	}
 }
 
-// rest makes x the rest of the body, if it was asked for that.
-func (p *page) rest(x *exchange) {
-	first, last, _ := strings.Cut(strings.TrimPrefix(x.sent.Get("Range"), "bytes="), "-")
-	from, err := strconv.Atoi(first)
-	size := len(x.body)
-	valid := x.sent.Get("If-Range")
-	if valid == "" || valid != x.header.Get("Etag") && valid != x.header.Get("Last-Modified") || err != nil || last != "" || from == 0 || from >= size {
+// partly makes x the part of the body that was asked for; blind: whether If-Range holds or not.
+func (x *exchange) partly(blind bool) {
+	valid, size := x.sent.Get("If-Range"), len(x.body)
+	if blind {
+		valid = ""
+	}
+	if valid != "" && !isStrong(valid) && valid != x.header.Get("Last-Modified") || isStrong(valid) && valid != x.header.Get("Etag") {
 		return
 	}
-	x.status, x.body = http.StatusPartialContent, x.body[from:]
-	x.breaksAt = len(x.body) / 2
-	x.header.Set("Content-Range", span{from, size}.of(size))
+	switch s, status := spanOf(x.sent.Get("Range"), size); status {
+	case http.StatusPartialContent:
+		x.status, x.body = status, x.body[s.start:s.end]
+		x.header.Set("Content-Range", s.of(size))
+		x.breaksAt = len(x.body) / 2
+	case http.StatusRequestedRangeNotSatisfiable:
+		x.status, x.body, x.sized, x.cut = status, nil, true, false
+		x.header.Set("Content-Range", fmt.Sprintf("bytes */%d", size))
+	}
 	if x.sized {
 		x.header.Set("Content-Length", strconv.Itoa(len(x.body)))
 	}

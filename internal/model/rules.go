@@ -18,8 +18,8 @@ type kept struct {
 	user          string // in whose partition it is
 	status        int
 	header        http.Header
-	body          []byte  // or its beginning
-	size          int     // of the whole body
+	body          []byte  // or a part of it
+	at, size      int     // where that begins, and how much is the whole
 	parts         []*kept // that it was put together from
 	sentAt, gotAt time.Time
 	selecting     map[string]string // the request's fields that Vary named, "" for none
@@ -182,7 +182,7 @@ func (k *kept) mayKeep(request http.Header) bool {
 	statusKnown := slices.Contains([]int{200, 203, 204, 206, 301, 302, 307, 308, 404, 405, 410, 403, 500, 502, 503, 504}, k.status)
 	switch {
 	case parse(request["Cache-Control"]).has("no-store"),
-		k.status == 304, k.status == 429,
+		slices.Contains([]int{304, 412, 416, 429}, k.status),
 		d.has("must-understand") && !statusKnown,
 		d.has("no-store") && !d.has("must-understand"),
 		k.shared && d.whole("private"),

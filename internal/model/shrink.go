@@ -67,7 +67,7 @@ func (s step) simpler() (out []step) {
 		without(p.hop, func(p *page) { p.hop = false })
 		without(p.also != "", func(p *page) { p.also = "" })
 		without(p.content != "", func(p *page) { p.content = "" })
-		without(p.resumes, func(p *page) { p.resumes = false })
+		without(p.ranges, func(p *page) { p.ranges = false })
 		without(p.delay != 0, func(p *page) { p.delay = 0 })
 		without(p.fault != "", func(p *page) { p.fault = "" })
 	case s.request != nil:

@@ -32,7 +32,7 @@ type page struct {
 	hop     bool   // Connection lists a field
 	also    string // Location in answers to unsafe methods
 	content string // Content-Location in these
-	resumes bool   // it sends the rest of what it is asked for by If-Range
+	ranges  bool   // it heeds Range
 	delay   time.Duration
 	fault   fault
 }
@@ -47,6 +47,7 @@ const (
 	always304   fault = "304 to everybody" // whether asked or not
 	bare304     fault = "304 to conditions, without validators"
 	other304    fault = "304 to conditions, with the ETag of the version before"
+	blind206    fault = "If-Range is not looked at"
 	unknown304  fault = "304 to conditions, with an ETag of nothing"
 )
 
@@ -96,7 +97,7 @@ func (p *page) String() string {
 	say(p.hop, "Connection: X-Hop")
 	say(p.also != "", "Location of unsafe methods: %s", p.also)
 	say(p.content != "", "Content-Location of unsafe methods: %s", p.content)
-	say(p.resumes, "with ranges")
+	say(p.ranges, "with ranges")
 	say(p.delay != 0, "takes %v", p.delay)
 	say(p.fault != "", "%s", p.fault)
 	return b.String()
