@@ -10,9 +10,13 @@ import (
 
 // sequence is one life of a cache.
 type sequence struct {
-	shared bool
-	steps  []step
+	shared   bool
+	restarts bool // each request goes through a new Cache, so that all that is known is in the store
+	steps    []step
 }
+
+// of returns s with other steps.
+func (s sequence) of(steps []step) sequence { s.steps = steps; return s }
 
 const (
 	minSteps = 10
@@ -22,7 +26,7 @@ const (
 // What the steps are made of. A sequence uses few of each, so that the same things meet again and again.
 var (
 	paths   = []string{"/a", "/b"}
-	waits   = []time.Duration{time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second, 50 * time.Second, time.Minute, time.Hour, 25 * time.Hour, 9 * 24 * time.Hour}
+	waits   = []time.Duration{time.Second, -30 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second, 50 * time.Second, time.Minute, time.Hour, 25 * time.Hour, 9 * 24 * time.Hour}
 	unsafes = []string{"POST", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "FROBNICATE"}
 
 	lifetimes = []string{"max-age=5", "max-age=60", "max-age=60", "max-age=0", "MAX-AGE=5", `max-age="60"`, "max-age=x", "max-age=-1", "max-age=99999999999999999999",
@@ -41,7 +45,7 @@ var (
 	targets  = []string{"max-age=5", "max-age=60, must-revalidate", "no-store", "max-age=0, stale-while-revalidate=5"}
 	also     = []string{"/b", "/a", "http://other.test/a", "//cache.test/b"}
 
-	ranges = []string{"bytes=0-9", "bytes=0-9", "bytes=15-24", "bytes=30-39", "bytes=-5", "bytes=20-", "bytes=0-", "bytes=1000-"}
+	ranges = []string{"bytes=0-9", "bytes=0-9", "bytes=15-24", "bytes=30-39", "bytes=-5", "bytes=20-", "bytes=0-", "bytes=10000-20000", "bytes=1000-"}
 
 	asks = []string{"no-cache", "no-store", "max-age=0", "max-age=4", "max-age=5", "max-age=60", "min-fresh=1", "min-fresh=55", "max-stale", "max-stale=0", "max-stale=5", "max-stale=60",
 		"only-if-cached", "only-if-cached, max-stale", "only-if-cached, no-cache", "stale-if-error=60", "stale-if-error=0", "no-cache, stale-if-error=60", "max-age=60, max-stale=60",
@@ -53,7 +57,7 @@ func generate(seed uint64) sequence {
 	r := rand.New(rand.NewPCG(seed, 0))
 	g := &generator{r: r, versions: map[string]int{}, lifetimes: few(r, lifetimes, 3), controls: few(r, controls, 4), varies: few(r, varies, 2), statuses: few(r, statuses, 2), faults: few(r, faults, 2),
 		asks: few(r, asks, 4), waits: few(r, waits, 4), plain: r.IntN(3) == 0, users: r.IntN(3) == 0, variants: r.IntN(3) > 0}
-	s := sequence{shared: r.IntN(2) == 0}
+	s := sequence{shared: r.IntN(2) == 0, restarts: r.IntN(4) == 0}
 	for _, path := range paths {
 		s.steps = append(s.steps, step{page: g.page(path)})
 	}
@@ -102,7 +106,9 @@ func (g *generator) page(path string) *page {
 	}
 	p := &page{path: path, version: g.versions[path]}
 	p.etag = pick(g.r, []string{"strong", "strong", "weak", ""})
-	p.dated = g.in(3)
+	if g.in(3) {
+		p.dated = "yes"
+	}
 	var control []string
 	if l := pick(g.r, g.lifetimes); l != "" && !g.in(8) {
 		control = append(control, l)
@@ -141,13 +147,19 @@ func (g *generator) page(path string) *page {
 	if g.in(6) {
 		p.date = pick(g.r, dates)
 	}
+	if g.in(30) {
+		p.dated = "yesterday"
+	}
+	if g.in(10) {
+		p.layout = pick(g.r, []string{time.RFC850, time.ANSIC})
+	}
 	if g.in(6) {
 		p.delay = pick(g.r, delays)
 	}
 	if g.in(4) {
 		p.fault = pick(g.r, g.faults)
 	}
-	p.unsized, p.hop, p.ranges = g.in(4), g.in(8), !g.in(3)
+	p.unsized, p.large, p.hop, p.ranges = g.in(4), g.in(10), g.in(8), !g.in(3)
 	return p
 }
 
@@ -193,11 +205,14 @@ func (g *generator) request() *request {
 
 func (s sequence) String() string {
 	b := new(strings.Builder)
-	kind := "private"
+	kind := "private cache"
 	if s.shared {
-		kind = "shared"
+		kind = "shared cache"
 	}
-	fmt.Fprintf(b, "%s cache\n", kind)
+	if s.restarts {
+		kind += ", a new one for each request, in front of one store"
+	}
+	fmt.Fprintf(b, "%s\n", kind)
 	for i, step := range s.steps {
 		fmt.Fprintf(b, "%4d  %v\n", i+1, step)
 	}

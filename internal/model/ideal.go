@@ -449,8 +449,8 @@ func (m *ideal) renewed(q *request, found view, x exchange) []*kept {
 		return match
 	case tag != "":
 		match = where(all, func(o *kept) bool { return weaklySame(o.etag(), tag) })
-	case modified != "":
-		match = where(all, func(o *kept) bool { return o.lastModified() == modified })
+	case sameDate(modified, modified):
+		match = where(all, func(o *kept) bool { return sameDate(o.lastModified(), modified) })
 	case k.etag() == "" && k.lastModified() != "", // it was asked for this one alone
 		!slices.ContainsFunc(all, func(o *kept) bool { return o.etag() != "" && o.etag() != k.etag() }):
 		return []*kept{k}
@@ -535,9 +535,9 @@ func (m *ideal) byHead(q *request, found view, head *kept) {
 		if k.method != http.MethodGet || k.status != http.StatusOK || !k.isFor(q.header()) {
 			continue
 		}
-		tagged, dated := head.etag() != "", head.lastModified() != ""
+		tagged, dated := head.etag() != "", head.header["Last-Modified"] != nil
 		length, known := head.header.Get("Content-Length"), k.header.Get("Content-Length")
-		if tagged && !weaklySame(head.etag(), k.etag()) || dated && head.lastModified() != k.lastModified() ||
+		if tagged && !weaklySame(head.etag(), k.etag()) || dated && !sameDate(head.lastModified(), k.lastModified()) ||
 			length != "" && length != known && (known != "" || !tagged && !dated) {
 			for _, part := range append(k.parts, k) {
 				m.gone[part] = fmt.Sprintf("outdated by answer %d to HEAD", head.number)

@@ -105,7 +105,7 @@ func (b *body) Read(p []byte) (int, error) {
 		}
 		return 0, io.EOF
 	}
-	n := copy(p[:min(len(p), 16)], b.rest)
+	n := copy(p[:min(len(p), max(16, len(b.rest)/3))], b.rest)
 	b.rest = b.rest[n:]
 	return n, nil
 }
@@ -125,6 +125,17 @@ func (p *page) tag(version int, variant string) string {
 
 func (p *page) lastModified() time.Time {
 	return epoch.Add(-10*24*time.Hour + time.Duration(p.version)*time.Hour)
+}
+
+func (p *page) format(t time.Time) string {
+	t = t.UTC()
+	switch p.layout {
+	case "":
+		return t.Format(http.TimeFormat)
+	case time.RFC850:
+		return strings.Replace(t.Format(p.layout), "UTC", "GMT", 1)
+	}
+	return t.Format(p.layout)
 }
 
 // variant returns the values of the request's fields that Vary names.
@@ -147,7 +158,7 @@ func (p *page) answer(x *exchange, number int, method string, sent http.Header) 
 		date = date.Add(d)
 	}
 	if p.date != "none" {
-		h.Set("Date", date.UTC().Format(http.TimeFormat))
+		h.Set("Date", p.format(date))
 	}
 	set(h, "Cache-Control", p.control)
 	set(h, "Cdn-Cache-Control", p.cdn)
@@ -155,7 +166,7 @@ func (p *page) answer(x *exchange, number int, method string, sent http.Header) 
 	set(h, "Age", p.age)
 	set(h, "Expires", p.expires)
 	if d, err := time.ParseDuration(p.expires); err == nil && p.expires != "0" {
-		h.Set("Expires", date.Add(d).UTC().Format(http.TimeFormat))
+		h.Set("Expires", p.format(date.Add(d)))
 	}
 	if p.hop {
 		h.Set("Connection", "X-Hop, close")
@@ -171,8 +182,9 @@ func (p *page) answer(x *exchange, number int, method string, sent http.Header) 
 	}
 	x.status = orStatus(p.status)
 	set(h, "Etag", p.tag(p.version, variant))
-	if p.dated {
-		h.Set("Last-Modified", p.lastModified().Format(http.TimeFormat))
+	set(h, "Last-Modified", p.dated)
+	if p.dated == "yes" {
+		h.Set("Last-Modified", p.format(p.lastModified()))
 	}
 	asked := sent.Get("If-None-Match") != "" || sent.Get("If-Modified-Since") != ""
 	switch {
@@ -195,7 +207,7 @@ func (p *page) answer(x *exchange, number int, method string, sent http.Header) 
 		}
 	default:
 		since, err := http.ParseTime(sent.Get("If-Modified-Since"))
-		asked = err == nil && p.dated && !p.lastModified().After(since)
+		asked = err == nil && p.dated == "yes" && !p.lastModified().After(since)
 	}
 	if asked || p.fault == always304 {
 		x.status = http.StatusNotModified
@@ -203,7 +215,7 @@ func (p *page) answer(x *exchange, number int, method string, sent http.Header) 
 	}
 	h.Set("Content-Type", "text/plain")
 	text := fmt.Sprintf("%s, version %d%s", p.path, p.version, variant)
-	if p.etag == "weak" || p.etag == "" && !p.dated {
+	if p.etag == "weak" || p.etag == "" && p.dated != "yes" {
 		text += fmt.Sprintf(", answer %d", number)
 	}
 	if x.status != http.StatusOK {
@@ -240,6 +252,9 @@ func (x *exchange) partly(blind bool) {
 
 func (p *page) fill(x *exchange, method, text string) {
 	x.body = bytes.Repeat([]byte(text+"\n"), 3)
+	if p.large {
+		x.body = bytes.Repeat(x.body, 40_000/len(x.body))
+	}
 	if x.status == http.StatusNoContent {
 		x.body, x.sized = nil, true
 		return

@@ -27,13 +27,18 @@ func play(s sequence, on store.Store, subject subject) (at int, err error) {
 	for _, path := range paths {
 		o.pages[path] = &page{path: path}
 	}
-	c := &larder.Cache{Base: o, Store: on, Shared: s.shared, Now: o.Now, Name: "model", KeepStale: 100 * 365 * 24 * time.Hour}
 	var trouble error
-	c.Observe = func(e larder.Event) {
-		if e.Kind == larder.StoreFailed || e.Kind == larder.Damaged {
-			trouble = errors.Join(trouble, e.Err) // events of one request come one after the other, see settle
-		}
+	newCache := func() *larder.Cache {
+		return &larder.Cache{Base: o, Store: on, Shared: s.shared, Now: o.Now, Name: "model", KeepStale: 100 * 365 * 24 * time.Hour,
+			Observe: func(e larder.Event) {
+				if e.Kind == larder.StoreFailed || e.Kind == larder.Damaged {
+					o.mu.Lock()
+					trouble = errors.Join(trouble, e.Err)
+					o.mu.Unlock()
+				}
+			}}
 	}
+	c := newCache()
 	m := &ideal{shared: s.shared, gone: map[*kept]string{}}
 	defer func() {
 		if _, fault := c.Purge(context.Background(), store.Query{}); fault != nil {
@@ -47,6 +52,9 @@ func play(s sequence, on store.Store, subject subject) (at int, err error) {
 		case step.wait != 0:
 			o.now = o.now.Add(step.wait)
 		default:
+			if s.restarts {
+				c = newCache()
+			}
 			if err := ask(c, subject(c), o, m, step.request); err != nil {
 				return i, err
 			}
@@ -111,7 +119,7 @@ func told(log []exchange) string {
 		if x.err != nil {
 			b.WriteString(x.err.Error())
 		} else {
-			fmt.Fprintf(&b, "%d %s %q", x.status, show(x.header), x.body)
+			fmt.Fprintf(&b, "%d %s %.80q", x.status, show(x.header), x.body)
 		}
 	}
 	return b.String()
@@ -202,7 +210,7 @@ func (w *want) check(q *request, g got) error {
 	case w.breaks != (g.broken != nil):
 		return fmt.Errorf("the body ended with error %v, want one: %v", g.broken, w.breaks)
 	case w.breaks && !strings.HasPrefix(string(w.body), string(g.body)), !w.breaks && string(g.body) != string(w.body):
-		return fmt.Errorf("got a %v with body %q, want %q%s", g.outcome, g.body, w.body, because)
+		return fmt.Errorf("got a %v with body %.200q (%d bytes), want %.200q (%d)%s", g.outcome, g.body, len(g.body), w.body, len(w.body), because)
 	case q.method == http.MethodGet && (g.outcome == larder.Hit || g.outcome == larder.Stale || g.outcome == larder.Revalidated) && g.length != int64(len(g.body)):
 		return fmt.Errorf("got ContentLength %d, want %d%s", g.length, len(g.body), because)
 	}

@@ -87,11 +87,11 @@ func (k *kept) date() time.Time {
 	return k.gotAt
 }
 
-// age is current_age of RFC 9111 §4.2.3.
+// age is current_age of RFC 9111 §4.2.3. A clock that was set back makes it older, too.
 func (k *kept) age(now time.Time) time.Duration {
 	apparent := max(0, k.gotAt.Sub(k.date()))
 	corrected := seconds(k.header.Get("Age")) + k.gotAt.Sub(k.sentAt)
-	return min(max(apparent, corrected), 1<<31*time.Second) + now.Sub(k.gotAt)
+	return min(max(apparent, corrected), 1<<31*time.Second) + now.Sub(k.gotAt).Abs()
 }
 
 func heuristicStatus(status int) bool { // RFC 9110 §15.1
@@ -136,9 +136,24 @@ func (k *kept) neverStale() bool {
 	return d.has("must-revalidate") || d.whole("no-cache") || k.shared && (d.has("proxy-revalidate") || d.has("s-maxage"))
 }
 
-func (k *kept) etag() string         { return k.header.Get("Etag") }
-func (k *kept) lastModified() string { return k.header.Get("Last-Modified") }
-func (k *kept) validates() bool      { return k.etag() != "" || k.lastModified() != "" }
+func (k *kept) etag() string { return k.header.Get("Etag") }
+
+// lastModified returns the Last-Modified if it is a date.
+func (k *kept) lastModified() string {
+	if _, err := http.ParseTime(k.header.Get("Last-Modified")); err != nil {
+		return ""
+	}
+	return k.header.Get("Last-Modified")
+}
+
+// sameDate compares what may be written in several ways.
+func sameDate(a, b string) bool {
+	s, err := http.ParseTime(a)
+	t, fault := http.ParseTime(b)
+	return err == nil && fault == nil && s.Equal(t)
+}
+
+func (k *kept) validates() bool { return k.etag() != "" || k.lastModified() != "" }
 
 func weaklySame(a, b string) bool {
 	return a != "" && strings.TrimPrefix(a, "W/") == strings.TrimPrefix(b, "W/")

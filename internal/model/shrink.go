@@ -8,25 +8,28 @@ func shrink(s sequence, fails func(sequence) (at int, failed bool)) sequence {
 	smaller := func(t sequence) bool {
 		at, failed := fails(t)
 		if failed {
-			s = sequence{t.shared, slices.Clone(t.steps[:at+1])}
+			s = t.of(slices.Clone(t.steps[:at+1]))
 		}
 		return failed
 	}
 	smaller(s)
+	t := s
+	t.restarts = false
+	smaller(t)
 	for again := true; again; {
 		again = false
 		for n := len(s.steps) / 2; n > 0; n /= 2 {
 			for i := 0; i+n <= len(s.steps); {
-				if !smaller(sequence{s.shared, slices.Delete(slices.Clone(s.steps), i, i+n)}) {
+				if !smaller(s.of(slices.Delete(slices.Clone(s.steps), i, i+n))) {
 					i++
 				}
 			}
 		}
 		for i := 0; i < len(s.steps); i++ {
 			for _, simple := range s.steps[i].simpler() {
-				t := sequence{s.shared, slices.Clone(s.steps)}
-				t.steps[i] = simple
-				if smaller(t) {
+				t := slices.Clone(s.steps)
+				t[i] = simple
+				if smaller(s.of(t)) {
 					again = true
 					i--
 					break
@@ -55,7 +58,7 @@ func (s step) simpler() (out []step) {
 		without(p.status != 0, func(p *page) { p.status = 0 })
 		without(p.unsafe != 0, func(p *page) { p.unsafe = 0 })
 		without(p.etag != "", func(p *page) { p.etag = "" })
-		without(p.dated, func(p *page) { p.dated = false })
+		without(p.dated != "", func(p *page) { p.dated = "" })
 		without(p.control != "", func(p *page) { p.control = "" })
 		without(p.control != "" && p.control != "max-age=60", func(p *page) { p.control = "max-age=60" })
 		without(p.cdn != "", func(p *page) { p.cdn = "" })
@@ -64,6 +67,8 @@ func (s step) simpler() (out []step) {
 		without(p.date != "", func(p *page) { p.date = "" })
 		without(p.vary != "", func(p *page) { p.vary = "" })
 		without(p.unsized, func(p *page) { p.unsized = false })
+		without(p.large, func(p *page) { p.large = false })
+		without(p.layout != "", func(p *page) { p.layout = "" })
 		without(p.hop, func(p *page) { p.hop = false })
 		without(p.also != "", func(p *page) { p.also = "" })
 		without(p.content != "", func(p *page) { p.content = "" })

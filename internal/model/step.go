@@ -21,7 +21,7 @@ type page struct {
 	status  int    // of GET and HEAD; 0: 200
 	unsafe  int    // the status of other methods; 0: 200
 	etag    string // strong, or weak and then the same for every variant
-	dated   bool   // it has Last-Modified, which the version decides
+	dated   string // Last-Modified: "yes", and the version decides, or what is sent as it is
 	control string // Cache-Control; a | begins another line
 	cdn     string // CDN-Cache-Control
 	expires string // Expires: a duration from Date, or what is sent as it is
@@ -29,6 +29,8 @@ type page struct {
 	date    string // Date: a duration from now, "none", or "": now
 	vary    string
 	unsized bool   // no Content-Length
+	large   bool   // more than fits into a record, or comes at once
+	layout  string // of dates: that of http.TimeFormat, if it is ""
 	hop     bool   // Connection lists a field
 	also    string // Location in answers to unsafe methods
 	content string // Content-Location in these
@@ -86,7 +88,7 @@ func (p *page) String() string {
 	say(p.status != 0, "%d", p.status)
 	say(p.unsafe != 0, "%d to unsafe methods", p.unsafe)
 	say(p.etag != "", "%s ETag", p.etag)
-	say(p.dated, "Last-Modified")
+	say(p.dated != "", "Last-Modified: %s", p.dated)
 	say(p.control != "", "Cache-Control: %s", p.control)
 	say(p.cdn != "", "CDN-Cache-Control: %s", p.cdn)
 	say(p.expires != "", "Expires: %s", p.expires)
@@ -94,6 +96,8 @@ func (p *page) String() string {
 	say(p.date != "", "Date: %s", p.date)
 	say(p.vary != "", "Vary: %s", p.vary)
 	say(p.unsized, "without Content-Length")
+	say(p.large, "large")
+	say(p.layout != "", "dates as in %s", p.layout)
 	say(p.hop, "Connection: X-Hop")
 	say(p.also != "", "Location of unsafe methods: %s", p.also)
 	say(p.content != "", "Content-Location of unsafe methods: %s", p.content)
