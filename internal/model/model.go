@@ -40,6 +40,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	t.Logf("%d sequences, from seed %d on", n, seed)
 }
 
+// maxShrink bounds how long a failure is cut down.
+const maxShrink = time.Minute
+
 // trial plays the sequence of a seed, and tells of the shortest part of it that fails, if it does.
 func trial(seed uint64, on store.Store, subject subject) error {
 	s := generate(seed)
@@ -50,7 +53,11 @@ func trial(seed uint64, on store.Store, subject subject) error {
 	if at < 0 {
 		return fmt.Errorf("seed %d: %w", seed, err)
 	}
+	enough := time.Now().Add(maxShrink) // on a slow store
 	s = shrink(s, func(s sequence) (int, bool) {
+		if time.Now().After(enough) {
+			return 0, false
+		}
 		at, err := play(s, on, subject)
 		return at, err != nil && at >= 0
 	})
