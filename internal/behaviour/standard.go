@@ -260,6 +260,27 @@ var validations = []test{
 		t.get("/a").want(larder.Miss, "other")
 		t.get("/a").want(larder.Hit, "other")
 	}},
+	{name: "what a 304 says must not be stored answers once more, and goes", run: func(t *T) {
+		long := strings.Repeat("long ", 20_000)
+		t.origin.tagged("/a", `"1"`, long, "Cache-Control", "max-age=60")
+		t.get("/a")
+		t.clock.advance(time.Minute)
+		t.origin.tagged("/a", `"1"`, long, "Cache-Control", "no-store")
+		t.get("/a").want(larder.Revalidated, long)
+		t.settle()
+		t.wantHits("/a", 2)
+		t.wantStored(0)
+	}},
+	{name: "a 304 to Authorization leaves what a shared cache has for all", run: func(t *T) {
+		t = t.shared()
+		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60")
+		t.get("/a")
+		t.clock.advance(time.Minute)
+		t.get("/a", header("Authorization", "alice")).want(larder.Revalidated, "one")
+		t.settle()
+		t.get("/a").want(larder.Revalidated, "one")
+		t.get("/a").want(larder.Hit, "one")
+	}},
 	{name: "what is freshened without a Date is dated when that came", run: func(t *T) {
 		for _, method := range []string{"GET", "HEAD"} {
 			path := "/" + method

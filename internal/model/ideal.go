@@ -317,7 +317,7 @@ func (m *ideal) fetch(q *request, found view, came time.Time, log []exchange, ba
 	}
 	out := want{outcome: larder.Miss, status: x.status, header: x.header, body: x.body, breaks: x.cut, says: says(status, "")}
 	wholeIsThere := x.status == http.StatusPartialContent && m.byPart(q, found, r)
-	unread := q.early || background && failed // and of unknown length, so that it is given up
+	unread := q.early || background && failed // which ends the fetch of what is long, or may be
 	switch {
 	case wholeIsThere:
 	case r.mayKeep(h):
@@ -357,7 +357,7 @@ func (k *kept) setDate() {
 // download keeps r if its body comes to its end, or what came of it; not if nobody reads it and it may be long.
 func (m *ideal) download(q *request, r *kept, x exchange, unread bool) {
 	switch {
-	case !x.sized && len(x.body) > 0 && unread:
+	case unread && len(x.body) > 0 && (!x.sized || len(x.body) > 64<<10):
 	case x.cut:
 		if begun := r.beginning(x); begun != nil {
 			m.keepPart(q, begun)
@@ -478,9 +478,11 @@ func (m *ideal) renew(q *request, k *kept, old []*kept, x exchange) (answer *kep
 	return m.among(fresh)
 }
 
-// replace puts a renewed response in the place of the old one, if the request and its new header let it be kept.
+// replace puts a renewed response in the place of the old one, if the request and its new header let it be kept. If it is the request
+// alone that does not, the old one stays.
 func (m *ideal) replace(q *request, old, fresh *kept) {
-	if parse(q.header()["Cache-Control"]).has("no-store") {
+	h := q.header()
+	if parse(h["Cache-Control"]).has("no-store") {
 		return
 	}
 	for i, part := range old.parts {
@@ -489,8 +491,12 @@ func (m *ideal) replace(q *request, old, fresh *kept) {
 	if old.parts != nil {
 		return
 	}
+	allowed := fresh.mayKeep(h)
+	if h.Del("Authorization"); !allowed && fresh.mayKeep(h) {
+		return
+	}
 	m.gone[old] = fmt.Sprintf("renewed by answer %s", fresh.header.Get("X-Answer"))
-	if fresh.mayKeep(q.header()) {
+	if allowed {
 		m.all = append(m.all, fresh)
 	}
 }

@@ -253,7 +253,7 @@ func (x *exchange) partly(blind bool) {
 func (p *page) fill(x *exchange, method, text string) {
 	x.body = bytes.Repeat([]byte(text+"\n"), 3)
 	if p.large {
-		x.body = bytes.Repeat(x.body, 40_000/len(x.body))
+		x.body = bytes.Repeat(x.body, 66_000/len(x.body)+1)
 	}
 	if x.status == http.StatusNoContent {
 		x.body, x.sized = nil, true
