@@ -297,11 +297,20 @@ func (c *Cache) replace(f *flight, x *exchange, fresh *store.Record) (forbidden 
 		switch ok, why := c.policy().Storable(&x.rr, c.readingOf(r).alone[0]); {
 		case ok:
 			c.update(f.ctx, x, r)
-		case why != rfc9111.Authorized:
+		case why != rfc9111.Authorized || !c.storableForOthers(x, r):
 			forbidden = append(forbidden, r)
 		}
 	}
 	return forbidden
+}
+
+// storableForOthers reports whether r could be stored if the request had no Authorization.
+func (c *Cache) storableForOthers(x *exchange, r *store.Record) bool {
+	rr := x.rr
+	rr.Header = rr.Header.Clone()
+	rr.Header.Del("Authorization")
+	ok, _ := c.policy().Storable(&rr, c.readingOf(r).alone[0])
+	return ok
 }
 
 func (c *Cache) removeAll(ctx context.Context, x *exchange, records []*store.Record) {

@@ -280,6 +280,11 @@ var validations = []test{
 		t.settle()
 		t.get("/a").want(larder.Revalidated, "one")
 		t.get("/a").want(larder.Hit, "one")
+		t.clock.advance(time.Minute)
+		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60", "Vary", "*")
+		t.get("/a", header("Authorization", "alice")).want(larder.Revalidated, "one")
+		t.settle()
+		t.wantStored(0)
 	}},
 	{name: "what is freshened without a Date is dated when that came", run: func(t *T) {
 		for _, method := range []string{"GET", "HEAD"} {
