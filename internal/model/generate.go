@@ -25,14 +25,18 @@ const (
 
 // What the steps are made of. A sequence uses few of each, so that the same things meet again and again.
 var (
-	paths   = []string{"/a", "/b"}
-	waits   = []time.Duration{time.Second, -30 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second, 50 * time.Second, time.Minute, time.Hour, 25 * time.Hour, 9 * 24 * time.Hour}
+	paths = []string{"/a", "/b"}
+	waits = []time.Duration{time.Second, -30 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second,
+		50 * time.Second, time.Minute, time.Hour, 25 * time.Hour, 9 * 24 * time.Hour}
 	unsafes = []string{"POST", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "FROBNICATE"}
 
-	lifetimes = []string{"max-age=5", "max-age=60", "max-age=60", "max-age=0", "MAX-AGE=5", `max-age="60"`, "max-age=x", "max-age=-1", "max-age=99999999999999999999",
+	lifetimes = []string{"max-age=5", "max-age=60", "max-age=60", "max-age=0", "MAX-AGE=5", `max-age="60"`, "max-age=x", "max-age=-1",
+		"max-age=99999999999999999999",
 		"max-age=5, max-age=60", "s-maxage=5", "s-maxage=60", "s-maxage=0", "max-age=3600", ""}
-	controls = []string{"no-cache", "no-store", "private", "public", "must-revalidate", "proxy-revalidate", "immutable", "must-understand", "no-store, must-understand",
-		"stale-while-revalidate=5", "stale-while-revalidate=60", "stale-if-error=60", "stale-if-error=5", "stale-if-error=0", `no-cache="X-Secret"`, `private="X-Secret"`,
+	controls = []string{"no-cache", "no-store", "private", "public", "must-revalidate", "proxy-revalidate", "immutable",
+		"must-understand", "no-store, must-understand",
+		"stale-while-revalidate=5", "stale-while-revalidate=60", "stale-if-error=60", "stale-if-error=5", "stale-if-error=0",
+		`no-cache="X-Secret"`, `private="X-Secret"`,
 		"no-transform", `extension="no-store"`, "Must-Revalidate", "Public", "NO-STORE"}
 	expiries = []string{"0", "5s", "60s", "1h", "-5s", "tomorrow"}
 	ages     = []string{"0", "3", "4", "5", "100", "-1", "x", "99999999999999999999"}
@@ -40,22 +44,27 @@ var (
 	varies   = []string{"X-Lang", "X-Lang", "X-Size", "X-Lang, X-Size", "x-lang,x-size", "*", "Authorization"}
 	statuses = []int{404, 204, 301, 302, 410, 403, 307, 429, 500, 502, 503, 504, 503}
 	changed  = []int{201, 204, 303, 400, 403, 500}
-	faults   = []fault{unreachable, unreachable, cut, cut, never304, always304, bare304, other304, unknown304, blind206}
+	faults   = []fault{unreachable, unreachable, cut, cut, never304, always304, bare304, other304, unknown304}
 	delays   = []time.Duration{time.Second, 3 * time.Second}
 	targets  = []string{"max-age=5", "max-age=60, must-revalidate", "no-store", "max-age=0, stale-while-revalidate=5"}
 	also     = []string{"/b", "/a", "http://other.test/a", "//cache.test/b"}
 
-	ranges = []string{"bytes=0-9", "bytes=0-9", "bytes=15-24", "bytes=30-39", "bytes=-5", "bytes=20-", "bytes=0-", "bytes=10000-20000", "bytes=1000-"}
+	ranges = []string{"bytes=0-9", "bytes=0-9", "bytes=15-24", "bytes=30-39", "bytes=-5", "bytes=20-", "bytes=0-",
+		"bytes=10000-20000", "bytes=1000-"}
 
-	asks = []string{"no-cache", "no-store", "max-age=0", "max-age=4", "max-age=5", "max-age=60", "min-fresh=1", "min-fresh=55", "max-stale", "max-stale=0", "max-stale=5", "max-stale=60",
-		"only-if-cached", "only-if-cached, max-stale", "only-if-cached, no-cache", "stale-if-error=60", "stale-if-error=0", "no-cache, stale-if-error=60", "max-age=60, max-stale=60",
+	asks = []string{"no-cache", "no-store", "max-age=0", "max-age=4", "max-age=5", "max-age=60", "min-fresh=1", "min-fresh=55",
+		"max-stale",
+		"max-stale=0", "max-stale=5", "max-stale=60",
+		"only-if-cached", "only-if-cached, max-stale", "only-if-cached, no-cache", "stale-if-error=60", "stale-if-error=0",
+		"no-cache, stale-if-error=60", "max-age=60, max-stale=60",
 		"max-age=4|max-stale", "NO-CACHE"}
 )
 
 // generate returns the sequence of a seed.
 func generate(seed uint64) sequence {
 	r := rand.New(rand.NewPCG(seed, 0))
-	g := &generator{r: r, versions: map[string]int{}, lifetimes: few(r, lifetimes, 3), controls: few(r, controls, 4), varies: few(r, varies, 2), statuses: few(r, statuses, 2), faults: few(r, faults, 2),
+	g := &generator{r: r, versions: map[string]int{}, lifetimes: few(r, lifetimes, 3), controls: few(r, controls, 4),
+		varies: few(r, varies, 2), statuses: few(r, statuses, 2), faults: few(r, faults, 3),
 		asks: few(r, asks, 4), waits: few(r, waits, 4), plain: r.IntN(3) == 0, users: r.IntN(3) == 0, variants: r.IntN(3) > 0}
 	s := sequence{shared: r.IntN(2) == 0, restarts: r.IntN(4) == 0}
 	for _, path := range paths {
@@ -159,7 +168,7 @@ func (g *generator) page(path string) *page {
 	if g.in(4) {
 		p.fault = pick(g.r, g.faults)
 	}
-	p.unsized, p.large, p.hop, p.ranges = g.in(4), g.in(10), g.in(8), !g.in(3)
+	p.unsized, p.large, p.hop, p.ranges, p.blind = g.in(4), g.in(10), g.in(8), !g.in(3), g.in(5)
 	return p
 }
 
@@ -186,11 +195,13 @@ func (g *generator) request() *request {
 	q.pragma = g.in(20)
 	if g.in(6) {
 		p := page{version: g.versions[q.path] - g.r.IntN(2), etag: pick(g.r, []string{"strong", "weak"})}
-		q.noneMatch = pick(g.r, []string{p.tag(p.version, ""), p.tag(p.version, "-de"), p.tag(p.version, "-de") + ", " + p.tag(p.version, "-en"), "*", `"nothing"`})
+		plain, de, en := p.tag(p.version, ""), p.tag(p.version, "-de"), p.tag(p.version, "-en")
+		q.noneMatch = pick(g.r, []string{plain, de, de + ", " + en, "*", `"nothing"`})
 	}
 	if g.in(8) {
 		p := page{version: g.versions[q.path]}
-		q.since = pick(g.r, []time.Time{p.lastModified(), p.lastModified().Add(-time.Second), epoch.Add(time.Minute)}).Format(http.TimeFormat)
+		at := pick(g.r, []time.Time{p.lastModified(), p.lastModified().Add(-time.Second), epoch.Add(time.Minute)})
+		q.since = at.Format(http.TimeFormat)
 	}
 	if g.in(8) {
 		q.ranges = pick(g.r, ranges)

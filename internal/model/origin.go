@@ -78,7 +78,8 @@ func (o *origin) RoundTrip(req *http.Request) (*http.Response, error) {
 	if x.err != nil {
 		return nil, x.err
 	}
-	resp := &http.Response{Status: fmt.Sprint(x.status, " ", http.StatusText(x.status)), StatusCode: x.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	resp := &http.Response{Status: fmt.Sprint(x.status, " ", http.StatusText(x.status)), StatusCode: x.status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: x.header.Clone(), ContentLength: -1, Body: http.NoBody, Request: req}
 	if x.sized {
 		resp.ContentLength, _ = strconv.ParseInt(x.header.Get("Content-Length"), 10, 64)
@@ -223,7 +224,7 @@ func (p *page) answer(x *exchange, number int, method string, sent http.Header) 
 	}
 	p.fill(x, method, text)
 	if p.ranges && x.status == http.StatusOK && method == http.MethodGet {
-		x.partly(p.fault == blind206)
+		x.partly(p.blind)
 	}
 }
 
@@ -233,7 +234,7 @@ func (x *exchange) partly(blind bool) {
 	if blind {
 		valid = ""
 	}
-	if valid != "" && !isStrong(valid) && valid != x.header.Get("Last-Modified") || isStrong(valid) && valid != x.header.Get("Etag") {
+	if valid != "" && valid != x.header.Get("Last-Modified") && !(isStrong(valid) && valid == x.header.Get("Etag")) {
 		return
 	}
 	switch s, status := spanOf(x.sent.Get("Range"), size); status {

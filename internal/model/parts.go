@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// This file is about parts: the ranges that callers ask for, the partial answers of the origin, and what is kept of a body that broke off
-// (RFC 9111 §3.3, §3.4). It goes byte by byte.
+// This file is about parts: the ranges that callers ask for, the partial answers of the origin, and what is kept of a body
+// that broke off (RFC 9111 §3.3, §3.4). It goes byte by byte.
 
 // span is a range of bytes.
 type span struct{ start, end int }
@@ -38,7 +38,8 @@ func spanOf(value string, size int) (span, int) {
 
 // rangeOf returns what of k, a stored response, a request is answered with, and with which status; 200: all of it.
 func rangeOf(q *request, k *kept) (span, int) {
-	if q.method != http.MethodGet || k.status != http.StatusOK || q.ifRange != "" && !(isStrong(q.ifRange) && q.ifRange == k.etag()) {
+	holds := q.ifRange == "" || isStrong(q.ifRange) && q.ifRange == k.etag()
+	if q.method != http.MethodGet || k.status != http.StatusOK || !holds {
 		return spanOf("", k.size)
 	}
 	return spanOf(q.ranges, k.size)
@@ -107,7 +108,8 @@ func sameRepresentation(a, b *kept) bool {
 // beginning returns what is to be kept of k, whose body broke off; nil: nothing.
 func (k *kept) beginning(x exchange) *kept {
 	n := x.breaksAt
-	if n == 0 || k.method != http.MethodGet || k.strongValidator() == "" || !(k.status == http.StatusPartialContent || k.status == http.StatusOK && x.sized) {
+	known := k.status == http.StatusPartialContent || k.status == http.StatusOK && x.sized // what it is the beginning of
+	if n == 0 || !known || k.method != http.MethodGet || k.strongValidator() == "" {
 		return nil
 	}
 	b := *k
@@ -129,7 +131,8 @@ func (m *ideal) keepPart(q *request, r *kept) {
 	m.all = append(m.all, r)
 }
 
-// byPart lets a part renew the whole that it is of (RFC 9111 §3.4), and reports whether that is there, so that the part need not be kept.
+// byPart lets a part renew the whole that it is of (RFC 9111 §3.4), and reports whether that is there, so that the part
+// need not be kept.
 func (m *ideal) byPart(q *request, found view, part *kept) (wholeIsThere bool) {
 	for _, k := range found.all {
 		if k.status != http.StatusOK || !sameRepresentation(k, part) {
@@ -166,8 +169,8 @@ func (m *ideal) latest(all []*kept) *kept {
 	}))
 }
 
-// assembled returns the response that parts of the same representation, the newest last, come to: with the header of that, and what only
-// older ones say.
+// assembled returns the response that parts of the same representation, the newest last, come to: with the header of that,
+// and what only older ones say.
 func assembled(parts []*kept) *kept {
 	k := *parts[len(parts)-1]
 	k.status, k.parts, k.header, k.at, k.body = http.StatusOK, parts, http.Header{}, 0, nil
@@ -183,7 +186,10 @@ func assembled(parts []*kept) *kept {
 // completion returns the fields that ask for the rest of what is stored in part (RFC 9111 §3.4); nil: it is of no use.
 func completion(q *request, found view) http.Header {
 	k := found.incomplete
-	if k == nil || q.method != http.MethodGet || q.noneMatch != "" || q.since != "" || found.selected != nil && !k.gotAt.After(found.selected.gotAt) {
+	if k == nil || q.method != http.MethodGet || q.noneMatch != "" || q.since != "" {
+		return nil
+	}
+	if found.selected != nil && !k.gotAt.After(found.selected.gotAt) { // that is rather validated
 		return nil
 	}
 	s := wanted(q, k)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// This file is a second reading of the standard: of one response, and of one request. It shares nothing with package rfc9111, is not
-// meant to be fast, and knows no more spellings than the steps of a sequence have.
+// This file is a second reading of the standard: of one response, and of one request. It shares nothing with package
+// rfc9111, is not meant to be fast, and knows no more spellings than the steps of a sequence have.
 
 // kept is a response that the origin gave and that a cache may have kept. It is not changed once it is made.
 type kept struct {
@@ -49,8 +49,8 @@ func (d directives) fields(name string) []string {
 	return slices.DeleteFunc(slices.Clone(d[name]), func(s string) bool { return s == "" })
 }
 
-// seconds returns the directive's duration: 0 if it is not there or can't be read, and 2^31 s if it is larger (RFC 9111 §1.2.2). The
-// first of a name counts (§4.2.1).
+// seconds returns the directive's duration: 0 if it is not there or can't be read, and 2^31 s if it is larger (RFC 9111
+// §1.2.2). The first of a name counts (§4.2.1).
 func (d directives) seconds(name string) time.Duration {
 	if !d.has(name) {
 		return 0
@@ -69,7 +69,8 @@ func seconds(s string) time.Duration {
 	return time.Duration(min(n, 1<<31)) * time.Second
 }
 
-// says returns the directives that govern the response: those of Cache-Control, or in a shared cache those of CDN-Cache-Control (RFC 9213).
+// says returns the directives that govern the response: those of Cache-Control, or in a shared cache those of
+// CDN-Cache-Control (RFC 9213).
 func (k *kept) says() directives {
 	if k.targeted() {
 		return parse(k.header["Cdn-Cache-Control"])
@@ -190,8 +191,8 @@ func selectingOf(response, request http.Header) map[string]string {
 	return out
 }
 
-// mayKeep reports whether RFC 9111 §3 lets k, an answer to a request with this header, be stored, and whether anything could ever be
-// made of it: larder does not store what is stale at once, can't be validated and may not be used stale.
+// mayKeep reports whether RFC 9111 §3 lets k, an answer to a request with this header, be stored, and whether anything
+// could ever be made of it: larder does not store what is stale at once, can't be validated and may not be used stale.
 func (k *kept) mayKeep(request http.Header) bool {
 	d := k.says()
 	statusKnown := slices.Contains([]int{200, 203, 204, 206, 301, 302, 307, 308, 404, 405, 410, 403, 500, 502, 503, 504}, k.status)
@@ -250,7 +251,8 @@ const (
 	serveAndRefresh
 )
 
-// judge returns what to do with a request that selects k (RFC 9111 §4, §5.2.1; RFC 5861 §3; RFC 8246), but for only-if-cached.
+// judge returns what to do with a request that selects k (RFC 9111 §4, §5.2.1; RFC 5861 §3; RFC 8246), but for
+// only-if-cached.
 func judge(w wishes, k *kept, now time.Time) verdict {
 	age, staleness, d := k.age(now), k.staleness(now), k.says()
 	switch {
@@ -292,8 +294,8 @@ func (w wishes) noCache() bool { return w.has("no-cache") || w.pragma }
 // limits reports whether the request says itself how old or stale a response may be.
 func (w wishes) limits() bool { return w.has("max-age") || w.has("max-stale") || w.has("min-fresh") }
 
-// standsIn reports whether k may answer although the origin failed: with a status of RFC 5861 §4, or by no answer at all (RFC 9111
-// §4.2.4), in which case larder takes it as long as nobody says how stale it may be.
+// standsIn reports whether k may answer although the origin failed: with a status of RFC 5861 §4, or by no answer at all
+// (RFC 9111 §4.2.4), in which case larder takes it as long as nobody says how stale it may be.
 func standsIn(w wishes, k *kept, now time.Time, noAnswer bool) bool {
 	d, staleness := k.says(), k.staleness(now)
 	switch {

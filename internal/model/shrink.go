@@ -2,8 +2,8 @@ package model
 
 import "slices"
 
-// shrink returns a part of s that fails as well, and from which no step can be dropped, nor anything be taken out of one, without that it
-// passes. fails tells at which step a sequence does, if at all.
+// shrink returns a part of s that fails as well, and from which no step can be dropped, nor anything be taken out of one,
+// without that it passes. fails tells at which step a sequence does, if at all.
 func shrink(s sequence, fails func(sequence) (at int, failed bool)) sequence {
 	smaller := func(t sequence) bool {
 		at, failed := fails(t)
@@ -73,6 +73,7 @@ func (s step) simpler() (out []step) {
 		without(p.also != "", func(p *page) { p.also = "" })
 		without(p.content != "", func(p *page) { p.content = "" })
 		without(p.ranges, func(p *page) { p.ranges = false })
+		without(p.blind, func(p *page) { p.blind = false })
 		without(p.delay != 0, func(p *page) { p.delay = 0 })
 		without(p.fault != "", func(p *page) { p.fault = "" })
 	case s.request != nil:

@@ -35,6 +35,7 @@ type page struct {
 	also    string // Location in answers to unsafe methods
 	content string // Content-Location in these
 	ranges  bool   // it heeds Range
+	blind   bool   // and does not look at If-Range
 	delay   time.Duration
 	fault   fault
 }
@@ -49,7 +50,6 @@ const (
 	always304   fault = "304 to everybody" // whether asked or not
 	bare304     fault = "304 to conditions, without validators"
 	other304    fault = "304 to conditions, with the ETag of the version before"
-	blind206    fault = "If-Range is not looked at"
 	unknown304  fault = "304 to conditions, with an ETag of nothing"
 )
 
@@ -101,7 +101,8 @@ func (p *page) String() string {
 	say(p.hop, "Connection: X-Hop")
 	say(p.also != "", "Location of unsafe methods: %s", p.also)
 	say(p.content != "", "Content-Location of unsafe methods: %s", p.content)
-	say(p.ranges, "with ranges")
+	say(p.ranges && !p.blind, "with ranges")
+	say(p.ranges && p.blind, "with ranges, whatever If-Range says")
 	say(p.delay != 0, "takes %v", p.delay)
 	say(p.fault != "", "%s", p.fault)
 	return b.String()
@@ -121,7 +122,8 @@ func (q *request) String() string {
 	return b.String()
 }
 
-var requestFields = []string{"Cache-Control", "Pragma", "Authorization", "X-Lang", "X-Size", "If-None-Match", "If-Modified-Since", "Range", "If-Range"}
+var requestFields = []string{"Cache-Control", "Pragma", "Authorization", "X-Lang", "X-Size",
+	"If-None-Match", "If-Modified-Since", "Range", "If-Range"}
 
 func (q *request) header() http.Header {
 	h := http.Header{}
