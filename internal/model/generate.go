@@ -66,6 +66,7 @@ func generate(seed uint64) sequence {
 	g := &generator{r: r, versions: map[string]int{}, lifetimes: few(r, lifetimes, 3), controls: few(r, controls, 4),
 		varies: few(r, varies, 2), statuses: few(r, statuses, 2), faults: few(r, faults, 3),
 		asks: few(r, asks, 4), waits: few(r, waits, 4), plain: r.IntN(3) == 0, users: r.IntN(3) == 0, variants: r.IntN(3) > 0}
+	g.narrow()
 	s := sequence{shared: r.IntN(2) == 0, restarts: r.IntN(4) == 0}
 	for _, path := range paths {
 		s.steps = append(s.steps, step{page: g.page(path)})
@@ -83,6 +84,24 @@ func generate(seed uint64) sequence {
 	return s
 }
 
+// narrow makes some sequences be about one thing, for what comes about by chance too rarely.
+func (g *generator) narrow() {
+	switch g.r.IntN(8) {
+	case 0: // origins that fail
+		g.plain, g.faults = false, []fault{unreachable}
+		g.statuses = few(g.r, []int{500, 502, 503, 504}, 3)
+		g.controls = append(g.controls, "stale-if-error=60", "stale-if-error=60")
+		g.asks = few(g.r, []string{"stale-if-error=60", "stale-if-error=5", "no-cache, stale-if-error=60", "max-stale=5", "no-cache"}, 3)
+	case 1: // parts
+		g.plain, g.faults, g.partly, g.variants = false, []fault{cut, cut, never304}, true, false
+		g.statuses = []int{0}
+	case 2: // validation
+		g.plain, g.faults = false, []fault{bare304, other304, unknown304, never304}
+		g.lifetimes = append(g.lifetimes, "max-age=0", "max-age=5", "no-cache")
+		g.statuses = []int{0}
+	}
+}
+
 type generator struct {
 	r        *rand.Rand
 	versions map[string]int
@@ -92,6 +111,7 @@ type generator struct {
 	faults                            []fault
 	waits                             []time.Duration
 	plain                             bool // the origin is as it should be
+	partly                            bool // it is mostly about parts
 	users                             bool // there are more than one
 	variants                          bool // callers want different ones
 }
@@ -115,6 +135,9 @@ func (g *generator) page(path string) *page {
 	}
 	p := &page{path: path, version: g.versions[path]}
 	p.etag = pick(g.r, []string{"strong", "strong", "weak", ""})
+	if g.partly && !g.in(4) {
+		p.etag = "strong"
+	}
 	if g.in(3) {
 		p.dated = "yes"
 	}
@@ -203,7 +226,7 @@ func (g *generator) request() *request {
 		at := pick(g.r, []time.Time{p.lastModified(), p.lastModified().Add(-time.Second), epoch.Add(time.Minute)})
 		q.since = at.Format(http.TimeFormat)
 	}
-	if g.in(8) {
+	if g.in(8) || g.partly && g.in(2) {
 		q.ranges = pick(g.r, ranges)
 		if g.in(3) {
 			p := page{version: g.versions[q.path]}
