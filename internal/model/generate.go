@@ -93,7 +93,7 @@ func (g *generator) narrow() {
 		g.controls = append(g.controls, "stale-if-error=60", "stale-if-error=60")
 		g.asks = few(g.r, []string{"stale-if-error=60", "stale-if-error=5", "no-cache, stale-if-error=60", "max-stale=5", "no-cache"}, 3)
 	case 1: // parts
-		g.plain, g.faults, g.partly, g.variants = false, []fault{cut, cut, never304}, true, false
+		g.plain, g.faults, g.partly = false, []fault{cut, cut, never304}, true
 		g.statuses = []int{0}
 	case 2: // validation
 		g.plain, g.faults = false, []fault{bare304, other304, unknown304, never304}
@@ -135,11 +135,14 @@ func (g *generator) page(path string) *page {
 	}
 	p := &page{path: path, version: g.versions[path]}
 	p.etag = pick(g.r, []string{"strong", "strong", "weak", ""})
-	if g.partly && !g.in(4) {
-		p.etag = "strong"
-	}
 	if g.in(3) {
 		p.dated = "yes"
+	}
+	if g.partly {
+		p.etag, p.dated = "strong", ""
+		if g.in(3) {
+			p.etag, p.dated = "", "yes"
+		}
 	}
 	var control []string
 	if l := pick(g.r, g.lifetimes); l != "" && !g.in(8) {
@@ -191,7 +194,7 @@ func (g *generator) page(path string) *page {
 	if g.in(4) {
 		p.fault = pick(g.r, g.faults)
 	}
-	p.unsized, p.large, p.hop, p.ranges, p.blind = g.in(4), g.in(10), g.in(8), !g.in(3), g.in(5)
+	p.unsized, p.large, p.hop, p.ranges, p.blind = g.in(4), g.in(6), g.in(8), !g.in(3), g.in(5)
 	return p
 }
 
