@@ -191,10 +191,10 @@ func (g *generator) page(path string) *page {
 	if g.in(6) {
 		p.delay = pick(g.r, delays)
 	}
-	if g.in(4) {
+	if g.in(4) || g.partly && g.in(3) {
 		p.fault = pick(g.r, g.faults)
 	}
-	p.unsized, p.large, p.hop, p.ranges, p.blind = g.in(4), g.in(6), g.in(8), !g.in(3), g.in(5)
+	p.unsized, p.large, p.hop, p.ranges, p.blind = g.in(4), g.in(6), g.in(8), !g.in(3), g.in(5) || g.partly && g.in(3)
 	return p
 }
 

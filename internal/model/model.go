@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	duration = flag.Duration("model", 2*time.Second, "how long the model test goes on, on each store")
+	duration = flag.Duration("model", 3*time.Second, "how long the model test goes on, on each store")
 	firstly  = flag.Uint64("model.seed", 0, "the seed of the first sequence of the model test; 0: something new")
 )
 
