@@ -110,7 +110,7 @@ func (m *ideal) take(q *request, found view, x exchange, status int, why forward
 // received returns what is to be kept of an answer.
 func (m *ideal) received(q *request, x exchange) *kept {
 	k := &kept{method: q.method, path: q.path, user: q.user, status: x.status, body: x.body,
-		sentAt: x.sentAt, gotAt: x.answered, shared: m.shared,
+		sentAt: x.sentAt, gotAt: x.answered, storedAt: x.answered, shared: m.shared,
 		header: withoutWhatIsNotStored(x.header, m.shared), selecting: selectingOf(x.header, q.header())}
 	k.size = len(x.body)
 	if x.status == http.StatusPartialContent {

@@ -117,6 +117,9 @@ func (b *body) Close() error { return nil }
 func (p *page) tag(version int, variant string) string {
 	switch p.etag {
 	case "strong":
+		if p.large {
+			variant += "-large"
+		}
 		return fmt.Sprintf(`"%d%s"`, version, variant)
 	case "weak":
 		return fmt.Sprintf(`W/"%d"`, version)

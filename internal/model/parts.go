@@ -155,17 +155,17 @@ func (m *ideal) assemblies(all []*kept) (out []*kept) {
 			return k == newest || sameRepresentation(k, newest) && k.size == newest.size && maps.Equal(k.selecting, newest.selecting)
 		}
 		older := where(parts, func(k *kept) bool { return same(k) && k != newest })
-		slices.SortStableFunc(older, func(a, b *kept) int { return a.gotAt.Compare(b.gotAt) })
+		slices.SortStableFunc(older, func(a, b *kept) int { return a.storedAt.Compare(b.storedAt) })
 		out = append(out, assembled(append(older, newest)))
 		parts = slices.DeleteFunc(parts, same)
 	}
 	return out
 }
 
-// latest returns the one that came last.
+// latest returns the one that was stored last.
 func (m *ideal) latest(all []*kept) *kept {
 	return m.among(where(all, func(k *kept) bool {
-		return !slices.ContainsFunc(all, func(o *kept) bool { return o.gotAt.After(k.gotAt) })
+		return !slices.ContainsFunc(all, func(o *kept) bool { return o.storedAt.After(k.storedAt) })
 	}))
 }
 

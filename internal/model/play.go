@@ -1,7 +1,6 @@
 package model
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +79,7 @@ func ask(c *larder.Cache, rt http.RoundTripper, o *origin, m *ideal, q *request)
 		return err
 	}
 	log := o.takeLog()
-	var first error
+	var all error // one for each way to choose
 	var script []choice
 	for {
 		try := m.clone()
@@ -90,8 +89,8 @@ func ask(c *larder.Cache, rt http.RoundTripper, o *origin, m *ideal, q *request)
 			*m = *try
 			return nil
 		}
-		if first = cmp.Or(first, err); !next(&try.script) {
-			return fmt.Errorf("%w%s", first, told(log))
+		if all = errors.Join(all, err); !next(&try.script) {
+			return fmt.Errorf("%w%s", all, told(log))
 		}
 		script = try.script
 	}

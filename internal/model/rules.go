@@ -22,6 +22,7 @@ type kept struct {
 	at, size      int     // where that begins, and how much is the whole
 	parts         []*kept // that it was put together from
 	sentAt, gotAt time.Time
+	storedAt      time.Time         // as gotAt, but not changed when it is renewed
 	selecting     map[string]string // the request's fields that Vary named, "" for none
 	shared        bool              // how it is read
 }
