@@ -266,27 +266,56 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 	return true
 }
 
-// keepFresh stores what a 304 has freshened, and ends the flight.
+// keepFresh stores what a 304 has freshened, and ends the flight. What must not be stored any more goes when those who are answered
+// with it have opened it.
 func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
+	var forbidden []*store.Record
 	for _, r := range fresh {
-		c.replace(f, x, r)
+		forbidden = append(forbidden, c.replace(f, x, r)...)
+	}
+	if len(forbidden) > 0 {
+		f.whenLeft(func() {
+			if c.localStore {
+				c.removeAll(f.values, x, forbidden)
+			} else {
+				c.background.run(func() { c.removeAll(f.values, x, forbidden) })
+			}
+		})
 	}
 	c.land(f)
 	f.cancel()
 }
 
-// replace puts what freshened has made in the place of what is stored. If it says that it must not be stored, it removes that;
-// and if the request says so, it does nothing (RFC 9111 §5.2.1.5).
-func (c *Cache) replace(f *flight, x *exchange, fresh *store.Record) {
+// replace puts what freshened has made in the place of what is stored. It returns what has to be removed since it says that it
+// must not be stored. If the request says so, or has an Authorization that makes it so, it does nothing: what is stored is not
+// of this request (RFC 9111 §5.2.1.5, §3.5).
+func (c *Cache) replace(f *flight, x *exchange, fresh *store.Record) (forbidden []*store.Record) {
 	if x.noStore() {
-		return
+		return nil
 	}
 	for _, r := range c.storedAs(fresh) {
-		if ok, _ := c.policy().Storable(&x.rr, c.readingOf(r).alone[0]); ok {
+		switch ok, why := c.policy().Storable(&x.rr, c.readingOf(r).alone[0]); {
+		case ok:
 			c.update(f.ctx, x, r)
-		} else {
-			c.remove(f.ctx, x, r.Key, r.ID)
+		case why != rfc9111.Authorized || !c.storableForOthers(x, r):
+			forbidden = append(forbidden, r)
 		}
+	}
+	return forbidden
+}
+
+// storableForOthers reports whether r could be stored if the request had no Authorization.
+func (c *Cache) storableForOthers(x *exchange, r *store.Record) bool {
+	rr := x.rr
+	rr.Header = rr.Header.Clone()
+	rr.Header.Del("Authorization")
+	ok, _ := c.policy().Storable(&rr, c.readingOf(r).alone[0])
+	return ok
+}
+
+func (c *Cache) removeAll(ctx context.Context, x *exchange, records []*store.Record) {
+	for _, r := range records {
+		c.remove(ctx, x, r.Key, r.ID)
 	}
 }
 
@@ -303,6 +332,7 @@ func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requ
 	r := old.Clone()
 	r.Header = c.policy().Freshen(old.Header, said)
 	x.rule.withhold(r.Header)
+	setDate(r.Header, now)
 	r.Tags = x.withGroups(old.Tags, r.Header)
 	if rfc9111.Selects(old.Selecting, x.header) { // its Vary may name other fields now
 		r.Selecting = c.selecting(r.Header, x.header)
@@ -329,7 +359,8 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 		}
 		switch rfc9111.ByHead(c.readingOf(r).alone[0], said) {
 		case rfc9111.HeadFreshens:
-			c.replace(f, x, c.freshened(x, r, resp.Header.Clone(), requested, now)) // resp is the caller's
+			fresh := c.freshened(x, r, resp.Header.Clone(), requested, now) // resp is the caller's
+			c.removeAll(f.ctx, x, c.replace(f, x, fresh))
 		case rfc9111.HeadInvalidates:
 			c.remove(f.ctx, x, r.Key, c.idsOf(r)...)
 		}
@@ -345,7 +376,7 @@ func (c *Cache) byPart(f *flight, x *exchange, resp *http.Response, requested ti
 	}
 	for _, r := range x.found {
 		if r.Status == http.StatusOK && rfc9111.Selects(r.Selecting, x.header) && rfc9111.Combinable(&c.readingOf(r).parsed, said) {
-			c.replace(f, x, c.freshened(x, r, resp.Header.Clone(), requested, now))
+			c.removeAll(f.ctx, x, c.replace(f, x, c.freshened(x, r, resp.Header.Clone(), requested, now)))
 		}
 	}
 }

@@ -37,6 +37,7 @@ type flight struct {
 	waiters int
 	leader  bool // the caller whose request it is still waits
 	settled bool
+	parting func() // to be done when the last of the waiters has gone; nil: nothing
 
 	outdated atomic.Bool // an unsafe request has changed what it asks for: neither to be stored nor joined
 	storing  sync.Mutex  // held while outdated is looked at and the answer stored
@@ -240,6 +241,7 @@ func (f *flight) settle(r result) {
 		r.download.holds = f.waiters
 	}
 	orphan := f.waiters == 0
+	parting := f.takeParting()
 	alone := r.resp != nil && !f.leader
 	if f.ready != nil {
 		close(f.ready)
@@ -251,6 +253,28 @@ func (f *flight) settle(r result) {
 	if orphan && r.download != nil {
 		r.download.left()
 	}
+	if parting != nil {
+		parting()
+	}
+}
+
+// whenLeft sees to it that do is called when all who wait have what they wanted: now, if that is so.
+func (f *flight) whenLeft(do func()) {
+	f.mu.Lock()
+	f.parting = do
+	parting := f.takeParting()
+	f.mu.Unlock()
+	if parting != nil {
+		parting()
+	}
+}
+
+// takeParting returns what is to be done now, if it is time; f.mu is held.
+func (f *flight) takeParting() (parting func()) {
+	if f.settled && f.waiters == 0 {
+		parting, f.parting = f.parting, nil
+	}
+	return parting
 }
 
 // leave takes a waiter back: it has what it wanted, or does not want it any more.
@@ -265,6 +289,7 @@ func (f *flight) leave(leads bool) {
 	if leads && settled {
 		untaken, f.resp = f.resp, nil
 	}
+	parting := f.takeParting()
 	if none && !settled {
 		f.cancel() // before anybody else begins to wait
 	}
@@ -275,6 +300,9 @@ func (f *flight) leave(leads bool) {
 		f.cancel()
 	case settled && f.download != nil:
 		f.download.unhold()
+	}
+	if parting != nil {
+		parting()
 	}
 }
 

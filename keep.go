@@ -19,6 +19,13 @@ func (c *Cache) storedHeader(x *exchange, h http.Header) http.Header {
 	return h
 }
 
+// setDate adds the Date that a header which came then lacks (RFC 9110 §6.6.1).
+func setDate(h http.Header, received time.Time) {
+	if _, ok := h["Date"]; !ok {
+		h["Date"] = []string{received.UTC().Format(http.TimeFormat)}
+	}
+}
+
 // withhold takes out of a header that is to be stored what r strips, and its secrets.
 func (r *rule) withhold(h http.Header) {
 	for _, name := range r.Strip {
@@ -84,9 +91,7 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 		Tags: x.rule.Tags,
 	}
 	r.Header = c.storedHeader(x, resp.Header)
-	if _, ok := r.Header["Date"]; !ok { // RFC 9110 §6.6.1
-		r.Header["Date"] = []string{received.UTC().Format(http.TimeFormat)}
-	}
+	setDate(r.Header, received)
 	r.Tags = x.withGroups(r.Tags, r.Header)
 	if v := c.variationOf(x, r.Header); v != nil {
 		r.Key = c.variedKey(x, v)

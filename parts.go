@@ -76,7 +76,7 @@ func (c *Cache) combine(a *assembly) {
 	newest := a.parts[0]
 	header := maps.Clone(a.parts[len(a.parts)-1].Header)
 	for _, p := range slices.Backward(a.parts[:len(a.parts)-1]) {
-		header = rfc9111.Policy{}.Freshen(header, p.Header)
+		header = c.policy().Freshen(header, p.Header)
 	}
 	for _, p := range a.parts {
 		part, _ := c.readingOf(p).parsed.Part()

@@ -45,13 +45,13 @@ func (p Policy) StoredHeader(h http.Header) http.Header {
 			out[name] = nil
 		}
 	}
-	p.leaveOut(out)
+	p.leaveOut(out, out)
 	return out
 }
 
-// leaveOut removes the fields that the directives in h, Cache-Control or a targeted field, list as not to be stored.
-func (p Policy) leaveOut(h http.Header) {
-	cc, _ := governing(h, p.Targeted)
+// leaveOut removes from h the fields that the directives in said, Cache-Control or a targeted field, list as not to be stored.
+func (p Policy) leaveOut(h, said http.Header) {
+	cc, _ := governing(said, p.Targeted)
 	p.remove(h, cc.noCacheFields)
 	if p.Shared {
 		p.remove(h, cc.privateFields)
@@ -94,6 +94,9 @@ func (p Policy) Freshen(stored, fresh http.Header) http.Header {
 			out[name] = vv
 		}
 	}
-	p.leaveOut(out)
+	p.leaveOut(out, out)
+	if len(p.Targeted) > 0 { // a stored targeted field may hide what the new Cache-Control says of what came with it
+		p.leaveOut(out, fresh)
+	}
 	return out
 }

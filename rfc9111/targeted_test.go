@@ -177,6 +177,7 @@ func TestFreshenTargeted(t *testing.T) {
 		{[]string{"Cache-Control: max-age=90"}, minute, "1"},
 		{[]string{"CDN-Cache-Control:"}, time.Second, "1"},
 		{[]string{`CDN-Cache-Control: max-age=90, private="x-a"`, "X-A: 2"}, 90 * time.Second, ""},
+		{[]string{`Cache-Control: private="x-a"`, "X-A: 2"}, minute, ""},
 	} {
 		h := cdn.Freshen(stored, fields(c.fresh...))
 		r := Parse(Response{Status: 200, Header: h, Requested: t0, Received: t0, Targeted: cdn.Targeted})

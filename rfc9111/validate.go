@@ -83,7 +83,7 @@ func Freshens(notModified *Response, stored []*Response, selected int) []int {
 	case !notModified.lastModified.IsZero():
 		match = func(r *Response) bool { return r.lastModified.Equal(notModified.lastModified) }
 	default:
-		if selected >= 0 && onlyMeant(stored, stored[selected]) {
+		if selected >= 0 && onlyMeant(stored, selected) {
 			return []int{selected}
 		}
 		return nil
@@ -106,13 +106,19 @@ func couldServe(stored []*Response, selected, i int) bool {
 	return selected < 0 || stored[i].answers(stored[selected].Method)
 }
 
-// onlyMeant reports whether Conditions for r names nothing that another stored response has: no other's
+// onlyMeant reports whether Conditions for the selected response names nothing that another stored response has: no other's
 // entity tag.
-func onlyMeant(stored []*Response, r *Response) bool {
+func onlyMeant(stored []*Response, selected int) bool {
+	r := stored[selected]
 	if isUnquoted(r.etag) || r.etag == "" && !r.lastModified.IsZero() {
 		return true
 	}
-	return !slices.ContainsFunc(stored, func(o *Response) bool { return o.etag != "" && !isUnquoted(o.etag) && o.etag != r.etag })
+	for i, o := range stored {
+		if o.etag != "" && !isUnquoted(o.etag) && o.etag != r.etag && couldServe(stored, selected, i) {
+			return false
+		}
+	}
+	return true
 }
 
 // HeadEffect is what the response to a HEAD means for a stored GET response.

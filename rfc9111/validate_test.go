@@ -130,6 +130,7 @@ func TestAHeadIsNotValidatedForAGet(t *testing.T) {
 		{"the HEAD's tag", []string{`ETag: "a"`}, 1, `W/"a"`, []int{1}},
 		{"the weak tag of both", []string{`ETag: W/"a"`}, 1, `W/"a"`, []int{1}},
 		{"the date of both", []string{"Last-Modified: " + date(-hour)}, 1, `W/"a"`, []int{1}},
+		{"no validator, the HEAD was not asked about", nil, 1, `W/"a"`, []int{1}},
 		{"a HEAD may be answered from either", []string{`ETag: "a"`}, 0, `"a", W/"a"`, []int{0}},
 		{"so it may where the weak tag is named", []string{`ETag: W/"a"`}, 0, `"a", W/"a"`, []int{0}},
 	} {

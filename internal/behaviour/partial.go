@@ -41,6 +41,18 @@ var partial = []test{
 			t.get(path, mode(larder.Offline)).wantStatus(larder.Refused, 504)
 		}
 	}},
+	{name: "what parts come to has the fields that a targeted field lets be stored", run: func(t *T) {
+		t = t.shared()
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header(), []string{"ETag", `"1"`, "CDN-Cache-Control", "max-age=60", "Cache-Control", `no-cache="x-a"`, "X-A", "1"})
+			http.ServeContent(w, r, "a.txt", time.Time{}, strings.NewReader("0123456789"))
+		})
+		t.get("/a", header("Range", "bytes=0-3"))
+		t.get("/a", header("Range", "bytes=4-9"))
+		a := t.get("/a")
+		a.want(larder.Hit, "0123456789")
+		equal(t, "X-A", a.header.Get("X-A"), "1")
+	}},
 	{name: "parts come to more than each of them, and at last to the whole", run: func(t *T) {
 		for path, whole := range t.files() {
 			n := len(whole)

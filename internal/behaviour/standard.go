@@ -260,6 +260,54 @@ var validations = []test{
 		t.get("/a").want(larder.Miss, "other")
 		t.get("/a").want(larder.Hit, "other")
 	}},
+	{name: "what a 304 says must not be stored answers once more, and goes", run: func(t *T) {
+		long := strings.Repeat("long ", 20_000)
+		t.origin.tagged("/a", `"1"`, long, "Cache-Control", "max-age=60")
+		t.get("/a")
+		t.clock.advance(time.Minute)
+		t.origin.tagged("/a", `"1"`, long, "Cache-Control", "no-store")
+		t.get("/a").want(larder.Revalidated, long)
+		t.settle()
+		t.wantHits("/a", 2)
+		t.wantStored(0)
+	}},
+	{name: "a 304 to Authorization leaves what a shared cache has for all", run: func(t *T) {
+		t = t.shared()
+		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60")
+		t.get("/a")
+		t.clock.advance(time.Minute)
+		t.get("/a", header("Authorization", "alice")).want(larder.Revalidated, "one")
+		t.settle()
+		t.get("/a").want(larder.Revalidated, "one")
+		t.get("/a").want(larder.Hit, "one")
+		t.clock.advance(time.Minute)
+		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60", "Vary", "*")
+		t.get("/a", header("Authorization", "alice")).want(larder.Revalidated, "one")
+		t.settle()
+		t.wantStored(0)
+	}},
+	{name: "what is freshened without a Date is dated when that came", run: func(t *T) {
+		for _, method := range []string{"GET", "HEAD"} {
+			path := "/" + method
+			t.origin.tagged(path, `"1"`, "one", "Cache-Control", "max-age=60", "Content-Length", "3")
+			t.get(path)
+			t.clock.advance(time.Minute)
+			t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
+				set(w.Header(), []string{"ETag", `"1"`, "Cache-Control", "max-age=60"})
+				w.Header()["Date"] = nil
+				if r.Method == "GET" {
+					w.WriteHeader(304)
+				}
+			})
+			t.do(method, path, header("Cache-Control", "no-cache"))
+			t.settle()
+			want := t.date(0)
+			t.clock.advance(time.Second)
+			a := t.get(path)
+			a.want(larder.Hit, "one")
+			equal(t, "Date after "+method, a.header.Get("Date"), want)
+		}
+	}},
 	{name: "a HEAD freshens the stored GET", run: func(t *T) {
 		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "max-age=60")

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/larder-go/larder/internal/behaviour"
+	"github.com/larder-go/larder/internal/model"
 	"github.com/larder-go/larder/internal/wrap"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/disk"
@@ -120,6 +121,10 @@ func TestIsNoMoreThanTheInnerStore(t *testing.T) {
 
 func TestBehaviour(t *testing.T) {
 	behaviour.Run(t, func(*testing.T) store.Store { return New(new(memory.Store)) })
+}
+
+func TestModel(t *testing.T) {
+	model.Run(t, func(*testing.T) store.Store { return New(new(memory.Store)) })
 }
 
 // flip inverts one byte of the last file of this kind that is of the record with this id.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/larder-go/larder/internal/behaviour"
 	"github.com/larder-go/larder/internal/maptable"
+	"github.com/larder-go/larder/internal/model"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/chunked"
 	"github.com/larder-go/larder/store/disk"
@@ -140,6 +141,10 @@ func TestContractTwice(t *testing.T) {
 
 func TestBehaviour(t *testing.T) {
 	behaviour.Run(t, func(t *testing.T) store.Store { return seal(t, new(memory.Store), testKey(1), testKey(2)) })
+}
+
+func TestModel(t *testing.T) {
+	model.Run(t, func(t *testing.T) store.Store { return seal(t, new(memory.Store), testKey(1)) })
 }
 
 func BenchmarkContract(b *testing.B) {

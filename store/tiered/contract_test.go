@@ -7,6 +7,7 @@ import (
 
 	"github.com/larder-go/larder/internal/behaviour"
 	"github.com/larder-go/larder/internal/maptable"
+	"github.com/larder-go/larder/internal/model"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/chunked"
 	"github.com/larder-go/larder/store/disk"
@@ -84,6 +85,10 @@ func TestBehaviour(t *testing.T) {
 	behaviour.Run(t, func(t *testing.T) store.Store {
 		return open(t, nil, onTable{chunked.New(new(maptable.Table), nil)}, nil)
 	})
+}
+
+func TestModel(t *testing.T) {
+	model.Run(t, func(t *testing.T) store.Store { return open(t, nil, chunked.New(new(maptable.Table), nil), nil) })
 }
 
 // onTable is a chunked store whose table is in memory, and so Local.
