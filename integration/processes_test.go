@@ -200,19 +200,25 @@ func readChanging(cache *larder.Cache, url string, n int, mode larder.Mode, head
 		return err
 	}
 	defer resp.Body.Close()
-	got, err := io.ReadAll(resp.Body)
 	d := larder.Info(resp)
 	want := changingBody(req.URL.Path, req.Header.Get("X-Variant"), resp.Header.Get("X-Version"))
 	if resp.StatusCode == http.StatusPartialContent {
 		want = want[10:60]
 	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("%v %s: %d bytes read: %w", d.Outcome, req.URL, len(got), err)
-	case resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent:
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
 		return fmt.Errorf("%v %s: status %s", d.Outcome, req.URL, resp.Status)
-	case !bytes.Equal(got, want):
-		return fmt.Errorf("%v %s, version %s: %d wrong bytes, want %d", d.Outcome, req.URL, resp.Header.Get("X-Version"), len(got), len(want))
+	}
+	return sameBytes(resp.Body, want, fmt.Sprintf("%v %s, version %s", d.Outcome, req.URL, resp.Header.Get("X-Version")))
+}
+
+// sameBytes reads all of body and compares it.
+func sameBytes(body io.Reader, want []byte, what string) error {
+	got, err := io.ReadAll(body)
+	if err != nil {
+		return fmt.Errorf("%s: %d of %d bytes read: %w", what, len(got), len(want), err)
+	}
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("%s: %d wrong bytes, want %d", what, len(got), len(want))
 	}
 	return nil
 }
