@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/aws/aws-sdk-go-v2/config v1.33.15
 	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.73.1
+	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/larder-go/larder v0.0.0
 	github.com/larder-go/larder/store/dynamodb v0.0.0
 	github.com/larder-go/larder/store/mongodb v0.0.0
