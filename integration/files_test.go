@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -30,8 +31,8 @@ func init() { children["files"] = filesChild }
 // fileFault is something that happens to the files of a store.
 type fileFault struct {
 	name string
-	// alone: it needs a user and a mount namespace of its own.
-	alone bool
+	// needs is what the system must allow for it: "mounts" in a namespace of its own, or among them "FUSE".
+	needs string
 	// silent are the stores of which nothing fails by it, so that there is nothing to tell.
 	silent []string
 	// breaks: what is stored may break off while it is read, which is an error to its reader after right bytes.
@@ -41,7 +42,7 @@ type fileFault struct {
 }
 
 var fileFaults = []fileFault{
-	{name: "a full disk", alone: true, prepare: fullDisk},
+	{name: "a full disk", needs: "mounts", prepare: fullDisk},
 	{name: "files that may not grow", prepare: limited(syscall.RLIMIT_FSIZE, func() (uint64, error) { return 100_000, nil })},
 	{name: "no descriptors left", silent: []string{"sqlite"}, prepare: limited(syscall.RLIMIT_NOFILE, func() (uint64, error) {
 		f, err := os.Open(os.DevNull)
@@ -54,11 +55,11 @@ var fileFaults = []fileFault{
 	{name: "the folder is deleted", silent: []string{"disk", "sqlite"}, prepare: func(dir string) (begin, end func() error, err error) {
 		return func() error { return os.RemoveAll(dir) }, func() error { return nil }, nil
 	}},
-	{name: "a read-only file system", alone: true, prepare: onFuse("EROFS")},
-	{name: "EIO at everything", alone: true, breaks: true, prepare: onFuse("EIO")},
-	{name: "EIO now and then", alone: true, breaks: true, prepare: onFuse("EIO sometimes")},
-	{name: "writes that are cut off", alone: true, prepare: onFuse("torn")},
-	{name: "writes that are short", alone: true, silent: []string{"disk", "sqlite"}, prepare: onFuse("short")},
+	{name: "a read-only file system", needs: "FUSE", prepare: onFuse("EROFS")},
+	{name: "EIO at everything", needs: "FUSE", breaks: true, prepare: onFuse("EIO")},
+	{name: "EIO now and then", needs: "FUSE", breaks: true, prepare: onFuse("EIO sometimes")},
+	{name: "writes that are cut off", needs: "FUSE", prepare: onFuse("torn")},
+	{name: "writes that are short", needs: "FUSE", silent: []string{"disk", "sqlite"}, prepare: onFuse("short")},
 }
 
 // TestFileFaults lets callers go on while something is wrong with the files of the store: all get what the origin says,
@@ -69,8 +70,13 @@ func TestFileFaults(t *testing.T) {
 			t.Run(fault.name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
 				var attr syscall.SysProcAttr
-				if fault.alone {
+				if fault.needs != "" {
 					attr = ownNamespaces(t)
+				}
+				if f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err == nil {
+					f.Close()
+				} else if fault.needs == "FUSE" {
+					t.Skipf("not tested, for there is no FUSE here: %v", err)
 				}
 				var r filesResult
 				if err := runChildWith(t, &r, &attr, nil, "files", kind, fault.name, filepath.Join(t.TempDir(), "store")); err != nil {
@@ -282,4 +288,50 @@ func fullDisk(dir string) (begin, end func() error, err error) {
 		return nil
 	}
 	return begin, func() error { return os.Remove(filler) }, nil
+}
+
+func init() { children["readOnly"] = readOnlyChild }
+
+// TestReadOnlyFromTheStart opens stores on a file system that can only be read.
+func TestReadOnlyFromTheStart(t *testing.T) {
+	for _, kind := range []string{"disk", "sqlite"} {
+		for _, made := range []string{"there is a store", "there is none"} {
+			t.Run(kind+"/"+made, func(t *testing.T) {
+				attr, dir := ownNamespaces(t), t.TempDir()
+				var said string
+				if err := runChildWith(t, &said, &attr, nil, "readOnly", kind, dir, made); err != nil {
+					t.Fatal(err)
+				}
+				t.Log(said)
+				if !strings.Contains(said, dir) || strings.Contains(said, "\n") {
+					t.Errorf("opening it says %q, want one sentence with the path", said)
+				}
+			})
+		}
+	}
+}
+
+// readOnlyChild returns what opening a store says.
+func readOnlyChild(args []string) (any, error) {
+	kind, dir := args[0], args[1]
+	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=8m"); err != nil {
+		return nil, err
+	}
+	if args[2] == "there is a store" {
+		s, err := openStore(kind, dir)
+		if err == nil {
+			err = s.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := syscall.Mount("none", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		return nil, err
+	}
+	s, err := openStore(kind, dir)
+	if err == nil {
+		return "", errors.Join(errors.New("it was opened"), s.Close())
+	}
+	return err.Error(), nil
 }

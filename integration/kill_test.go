@@ -51,7 +51,7 @@ func TestKilledClient(t *testing.T) {
 				}
 			}
 			t.Log(&found)
-			if found.records == 0 || found.loose == 0 && slower == 1 { // kills that leave nothing miss the writes
+			if found.records == 0 || found.loose == 0 && *kills/slower >= 25 { // so many that leave nothing miss the writes
 				t.Error("nothing was tested")
 			}
 		})

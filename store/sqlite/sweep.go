@@ -198,7 +198,7 @@ func (s *Store) vacuum(ctx context.Context) error {
 	}
 	checkpoint := func(c *conn) error { return c.drain("PRAGMA wal_checkpoint(PASSIVE)") }
 	err := s.read(ctx, checkpoint)
-	if resultCode(err) == codeReadOnly { // SQLite opened that connection when the file could not be written
+	if err != nil { // SQLite opens a connection for reading alone where the file cannot be written at that moment
 		err = s.write(ctx, checkpoint)
 	}
 	return err
