@@ -31,7 +31,7 @@ import (
 	"github.com/larder-go/larder/store/sealed"
 )
 
-var stride = flag.Int("stride", 997, "of the bytes of large bodies TestCorruptedBytes alters one in so many, beside those near the ends; 1: each")
+var stride = flag.Int("stride", 997, "TestCorruptedBytes alters one in so many bytes of large bodies, beside those near the ends; 1: each")
 
 // medium is what the bytes of a store are in.
 type medium struct {
@@ -361,7 +361,8 @@ func inSQLite(t *testing.T) (func() closer, func() medium) {
 			{"entries", "n", "head body size chunks body_sum"}, {"chunks", "rowid", "data sum"},
 		} {
 			for column := range strings.FieldsSeq(c.columns) {
-				rows, err := db.QueryContext(ctx, fmt.Sprintf("SELECT %s, %s FROM %s WHERE %[2]s IS NOT NULL", c.row, column, c.table))
+				query := fmt.Sprintf("SELECT %s, %s FROM %s WHERE %[2]s IS NOT NULL", c.row, column, c.table)
+				rows, err := db.QueryContext(ctx, query)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -52,9 +52,7 @@ var fileFaults = []fileFault{
 		defer f.Close()
 		return uint64(f.Fd()), nil // the next that would be given out
 	})},
-	{name: "the folder is deleted", silent: []string{"disk", "sqlite"}, prepare: func(dir string) (begin, end func() error, err error) {
-		return func() error { return os.RemoveAll(dir) }, func() error { return nil }, nil
-	}},
+	{name: "the folder is deleted", silent: []string{"disk", "sqlite"}, prepare: deleted},
 	{name: "a read-only file system", needs: "FUSE", prepare: onFuse("EROFS")},
 	{name: "EIO at everything", needs: "FUSE", breaks: true, prepare: onFuse("EIO")},
 	{name: "EIO now and then", needs: "FUSE", breaks: true, prepare: onFuse("EIO sometimes")},
@@ -79,7 +77,8 @@ func TestFileFaults(t *testing.T) {
 					t.Skipf("not tested, for there is no FUSE here: %v", err)
 				}
 				var r filesResult
-				if err := runChildWith(t, &r, &attr, nil, "files", kind, fault.name, filepath.Join(t.TempDir(), "store")); err != nil {
+				dir := filepath.Join(t.TempDir(), "store")
+				if err := runChildWith(t, &r, &attr, nil, "files", kind, fault.name, dir); err != nil {
 					t.Fatal(err)
 				}
 				for _, wrong := range r.Wrong {
@@ -88,7 +87,8 @@ func TestFileFaults(t *testing.T) {
 				if len(r.Broken) > 0 && !fault.breaks {
 					t.Errorf("%d responses broke off: %q", len(r.Broken), r.Broken)
 				}
-				t.Logf("before: %+v\nduring: %+v\nafter: %+v\ntold: %q\nbroke off: %q", r.Before, r.During, r.After, r.Told, r.Broken)
+				t.Logf("before: %+v\nduring: %+v\nafter: %+v", r.Before, r.During, r.After)
+				t.Logf("told: %q\nbroke off: %q", r.Told, r.Broken)
 				if r.Before.Hits == 0 || r.After.Hits == 0 {
 					t.Errorf("%d hits before, %d after: the cache does not work", r.Before.Hits, r.After.Hits)
 				}
@@ -97,7 +97,7 @@ func TestFileFaults(t *testing.T) {
 				}
 				for when, s := range map[string]larder.Stats{"before": r.Before, "after": r.After} {
 					if s.StoreFailures != 0 || s.Damaged != 0 {
-						t.Errorf("%s the fault there are %d failures of the store and %d damaged", when, s.StoreFailures, s.Damaged)
+						t.Errorf("%s the fault: %d failures of the store, %d damaged", when, s.StoreFailures, s.Damaged)
 					}
 				}
 			})
@@ -264,6 +264,10 @@ func limited(resource int, to func() (uint64, error)) func(string) (begin, end f
 		}
 		return begin, func() error { return syscall.Setrlimit(resource, &was) }, err
 	}
+}
+
+func deleted(dir string) (begin, end func() error, err error) {
+	return func() error { return os.RemoveAll(dir) }, func() error { return nil }, nil
 }
 
 // fullDisk mounts a small file system, and fills it.

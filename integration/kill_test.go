@@ -162,9 +162,10 @@ func startOrigin(round int) *http.Transport {
 		changing(w, r, (int64(round)<<20+asked.Add(1)/20)*500)
 	}))
 	addr := srv.Listener.Addr().String()
-	return &http.Transport{MaxIdleConnsPerHost: 2 * writers, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, addr)
-	}}
+	}
+	return &http.Transport{MaxIdleConnsPerHost: 2 * writers, DialContext: dial}
 }
 
 // afterwards sums up what was found after all the kills.
@@ -174,7 +175,8 @@ type afterwards struct {
 }
 
 func (a *afterwards) String() string {
-	return fmt.Sprintf("%d times: %d records, all whole; opened within %v; %d remains before Sweep, none after it", a.rounds, a.records, a.opened, a.loose)
+	return fmt.Sprintf("%d times: %d records, all whole; opened within %v; %d remains before Sweep, none after it",
+		a.rounds, a.records, a.opened, a.loose)
 }
 
 // look opens the store as the next process would, checks all that is in it, and asks for some pages.

@@ -20,7 +20,8 @@ import (
 // ownServers say, for each store that needs a server, how the shell starts one that keeps its data in the folder $DIR and
 // listens at $PORT, and which variable and address make it that of the store.
 var ownServers = map[string]struct{ command, env, address string }{
-	"redis":    {`exec redis-server --port $PORT --bind 127.0.0.1 --dir "$DIR" --save "" --appendonly yes --logfile "$DIR/log"`, "REDIS_URL", "redis://%s/0"},
+	"redis": {`exec redis-server --port $PORT --bind 127.0.0.1 --dir "$DIR" --save "" --appendonly yes --logfile "$DIR/log"`,
+		"REDIS_URL", "redis://%s/0"},
 	"mongodb":  {os.Getenv("MONGODB_COMMAND"), "MONGODB_URI", "mongodb://%s/?maxPoolSize=1"},
 	"dynamodb": {os.Getenv("DYNAMODB_COMMAND"), "DYNAMODB_ENDPOINT", "http://%s"},
 }
@@ -36,7 +37,8 @@ func TestKilledServer(t *testing.T) {
 				t.Skipf("not tested: nothing says how to start a server of the test's own for %s", kind)
 			}
 			dir := t.TempDir()
-			srv := &ownServer{t: t, command: own.command, dir: t.TempDir(), addr: freeAddr(t), open: func() (closer, error) { return openStore(kind, dir) }}
+			srv := &ownServer{t: t, command: own.command, dir: t.TempDir(), addr: freeAddr(t)}
+			srv.open = func() (closer, error) { return openStore(kind, dir) }
 			t.Cleanup(srv.kill)
 			t.Setenv(own.env, fmt.Sprintf(own.address, srv.addr))
 			srv.start()

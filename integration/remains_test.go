@@ -114,7 +114,8 @@ func sqliteNames(ctx context.Context, dir string) (names []string, err error) {
 		return nil, err
 	}
 	defer db.Close()
-	rows, err := db.QueryContext(ctx, `SELECT 'chunks ' || lower(hex(id)) FROM chunks UNION SELECT 'loose ' || lower(hex(id)) FROM loose
+	rows, err := db.QueryContext(ctx, `SELECT 'chunks ' || lower(hex(id)) FROM chunks
+		UNION SELECT 'loose ' || lower(hex(id)) FROM loose
 		UNION SELECT 'tag ' || tag FROM tags WHERE entry NOT IN (SELECT n FROM entries)`)
 	if err != nil {
 		return nil, err
@@ -174,7 +175,8 @@ func mongoNames(ctx context.Context, dir string) (names []string, err error) {
 		"larder.bodies": regexp.MustCompile(`^[^:]*`), // b/DIGEST/ID:PIECE
 		"larder.index":  regexp.MustCompile(`[^:]*$`), // i/…:DIGEST/ID
 	} {
-		cursor, err := c.Database(spaceOf(dir)).Collection(collection).Find(ctx, bson.D{}, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}))
+		ids := options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}})
+		cursor, err := c.Database(spaceOf(dir)).Collection(collection).Find(ctx, bson.D{}, ids)
 		if err != nil {
 			return nil, err
 		}
