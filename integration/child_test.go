@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 )
 
@@ -41,12 +42,18 @@ func TestMain(m *testing.M) {
 // runChild runs one of the children in a process of its own, with further variables in its environment, and decodes
 // what it returns into result. It may be called by any goroutine.
 func runChild(t *testing.T, result any, env []string, name string, args ...string) error {
+	return runChildWith(t, result, nil, env, name, args...)
+}
+
+// runChildWith is runChild with what the system lets be set.
+func runChildWith(t *testing.T, result any, attr *syscall.SysProcAttr, env []string, name string, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(t.Context(), self, args...)
 	cmd.Env = append(append(os.Environ(), childVar+"="+name), env...)
+	cmd.SysProcAttr = attr
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/disk"
@@ -50,7 +52,7 @@ type closer interface {
 
 // openStore opens the store of a kind, with as much room as it needs, below dir: in a database dir is but a name.
 func openStore(kind, dir string) (closer, error) {
-	space := fmt.Sprintf("test%x", sha256.Sum256([]byte(dir)))[:16]
+	space := spaceOf(dir)
 	ctx := context.Background()
 	switch kind {
 	case "disk":
@@ -65,12 +67,16 @@ func openStore(kind, dir string) (closer, error) {
 			return nil, err
 		}
 		u.Path = space
-		return mongodb.Open(ctx, u.String(), nil)
+		patient := options.Client().SetServerSelectionTimeout(20 * time.Second) // for the only connection that the URI may allow
+		return mongodb.Open(ctx, u.String(), &mongodb.Options{Client: patient, Chunk: 64 << 10})
 	case "dynamodb":
 		return dynamodb.Open(ctx, "dynamodb://"+space, &dynamodb.Options{Endpoint: os.Getenv("DYNAMODB_ENDPOINT"), Create: true})
 	}
 	return nil, fmt.Errorf("there is no store %q", kind)
 }
+
+// spaceOf returns the name of what is kept below dir in a database.
+func spaceOf(dir string) string { return fmt.Sprintf("test%x", sha256.Sum256([]byte(dir)))[:16] }
 
 // servers are the stores that need one, and the variable that says where it is.
 var servers = map[string]string{"redis": "REDIS_URL", "mongodb": "MONGODB_URI", "dynamodb": "DYNAMODB_ENDPOINT"}

@@ -175,6 +175,30 @@ var trouble = append([]test{
 		u.get("/a").wantStatus(larder.Miss, 200)
 		u.get("/a").wantStatus(larder.Hit, 200)
 	}},
+	{name: "a clock that jumps by a day, either way, harms nobody", run: func(t *T) {
+		pages := map[string]string{"/fresh": "small", "/validated": large}
+		t.origin.tagged("/fresh", `"1"`, pages["/fresh"], "Cache-Control", "max-age=864000")
+		t.origin.tagged("/validated", `"2"`, pages["/validated"], "Cache-Control", "no-cache")
+		want := map[string]larder.Outcome{"/fresh": larder.Hit, "/validated": larder.Revalidated}
+		for path, body := range pages {
+			t.get(path).want(larder.Miss, body)
+		}
+		const day = 24 * time.Hour
+		for _, jump := range []time.Duration{0, day, -day, -day, -day, day, day} {
+			t.clock.advance(jump)
+			if jump < 0 { // what is from the future is validated
+				t.wantAll([]answer{t.get("/fresh")}, pages["/fresh"])
+			}
+			for path, body := range pages {
+				t.get(path).want(want[path], body)
+			}
+			t.wantSwept(0)
+			t.wantStored(len(pages))
+		}
+		if s := t.cache.Stats(); s.StoreFailures+s.Damaged+s.Discarded != 0 {
+			t.Errorf("the counts tell of trouble: %+v", s)
+		}
+	}},
 	{name: "callers without time are no fault of the store", run: func(t *T) {
 		t.origin.page("/a", large, "Cache-Control", "max-age=60")
 		for op, fault := range map[string]func(context.Context) error{lookup: context.Context.Err, open: hang} {

@@ -48,12 +48,17 @@ dynamo_install_local() {
 
 dynamo_prepare() { echo "${SERVICES_DYNAMO:-dynalite}" >"$run/dynamo/flavour"; }
 
+# For the shell, to start one of a test's own, too.
+dynamo_command() {
+	echo "exec node --require '$here/dynalite/guard.js' '$state/dynalite/node_modules/dynalite/cli.js' --host 127.0.0.1 --port \$PORT" \
+		"--path \"\$DIR\" --createTableMs 0 --updateTableMs 0 --deleteTableMs 0"
+}
+
 dynamo_serve() {
 	local port local=$state/dynamodb-local
 	port=$(port_of dynamo)
 	if [ "$(dynamo_flavour)" = dynalite ]; then
-		launch dynamo node --require "$here/dynalite/guard.js" "$state/dynalite/node_modules/dynalite/cli.js" --host 127.0.0.1 --port "$port" \
-			--path "$run/dynamo/data" --createTableMs 0 --updateTableMs 0 --deleteTableMs 0
+		PORT=$port DIR=$run/dynamo/data launch dynamo sh -c "$(dynamo_command)"
 	else
 		# From its folder: LD_PRELOAD takes no path with spaces.
 		launch dynamo env -C "$local" LD_PRELOAD=./loopback.so java -Djava.net.preferIPv4Stack=true -XX:+UseSerialGC \
@@ -82,5 +87,6 @@ dynamo_answers() {
 dynamo_variables() {
 	echo "DYNAMODB_ENDPOINT=http://127.0.0.1:$(port_of dynamo)"
 	echo "DYNAMODB_FLAVOUR=$(dynamo_flavour)"
+	[ "$(dynamo_flavour)" != dynalite ] || echo "DYNAMODB_COMMAND=$(dynamo_command)"
 	printf '%s\n' AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_EC2_METADATA_DISABLED=true
 }

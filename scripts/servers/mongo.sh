@@ -21,4 +21,5 @@ mongo_answers() { "$state/ferretrun/ferretrun" -ping "127.0.0.1:$(port_of mongo)
 mongo_variables() {
 	echo "MONGODB_URI=mongodb://127.0.0.1:$(port_of mongo)/?maxPoolSize=1"
 	echo MONGODB_FLAVOUR=ferretdb1
+	echo "MONGODB_COMMAND=exec '$state/ferretrun/ferretrun' -listen 127.0.0.1:\$PORT -data \"\$DIR\"" # for one of a test's own
 }

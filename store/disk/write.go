@@ -75,8 +75,9 @@ func (w *writer) Write(p []byte) (n int, err error) {
 		k := 0
 		switch room := blockSize - len(w.buf); {
 		case room == 0:
-			w.err = w.flush(w.buf)
-			w.buf = w.buf[:0]
+			if w.err = w.flush(w.buf); w.err == nil {
+				w.buf = w.buf[:0]
+			}
 		case len(w.buf) == 0 && (len(p) > blockSize || len(p) == blockSize && w.file != nil):
 			k = len(p) / blockSize * blockSize
 			w.err = w.flush(p[:k])
@@ -95,7 +96,8 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// flush appends p, which begins a block, to the body file.
+// flush appends p, which begins a block, to the body file: all of it, or none that counts. Where p is buf, that has to stay
+// then, for it was taken by an earlier Write and may be read back.
 func (w *writer) flush(p []byte) error {
 	if w.file == nil {
 		err := w.store.inFan(w.key, func(p place) (err error) {
@@ -108,14 +110,16 @@ func (w *writer) flush(p []byte) error {
 			return err
 		}
 	}
-	n, err := w.file.Write(p)
+	if _, err := w.file.Write(p); err != nil {
+		return err
+	}
 	seed := store.Checksum(0, w.id[:])
-	for at := 0; at < n; at += blockSize {
-		sum := blockSum(seed, w.flushed/blockSize+int64(at/blockSize), p[at:min(n, at+blockSize)])
+	for at := 0; at < len(p); at += blockSize {
+		sum := blockSum(seed, w.flushed/blockSize+int64(at/blockSize), p[at:min(len(p), at+blockSize)])
 		w.sums = binary.BigEndian.AppendUint32(w.sums, sum)
 	}
-	w.flushed += int64(n)
-	return err
+	w.flushed += int64(len(p))
+	return nil
 }
 
 func (w *writer) ReadAt(p []byte, off int64) (n int, err error) {

@@ -3,7 +3,10 @@ package sqlite
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -175,6 +178,38 @@ func TestSupersededRecordLeavesNothing(t *testing.T) {
 			if got := ask(t, path, "SELECT (SELECT count(*) FROM chunks) + (SELECT count(*) FROM loose) + "+
 				"(SELECT count(*) FROM entries)"); got != c.swept {
 				t.Errorf("%s rows are left after Sweep, want %s", got, c.swept)
+			}
+		})
+	}
+}
+
+func TestReadsGoOnWhereNoConnectionCanBeOpened(t *testing.T) {
+	for name, lose := range map[string]func(path string) error{
+		"the file is deleted":   func(path string) error { return os.Remove(path) },
+		"the folder is deleted": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "folder", "cache.db")
+			s := mustOpen(t, path, &Options{Readers: 3})
+			var records []*store.Record
+			for _, size := range []int{100, 300_000} {
+				r := newRecord(fmt.Sprint("key", size), time.Now())
+				if err := put(s, r, bodyOf(r.ID, size)); err != nil {
+					t.Fatal(err)
+				}
+				records = append(records, r)
+			}
+			if err := lose(path); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range records {
+				body, err := readOpened(s, want)
+				if err != nil || !bytes.Equal(body, bodyOf(want.ID, int(want.Size))) {
+					t.Errorf("%s: %d bytes, %v", want.Key, len(body), err)
+				}
+			}
+			if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("there is a file at the path again: %v", err)
 			}
 		})
 	}

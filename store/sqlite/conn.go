@@ -138,7 +138,8 @@ func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 	return s.noteDamage(f(s.writer))
 }
 
-// read runs f with a reading connection.
+// read runs f with a reading connection or, where none can be opened, as without descriptors or when the file was deleted, with
+// the writing one, which is open.
 func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -147,8 +148,11 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 		return s.write(ctx, f)
 	}
 	c, err := s.readers.get(ctx)
+	if err != nil && (ctx.Err() != nil || errors.Is(err, errClosed)) {
+		return err
+	}
 	if err != nil {
-		return s.noteDamage(err)
+		return s.write(ctx, f)
 	}
 	err = f(c)
 	s.readers.put(c)

@@ -151,7 +151,8 @@ func openFile(path string, opts *Options) (*Store, error) {
 	if !strings.HasPrefix(uri, "/") {
 		uri = "/" + uri // C:/…
 	}
-	connector, err := driver.NewConnector((&url.URL{Scheme: "file", Path: uri}).String())
+	// Without mode=rw a connection that is opened later would make a file in the place of one that was deleted.
+	connector, err := driver.NewConnector((&url.URL{Scheme: "file", Path: uri, RawQuery: "mode=rw"}).String())
 	if err != nil {
 		return nil, err
 	}

@@ -196,7 +196,12 @@ func (s *Store) vacuum(ctx context.Context) error {
 	if !shrunk {
 		return nil
 	}
-	return s.read(ctx, func(c *conn) error { return c.drain("PRAGMA wal_checkpoint(PASSIVE)") })
+	checkpoint := func(c *conn) error { return c.drain("PRAGMA wal_checkpoint(PASSIVE)") }
+	err := s.read(ctx, checkpoint)
+	if err != nil { // SQLite opens a connection for reading alone where the file cannot be written at that moment
+		err = s.write(ctx, checkpoint)
+	}
+	return err
 }
 
 // drain runs a pragma that works as its rows are read.
