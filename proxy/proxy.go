@@ -214,6 +214,9 @@ func (x *exchange) respond(resp *http.Response) {
 	}
 	x.c.Flush() // else net/http would find out the length of a short body, and leave no room for trailers
 	for name, values := range resp.Trailer {
+		if framing(name) {
+			continue
+		}
 		if !announced[name] {
 			name = http.TrailerPrefix + name
 		}

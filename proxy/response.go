@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -54,11 +55,22 @@ func announce(h http.Header, resp *http.Response) map[string]bool {
 	announced := make(map[string]bool, len(resp.Trailer))
 	names := make([]string, 0, len(resp.Trailer))
 	for name := range resp.Trailer {
+		if framing(name) {
+			continue
+		}
 		announced[name] = true
 		names = append(names, name)
 	}
-	h["Trailer"] = []string{strings.Join(names, ", ")}
+	if len(names) > 0 {
+		h["Trailer"] = []string{strings.Join(names, ", ")}
+	}
 	return announced
+}
+
+// framing reports whether a trailer would say where the response ends. net/http takes none from an origin; a store may hold one that
+// somebody else has written there.
+func framing(name string) bool {
+	return name == "Content-Length" || slices.Contains(connectionFields[:], name)
 }
 
 // patient reports whether the response may stand still: it is made of events.
