@@ -133,3 +133,33 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+// TestTestsThatAreNamed shows that the tests which a document names are there.
+func TestTestsThatAreNamed(t *testing.T) {
+	there := make(map[string]bool)
+	declared, named := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z]\w*)\(`), regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`)
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range declared.FindAllSubmatch(source, -1) {
+			there[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range documents(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range named.FindAllString(string(text), -1) {
+			if !there[name] {
+				t.Errorf("%s names %s, which is no test", path, name)
+			}
+		}
+	}
+}
