@@ -30,7 +30,7 @@ func TestCompletion(t *testing.T) {
 		{"ls --store sqlite:HOME/c", "sqlite:HOME/cache.sqlite ..."},
 		{"ls --store sqlite:HOME/fo", "sqlite:HOME/folder/"},
 		{"ls --store sqlite:~/fo", "sqlite:~/folder/"},
-		{"ls --store disk:HOME/", "disk:HOME/folder/"},
+		{"ls --store disk:HOME/", "disk:HOME/folder/ disk:HOME/larder/"}, // where the history is
 		{"ls --store sqlite:x?d", "sqlite:x?damaged=fail sqlite:x?damaged=rebuild"},
 		{"ls --store disk:x?d", ""},
 		{"ls --store sqlite:x?damaged=fail&max-bytes=2", "sqlite:x?damaged=fail&max-bytes=2GiB"},
