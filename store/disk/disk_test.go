@@ -469,3 +469,27 @@ func TestClosedStoreFails(t *testing.T) {
 		}
 	}
 }
+
+// TestUpdatesKeepTheLimit fills a store, and then updates all records one after the other, each of which takes a file more.
+func TestUpdatesKeepTheLimit(t *testing.T) {
+	const limit = 1 << 20
+	s, dir := open(t, &disk.Options{MaxBytes: limit})
+	var all []*store.Record
+	for i := range limit / 8192 {
+		all = append(all, put(t, s, store.Key(fmt.Sprint(i)), 100))
+	}
+	updated := 0
+	for _, r := range all {
+		if err := s.Update(t.Context(), r.Clone()); err == nil {
+			updated++
+		} else if !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if _, size, err := s.Size(t.Context()); err != nil || size > limit {
+			t.Fatalf("after %d updates %d bytes, want %d at most; %v", updated, size, limit, err)
+		}
+	}
+	if updated < 20 || onDisk(t, dir) > limit {
+		t.Errorf("%d updates, %d bytes in files, want %d at most", updated, onDisk(t, dir), limit)
+	}
+}

@@ -51,14 +51,14 @@
 // Options.MaxBytes bounds what the records take in blocks of 4 KiB, one more for each record included, since it may
 // have a folder. Every process appends what it adds and
 // removes to the ledger, v1/usage-…, whose sum is the total; so Open counts nothing, and the limit holds for
-// all processes together. The Commit that goes beyond it makes room before it returns, down to 15/16 of the
+// all processes together. The Commit or Update that goes beyond it makes room before it returns, down to 15/16 of the
 // limit at most: it compares 64 records, those that come next in the fans after the ones that were compared last time,
 // and removes the least recently used quarter of them, or the least recently used of all in a store of up to 64 records.
 // There is no goroutine in the background.
 //
 // Not counted are bodies while they are written, folders of no record, and what killed processes left. So the
 // limit may be exceeded by the bodies in progress, and by what is committed at the same time: one record for
-// each goroutine that is in Commit. A process that is killed between a change and its entry puts the ledger
+// each goroutine that is in Commit or Update. A process that is killed between a change and its entry puts the ledger
 // off by that record until the next Sweep.
 //
 // The last use of a record is the modification time of its last head, which a hit renews when it is older than an

@@ -50,7 +50,7 @@ func (p place) look(g *group) (held, error) {
 	return h, nil
 }
 
-// makeRoom is called by Commit, which has just read the ledger, with what it added. If that went beyond the limit it removes records that have not been
+// makeRoom is called by Commit and Update, which have just read the ledger, with what they added. If that went beyond the limit it removes records that have not been
 // used for long, until the limit is kept or, when others add at the same time, twice as much is gone as was
 // added. So a committing goroutine works in proportion to what it stores, and none works in the background.
 func (s *Store) makeRoom(added int64) {

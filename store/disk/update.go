@@ -19,7 +19,10 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	p, err := s.place(r.Key, false)
 	if err == nil {
 		for n := 1; ; n++ {
-			err = s.update(p, r)
+			var grown int64
+			if grown, err = s.update(p, r); grown > 0 {
+				s.makeRoom(grown)
+			}
 			// A head that was listed and is gone was updated by another: there is a later one.
 			if !errors.Is(err, fs.ErrNotExist) || n == attempts {
 				break
@@ -36,23 +39,24 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	return nil
 }
 
-func (s *Store) update(p place, r *store.Record) error {
+// update returns by how much more the record takes.
+func (s *Store) update(p place, r *store.Record) (grown int64, err error) {
 	g, err := p.find(r.ID, place.readHead)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if !g.there() {
-		return store.ErrNotFound
+		return 0, store.ErrNotFound
 	}
 	old, _, err := s.readRecord(p, &g, r.Key)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	r = r.Clone()
 	r.Size = old.Size
 	head, err := encodeHead(r, old.Body, old.Body != nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	before := ""
 	if n := len(g.updates); n > 0 {
@@ -62,19 +66,19 @@ func (s *Store) update(p place, r *store.Record) error {
 	changes.RLock()
 	defer changes.RUnlock()
 	if err := p.publish(head, func(temp string) error { return p.move(temp, path) }); err != nil {
-		return err
+		return 0, err
 	}
 	if err := p.holds(&g); err != nil {
 		p.fan.Remove(path)
 		p.discard()
-		return err
+		return 0, err
 	}
-	change := cost(int64(len(head)))
+	grown = cost(int64(len(head)))
 	for _, older := range g.updates {
-		change -= p.drop(p.inside(older))
+		grown -= p.drop(p.inside(older))
 	}
-	s.usage.add(change, 0)
-	return nil
+	s.usage.add(grown, 0)
+	return grown, nil
 }
 
 // Delete is described at store.Store. The record goes first and then its body; readers that have it open keep it.
