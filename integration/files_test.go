@@ -170,7 +170,7 @@ func filesChild(args []string) (any, error) {
 		for i := range callers {
 			all.Go(func() {
 				random := rand.New(rand.NewPCG(seed, uint64(i)))
-				for range 320 / callers {
+				for range 160 / callers {
 					late.Add(int64(100 * time.Millisecond)) // a store that fails is left alone for 5 s
 					switch err := requestSomething(cache, killedOrigin, random); {
 					case errors.As(err, new(brokenOff)):

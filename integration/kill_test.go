@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	kills    = flag.Int("kills", 25, "how often TestKilledClient kills on each store; on those of slow servers a tenth of it")
+	kills    = flag.Int("kills", 15, "how often TestKilledClient kills on each store; on those of slow servers a tenth of it")
 	killSeed = flag.Uint64("kill-seed", 1, "of what the clients do and when they are killed, in TestKilledClient")
 )
 
