@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,14 +65,15 @@ func TestSoak(t *testing.T) {
 			for _, wrong := range s.Wrong {
 				t.Error(wrong)
 			}
-			early, late := mean(s.Samples[soakSamples/4:soakSamples/2]), mean(s.Samples[soakSamples*3/4:])
+			early, late := middle(s.Samples[soakSamples/4:soakSamples/2]), middle(s.Samples[soakSamples*3/4:])
 			t.Logf("%v: %d requests, %d hits, %d stored, %d store failures; heap %d → %d KiB, goroutines %d → %d, descriptors %d → %d; %d records, %d KiB; left %d, %d", *soak,
 				s.Requests, s.Hits, s.Stored, s.StoreFailures, early.Heap>>10, late.Heap>>10, early.Goroutines, late.Goroutines, early.Descriptors, late.Descriptors,
 				late.Records, late.Bytes>>10, s.After.Goroutines-s.Before.Goroutines, s.After.Descriptors-s.Before.Descriptors)
-			if s.Hits == 0 || s.Stored == 0 {
-				t.Errorf("%d hits, %d stored: nothing was tested", s.Hits, s.Stored)
+			if local := servers[kind] == ""; s.Requests == 0 || local && (s.Hits == 0 || s.Stored == 0) { // a slow server may be left alone for seconds
+				t.Errorf("%d requests, %d hits, %d stored: nothing was tested", s.Requests, s.Hits, s.Stored)
 			}
-			if late.Heap > early.Heap*5/4+16<<20 || late.Goroutines > early.Goroutines*5/4+20 || late.Descriptors > early.Descriptors*5/4+20 {
+			// What callers leave is finished behind them, in waves where the store is far away.
+			if late.Heap > early.Heap*5/4+16<<20 || late.Goroutines > early.Goroutines*5/4+10*soakCallers || late.Descriptors > early.Descriptors*5/4+soakCallers {
 				t.Errorf("it grows: %+v, and later %+v", early, late)
 			}
 			if s.After.Goroutines > s.Before.Goroutines || s.After.Descriptors > s.Before.Descriptors {
@@ -81,16 +83,21 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-func mean(samples []sample) (m sample) {
-	for _, s := range samples {
-		m.Heap += s.Heap
-		m.Goroutines += s.Goroutines
-		m.Descriptors += s.Descriptors
-		m.Records += s.Records
-		m.Bytes += s.Bytes
+// middle returns a sample of the medians.
+func middle(samples []sample) (m sample) {
+	of := func(value func(sample) int64) int64 {
+		values := make([]int64, len(samples))
+		for i, s := range samples {
+			values[i] = value(s)
+		}
+		slices.Sort(values)
+		return values[len(values)/2]
 	}
-	n := len(samples)
-	return sample{m.Heap / uint64(n), m.Goroutines / n, m.Descriptors / n, m.Records / n, m.Bytes / int64(n)}
+	return sample{
+		Heap:       uint64(of(func(s sample) int64 { return int64(s.Heap) })),
+		Goroutines: int(of(func(s sample) int64 { return int64(s.Goroutines) })), Descriptors: int(of(func(s sample) int64 { return int64(s.Descriptors) })),
+		Records: int(of(func(s sample) int64 { return int64(s.Records) })), Bytes: of(func(s sample) int64 { return s.Bytes }),
+	}
 }
 
 // openLimited opens a store that has a limit of its own with this one, and any other as openStore does.
@@ -174,7 +181,11 @@ func soakChild(args []string) (any, error) {
 	}
 	for range soakSamples {
 		<-time.After(length / soakSamples)
-		now := look(s)
+		looked := store.Store(s)
+		if !limited {
+			looked = nil // to count what is in a database takes longer than all else
+		}
+		now := look(looked)
 		out.Samples = append(out.Samples, now)
 		most := int64(soakLimit)
 		if kind != "memory" { // on disk each caller in the midst of storing may be beyond it by what it stores, in SQLite all by a sixteenth
@@ -194,8 +205,10 @@ func soakChild(args []string) (any, error) {
 	if err := cache.Close(ctx); err != nil {
 		wrong("work goes on in the background: %v", err)
 	}
-	if last := look(s); limited && last.Bytes > soakLimit {
-		wrong("%d bytes are stored in the end, the limit is %d", last.Bytes, soakLimit)
+	if limited {
+		if last := look(s); last.Bytes > soakLimit {
+			wrong("%d bytes are stored in the end, the limit is %d", last.Bytes, soakLimit)
+		}
 	}
 	if err := s.Close(); err != nil {
 		wrong("close the store: %v", err)
