@@ -91,10 +91,10 @@ type span struct {
 	SavedBytes int64     `json:"saved_bytes"`
 }
 
-// spans are pieces of the past, the newest last. The zero times of its last element are for what is younger.
+// spans are pieces of the past, one after the other, the newest last.
 type spans []span
 
-// newSpans returns n spans, each of which begins where begin says: the last one with 0.
+// newSpans returns n spans. begin says when that of so many spans ago began; the last one is 0 ago.
 func newSpans(n int, begin func(ago int) time.Time) spans {
 	s := make(spans, n)
 	for i := range s {

@@ -99,15 +99,15 @@ func (g *get) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	}
 	g.out, g.err = cmd.OutOrStdout(), cmd.ErrOrStderr()
 	c.Observe = g.observe
-	counted, err := a.history()
-	if err != nil {
-		return err
-	}
-	defer counted.keep(c, func(err error) {
+	endCount, err := a.count(c, func(err error) {
 		if g.verbose {
 			tell(g.err, err)
 		}
-	})()
+	})
+	if err != nil {
+		return err
+	}
+	defer endCount()
 	g.client = c.Client()
 	if !g.follow {
 		g.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -90,24 +90,7 @@ func TestExportIntoABrokenPipe(t *testing.T) {
 	t.Parallel()
 	u := newUser(t, "sqlite:HOME/cache.sqlite")
 	heavySQLite(t, u.path("HOME/cache.sqlite"))
-	cmd := u.command("export")
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(out, make([]byte, 10)); err != nil {
-		t.Fatal(err)
-	}
-	out.Close()
-	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != 141 || errs.Len() > 0 {
-		t.Errorf("exit code %d, %q", code, errs.String())
-	}
+	u.intoABrokenPipe("export")
 }
 
 // TestImportIntoABrokenStore takes a store away in the middle of an import.

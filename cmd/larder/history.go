@@ -80,11 +80,15 @@ func (a *app) history() (history, error) {
 	return h, nil
 }
 
-// keep counts what c answers, and writes it down, until end is called. It is called before c is used. The first fault is told; it
-// keeps nothing from being answered.
-func (h history) keep(c *larder.Cache, tell func(error)) (end func()) {
+// count counts what c answers, and writes it down, until end is called. It is called before c is used. The first fault of the history
+// is told; it keeps nothing from being answered.
+func (a *app) count(c *larder.Cache, tell func(error)) (end func(), err error) {
+	h, err := a.history()
+	if err != nil {
+		return nil, err
+	}
 	if h.path == "" {
-		return func() {}
+		return func() {}, nil
 	}
 	var recorder figures.Recorder
 	observe := c.Observe
@@ -118,7 +122,7 @@ func (h history) keep(c *larder.Cache, tell func(error)) (end func()) {
 	return func() {
 		close(stop)
 		writer.Wait()
-	}
+	}, nil
 }
 
 // open opens the file, and makes it if it is not there.

@@ -103,27 +103,33 @@ func TestInterruptLeavesNothing(t *testing.T) {
 func TestBrokenPipe(t *testing.T) {
 	t.Parallel()
 	u, o := newUser(t, ""), newOrigin(t)
-	cmd := u.command("get", "--ttl", "1h", o.URL+"/bytes/1000000?seed=1")
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(out, make([]byte, 10)); err != nil {
-		t.Fatal(err)
-	}
-	out.Close()
-	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != 141 || errs.Len() > 0 {
-		t.Errorf("exit code %d, %q", code, errs.String())
-	}
+	u.intoABrokenPipe("get", "--ttl", "1h", o.URL+"/bytes/1000000?seed=1")
 	for _, e := range u.stored() {
 		if e.Size != 1000000 {
 			t.Errorf("stored are %d bytes, want all or nothing", e.Size)
 		}
+	}
+}
+
+// intoABrokenPipe runs a command whose output nobody reads any more after a few bytes: it must end quietly.
+func (u *user) intoABrokenPipe(args ...string) {
+	u.t.Helper()
+	cmd := u.command(args...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		u.t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 10)); err != nil {
+		u.t.Fatal(err)
+	}
+	out.Close()
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 141 || errs.Len() > 0 {
+		u.t.Errorf("exit code %d, %q", code, errs.String())
 	}
 }

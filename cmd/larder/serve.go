@@ -128,11 +128,11 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		MaxHeaderBytes: int64(a.file.Serve.MaxResponseHeader)})
 	c.Shared = !s.private
 	c.Observe = s.observe
-	counted, err := a.history()
+	endCount, err := a.count(c, func(err error) { tell(s.err, err) })
 	if err != nil {
 		return err
 	}
-	defer counted.keep(c, func(err error) { tell(s.err, err) })()
+	defer endCount()
 	p.Cache = c
 	if err := p.Check(); err != nil {
 		return usagef("%w", err)

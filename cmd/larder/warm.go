@@ -126,11 +126,11 @@ func (w *warm) run(cmd *cobra.Command, a *app, args []string) (err error) {
 		w.discarded.observe(e)
 		trouble.observe(e)
 	}
-	counted, err := a.history()
+	endCount, err := a.count(c, func(err error) { tell(w.progress, err) })
 	if err != nil {
 		return err
 	}
-	defer counted.keep(c, func(err error) { tell(w.progress, err) })()
+	defer endCount()
 	w.cache = c
 	w.client = &http.Client{Transport: c, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	w.list.args, w.list.stdin = args, cmd.InOrStdin()
