@@ -126,7 +126,12 @@ func (a *app) count(c *larder.Cache, tell func(error)) (end func(), err error) {
 }
 
 // open opens the file, and makes it if it is not there.
-func (h history) open(ctx context.Context) (*sql.DB, error) {
+func (h history) open(ctx context.Context) (db *sql.DB, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("the history %s cannot be used: %w", h.path, err)
+		}
+	}()
 	if err := os.MkdirAll(filepath.Dir(h.path), 0o700); err != nil {
 		return nil, err
 	}
@@ -141,13 +146,13 @@ func (h history) open(ctx context.Context) (*sql.DB, error) {
 	}
 	// Counts are not worth waiting for the disk: after a power failure the last ones may be missing.
 	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: "_pragma=busy_timeout(1000)&_pragma=synchronous(off)"}
-	db, err := sql.Open("sqlite", dsn.String())
+	db, err = sql.Open("sqlite", dsn.String())
 	if err != nil {
 		return nil, err
 	}
 	if _, err = db.ExecContext(ctx, historySchema); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("the history %s cannot be used: %w", h.path, err)
+		return nil, err
 	}
 	return db, nil
 }
