@@ -225,6 +225,9 @@ func normalHost(host string) string {
 	host = strings.ToLower(host)
 	name, port, found := strings.Cut(host, ":")
 	if found && !strings.Contains(port, ":") {
+		if !strings.HasSuffix(name, ".") {
+			return host
+		}
 		return strings.TrimSuffix(name, ".") + ":" + port
 	}
 	return strings.TrimSuffix(host, ".")

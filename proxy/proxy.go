@@ -178,10 +178,7 @@ func (i *interim) write(code int, header textproto.MIMEHeader) error {
 		return nil
 	}
 	h := i.w.Header()
-	for name, values := range header {
-		h[name] = values
-	}
-	removeConnection(h)
+	copyMessage(h, http.Header(header))
 	i.w.WriteHeader(code)
 	clear(h)
 	return nil
@@ -260,9 +257,7 @@ func (x *exchange) copy(resp *http.Response, info larder.Decision) error {
 			src = watched
 		}
 	}
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
-	if _, err := io.CopyBuffer(dst, src, buf[:]); err != nil {
+	if _, err := io.Copy(dst, src); err != nil {
 		return err
 	}
 	return dst.end()

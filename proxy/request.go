@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -16,49 +17,55 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// connectionFields concern one connection and not the message (RFC 9110 §7.6.1), whether Connection names them or not.
-var connectionFields = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-	"Proxy-Authentication-Info", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings"}
-
-func removeConnection(h http.Header) {
-	for _, line := range h["Connection"] {
-		for name := range strings.SplitSeq(line, ",") {
-			h.Del(textproto.TrimString(name))
-		}
+// ofConnection reports whether a field concerns one connection and not the message (RFC 9110 §7.6.1), whether Connection names it or
+// not.
+func ofConnection(name string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info", "Te",
+		"Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings":
+		return true
 	}
-	for _, name := range connectionFields {
-		delete(h, name)
-	}
+	return false
 }
 
-// identityFields are those in which a proxy tells of its client, or by which a request names another target than its own. A
-// client might tell lies in them, and one that the origin believes would be stored for others to get.
-var identityFields = [...]string{"Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url",
-	"X-Original-Host", "X-Host"}
-
-func removeIdentity(h http.Header) {
-	for _, name := range identityFields {
-		delete(h, name)
+// ofIdentity reports whether a field is one in which a proxy tells of its client, or by which a request names another target than
+// its own. A client might tell lies in them, and one that the origin believes would be stored for others to get.
+func ofIdentity(name string) bool {
+	switch name {
+	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Host", "X-Forwarded":
+		return true
 	}
-	for name := range h {
-		if strings.HasPrefix(name, "X-Forwarded-") || name == "X-Forwarded" {
-			delete(h, name)
+	return strings.HasPrefix(name, "X-Forwarded-")
+}
+
+// copyMessage puts the fields of src that do not concern its connection into dst. The values are those of src.
+func copyMessage(dst, src http.Header) {
+	for name, values := range src {
+		if !ofConnection(name) {
+			dst[name] = values
+		}
+	}
+	for _, line := range src["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			dst.Del(textproto.TrimString(name))
 		}
 	}
 }
 
 // outgoing returns the request to the origin.
 func (p *Proxy) outgoing(ctx context.Context, r *http.Request, o *Origin, body *requestBody) *http.Request {
-	h := r.Header.Clone()
-	protocol := upgrade(r)
-	trailers := hasToken(h["Te"], "trailers")
-	removeConnection(h)
-	removeIdentity(h)
-	if protocol != "" {
+	h := make(http.Header, len(r.Header)+2)
+	copyMessage(h, r.Header)
+	for name := range h {
+		if ofIdentity(name) {
+			delete(h, name)
+		}
+	}
+	if protocol := upgrade(r); protocol != "" {
 		h.Set("Connection", "Upgrade")
 		h.Set("Upgrade", protocol)
 	}
-	if trailers {
+	if hasToken(r.Header["Te"], "trailers") {
 		h.Set("Te", "trailers")
 	}
 	if r.Method == http.MethodOptions {
@@ -69,7 +76,7 @@ func (p *Proxy) outgoing(ctx context.Context, r *http.Request, o *Origin, body *
 	if h["User-Agent"] == nil {
 		h["User-Agent"] = []string{""} // else net/http would send one of its own
 	}
-	h["Via"] = append(h["Via"], received(r.ProtoMajor, r.ProtoMinor)+p.via)
+	p.addVia(h, r.ProtoMajor, r.ProtoMinor)
 	if p.Forwarded {
 		forwarded(h, r)
 	}
@@ -137,12 +144,13 @@ func maxForwards(r *http.Request) int {
 	return int(n)
 }
 
-// received returns the first word of a member of Via.
-func received(major, minor int) string {
+// addVia says in h that the message has come by here, as one of that version of HTTP.
+func (p *Proxy) addVia(h http.Header, major, minor int) {
 	if major > 1 {
-		return strconv.Itoa(major) + ".0 "
+		minor = 0
 	}
-	return strconv.Itoa(major) + "." + strconv.Itoa(minor) + " "
+	v := strconv.Itoa(major) + "." + strconv.Itoa(minor) + " " + p.via
+	h["Via"] = append(slices.Clip(h["Via"]), v)
 }
 
 // loops reports whether the request has passed this very proxy before.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,12 +16,9 @@ import (
 
 // setHeader makes h the header of the response to the client.
 func (p *Proxy) setHeader(h http.Header, out *http.Request, resp *http.Response, o *Origin, info larder.Decision) {
-	for name, values := range resp.Header {
-		h[name] = values
-	}
-	removeConnection(h)
+	copyMessage(h, resp.Header)
 	delete(h, "Alt-Svc") // it speaks of the origin's authority
-	h["Via"] = append(h["Via"][:len(h["Via"]):len(h["Via"])], received(resp.ProtoMajor, resp.ProtoMinor)+p.via)
+	p.addVia(h, resp.ProtoMajor, resp.ProtoMinor)
 	if h["Date"] == nil { // the time of its arrival (RFC 9110 §6.6.1)
 		arrived := time.Now()
 		if !fromOrigin(info) {
@@ -70,7 +66,7 @@ func announce(h http.Header, resp *http.Response) map[string]bool {
 // framing reports whether a trailer would say where the response ends. net/http takes none from an origin; a store may hold one that
 // somebody else has written there.
 func framing(name string) bool {
-	return name == "Content-Length" || slices.Contains(connectionFields[:], name)
+	return name == "Content-Length" || ofConnection(name)
 }
 
 // patient reports whether the response may stand still: it is made of events.

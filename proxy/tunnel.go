@@ -27,11 +27,11 @@ func (x *exchange) tunnel(resp *http.Response) {
 	}
 	defer conn.Close()
 	protocol := resp.Header.Get("Upgrade")
-	removeConnection(resp.Header)
-	h := resp.Header
+	h := make(http.Header, len(resp.Header)+2)
+	copyMessage(h, resp.Header)
 	h.Set("Connection", "Upgrade")
 	h.Set("Upgrade", protocol)
-	h["Via"] = append(h["Via"], received(resp.ProtoMajor, resp.ProtoMinor)+x.p.via)
+	x.p.addVia(h, resp.ProtoMajor, resp.ProtoMinor)
 	conn.SetWriteDeadline(time.Now().Add(x.p.stallTimeout()))
 	if err := writeHead(rw.Writer, h); err != nil {
 		return

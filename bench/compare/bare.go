@@ -21,7 +21,7 @@ import (
 
 // storedBytes returns what larder has to keep of the response of newOrigin: its encoded head and its body.
 func storedBytes(size int) ([]byte, error) {
-	o, s := newOrigin(size, fresh), new(memory.Store)
+	o, s := newOrigin(size, fresh), &memory.Store{MaxBytes: 4 << 30}
 	c := &larder.Cache{Store: s, Base: o}
 	if err := newGetter(c.RoundTrip, size)(request(0)); err != nil {
 		return nil, err
@@ -93,7 +93,12 @@ func writeFile(size int) (*job, error) {
 		worker: func() func(int) error {
 			return func(i int) error { return os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), b, 0o600) }
 		},
-		close: func() error { return nil },
+		close: func() error {
+			if size > 16*mb {
+				return os.RemoveAll(dir)
+			}
+			return nil
+		},
 	}, nil
 }
 
@@ -229,6 +234,32 @@ func upsert(size int) (*job, error) {
 		_, err := st.Exec(bareKey(i), b)
 		return err
 	})
+}
+
+// insertRows stores a body in rows, in one transaction, under a new key each.
+func insertRows(size int) (*job, error) {
+	d, err := newDatabase()
+	if err != nil {
+		return nil, err
+	}
+	body := newOrigin(size, fresh).body
+	j, err := d.job(`INSERT INTO chunks VALUES (?, ?, ?)`, func(st *sql.Stmt, i int) error {
+		if err := d.exec(`BEGIN`); err != nil {
+			return err
+		}
+		for seq := 0; seq*rowSize < size; seq++ {
+			if _, err := st.Exec(bareKey(i), seq, body[seq*rowSize:min(size, (seq+1)*rowSize)]); err != nil {
+				return err
+			}
+		}
+		return d.exec(`COMMIT`)
+	})
+	if err != nil {
+		return nil, err
+	}
+	closeIt := j.close
+	j.close = func() error { return errors.Join(closeIt(), os.RemoveAll(d.dir)) }
+	return j, nil
 }
 
 // request returns a GET of the resource numbered i.

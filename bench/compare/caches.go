@@ -35,23 +35,9 @@ var (
 		return base, nothing, nil
 	}}
 
-	larderMemory = cache{"larder memory", func(_ string, base http.RoundTripper) (http.RoundTripper, func() error, error) {
-		return openLarder(new(memory.Store), base, nothing)
-	}}
-	larderDisk = cache{"larder disk", func(dir string, base http.RoundTripper) (http.RoundTripper, func() error, error) {
-		s, err := disk.Open(dir, nil)
-		if err != nil {
-			return nil, nil, err
-		}
-		return openLarder(s, base, s.Close)
-	}}
-	larderSQLite = cache{"larder SQLite", func(dir string, base http.RoundTripper) (http.RoundTripper, func() error, error) {
-		s, err := sqlite.Open(filepath.Join(dir, "cache.db"), nil)
-		if err != nil {
-			return nil, nil, err
-		}
-		return openLarder(s, base, s.Close)
-	}}
+	larderMemory = larderIn("memory", 0)
+	larderDisk   = larderIn("disk", 0)
+	larderSQLite = larderIn("SQLite", 0)
 
 	gregjonesMemory = cache{"gregjones memory", func(_ string, base http.RoundTripper) (http.RoundTripper, func() error, error) {
 		return openGregjones(gregjones.NewMemoryCache(), base)
@@ -66,9 +52,37 @@ var (
 		return bartventer.NewTransport("fscache://"+dir+"?appname=compare", bartventer.WithUpstream(base)), nothing, nil
 	}}
 
-	ours  = []cache{larderMemory, larderDisk, larderSQLite}
 	peers = []cache{gregjonesMemory, gregjonesDisk, bartventerMemory, bartventerDisk}
 )
+
+// larderIn is larder with a store that holds at most so many bytes; 0: as many as it does by itself.
+func larderIn(kind string, most int64) cache {
+	return cache{"larder " + kind, func(dir string, base http.RoundTripper) (http.RoundTripper, func() error, error) {
+		switch kind {
+		case "disk":
+			s, err := disk.Open(dir, &disk.Options{MaxBytes: most})
+			if err != nil {
+				return nil, nil, err
+			}
+			return openLarder(s, base, s.Close)
+		case "SQLite":
+			s, err := sqlite.Open(filepath.Join(dir, "cache.db"), &sqlite.Options{MaxBytes: most})
+			if err != nil {
+				return nil, nil, err
+			}
+			return openLarder(s, base, s.Close)
+		}
+		return openLarder(&memory.Store{MaxBytes: most}, base, nothing)
+	}}
+}
+
+// ours are those that take responses of size bytes.
+func ours(size int) []cache {
+	if size > 16*mb { // a quarter of what memory holds by itself
+		return []cache{larderIn("memory", 4<<30), larderIn("disk", 4<<30), larderIn("SQLite", 4<<30)}
+	}
+	return []cache{larderMemory, larderDisk, larderSQLite}
+}
 
 func nothing() error { return nil }
 

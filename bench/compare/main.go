@@ -24,10 +24,11 @@ func main() {
 	turn := flag.Duration("turn", 40*time.Millisecond, "length of a turn, roughly")
 	only := flag.String("run", "", "only the work whose name matches this regular expression")
 	into := flag.String("into", "", "put the table into this document, in the place of the one before")
+	larder := flag.String("larder", "larder", "the command, for the proxies")
 	flag.Parse()
 	match, err := regexp.Compile(*only)
 	if err == nil {
-		err = run(*rounds, *turn, match, *into)
+		err = run(*rounds, *turn, match, *into, *larder)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
@@ -36,7 +37,7 @@ func main() {
 }
 
 // run measures, and prints what could be measured even if somebody did not do the work as it should be done.
-func run(rounds int, turn time.Duration, match *regexp.Regexp, into string) error {
+func run(rounds int, turn time.Duration, match *regexp.Regexp, into, larder string) error {
 	var faults []error
 	var err error
 	if scratch, err = os.MkdirTemp("", "compare"); err != nil {
@@ -44,7 +45,7 @@ func run(rounds int, turn time.Duration, match *regexp.Regexp, into string) erro
 	}
 	defer os.RemoveAll(scratch)
 	t := newTable()
-	for _, c := range slices.Concat(contests(), databaseContests()) {
+	for _, c := range slices.Concat(contests(), proxyContests(larder), databaseContests()) {
 		if !match.MatchString(c.name) || len(c.entries) == 0 {
 			continue
 		}
@@ -80,6 +81,7 @@ type contest struct {
 	workers int                  // goroutines; 0: one
 	kept    bool                 // everyone stays open; false: opened anew each round, so that no store grows and luck evens out
 	most    int                  // operations a turn at most; 0: as many as fit into it
+	rounds  int                  // at most; 0: as many as are wanted
 	by      func(sample) float64 // what ratios compare; nil: cpu
 	base    string               // what an entry costs beyond this one is set against its bare one; "": all that it costs
 }
@@ -98,6 +100,7 @@ type entry struct {
 // job is an entry at work.
 type job struct {
 	worker func() func(i int) error // returns what does operation i, for one goroutine
+	turn   func() (sample, error)   // for work that others do: a turn of it, in place of worker
 	close  func() error             // says, too, whether the work was done as it should be
 	done   int                      // operations so far, none of which is asked for again
 }
@@ -123,6 +126,9 @@ func (c *contest) run(rounds int, turn time.Duration) (err error) {
 			}
 		}
 	}()
+	if c.rounds > 0 {
+		rounds = min(rounds, c.rounds)
+	}
 	for round := range rounds {
 		for _, i := range rand.Perm(len(c.entries)) {
 			e := c.entries[i]
@@ -153,21 +159,28 @@ func (c *contest) run(rounds int, turn time.Duration) (err error) {
 
 // warmUp does a few operations, and for the first time more, to find out how many fit into a turn.
 func (c *contest) warmUp(e *entry, j *job, turn time.Duration, first bool) error {
+	if j.turn != nil {
+		return nil
+	}
 	workers := max(c.workers, 1)
-	if _, err := measure(j, 2*workers, workers); err != nil {
+	few := 2 * workers
+	if c.most > 0 {
+		few = min(few, c.most)
+	}
+	if _, err := measure(j, few, workers); err != nil {
 		return err
 	}
 	if !first {
 		return nil
 	}
-	for e.n = 2 * workers; ; e.n *= 2 {
+	for e.n = few; ; e.n *= 2 {
 		s, err := measure(j, e.n, workers)
 		if err != nil {
 			return err
 		}
 		took := s.wall * float64(e.n)
 		if c.most > 0 && e.n >= c.most || took >= float64(turn.Nanoseconds())/4 {
-			e.n = max(2*workers, int(float64(turn.Nanoseconds())/s.wall))
+			e.n = max(few, int(float64(turn.Nanoseconds())/s.wall))
 			break
 		}
 	}

@@ -15,8 +15,11 @@ type sample struct {
 	bytes, allocs float64
 }
 
-// measure lets workers do n more operations of j.
+// measure lets workers do n more operations of j, or those who do it have their turn.
 func measure(j *job, n, workers int) (sample, error) {
+	if j.turn != nil {
+		return j.turn()
+	}
 	each := n / workers
 	do := make([]func(int) error, workers)
 	for w := range do {

@@ -46,7 +46,7 @@ func (s slow) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (s stampede) run(t *table) error {
-	for _, c := range slices.Concat(ours, peers) {
+	for _, c := range slices.Concat(ours(kb), peers) {
 		n, took, err := s.count(c)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)

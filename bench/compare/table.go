@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -76,9 +77,12 @@ func (t *table) add(c *contest) {
 			v := g.value(c, e)
 			reached = append(reached, fmt.Sprintf("%s %s ≤ %s %s", mark(v <= g.limit), number(v), number(g.limit), g.text))
 		}
+		bytes, objects := "", "" // of this process, if it did the work
+		if e.n > 0 {
+			bytes, objects = fmt.Sprintf("%.0f", e.median(heapBytes)), fmt.Sprintf("%.0f", e.median(allocs))
+		}
 		t.rows = append(t.rows, []string{c.name, e.name,
-			number(e.min(cpu) / 1e3), number(e.median(cpu) / 1e3), number(e.min(wall) / 1e3),
-			fmt.Sprintf("%.0f", e.median(heapBytes)), fmt.Sprintf("%.0f", e.median(allocs)),
+			number(e.min(cpu) / 1e3), number(e.median(cpu) / 1e3), number(e.min(wall) / 1e3), bytes, objects,
 			over("floor"), bare, over("no cache"), strings.Join(reached, ", ")})
 	}
 }
@@ -108,9 +112,17 @@ func number(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
+// sizeText is a number of bytes as people say it.
+func sizeText(n int) string {
+	if n >= mb {
+		return fmt.Sprintf("%d MB", n/mb)
+	}
+	return fmt.Sprintf("%d KB", n/kb)
+}
+
 // String returns t as Markdown with columns that line up.
 func (t *table) String() string {
-	width := make([]int, len(t.rows[0]))
+	width := slices.Repeat([]int{3}, len(t.rows[0])) // of a line with a colon
 	for _, row := range t.rows {
 		for i, cell := range row {
 			width[i] = max(width[i], utf8.RuneCountInString(cell))

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -106,6 +107,10 @@ func (c cache) start(o *origin, base http.RoundTripper, do func(http.RoundTrippe
 	if err != nil {
 		return nil, err
 	}
+	if len(o.body) > 16*mb { // else they would fill the disk
+		closeIt := closeCache
+		closeCache = func() error { return errors.Join(closeIt(), os.RemoveAll(dir)) }
+	}
 	return &opened{origin: o, do: do(rt), dir: dir, close: closeCache}, nil
 }
 
@@ -186,8 +191,8 @@ func (c cache) store(size int) (*job, error) {
 	return j, nil
 }
 
-// validate asks for something stored that the origin, over the network, has to confirm each time.
-func (c cache) validate(size int) (*job, error) {
+// validate asks for something stored that the origin, over the network, has to confirm each time; each worker for something else.
+func (c cache) validate(size, workers int) (*job, error) {
 	o := newOrigin(size, stale)
 	base, closeServer := o.loopback()
 	x, err := c.start(o, base, byClient)
@@ -195,14 +200,15 @@ func (c cache) validate(size int) (*job, error) {
 		closeServer()
 		return nil, err
 	}
+	var turns atomic.Int64
 	j := &job{worker: func() func(int) error {
-		get, req := newGetter(x.do, size), request(0)
+		get, req := newGetter(x.do, size), request(int(turns.Add(1))%workers)
 		return func(int) error { return get(req) }
 	}}
 	j.close = func() error {
 		err := errors.Join(x.close())
 		closeServer()
-		if n := o.notModified.Load(); n != int64(j.done)-1 && c.name != noCache.name { // the first is a miss
+		if n := o.notModified.Load(); n != int64(j.done-workers) && c.name != noCache.name { // the first of each is a miss
 			err = errors.Join(err, fmt.Errorf("%d of %d requests ended in a 304", n, j.done))
 		}
 		return err
@@ -212,15 +218,24 @@ func (c cache) validate(size int) (*job, error) {
 
 // contests returns what is measured, with the targets that larder sets itself.
 func contests() []contest {
-	return []contest{
-		smallHits(),
-		largeHits(),
-		parallelHits(),
-		timeoutHits(),
-		smallStores(),
-		largeStores(),
-		validations(),
+	var all []contest
+	for _, make := range []func(size, workers int) contest{hits, stores, validations} {
+		for _, size := range []int{kb, 16 * kb, mb, 256 * mb} {
+			for _, workers := range []int{1, runtime.GOMAXPROCS(0)} {
+				c := make(size, workers)
+				c.name += " " + sizeText(size)
+				if workers > 1 {
+					c.name += fmt.Sprintf(", %d at once", workers)
+				}
+				c.workers = workers
+				if size > 16*mb {
+					c.most, c.rounds = workers, 2
+				}
+				all = append(all, c)
+			}
+		}
 	}
+	return append(all, manyKeys(), withTimeout())
 }
 
 const (
@@ -228,105 +243,119 @@ const (
 	mb = 1 << 20
 )
 
-func smallHits() contest {
-	hit := func(c cache, bare string, targets ...target) *entry {
-		return &entry{name: c.name, bare: bare, targets: targets, open: func() (*job, error) { return c.hit(kb, 1, byClient) }}
-	}
-	entries := []*entry{
-		hit(floorCache, ""),
-		hit(larderMemory, "", overFloor(1.3), allocations(14)),
-		{name: "larder memory, RoundTrip alone", targets: []target{cpuMicros(1.8)},
-			open: func() (*job, error) { return larderMemory.hit(kb, 1, alone) }},
-		{name: "floor, RoundTrip alone", open: func() (*job, error) { return floorCache.hit(kb, 1, alone) }},
-		hit(larderDisk, "os.ReadFile", overBare(2)),
-		hit(larderSQLite, "bare SELECT", overBare(1.3)),
-	}
-	for _, c := range peers {
-		entries = append(entries, hit(c, ""))
-	}
-	return contest{name: "hit 1 KB", base: "floor", kept: true, entries: append(entries,
-		&entry{name: "os.ReadFile", open: func() (*job, error) { return readFile(kb) }},
-		&entry{name: "bare SELECT", open: func() (*job, error) { return selectRow(kb) }},
-		&entry{name: "no cache", open: func() (*job, error) { return forward(kb, byClient) }})}
+// aim is what larder wants to reach with a store, for work of one goroutine on responses of that size.
+type aim struct {
+	size  int
+	cache string
 }
 
-func largeHits() contest {
-	hit := func(c cache, bare string, targets ...target) *entry {
-		return &entry{name: c.name, bare: bare, targets: targets, open: func() (*job, error) { return c.hit(mb, 1, byClient) }}
+func hits(size, workers int) contest {
+	aims := map[aim][]target{
+		{kb, "larder memory"}: {overFloor(1.3), allocations(14)},
+		{kb, "larder disk"}:   {overBare(2)},
+		{kb, "larder SQLite"}: {overBare(1.3)},
+		{mb, "larder memory"}: {overFloor(1.1), allocated(4 * kb)},
+		{mb, "larder disk"}:   {overBare(1.3), allocated(64 * kb)},
+		{mb, "larder SQLite"}: {overBare(1.3), allocated(64 * kb)},
 	}
-	entries := []*entry{
-		hit(floorCache, ""),
-		hit(larderMemory, "", overFloor(1.1), allocated(4*kb)),
-		hit(larderDisk, "file streamed", overBare(1.3), allocated(64*kb)),
-		hit(larderSQLite, "rows streamed", overBare(1.3), allocated(64*kb)),
+	bare, file, row := map[string]string{}, "os.ReadFile", "bare SELECT"
+	if size > 16*kb {
+		file, row = "file streamed", "rows streamed"
 	}
-	for _, c := range peers {
-		entries = append(entries, hit(c, ""))
+	if workers == 1 {
+		bare["larder disk"], bare["larder SQLite"] = file, row
+	} else {
+		aims = nil
 	}
-	return contest{name: "hit 1 MB", kept: true, entries: append(entries,
-		&entry{name: "file streamed", open: func() (*job, error) { return streamFile(mb) }},
-		&entry{name: "rows streamed", open: func() (*job, error) { return selectRows(mb) }},
-		&entry{name: "no cache", open: func() (*job, error) { return forward(mb, byClient) }})}
+	c := contest{name: "hit", kept: true}
+	if size <= 16*kb {
+		c.base = "floor"
+	}
+	for _, k := range slices.Concat([]cache{floorCache}, ours(size), peers) {
+		c.entries = append(c.entries, &entry{name: k.name, bare: bare[k.name], targets: aims[aim{size, k.name}],
+			open: func() (*job, error) { return k.hit(size, workers, byClient) }})
+	}
+	if size == kb && workers == 1 {
+		c.entries = append(c.entries,
+			&entry{name: "larder memory, RoundTrip alone", targets: []target{cpuMicros(1.8)}, open: func() (*job, error) { return larderMemory.hit(kb, 1, alone) }},
+			&entry{name: "floor, RoundTrip alone", open: func() (*job, error) { return floorCache.hit(kb, 1, alone) }})
+	}
+	switch {
+	case workers > 1:
+	case size <= 16*kb:
+		c.entries = append(c.entries,
+			&entry{name: file, open: func() (*job, error) { return readFile(size) }},
+			&entry{name: row, open: func() (*job, error) { return selectRow(size) }})
+	default:
+		c.entries = append(c.entries,
+			&entry{name: file, open: func() (*job, error) { return streamFile(size) }},
+			&entry{name: row, open: func() (*job, error) { return selectRows(size) }})
+	}
+	c.entries = append(c.entries, &entry{name: "no cache", open: func() (*job, error) { return forward(size, byClient) }})
+	return c
 }
 
-func parallelHits() contest {
+// manyKeys are hits of 1 KB on more responses than a store remembers the heads of.
+func manyKeys() contest {
 	const keys = 4096
-	c := contest{name: fmt.Sprintf("hit 1 KB, %d keys, %d at once", keys, runtime.GOMAXPROCS(0)),
-		workers: runtime.GOMAXPROCS(0), kept: true}
-	for _, k := range slices.Concat([]cache{floorCache}, ours, peers) {
+	c := contest{name: fmt.Sprintf("hit 1 KB, %d keys, %d at once", keys, runtime.GOMAXPROCS(0)), workers: runtime.GOMAXPROCS(0), kept: true}
+	for _, k := range slices.Concat([]cache{floorCache}, ours(kb), peers) {
 		c.entries = append(c.entries, &entry{name: k.name, open: func() (*job, error) { return k.hit(kb, keys, byClient) }})
 	}
-	c.entries = append(c.entries, &entry{name: "no cache",
-		open: func() (*job, error) { return forward(kb, byClient) }})
+	c.entries = append(c.entries, &entry{name: "no cache", open: func() (*job, error) { return forward(kb, byClient) }})
 	return c
 }
 
-func timeoutHits() contest {
+func withTimeout() contest {
 	c := contest{name: "hit 1 KB, Client.Timeout set", kept: true}
-	for _, k := range slices.Concat([]cache{floorCache}, ours, peers) {
-		c.entries = append(c.entries, &entry{name: k.name,
-			open: func() (*job, error) { return k.hit(kb, 1, byClientWithTimeout) }})
+	for _, k := range slices.Concat([]cache{floorCache}, ours(kb), peers) {
+		c.entries = append(c.entries, &entry{name: k.name, open: func() (*job, error) { return k.hit(kb, 1, byClientWithTimeout) }})
 	}
-	c.entries = append(c.entries, &entry{name: "no cache",
-		open: func() (*job, error) { return forward(kb, byClientWithTimeout) }})
+	c.entries = append(c.entries, &entry{name: "no cache", open: func() (*job, error) { return forward(kb, byClientWithTimeout) }})
 	return c
 }
 
-func smallStores() contest {
-	put := func(c cache, bare string, targets ...target) *entry {
-		return &entry{name: c.name, bare: bare, targets: targets, open: func() (*job, error) { return c.store(kb) }}
+func stores(size, workers int) contest {
+	aims := map[aim][]target{
+		{kb, "larder memory"}: {beyondNone(10)},
+		{kb, "larder disk"}:   {beyondNone(200)},
+		{kb, "larder SQLite"}: {overBare(1.3)},
+		{mb, "larder memory"}: {allocated(1.3 * mb)},
 	}
-	entries := []*entry{
-		put(larderMemory, "", beyondNone(10)),
-		put(larderDisk, "os.WriteFile", beyondNone(200)),
-		put(larderSQLite, "bare upsert", overBare(1.3)),
+	bare, row := map[string]string{}, "bare upsert"
+	if size > 16*kb {
+		row = "rows inserted"
 	}
-	for _, c := range peers {
-		entries = append(entries, put(c, ""))
+	if workers == 1 {
+		bare["larder disk"], bare["larder SQLite"] = "os.WriteFile", row
 	}
-	return contest{name: "store 1 KB", base: "no cache", most: 4096, entries: append(entries,
-		&entry{name: "os.WriteFile", open: func() (*job, error) { return writeFile(kb) }},
-		&entry{name: "bare upsert", open: func() (*job, error) { return upsert(kb) }},
-		put(noCache, ""))}
-}
-
-func largeStores() contest {
-	c := contest{name: "store 1 MB", most: 24}
-	for _, k := range slices.Concat(ours, peers, []cache{noCache}) {
-		e := &entry{name: k.name, open: func() (*job, error) { return k.store(mb) }}
-		if k.name == larderMemory.name {
-			e.targets = []target{allocated(1.3 * mb)}
-		}
-		c.entries = append(c.entries, e)
+	if workers > 1 {
+		aims = nil
 	}
+	c := contest{name: "store", base: noCache.name, most: max(24, 4096*kb/size)}
+	for _, k := range slices.Concat(ours(size), peers) {
+		c.entries = append(c.entries, &entry{name: k.name, bare: bare[k.name], targets: aims[aim{size, k.name}],
+			open: func() (*job, error) { return k.store(size) }})
+	}
+	if workers == 1 {
+		c.entries = append(c.entries,
+			&entry{name: "os.WriteFile", open: func() (*job, error) { return writeFile(size) }},
+			&entry{name: row, open: func() (*job, error) {
+				if size > 16*kb {
+					return insertRows(size)
+				}
+				return upsert(size)
+			}})
+	}
+	c.entries = append(c.entries, &entry{name: noCache.name, open: func() (*job, error) { return noCache.store(size) }})
 	return c
 }
 
-func validations() contest {
-	c := contest{name: "validated by 304"}
-	for _, k := range slices.Concat(ours, peers, []cache{noCache}) {
-		e := &entry{name: k.name, open: func() (*job, error) { return k.validate(kb) }}
-		if k.name == larderMemory.name {
+func validations(size, workers int) contest {
+	c := contest{name: "validate"}
+	for _, k := range slices.Concat(ours(size), peers, []cache{noCache}) {
+		e := &entry{name: k.name, open: func() (*job, error) { return k.validate(size, workers) }}
+		if k.name == larderMemory.name && size == kb && workers == 1 {
 			e.targets = []target{overNone(1.4)}
 		}
 		c.entries = append(c.entries, e)
