@@ -17,6 +17,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/larder-go/larder/bench/internal/report"
 )
 
 func main() {
@@ -66,10 +68,10 @@ func run(rounds int, turn time.Duration, match *regexp.Regexp, into, larder stri
 			faults = append(faults, fmt.Errorf("%s: %w", s.name, err))
 		}
 	}
-	text := preface(rounds, turn) + "\n" + t.String()
+	text := report.Preface(fmt.Sprintf("%d rounds, turns of %v", rounds, turn)) + "\n" + report.Table(t.rows, 2)
 	fmt.Print(text)
 	if into != "" && len(faults) == 0 {
-		faults = append(faults, writeInto(into, text))
+		faults = append(faults, report.Insert(into, "./scripts/bench", text))
 	}
 	return errors.Join(faults...)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/larder-go/larder/bench/internal/report"
 )
 
 // stampede is many callers that ask for the same at once; what counts is how often the origin is asked.
@@ -57,7 +59,7 @@ func (s stampede) run(t *table) error {
 		if strings.HasPrefix(c.name, "larder ") {
 			row[len(row)-1] = fmt.Sprintf("%s the origin was asked %d ≤ 1 times", mark(n <= 1), n)
 		}
-		row[4] = number(float64(took.Microseconds()))
+		row[4] = report.Number(float64(took.Microseconds()))
 		t.rows = append(t.rows, row)
 	}
 	return nil

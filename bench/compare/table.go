@@ -2,9 +2,9 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/larder-go/larder/bench/internal/report"
 )
 
 // target is what larder wants to reach: at most limit.
@@ -75,14 +75,14 @@ func (t *table) add(c *contest) {
 		var reached []string
 		for _, g := range e.targets {
 			v := g.value(c, e)
-			reached = append(reached, fmt.Sprintf("%s %s ≤ %s %s", mark(v <= g.limit), number(v), number(g.limit), g.text))
+			reached = append(reached, fmt.Sprintf("%s %s ≤ %s %s", mark(v <= g.limit), report.Number(v), report.Number(g.limit), g.text))
 		}
 		bytes, objects := "", "" // of this process, if it did the work
 		if e.n > 0 {
 			bytes, objects = fmt.Sprintf("%.0f", e.median(heapBytes)), fmt.Sprintf("%.0f", e.median(allocs))
 		}
 		t.rows = append(t.rows, []string{c.name, e.name,
-			number(e.min(cpu) / 1e3), number(e.median(cpu) / 1e3), number(e.min(wall) / 1e3), bytes, objects,
+			report.Number(e.min(cpu) / 1e3), report.Number(e.median(cpu) / 1e3), report.Number(e.min(wall) / 1e3), bytes, objects,
 			over("floor"), bare, over("no cache"), strings.Join(reached, ", ")})
 	}
 }
@@ -101,55 +101,10 @@ func mark(reached bool) string {
 	return "✗"
 }
 
-// number formats v with three digits or all before the point, and none that say nothing.
-func number(v float64) string {
-	switch {
-	case v == float64(int64(v)), v >= 100:
-		return fmt.Sprintf("%.0f", v)
-	case v >= 10:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return fmt.Sprintf("%.2f", v)
-}
-
 // sizeText is a number of bytes as people say it.
 func sizeText(n int) string {
 	if n >= mb {
 		return fmt.Sprintf("%d MB", n/mb)
 	}
 	return fmt.Sprintf("%d KB", n/kb)
-}
-
-// String returns t as Markdown with columns that line up.
-func (t *table) String() string {
-	width := slices.Repeat([]int{3}, len(t.rows[0])) // of a line with a colon
-	for _, row := range t.rows {
-		for i, cell := range row {
-			width[i] = max(width[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var b strings.Builder
-	for n, row := range t.rows {
-		for i, cell := range row {
-			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
-			if i < 2 || i == len(row)-1 {
-				b.WriteString("| " + cell + pad + " ")
-			} else {
-				b.WriteString("| " + pad + cell + " ")
-			}
-		}
-		b.WriteString("|\n")
-		if n == 0 {
-			for i := range row {
-				line := strings.Repeat("-", width[i]-1)
-				if i >= 2 && i < len(row)-1 {
-					b.WriteString("| " + line + ": ")
-				} else {
-					b.WriteString("| " + line + "- ")
-				}
-			}
-			b.WriteString("|\n")
-		}
-	}
-	return b.String()
 }

@@ -18,6 +18,7 @@ import (
 	"hash/maphash"
 	"io"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -42,6 +43,7 @@ type Store struct {
 	mu      sync.Mutex // for all that follows, and for changing shards; taken before a shard's lock
 	used    int64      // bytes, no more than max
 	records int
+	tagged  map[string]map[store.Key]struct{} // the keys that have a record with the tag
 	policy  policy
 }
 
@@ -216,6 +218,7 @@ func (s *Store) put(sh *shard, old, e *entry) {
 		s.used -= old.bytes
 	}
 	s.policy.put(old, e)
+	s.retag(old, e)
 
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -227,6 +230,32 @@ func (s *Store) put(sh *shard, old, e *entry) {
 		sh.entries = map[store.Key]*entry{}
 	}
 	sh.entries[e.key] = e
+}
+
+// retag puts the tags of e in the place of those of old, which may be nil. s.mu is held.
+func (s *Store) retag(old, e *entry) {
+	if old != nil {
+		for _, r := range old.records {
+			for _, tag := range r.Tags {
+				if delete(s.tagged[tag], old.key); len(s.tagged[tag]) == 0 {
+					delete(s.tagged, tag)
+				}
+			}
+		}
+	}
+	for _, r := range e.records {
+		for _, tag := range r.Tags {
+			keys := s.tagged[tag]
+			if keys == nil {
+				if s.tagged == nil {
+					s.tagged = make(map[string]map[store.Key]struct{})
+				}
+				keys = make(map[store.Key]struct{})
+				s.tagged[tag] = keys
+			}
+			keys[e.key] = struct{}{}
+		}
+	}
 }
 
 // insert puts r, a record with body b, in the place of the superseded ones. The bytes of b are reserved
@@ -288,14 +317,15 @@ func (s *Store) trim(now time.Time) {
 	}
 }
 
-// Find lists the store part by part; records of one part are those of one moment.
+// Find lists the store part by part, or the records of a key or with a tag, without looking at others; records of one part, or key, are
+// those of one moment.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		filter := q.Filter
 		q.Filter = nil
 		n := 0
-		for i := range s.shards {
-			for _, r := range s.shards[i].snapshot() {
+		for part := range s.parts(&q) {
+			for _, r := range part {
 				if !q.Match(r) {
 					continue
 				}
@@ -314,6 +344,32 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 				if n++; n == q.Limit {
 					return
 				}
+			}
+		}
+	}
+}
+
+// parts returns the records that q may mean.
+func (s *Store) parts(q *store.Query) iter.Seq[[]*store.Record] {
+	return func(yield func([]*store.Record) bool) {
+		if q.Key == "" && q.Tag == "" {
+			for i := range s.shards {
+				if !yield(s.shards[i].snapshot()) {
+					return
+				}
+			}
+			return
+		}
+		keys := []store.Key{q.Key}
+		if q.Key == "" {
+			s.mu.Lock()
+			keys = slices.Collect(maps.Keys(s.tagged[q.Tag]))
+			s.mu.Unlock()
+		}
+		for _, key := range keys {
+			sh, _ := s.shard(key)
+			if e := sh.entry(key); e != nil && !yield(e.records) {
+				return
 			}
 		}
 	}

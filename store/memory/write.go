@@ -234,7 +234,7 @@ func headBytes(r *store.Record) int64 {
 	)
 	n := fixed + derived + derivedField*len(r.Header) + len(r.Key) + len(r.Method) + len(r.URL) + len(r.Proto) + headerBytes(r.Header) + headerBytes(r.Trailer) + headerBytes(r.Selecting)
 	for _, tag := range r.Tags {
-		n += 16 + len(tag)
+		n += 16 + 100 + len(tag) // 100: among the tagged
 	}
 	if c := r.TLS; c != nil {
 		n += int(unsafe.Sizeof(*c)) + len(c.ServerName) + len(c.Protocol)

@@ -1,4 +1,5 @@
-package main
+// Package report writes what was measured as Markdown, and puts it into documents.
+package report
 
 import (
 	"bytes"
@@ -10,20 +11,14 @@ import (
 	"time"
 )
 
-// What stands in a document between these lines is put there by -into.
-const (
-	begin = "<!-- measured: written by ./scripts/bench -into -->\n"
-	end   = "<!-- end of what was measured -->\n"
-)
-
 // peerModules are those whose versions matter for the numbers.
 var peerModules = []string{"github.com/gregjones/httpcache", "github.com/bartventer/httpcache", "modernc.org/sqlite"}
 
-// preface says when, on what and with which versions the table was measured.
-func preface(rounds int, turn time.Duration) string {
+// Preface says when, on what and with which versions it was measured, and how.
+func Preface(how string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, %d CPUs, %s/%s, %s; %d rounds, turns of %v.", time.Now().UTC().Format(time.DateOnly),
-		processor(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), rounds, turn)
+	fmt.Fprintf(&b, "%s, %s, %d CPUs, %s/%s, %s; %s.", time.Now().UTC().Format(time.DateOnly),
+		processor(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), how)
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, name := range peerModules {
 			for _, m := range info.Deps {
@@ -47,8 +42,9 @@ func processor() string {
 	return "unknown processor"
 }
 
-// writeInto puts text in the place of what was measured before in the document at path.
-func writeInto(path, text string) error {
+// Insert puts text in the place of what the command measured before in the document at path.
+func Insert(path, command, text string) error {
+	begin, end := "<!-- measured: written by "+command+" -into -->\n", "<!-- end of what was measured -->\n"
 	doc, err := os.ReadFile(path)
 	if err != nil {
 		return err
