@@ -326,16 +326,17 @@ func (c *Cache) complete(p *completion, resp *http.Response) bool {
 	}
 	resp.Status, resp.Trailer, resp.TransferEncoding = statusText(resp.StatusCode), nil, nil
 	setLength(resp, p.want.Length)
+	before, behind := p.read(c, p.before), p.read(c, p.behind)
 	resp.Body = readCloser{
-		io.MultiReader(p.read(c, p.before), &exactly{resp.Body, part.Length}, p.read(c, p.behind)),
-		closers{resp.Body, p.stored},
+		io.MultiReader(before, &exactly{resp.Body, part.Length}, behind),
+		closers{before, resp.Body, behind, p.stored},
 	}
 	return true
 }
 
 // read returns a reader of a stored part, which is removed if it turns out to be damaged.
-func (p *completion) read(c *Cache, part rfc9111.Part) io.Reader {
-	return &storedBody{c: c, x: p.x, r: p.of.whole, rc: io.NopCloser(&section{rs: p.stored, part: part})}
+func (p *completion) read(c *Cache, part rfc9111.Part) io.ReadCloser {
+	return &storedBody{c: c, x: p.x, r: p.of.whole, rc: io.NopCloser(&section{rs: p.stored, part: part}), left: part}
 }
 
 // exactly reads n bytes, and takes fewer for a fault.

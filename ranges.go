@@ -30,7 +30,7 @@ func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, par
 	if len(parts) == 1 {
 		resp.Header.Set("Content-Range", rfc9111.ContentRange(parts[0], r.Size))
 		setLength(resp, parts[0].Length)
-		resp.Body = &storedBody{c: c, x: x.brief(), r: r, rc: readCloser{&section{rs: body, part: parts[0]}, body}}
+		resp.Body = &storedBody{c: c, x: x.brief(), r: r, rc: readCloser{&section{rs: body, part: parts[0]}, body}, left: parts[0]}
 		return true
 	}
 	boundary := strings.ToLower(rand.Text())

@@ -92,7 +92,7 @@ func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 		if err != nil {
 			return false
 		}
-		resp.Body = &storedBody{c: c, x: x.brief(), r: r, rc: body}
+		resp.Body = &storedBody{c: c, x: x.brief(), r: r, rc: body, left: rfc9111.Part{Length: r.Size}}
 	}
 	return true
 }
@@ -189,8 +189,11 @@ type storedBody struct {
 
 	mu      sync.Mutex // a caller may close while another of its goroutines reads
 	rc      io.ReadCloser
-	end     error // what Read returns from now on; rc is closed, unless writing is set
-	writing bool  // WriteTo uses rc, and sees to its end
+	end     error        // what Read returns from now on; rc is closed, unless writing is set
+	writing bool         // WriteTo uses rc, and sees to its end
+	left    rfc9111.Part // what is still to be read, if that is one run of the stored body
+	resumed bool         // it goes on from the origin, or that was tried
+	giveUp  func()       // ends what resume waits for; nil: nothing
 }
 
 func (b *storedBody) Read(p []byte) (int, error) {
@@ -203,20 +206,28 @@ func (b *storedBody) Read(p []byte) (int, error) {
 		return 0, errors.New("larder: Read during WriteTo")
 	}
 	n, err := b.rc.Read(p)
-	return n, b.over(err)
+	return n, b.over(int64(n), err)
 }
 
-// over takes in that the reading has ended with err, if it has, and returns what to tell of it.
-func (b *storedBody) over(err error) error {
-	if err != nil && err != io.EOF {
+// over takes in that n bytes were read, and that the reading has ended with err, if it has, and returns what to tell of it: nothing,
+// if it goes on from the origin.
+func (b *storedBody) over(n int64, err error) error {
+	if b.left.Length > 0 {
+		b.left.Start, b.left.Length = b.left.Start+n, b.left.Length-n
+	}
+	switch {
+	case err == nil || err == io.EOF:
+	case b.resumed:
+		err = fmt.Errorf("larder: reading the rest of %s from the origin: %w", b.x.target.url, err)
+	default:
 		b.c.failed("read", b.x, err)
 		if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
 			remove := func(ctx context.Context) error { return b.c.store.Delete(ctx, b.r.Key, b.c.idsOf(b.r)...) }
 			b.c.failed("delete", b.x, b.c.within(context.WithoutCancel(b.x.req.Context()), remove))
 		}
-		err = fmt.Errorf("larder: reading the stored body of %s: %w", b.x.target.url, err)
+		err = b.resume(fmt.Errorf("larder: reading the stored body of %s: %w", b.x.target.url, err))
 	}
-	if err != nil { // not every caller closes what it has read to the end
+	if err != nil && b.end == nil { // not every caller closes what it has read to the end
 		b.end = err
 		b.rc.Close()
 	}
@@ -228,6 +239,9 @@ func (b *storedBody) Close() error {
 	defer b.mu.Unlock()
 	ended := b.end != nil
 	b.end = http.ErrBodyReadAfterClose
+	if b.giveUp != nil {
+		b.giveUp()
+	}
 	if ended || b.writing {
 		return nil
 	}

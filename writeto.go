@@ -23,22 +23,32 @@ func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
 	dst := &openWriter{w: w, b: b}
 	n, err := from.WriteTo(dst)
 
+	more, err := b.written(n, err, dst.err)
+	if more {
+		k, err := io.Copy(w, onlyReader{b})
+		return n + k, err
+	}
+	return n, err
+}
+
+// written takes in that WriteTo has written n bytes, and how it ended. It reports whether there is more, from the origin.
+func (b *storedBody) written(n int64, err, writeErr error) (more bool, _ error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.writing = false
 	switch {
 	case b.end != nil: // it was closed meanwhile
 		b.rc.Close()
-		return n, b.end
-	case dst.err != nil:
-		return n, dst.err
+		return false, b.end
+	case writeErr != nil:
+		return false, writeErr
 	case err == nil:
 		err = io.EOF
 	}
-	if err = b.over(err); err == io.EOF {
-		err = nil
+	if err = b.over(n, err); err == io.EOF {
+		return false, nil
 	}
-	return n, err
+	return err == nil, err
 }
 
 func writerTo(r io.Reader) (io.WriterTo, bool) {

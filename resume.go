@@ -1,0 +1,88 @@
+package larder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// resume goes on from the origin with a body that the store cannot bring to its end, if the origin has the same representation
+// still, by a strong validator. What is to come is then in b.rc; else it returns fault, and why. b.mu is held, but not while the
+// origin is asked, so that Close can end that.
+func (b *storedBody) resume(fault error) error {
+	if b.resumed || b.left.Length == 0 {
+		return fault
+	}
+	b.resumed = true
+	ctx, cancel := context.WithCancel(b.x.req.Context())
+	b.giveUp = cancel
+	b.mu.Unlock()
+	rest, err := b.c.rest(ctx, b.x, b.r, b.left)
+	b.mu.Lock()
+	switch {
+	case b.end != nil: // it was closed meanwhile
+		cancel()
+		if err == nil {
+			rest.Close()
+		}
+		return b.end
+	case err != nil:
+		cancel()
+		return fmt.Errorf("%w; nor does the origin give the rest: %w", fault, err)
+	}
+	b.rc.Close()
+	b.rc = rest
+	return nil
+}
+
+// rest asks the origin for a part of what r is of. What it returns has those bytes and no others, and ends when ctx does.
+func (c *Cache) rest(ctx context.Context, x *exchange, r *store.Record, part rfc9111.Part) (io.ReadCloser, error) {
+	stored := &c.readingOf(r).parsed
+	conditions := rfc9111.Completion(stored, part, r.Size)
+	switch {
+	case x.rr.Method != http.MethodGet || r.Status != http.StatusOK || r.Uncompressed || len(conditions) == 0:
+		return nil, errors.New("it would not be known to be of the same representation")
+	case c.policy().Reuse(&x.rr, nil, c.now()).Action == rfc9111.Refuse:
+		return nil, errors.New("it is not to be asked")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	late := time.AfterFunc(c.refreshTimeout(), cancel)
+	resp, _, err := c.ask(ctx, &exchange{send: x.req}, nil, conditions)
+	late.Stop()
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	body := readCloser{&exactly{resp.Body, part.Length}, closing{resp.Body, cancel}}
+	said := rfc9111.Parse(rfc9111.Response{Method: http.MethodGet, Status: resp.StatusCode, Header: resp.Header, Received: c.now()})
+	brought, size := said.Part()
+	switch same := rfc9111.Combinable(stored, said); {
+	case same && brought == part && size == r.Size:
+		return body, nil
+	case same && resp.StatusCode == http.StatusOK && resp.ContentLength == r.Size: // it does not do parts
+		if _, err = io.CopyN(io.Discard, resp.Body, part.Start); err == nil {
+			return body, nil
+		}
+	default:
+		err = fmt.Errorf("%s, of another representation", resp.Status)
+	}
+	body.Close()
+	return nil, err
+}
+
+// closing closes a body and ends its request.
+type closing struct {
+	body io.Closer
+	end  context.CancelFunc
+}
+
+func (c closing) Close() error {
+	defer c.end()
+	return c.body.Close()
+}
