@@ -98,6 +98,7 @@ type Cache struct {
 	notes      notes
 	leases     atomic.Pointer[leases]
 	background tasks           // what goes on without a caller
+	behindNow  atomic.Int64    // of these, what goes on after the callers have left
 	refreshes  chan struct{}   // a place for each refresh under way
 	abandoned  context.Context // ends when Close gives up
 	abandon    context.CancelFunc

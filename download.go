@@ -20,6 +20,9 @@ const chunkSize = 32 << 10
 const (
 	restSize = 64 << 10
 	restTime = 2 * time.Second
+	// maxBehind bounds how many downloads are finished, or their beginnings kept, after their last readers have left; what others
+	// have begun is then dropped.
+	maxBehind = 512
 )
 
 // errOutdated is why a response is not stored that was under way while an unsafe request changed what it is of.
@@ -60,7 +63,7 @@ type download struct {
 	first   [1]*reader // where readers begin
 	holds   int        // callers that may still become readers
 	gone    bool       // nobody can become a reader any more
-	tooSlow bool       // to be finished for nobody
+	tried   bool       // to be finished for nobody; once is enough
 }
 
 // reader is one caller's view of a download, from its first byte: a Response.Body.
@@ -462,23 +465,43 @@ func (d *download) left() {
 	if d.length < 0 {
 		little = had > 0
 	}
-	if !d.broken && little && !d.tooSlow && d.flight.ctx.Err() == nil {
+	if !d.broken && little && !d.tried && d.flight.ctx.Err() == nil {
 		d.holds++ // for the goroutine
-		d.mu.Unlock()
-		d.c.background.run(d.finish)
-		return
+		if d.c.behind(d.finish) {
+			d.tried = true
+			d.mu.Unlock()
+			return
+		}
+		d.holds--
 	}
 	d.gone = true // who comes from now on asks anew
 	pulling := d.pulling
 	d.pulling = true // nobody else will
 	d.mu.Unlock()
-	if pulling {
+	switch {
+	case pulling:
 		d.flight.cancel() // ends the pull, which ends the download
-	} else if d.c.localStore || d.written == 0 {
+	case d.c.localStore || d.written == 0:
 		d.end(errAbandoned)
-	} else { // what has come is perhaps kept
-		d.c.background.run(func() { d.end(errAbandoned) })
+	case !d.c.behind(func() { d.end(errAbandoned) }): // in which what has come is perhaps kept
+		d.mu.Lock()
+		d.broken = true
+		d.mu.Unlock()
+		d.end(errAbandoned)
 	}
+}
+
+// behind does f after the callers have gone. It returns false if so much is being done for such callers that it is better left.
+func (c *Cache) behind(f func()) bool {
+	if c.behindNow.Add(1) > maxBehind {
+		c.behindNow.Add(-1)
+		return false
+	}
+	c.background.run(func() {
+		defer c.behindNow.Add(-1)
+		f()
+	})
+	return true
 }
 
 // finish reads the small rest of a body that nobody reads any more, or gives it up.
@@ -493,11 +516,7 @@ func (d *download) finish() {
 		d.mu.Lock()
 		r.pos = d.start + int64(len(d.chunk))
 		d.mu.Unlock()
-		if _, err := io.CopyN(io.Discard, r, restSize+1); err != io.EOF {
-			d.mu.Lock()
-			d.tooSlow = true // or too long
-			d.mu.Unlock()
-		}
+		io.CopyN(io.Discard, r, restSize+1)
 		r.Close() // which ends the download, unless somebody else reads it by now
 	}
 }
