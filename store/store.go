@@ -31,7 +31,7 @@ var (
 type Store interface {
 	// Lookup returns every record stored under key that can be read, newest [ID] first; none is not an
 	// error. The records, and all that they point to, are shared and read-only. Damaged records are left
-	// out and removed; the error then wraps ErrCorrupt and the readable ones are returned beside it.
+	// out and, but under [Inspect], removed; the error then wraps ErrCorrupt and the readable ones are returned beside it.
 	// Only whole, committed records are ever seen. Lookup does not judge KeepUntil: it may return
 	// records past it until they are swept.
 	Lookup(ctx context.Context, key Key) ([]*Record, error)

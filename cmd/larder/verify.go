@@ -24,15 +24,15 @@ type verified struct {
 
 func newVerify(a *app) *cobra.Command {
 	var f filter
-	var quiet, asJSON bool
+	var quiet, asJSON, remove bool
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Read all that is stored, and tell what is damaged",
 		Long: `Read every stored response, head and body, and compare it with its checksums. What is damaged is
-told, and is gone then as far as the store removes what it finds damaged, as it does when a request
-comes upon it. The exit code is 1 if anything was damaged.`,
+told and left where it is; with --remove it is removed, as it is when a request comes upon it. The
+exit code is 1 if anything was damaged.`,
 		Example: `  larder verify
-  larder verify --store disk:/var/cache/larder --json`,
+  larder verify --store disk:/var/cache/larder --remove --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			began := time.Now()
@@ -54,10 +54,14 @@ comes upon it. The exit code is 1 if anything was damaged.`,
 			if n, _, err := c.Size(cmd.Context()); err == nil && !given {
 				bar.total(int64(n))
 			}
+			ctx := cmd.Context()
+			if !remove {
+				ctx = store.Inspect(ctx)
+			}
 			var v verified
-			for r, err := range finder.Find(cmd.Context(), q) {
+			for r, err := range finder.Find(ctx, q) {
 				if err == nil {
-					err = readAll(cmd.Context(), c.Store, r)
+					err = readAll(ctx, c.Store, r)
 				} else if !errors.Is(err, store.ErrCorrupt) {
 					return err
 				}
@@ -73,6 +77,11 @@ comes upon it. The exit code is 1 if anything was damaged.`,
 				case errors.Is(err, store.ErrCorrupt):
 					v.Damaged++
 					tell(bar, err)
+					if remove && r != nil { // else Find has removed it
+						if err := c.Store.Delete(ctx, r.Key, r.ID); err != nil {
+							return err
+						}
+					}
 				default:
 					return err
 				}
@@ -82,7 +91,7 @@ comes upon it. The exit code is 1 if anything was damaged.`,
 			if asJSON {
 				err = writeJSON(cmd.OutOrStdout(), v)
 			} else {
-				err = v.write(cmd.OutOrStdout())
+				err = v.write(cmd.OutOrStdout(), remove)
 			}
 			if err == nil && v.Damaged > 0 {
 				err = &exitError{code: exitFailed}
@@ -91,6 +100,7 @@ comes upon it. The exit code is 1 if anything was damaged.`,
 		},
 	}
 	f.flags(cmd, a)
+	cmd.Flags().BoolVar(&remove, "remove", false, "remove what is damaged")
 	quietFlag(cmd, &quiet)
 	jsonFlag(cmd, &asJSON)
 	return cmd
@@ -126,10 +136,14 @@ func readAll(ctx context.Context, s store.Store, r *store.Record) error {
 	return fmt.Errorf("%s: %w", r.URL, err)
 }
 
-func (v *verified) write(w io.Writer) error {
+func (v *verified) write(w io.Writer, removed bool) error {
 	err := detail(w, "whole", "%s, %s in %s", countText(v.Whole, "response"), bytesText(v.Bytes), durationText(time.Duration(v.Seconds*float64(time.Second))))
 	if v.Damaged > 0 {
-		err = errors.Join(err, detail(w, "damaged", "%d", v.Damaged))
+		what := "left; --remove removes it"
+		if removed {
+			what = "removed"
+		}
+		err = errors.Join(err, detail(w, "damaged", "%d, %s", v.Damaged, what))
 	}
 	if v.Gone > 0 {
 		err = errors.Join(err, detail(w, "gone", "%d", v.Gone))

@@ -17,9 +17,9 @@ func TestVerify(t *testing.T) {
 	first, dir := filepath.Join(u.home, "first.sqlite"), filepath.Join(u.home, "files")
 	filledSQLite(t, first, all)
 	u.cp("sqlite:"+first, "disk:"+dir)
-	verify := func(store string) (v struct{ Whole, Damaged, Gone int }, r result) {
+	verify := func(store string, flags ...string) (v struct{ Whole, Damaged, Gone int }, r result) {
 		t.Helper()
-		r = u.run("verify", "--json", "--store", store)
+		r = u.run(append([]string{"verify", "--json", "--store", store}, flags...)...)
 		if err := json.Unmarshal([]byte(r.out), &v); err != nil {
 			t.Fatalf("code %d: %s%s", r.code, r.out, r.err)
 		}
@@ -46,9 +46,14 @@ func TestVerify(t *testing.T) {
 	if err != nil || damaged != 5 {
 		t.Fatalf("%d files damaged, %v", damaged, err)
 	}
-	v, r := verify("disk:" + dir)
-	if r.code != 1 || v.Damaged != damaged || v.Whole != all-damaged || strings.Count(r.err, "\n") != damaged {
-		t.Errorf("code %d, %+v, it says\n%s", r.code, v, r.err)
+	for _, flags := range [][]string{nil, nil, {"--remove"}} { // the first two leave it
+		v, r := verify("disk:"+dir, flags...)
+		if r.code != 1 || v.Damaged != damaged || v.Whole != all-damaged || strings.Count(r.err, "\n") != damaged {
+			t.Errorf("%q: code %d, %+v, it says\n%s", flags, r.code, v, r.err)
+		}
+	}
+	if v, r := verify("disk:" + dir); r.code != 0 || v.Whole != all-damaged || v.Damaged != 0 {
+		t.Errorf("after --remove: code %d, %+v", r.code, v)
 	}
 	if out := u.run("verify", "--store", "disk:"+dir, "--host", "h1.example").out; !strings.HasPrefix(out, "whole      ") {
 		t.Errorf("it says %s", out)

@@ -90,7 +90,9 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) (found []*store.Recor
 	}
 	if len(damaged) > 0 {
 		err = fmt.Errorf("bolt: %d damaged records of %.40q: %w", len(damaged), key, store.ErrCorrupt)
-		err = errors.Join(err, s.remove(damaged...))
+		if !store.Inspecting(ctx) {
+			err = errors.Join(err, s.remove(damaged...))
+		}
 	}
 	return found, err
 }
@@ -225,7 +227,7 @@ func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 	if err != nil {
 		return nil, fmt.Errorf("bolt: open the body of %s: %w", r.ID, err)
 	}
-	return &body{SectionReader: io.NewSectionReader(&pieces{s: s, r: r, key: recordKey(r.Key, r.ID), held: -1}, 0, r.Size)}, nil
+	return &body{SectionReader: io.NewSectionReader(&pieces{s: s, r: r, key: recordKey(r.Key, r.ID), held: -1, inspected: store.Inspecting(ctx)}, 0, r.Size)}, nil
 }
 
 type body struct{ *io.SectionReader }
@@ -239,6 +241,8 @@ type pieces struct {
 	key  []byte
 	held int64
 	last []byte
+
+	inspected bool // see store.Inspect
 }
 
 func (p *pieces) ReadAt(b []byte, off int64) (n int, err error) {
@@ -250,7 +254,7 @@ func (p *pieces) ReadAt(b []byte, off int64) (n int, err error) {
 			}
 			if err != nil {
 				p.held = -1
-				if errors.Is(err, store.ErrCorrupt) {
+				if errors.Is(err, store.ErrCorrupt) && !p.inspected {
 					p.s.remove(p.key)
 				}
 				return n, fmt.Errorf("bolt: read piece %d of the body of %s: %w", number, p.r.ID, err)
@@ -300,7 +304,10 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 				}
 				r, err := store.DecodeHead(heads[i])
 				if err != nil {
-					if err = errors.Join(err, s.remove(k)); !yield(nil, err) {
+					if !store.Inspecting(ctx) {
+						err = errors.Join(err, s.remove(k))
+					}
+					if !yield(nil, err) {
 						return
 					}
 					continue

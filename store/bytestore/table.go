@@ -74,7 +74,7 @@ func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error
 		lock := t.lock(r.Group)
 		lock.Lock()
 		defer lock.Unlock()
-		rows, err := t.records(r.Group)
+		rows, err := t.records(ctx, r.Group)
 		if err != nil && !errors.Is(err, store.ErrCorrupt) {
 			return err
 		}
@@ -99,7 +99,7 @@ func (t *table) Get(ctx context.Context, group string, items ...string) (rows []
 			lock := t.lock(group)
 			lock.RLock()
 			defer lock.RUnlock()
-			all, err := t.records(group)
+			all, err := t.records(ctx, group)
 			for _, row := range all {
 				if len(items) == 0 || slices.Contains(items, row.Item) {
 					found = append(found, row)
@@ -142,7 +142,7 @@ func (t *table) Delete(ctx context.Context, group string, items ...string) error
 		if len(items) == 0 {
 			return t.values.delete(group)
 		}
-		rows, err := t.records(group)
+		rows, err := t.records(ctx, group)
 		if err != nil && !errors.Is(err, store.ErrCorrupt) {
 			return err
 		}
@@ -180,14 +180,18 @@ func (t *table) Groups(context.Context, string) iter.Seq2[string, error] {
 }
 
 // records returns the rows of a group of records. A value that is damaged is removed.
-func (t *table) records(group string) ([]chunked.Row, error) {
+func (t *table) records(ctx context.Context, group string) ([]chunked.Row, error) {
 	value, err := t.values.get(group)
 	if err != nil || value == nil {
 		return nil, err
 	}
 	rows, ok := decode(value)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("the value of %d bytes is no list of records: %w", len(value), store.ErrCorrupt), t.values.delete(group))
+		err := fmt.Errorf("the value of %d bytes is no list of records: %w", len(value), store.ErrCorrupt)
+		if !store.Inspecting(ctx) {
+			err = errors.Join(err, t.values.delete(group))
+		}
+		return nil, err
 	}
 	return rows, nil
 }

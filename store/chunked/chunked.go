@@ -111,6 +111,9 @@ var errMisplaced = fmt.Errorf("the record of another key or id: %w", store.ErrCo
 // damaged removes a record that cannot be read, and returns why with its name.
 func (s *Store) damaged(ctx context.Context, dig, item string, why error) error {
 	why = fmt.Errorf("record %s: %w", item, why)
+	if store.Inspecting(ctx) {
+		return why
+	}
 	if id, err := store.ParseID(item); err == nil {
 		s.later.run(func(ctx context.Context) { s.table.Delete(ctx, bodyGroup(dig, id)) })
 	}

@@ -191,7 +191,7 @@ func (b *body) piece(number int64) ([]byte, error) {
 
 // failed removes the record if its body turns out to be damaged, or to lack a piece.
 func (b *body) failed(err error) error {
-	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
+	if (errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound)) && !store.Inspecting(b.ctx) {
 		b.s.later.run(func(ctx context.Context) {
 			b.s.table.Delete(ctx, recordGroup(b.dig), b.id.String())
 			b.s.table.Delete(ctx, bodyGroup(b.dig, b.id))

@@ -104,6 +104,9 @@ func decodeHead(in *store.Record) head {
 
 // remove removes an inner record in which something is damaged. It returns the error to report.
 func (s *Store) remove(ctx context.Context, in *store.Record, damage error) error {
+	if store.Inspecting(ctx) {
+		return damage
+	}
 	if err := s.Store.Delete(ctx, in.Key, in.ID); err != nil {
 		return fmt.Errorf("%w; removing it: %w", damage, err)
 	}

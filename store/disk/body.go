@@ -60,7 +60,7 @@ func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 	p, err := s.place(r.Key, false)
 	if err == nil && r.Size > blockSize {
 		var body *body
-		body, err = s.openBody(p, r)
+		body, err = s.openBody(ctx, p, r)
 		if err == nil {
 			return body, nil
 		}
@@ -68,12 +68,14 @@ func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 	// Find leaves inline bodies out, too.
 	if err == nil || errors.Is(err, fs.ErrNotExist) && p.fan != nil {
 		var inline *store.Record
-		inline, err = s.readAgain(p, r.ID, r.Key)
+		inline, err = s.readAgain(ctx, p, r.ID, r.Key)
 		switch {
 		case err == nil && inline.Body != nil:
 			return &inlineBody{Reader: bytes.NewReader(inline.Body)}, nil
 		case err == nil && r.Size > blockSize: // what is removed loses its body last
-			s.remove(p, r.ID)
+			if !store.Inspecting(ctx) {
+				s.remove(p, r.ID)
+			}
 			err = fmt.Errorf("%s is gone: %w", p.body(r.ID), store.ErrCorrupt)
 		}
 	}
@@ -109,19 +111,21 @@ type body struct {
 	first  int64  // which begins with that of this block
 	opened state  // to be trusted when the last block is verified,
 	whole  int64  // as all before this one are
+
+	inspected bool // see store.Inspect
 }
 
 // sumWindow is how many checksums are read at a time: enough for 16 MiB of body.
 const sumWindow = 512
 
 // openBody removes the record if its body is damaged.
-func (s *Store) openBody(p place, r *store.Record) (*body, error) {
+func (s *Store) openBody(ctx context.Context, p place, r *store.Record) (*body, error) {
 	name, now := p.body(r.ID), time.Now()
 	f, err := p.fan.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	b := &body{store: s, place: p, file: f, name: name, id: r.ID, size: r.Size, held: -1}
+	b := &body{store: s, place: p, file: f, name: name, id: r.ID, size: r.Size, held: -1, inspected: store.Inspecting(ctx)}
 	if err := b.begin(now); err != nil {
 		f.Close()
 		if errors.Is(err, store.ErrCorrupt) {
@@ -152,7 +156,9 @@ func (b *body) begin(now time.Time) error {
 // damaged removes the record.
 func (b *body) damaged() {
 	b.store.bodies.forget(b.name)
-	b.store.remove(b.place, b.id)
+	if !b.inspected {
+		b.store.remove(b.place, b.id)
+	}
 }
 
 // readEnd verifies the footer. The last window of checksums, which is all of them for most bodies, comes with the same read.

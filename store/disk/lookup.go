@@ -30,7 +30,7 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 		return nil, s.missing("look up", err)
 	}
 	for n := 1; ; n++ {
-		found, changed, err := s.readRecords(p, key)
+		found, changed, err := s.readRecords(ctx, p, key)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			s.check(p.shard)
@@ -55,7 +55,7 @@ func (s *Store) missing(verb string, err error) error {
 
 // readRecords returns the records of a key. It reports whether a head that was listed had gone by the time it was to be read,
 // which happens when it is updated or superseded at that moment.
-func (s *Store) readRecords(p place, key store.Key) (found []*store.Record, changed bool, err error) {
+func (s *Store) readRecords(ctx context.Context, p place, key store.Key) (found []*store.Record, changed bool, err error) {
 	all, err := p.records(s.readHead, s.seen.list)
 	if err != nil {
 		return nil, false, err
@@ -66,7 +66,7 @@ func (s *Store) readRecords(p place, key store.Key) (found []*store.Record, chan
 		if !g.there() {
 			continue
 		}
-		r, used, err := s.readRecord(p, g, key)
+		r, used, err := s.readRecord(ctx, p, g, key)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			changed = true
@@ -103,7 +103,7 @@ func (s *Store) readHead(p place, path string) (*head, error) {
 
 // readRecord returns one record and when it was last used, and removes it if it is damaged. key may be empty when it is not
 // known.
-func (s *Store) readRecord(p place, g *group, key store.Key) (*store.Record, time.Time, error) {
+func (s *Store) readRecord(ctx context.Context, p place, g *group, key store.Key) (*store.Record, time.Time, error) {
 	path, h := p.head(g), g.first
 	if path != p.first() {
 		var err error
@@ -124,7 +124,9 @@ func (s *Store) readRecord(p place, g *group, key store.Key) (*store.Record, tim
 		err = fmt.Errorf("in the place of another key: %w", store.ErrCorrupt)
 	}
 	if err != nil {
-		s.removeRecord(p, g)
+		if !store.Inspecting(ctx) {
+			s.removeRecord(p, g)
+		}
 		return nil, used, fmt.Errorf("%s: %w", path, err)
 	}
 	if key != "" && h.info.Size() <= maxKnownHead {
@@ -151,9 +153,9 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 				if !g.there() || q.ID != (store.ID{}) && g.id != q.ID {
 					continue
 				}
-				r, _, err := s.readRecord(e.place, g, q.Key)
+				r, _, err := s.readRecord(ctx, e.place, g, q.Key)
 				if errors.Is(err, fs.ErrNotExist) {
-					r, err = s.readAgain(e.place, g.id, q.Key)
+					r, err = s.readAgain(ctx, e.place, g.id, q.Key)
 				}
 				switch {
 				case errors.Is(err, store.ErrNotFound):
@@ -183,7 +185,7 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 }
 
 // readAgain reads one record whose head went away while it was looked for; ErrNotFound if all of it did.
-func (s *Store) readAgain(p place, id store.ID, key store.Key) (*store.Record, error) {
+func (s *Store) readAgain(ctx context.Context, p place, id store.ID, key store.Key) (*store.Record, error) {
 	for range attempts {
 		g, err := p.find(id, place.readHead)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -192,7 +194,7 @@ func (s *Store) readAgain(p place, id store.ID, key store.Key) (*store.Record, e
 		if !g.there() {
 			break
 		}
-		r, _, err := s.readRecord(p, &g, key)
+		r, _, err := s.readRecord(ctx, p, &g, key)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return r, err
 		}

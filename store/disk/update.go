@@ -20,7 +20,7 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	if err == nil {
 		for n := 1; ; n++ {
 			var grown int64
-			if grown, err = s.update(p, r); grown > 0 {
+			if grown, err = s.update(ctx, p, r); grown > 0 {
 				s.makeRoom(grown)
 			}
 			// A head that was listed and is gone was updated by another: there is a later one.
@@ -40,7 +40,7 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 }
 
 // update returns by how much more the record takes.
-func (s *Store) update(p place, r *store.Record) (grown int64, err error) {
+func (s *Store) update(ctx context.Context, p place, r *store.Record) (grown int64, err error) {
 	g, err := p.find(r.ID, place.readHead)
 	if err != nil {
 		return 0, err
@@ -48,7 +48,7 @@ func (s *Store) update(p place, r *store.Record) (grown int64, err error) {
 	if !g.there() {
 		return 0, store.ErrNotFound
 	}
-	old, _, err := s.readRecord(p, &g, r.Key)
+	old, _, err := s.readRecord(ctx, p, &g, r.Key)
 	if err != nil {
 		return 0, err
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -28,6 +29,9 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 				if f.err == nil && !q.Match(f.r) {
 					continue
 				}
+				if f.err != nil && !store.Inspecting(ctx) {
+					f.err = errors.Join(f.err, s.removeRow(ctx, f.n))
+				}
 				if !yield(f.r, f.err) {
 					return
 				}
@@ -43,6 +47,13 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 			}
 		}
 	}
+}
+
+func (s *Store) removeRow(ctx context.Context, n int64) error {
+	return s.write(ctx, func(c *conn) error {
+		_, err := c.exec(`DELETE FROM entries WHERE n = ?`, n)
+		return err
+	})
 }
 
 // conditions returns what of q the database can tell. It may let through records that q.Match rejects, never

@@ -36,8 +36,10 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 	}
 	if damaged != nil {
 		err = fmt.Errorf("sqlite: look up: %w", damaged)
-		if e := s.removeDamaged(ctx, key); e != nil {
-			err = fmt.Errorf("%w; removing it: %w", err, e)
+		if !store.Inspecting(ctx) {
+			if e := s.removeDamaged(ctx, key); e != nil {
+				err = fmt.Errorf("%w; removing it: %w", err, e)
+			}
 		}
 	}
 	if len(found) > 0 {
@@ -202,7 +204,7 @@ func (b *body) load(seq int64) error {
 		b.data, b.seq = b.buf[:n], seq
 		return nil
 	}
-	if errors.Is(err, store.ErrCorrupt) && !errors.Is(err, errDamaged) {
+	if errors.Is(err, store.ErrCorrupt) && !errors.Is(err, errDamaged) && !store.Inspecting(b.ctx) {
 		if e := b.s.Delete(b.ctx, b.key, b.id); e != nil {
 			err = fmt.Errorf("%w; removing it: %w", err, e)
 		}

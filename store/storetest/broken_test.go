@@ -703,6 +703,16 @@ var brokenKits = []struct {
 		k.Open = func(string) (store.Store, error) { return h, nil }
 	}},
 	{"a damaged head is left out, reported and removed", "does not see it", func(k *Kit) { k.DamageHead = func(string, *store.Record) error { return nil } }},
+	{"a damaged head is left out, reported and removed", "removes it under Inspect, too", func(k *Kit) {
+		open := k.Open
+		k.Open = func(dir string) (store.Store, error) {
+			s, err := open(dir)
+			h := s.(*hooked)
+			lookup := h.lookup
+			h.lookup = func(_ context.Context, key store.Key) ([]*store.Record, error) { return lookup(context.Background(), key) }
+			return h, err
+		}
+	}},
 	{"a damaged body is never read as whole", "does not see it", func(k *Kit) { k.DamageBody = func(string, *store.Record) error { return nil } }},
 }
 

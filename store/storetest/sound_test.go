@@ -187,7 +187,9 @@ func damageable(head, body map[store.ID]bool, mu *sync.Mutex) *hooked {
 			switch {
 			case damaged(head, r.ID):
 				err = fmt.Errorf("record %v: %w", r.ID, store.ErrCorrupt)
-				h.Store.Delete(ctx, key, r.ID)
+				if !store.Inspecting(ctx) {
+					h.Store.Delete(ctx, key, r.ID)
+				}
 				continue
 			case damaged(body, r.ID):
 				r = r.Clone()

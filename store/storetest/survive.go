@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -143,8 +144,17 @@ func damagedHead(t *check) {
 		if err := t.kit.DamageHead(t.dir, bad); err != nil {
 			t.fatalf("DamageHead: %v", err)
 		}
+		inspect := store.Inspect(t.ctx)
+		for range 2 { // the second time shows that it was left
+			if found, err := s.Lookup(inspect, key); !errors.Is(err, store.ErrCorrupt) || len(found) != 1 {
+				t.errorf("Lookup of a damaged record under Inspect: %v, %v; want the good one beside ErrCorrupt", ids(found), err)
+			}
+			if f, ok := store.As[store.Finder](s); ok {
+				t.wantFindCorrupt(inspect, f, bad.ID)
+			}
+		}
 		if f, ok := store.As[store.Finder](s); ok {
-			t.wantFindCorrupt(f, bad.ID)
+			t.wantFindCorrupt(t.ctx, f, bad.ID)
 		}
 		found, err := s.Lookup(t.ctx, key)
 		// A listing may have removed it already.
@@ -169,9 +179,9 @@ func damagedHead(t *check) {
 }
 
 // wantFindCorrupt fails unless Find reports one damaged record and lists all others.
-func (t *check) wantFindCorrupt(f store.Finder, bad store.ID) {
+func (t *check) wantFindCorrupt(ctx context.Context, f store.Finder, bad store.ID) {
 	good, damaged := 0, 0
-	for r, err := range f.Find(t.ctx, store.Query{}) {
+	for r, err := range f.Find(ctx, store.Query{}) {
 		switch {
 		case errors.Is(err, store.ErrCorrupt):
 			damaged++
@@ -198,6 +208,16 @@ func damagedBody(t *check) {
 	if err := t.kit.DamageBody(t.dir, r); err != nil {
 		t.fatalf("DamageBody: %v", err)
 	}
+	inspect := store.Inspect(t.ctx)
+	for range 2 { // the second time shows that it was left
+		found, err := s.Lookup(inspect, "key")
+		if err == nil && len(found) == 1 {
+			err = t.drain(inspect, s, found[0])
+		}
+		if !gone(err) {
+			t.errorf("reading a damaged body under Inspect: %d records, %v; want ErrCorrupt", len(found), err)
+		}
+	}
 	found, err := s.Lookup(t.ctx, "key")
 	if err != nil || len(found) == 0 {
 		if !errors.Is(err, store.ErrCorrupt) {
@@ -208,12 +228,18 @@ func damagedBody(t *check) {
 	if found[0].Body != nil {
 		t.errorf("Lookup returns a damaged body inside the record")
 	}
-	b, err := s.Open(t.ctx, found[0])
-	if err == nil {
-		defer b.Close()
-		_, err = io.Copy(io.Discard, b)
-	}
-	if !gone(err) {
+	if err := t.drain(t.ctx, s, found[0]); !gone(err) {
 		t.errorf("reading a damaged body: %v, want ErrCorrupt", err)
 	}
+}
+
+// drain reads a body to its end.
+func (t *check) drain(ctx context.Context, s store.Store, r *store.Record) error {
+	b, err := s.Open(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	_, err = io.Copy(io.Discard, b)
+	return err
 }
