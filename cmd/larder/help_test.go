@@ -25,6 +25,7 @@ func TestHelp(t *testing.T) {
 	if len(commands) < 10 {
 		t.Fatalf("the help lists %v", commands)
 	}
+	example := regexp.MustCompile(`(?m)\blarder (.*?)(?:\)|$| [|>] )`)
 	flag := regexp.MustCompile(`(?m)^ +(?:-\w, )?(--[a-z-]+)`)
 	for _, command := range commands {
 		help := u.ok(append(strings.Fields(command), "--help")...)
@@ -35,6 +36,13 @@ func TestHelp(t *testing.T) {
 		for _, line := range lines {
 			if utf8.RuneCountInString(line) > 100 {
 				t.Errorf("larder %s --help has a line of more than 100 columns: %s", command, line)
+			}
+		}
+		_, examples, _ := strings.Cut(help, "\nExamples:\n")
+		examples, _, _ = strings.Cut(examples, "\n\n")
+		for _, match := range example.FindAllStringSubmatch(examples, -1) { // --help is answered when the other flags have been read
+			if r := u.finish(u.program("sh", "-c", `exec "$0" `+match[1]+" --help", binary)); r.code != 0 || !strings.Contains(r.out, "\nUsage:\n") {
+				t.Errorf("the example larder %s: code %d, %s", match[1], r.code, r.err)
 			}
 		}
 		if !strings.Contains(reference, "\n## larder "+command) {
