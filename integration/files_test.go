@@ -52,7 +52,7 @@ var fileFaults = []fileFault{
 		defer f.Close()
 		return uint64(f.Fd()), nil // the next that would be given out
 	})},
-	{name: "the folder is deleted", silent: []string{"disk", "sqlite"}, prepare: deleted},
+	{name: "the folder is deleted", silent: []string{"sqlite"}, prepare: deleted},
 	{name: "a read-only file system", needs: "FUSE", prepare: onFuse("EROFS")},
 	{name: "EIO at everything", needs: "FUSE", breaks: true, prepare: onFuse("EIO")},
 	{name: "EIO now and then", needs: "FUSE", breaks: true, prepare: onFuse("EIO sometimes")},

@@ -143,16 +143,18 @@ func (s *Store) fan(shard byte, make bool) (*os.Root, error) {
 }
 
 // check forgets the directory held for a shard if it is no longer the one that stands at its path, so that
-// the store heals after somebody deleted the tree. It is asked on a miss only.
-func (s *Store) check(shard byte) {
+// the store heals after somebody deleted the tree, and returns an error that says so. It is asked on a miss only.
+func (s *Store) check(shard byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	held := &s.fans[shard]
 	if held.open.Load() == nil {
-		return
+		return nil
 	}
 	now, err := os.Lstat(filepath.Join(s.dir, fanName(shard)))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(held.info, now) {
 		held.open.Store(nil) // others may be using it: the garbage collector closes it
+		return fmt.Errorf("%s has been deleted, and is made anew: %w", filepath.Join(s.dir, fanName(shard)), store.ErrCorrupt)
 	}
+	return nil
 }

@@ -44,7 +44,8 @@
 // long as it is open, on Windows because os.Root opens files so that they may be deleted meanwhile.
 //
 // Any number of processes of one machine may share a directory. No lock is held between them. A directory
-// that is deleted under a running program makes misses; the next store makes it anew.
+// that is deleted under a running program makes misses, one of which in each fan is reported as store.ErrCorrupt; the next store makes
+// it anew.
 //
 // # Limit
 //

@@ -33,7 +33,9 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 		found, changed, err := s.readRecords(ctx, p, key)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			s.check(p.shard)
+			if err := s.check(p.shard); err != nil {
+				return nil, fmt.Errorf("disk: look up: %w", err)
+			}
 			return nil, nil
 		case changed && n < attempts:
 			continue
