@@ -27,6 +27,9 @@ func (p Policy) unstorable(req *Request, resp *Response) Reason {
 	if why := storableStatus(resp); why != 0 {
 		return why
 	}
+	if resp.variesTooMuch {
+		return VaryStar
+	}
 	if resp.TTL != 0 {
 		return 0
 	}

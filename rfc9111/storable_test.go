@@ -1,6 +1,9 @@
 package rfc9111
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestStorable(t *testing.T) {
 	private, shared := Policy{}, Policy{Shared: true}
@@ -78,6 +81,8 @@ func TestStorable(t *testing.T) {
 
 		{"Vary", private, nil, 200, []string{maxAge, "Vary: Accept"}, Allowed},
 		{"Vary: *", private, nil, 200, []string{maxAge, "Vary: *"}, VaryStar},
+		{"Vary with a hundred names", private, nil, 200, []string{maxAge, "Vary: A" + strings.Repeat(", A", 99)}, Allowed},
+		{"Vary with one more", private, nil, 200, []string{maxAge, "Vary: A" + strings.Repeat(", A", 100)}, VaryStar},
 		{"Vary: * in a list", private, nil, 200, []string{maxAge, "Vary: Accept, *"}, VaryStar},
 		{"Vary: * on a second line", private, nil, 200, []string{maxAge, "Vary:", "Vary: *"}, VaryStar},
 

@@ -7,6 +7,20 @@ import (
 	"strings"
 )
 
+// maxVary is how many names there may be in Vary. Each is kept, and compared by every request, for each variant.
+const maxVary = 100
+
+// variesTooMuch reports whether Vary has more names than that.
+func variesTooMuch(respHeader http.Header) bool {
+	n := 0
+	for range members(respHeader["Vary"]) {
+		if n++; n > maxVary {
+			return true
+		}
+	}
+	return false
+}
+
 // variesOnUnknown reports whether Vary has a *, or a member that is no field name: nobody can tell what that varies on
 // (RFC 9110 §12.5.5).
 func variesOnUnknown(respHeader http.Header) bool {
