@@ -23,7 +23,7 @@ func (b *storedBody) resume(fault error) error {
 	ctx, cancel := context.WithCancel(b.x.req.Context())
 	b.giveUp = cancel
 	b.mu.Unlock()
-	rest, err := b.c.rest(ctx, b.x, b.r, b.left)
+	rest, err := b.c.rest(ctx, cancel, b.x, b.r, b.left)
 	b.mu.Lock()
 	switch {
 	case b.end != nil: // it was closed meanwhile
@@ -41,8 +41,8 @@ func (b *storedBody) resume(fault error) error {
 	return nil
 }
 
-// rest asks the origin for a part of what r is of. What it returns has those bytes and no others, and ends when ctx does.
-func (c *Cache) rest(ctx context.Context, x *exchange, r *store.Record, part rfc9111.Part) (io.ReadCloser, error) {
+// rest asks the origin for a part of what r is of. What it returns has those bytes and no others, and its Close cancels ctx.
+func (c *Cache) rest(ctx context.Context, cancel context.CancelFunc, x *exchange, r *store.Record, part rfc9111.Part) (io.ReadCloser, error) {
 	stored := &c.readingOf(r).parsed
 	conditions := rfc9111.Completion(stored, part, r.Size)
 	switch {
@@ -51,12 +51,10 @@ func (c *Cache) rest(ctx context.Context, x *exchange, r *store.Record, part rfc
 	case c.policy().Reuse(&x.rr, nil, c.now()).Action == rfc9111.Refuse:
 		return nil, errors.New("it is not to be asked")
 	}
-	ctx, cancel := context.WithCancel(ctx)
 	late := time.AfterFunc(c.refreshTimeout(), cancel)
 	resp, _, err := c.ask(ctx, &exchange{send: x.req}, nil, conditions)
 	late.Stop()
 	if err != nil {
-		cancel()
 		return nil, err
 	}
 	body := readCloser{&exactly{resp.Body, part.Length}, closing{resp.Body, cancel}}
