@@ -20,8 +20,8 @@ const chunkSize = 32 << 10
 const (
 	restSize = 64 << 10
 	restTime = 2 * time.Second
-	// maxBehind bounds how many downloads are finished, or their beginnings kept, after their last readers have left; what others
-	// have begun is then dropped.
+	// maxBehind bounds how many downloads are finished, or have their beginnings kept in a distant store, after their last readers
+	// have left; what others have begun is then dropped.
 	maxBehind = 512
 )
 
@@ -484,6 +484,7 @@ func (d *download) left() {
 	case d.c.localStore || d.written == 0:
 		d.end(errAbandoned)
 	case !d.c.behind(func() { d.end(errAbandoned) }): // in which what has come is perhaps kept
+		d.c.discarded(d.x, errAbandoned)
 		d.mu.Lock()
 		d.broken = true
 		d.mu.Unlock()

@@ -16,20 +16,20 @@ import (
 // still, by a strong validator. What is to come is then in b.rc; else it returns fault, and why. b.mu is held, but not while the
 // origin is asked, so that Close can end that.
 func (b *storedBody) resume(fault error) error {
-	if b.resumed || b.left.Length == 0 {
+	if b.resumed || b.left.Length == 0 || b.x.req.Context().Err() != nil {
 		return fault
 	}
 	b.resumed = true
 	ctx, cancel := context.WithCancel(b.x.req.Context())
-	b.giveUp = cancel
+	b.giveUp.Store(&cancel)
 	b.mu.Unlock()
-	rest, err := b.c.rest(ctx, cancel, b.x, b.r, b.left)
+	rc, err := b.c.rest(ctx, cancel, b.x, b.r, b.left)
 	b.mu.Lock()
 	switch {
 	case b.end != nil: // it was closed meanwhile
 		cancel()
 		if err == nil {
-			rest.Close()
+			rc.Close()
 		}
 		return b.end
 	case err != nil:
@@ -37,18 +37,25 @@ func (b *storedBody) resume(fault error) error {
 		return fmt.Errorf("%w; nor does the origin give the rest: %w", fault, err)
 	}
 	b.rc.Close()
-	b.rc = rest
+	b.rc = rc
 	return nil
 }
 
-// rest asks the origin for a part of what r is of. What it returns has those bytes and no others, and its Close cancels ctx.
+// endRest ends what waits for the rest.
+func (b *storedBody) endRest() {
+	if cancel := b.giveUp.Load(); cancel != nil {
+		(*cancel)()
+	}
+}
+
+// rest asks the origin for a part of what r is of. What it returns has those bytes and no others, each Read of it has RefreshTimeout, and its Close cancels ctx.
 func (c *Cache) rest(ctx context.Context, cancel context.CancelFunc, x *exchange, r *store.Record, part rfc9111.Part) (io.ReadCloser, error) {
 	stored := &c.readingOf(r).parsed
 	conditions := rfc9111.Completion(stored, part, r.Size)
 	switch {
 	case x.rr.Method != http.MethodGet || r.Status != http.StatusOK || r.Uncompressed || len(conditions) == 0:
 		return nil, errors.New("it would not be known to be of the same representation")
-	case c.policy().Reuse(&x.rr, nil, c.now()).Action == rfc9111.Refuse:
+	case c.FailClosed || c.policy().Reuse(&x.rr, nil, c.now()).Action == rfc9111.Refuse:
 		return nil, errors.New("it is not to be asked")
 	}
 	late := time.AfterFunc(c.refreshTimeout(), cancel)
@@ -57,14 +64,17 @@ func (c *Cache) rest(ctx context.Context, cancel context.CancelFunc, x *exchange
 	if err != nil {
 		return nil, err
 	}
-	body := readCloser{&exactly{resp.Body, part.Length}, closing{resp.Body, cancel}}
+	body := &rest{exactly{resp.Body, part.Length}, resp.Body, cancel, c.refreshTimeout()}
 	said := rfc9111.Parse(rfc9111.Response{Method: http.MethodGet, Status: resp.StatusCode, Header: resp.Header, Received: c.now()})
 	brought, size := said.Part()
 	switch same := rfc9111.Combinable(stored, said); {
 	case same && brought == part && size == r.Size:
 		return body, nil
 	case same && resp.StatusCode == http.StatusOK && resp.ContentLength == r.Size: // it does not do parts
-		if _, err = io.CopyN(io.Discard, resp.Body, part.Start); err == nil {
+		late.Reset(c.refreshTimeout())
+		_, err = io.CopyN(io.Discard, resp.Body, part.Start)
+		late.Stop()
+		if err == nil {
 			return body, nil
 		}
 	default:
@@ -74,13 +84,21 @@ func (c *Cache) rest(ctx context.Context, cancel context.CancelFunc, x *exchange
 	return nil, err
 }
 
-// closing closes a body and ends its request.
-type closing struct {
-	body io.Closer
-	end  context.CancelFunc
+// rest is a body that must not stand still, since nobody expects it to come from the origin.
+type rest struct {
+	exactly
+	body    io.Closer
+	cancel  context.CancelFunc // of its request
+	timeout time.Duration
 }
 
-func (c closing) Close() error {
-	defer c.end()
-	return c.body.Close()
+func (r *rest) Read(p []byte) (int, error) {
+	late := time.AfterFunc(r.timeout, r.cancel)
+	defer late.Stop()
+	return r.exactly.Read(p)
+}
+
+func (r *rest) Close() error {
+	defer r.cancel()
+	return r.body.Close()
 }

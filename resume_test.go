@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -26,7 +27,8 @@ type damagedBody struct {
 	etag    atomic.Value // string
 	parts   atomic.Bool  // the origin answers requests for parts
 	asked   atomic.Int64
-	held    chan struct{} // closed when the origin is asked for the rest, which it does not give then; nil: it does
+	held    chan struct{} // closed when the origin is asked for the rest, which it does not give whole then; nil: it does
+	begun   bool          // of that it gives the head and ten bytes
 	server  *httptest.Server
 	cache   *larder.Cache
 	dir     string
@@ -42,8 +44,16 @@ func newDamagedBody(t *testing.T) *damagedBody {
 	d.parts.Store(true)
 	d.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if d.asked.Add(1) > 1 && d.held != nil {
+			if d.begun {
+				w.Header().Set("Etag", d.etag.Load().(string))
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", 5<<15, len(d.content)-1, len(d.content)))
+				w.WriteHeader(http.StatusPartialContent)
+				w.Write(d.content[5<<15:][:10])
+				http.NewResponseController(w).Flush()
+			}
 			close(d.held)
 			<-req.Context().Done()
+			return
 		}
 		w.Header().Set("Cache-Control", "max-age=600")
 		if tag := d.etag.Load().(string); tag != "" {
@@ -162,25 +172,57 @@ func TestDamagedBodyGoesOnFromTheOrigin(t *testing.T) {
 	}
 }
 
-// Close ends what waits for the origin.
+// Close ends what waits for the origin, for its head or for more of the body.
 func TestCloseEndsTheWaitForTheRest(t *testing.T) {
-	d := newDamagedBody(t)
-	d.held = make(chan struct{})
-	d.store(t)
-	_, err := d.get(context.Background(), nil, func(r io.Reader) ([]byte, error) {
-		if _, err := io.ReadFull(r, make([]byte, 5<<15)); err != nil {
-			return nil, err
+	for _, begun := range []bool{false, true} {
+		d := newDamagedBody(t)
+		d.held, d.begun = make(chan struct{}), begun
+		d.store(t)
+		_, err := d.get(context.Background(), nil, func(r io.Reader) ([]byte, error) {
+			if _, err := io.ReadFull(r, make([]byte, 5<<15)); err != nil {
+				return nil, err
+			}
+			ended := make(chan error)
+			go func() {
+				_, err := io.ReadFull(r, make([]byte, 11))
+				ended <- err
+			}()
+			<-d.held
+			r.(io.Closer).Close()
+			return nil, <-ended
+		})
+		if err == nil {
+			t.Errorf("begun %v: no error", begun)
 		}
-		ended := make(chan error)
-		go func() {
-			_, err := r.Read(make([]byte, 1))
-			ended <- err
-		}()
-		<-d.held
-		r.(io.Closer).Close()
-		return nil, <-ended
+	}
+}
+
+// An origin that stands still is given up.
+func TestTheRestMustNotStandStill(t *testing.T) {
+	for _, begun := range []bool{false, true} {
+		d := newDamagedBody(t)
+		d.held, d.begun = make(chan struct{}), begun
+		d.store(t)
+		d.cache.RefreshTimeout = 50 * time.Millisecond
+		got, err := d.get(context.Background(), nil, io.ReadAll)
+		if want := d.content[:5<<15]; err == nil || !bytes.HasPrefix(got, want) || len(got) > len(want)+10 {
+			t.Errorf("begun %v: %d bytes, %v", begun, len(got), err)
+		}
+	}
+}
+
+// What a writer has taken before it failed is not asked for again.
+func TestTheRestAfterAFailedWrite(t *testing.T) {
+	d := newDamagedBody(t)
+	d.store(t)
+	rest, err := d.get(context.Background(), nil, func(r io.Reader) ([]byte, error) {
+		if _, err := io.Copy(&failingWriter{40_000}, r); !errors.Is(err, errFull) {
+			t.Errorf("the error is %v", err)
+		}
+		return io.ReadAll(r)
 	})
-	if !errors.Is(err, http.ErrBodyReadAfterClose) {
-		t.Errorf("the error is %v, want %v", err, http.ErrBodyReadAfterClose)
+	// The block of which the writer took nothing has been read from the store, and is lost.
+	if err != nil || !bytes.HasSuffix(d.content, rest) || len(rest) < 8<<15 {
+		t.Errorf("%d bytes are not the end of the content, %v", len(rest), err)
 	}
 }

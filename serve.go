@@ -189,11 +189,11 @@ type storedBody struct {
 
 	mu      sync.Mutex // a caller may close while another of its goroutines reads
 	rc      io.ReadCloser
-	end     error        // what Read returns from now on; rc is closed, unless writing is set
-	writing bool         // WriteTo uses rc, and sees to its end
-	left    rfc9111.Part // what is still to be read, if that is one run of the stored body
-	resumed bool         // it goes on from the origin, or that was tried
-	giveUp  func()       // ends what resume waits for; nil: nothing
+	end     error                              // what Read returns from now on; rc is closed, unless writing is set
+	writing bool                               // WriteTo uses rc, and sees to its end
+	left    rfc9111.Part                       // what is still to be read, if that is one run of the stored body
+	resumed bool                               // it goes on from the origin, or that was tried
+	giveUp  atomic.Pointer[context.CancelFunc] // ends the request for the rest; nil: there is none
 }
 
 func (b *storedBody) Read(p []byte) (int, error) {
@@ -212,9 +212,7 @@ func (b *storedBody) Read(p []byte) (int, error) {
 // over takes in that n bytes were read, and that the reading has ended with err, if it has, and returns what to tell of it: nothing,
 // if it goes on from the origin.
 func (b *storedBody) over(n int64, err error) error {
-	if b.left.Length > 0 {
-		b.left.Start, b.left.Length = b.left.Start+n, b.left.Length-n
-	}
+	b.advance(n)
 	switch {
 	case err == nil || err == io.EOF:
 	case b.resumed:
@@ -234,14 +232,20 @@ func (b *storedBody) over(n int64, err error) error {
 	return err
 }
 
+// advance takes in that n bytes were read.
+func (b *storedBody) advance(n int64) {
+	if b.left.Length > 0 {
+		b.left.Start, b.left.Length = b.left.Start+n, b.left.Length-n
+	}
+}
+
 func (b *storedBody) Close() error {
+	b.endRest() // in which a Read may wait, with the lock
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	ended := b.end != nil
 	b.end = http.ErrBodyReadAfterClose
-	if b.giveUp != nil {
-		b.giveUp()
-	}
+	b.endRest() // of a resume that has begun meanwhile
 	if ended || b.writing {
 		return nil
 	}

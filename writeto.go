@@ -41,6 +41,7 @@ func (b *storedBody) written(n int64, err, writeErr error) (more bool, _ error) 
 		b.rc.Close()
 		return false, b.end
 	case writeErr != nil:
+		b.advance(n)
 		return false, writeErr
 	case err == nil:
 		err = io.EOF

@@ -2,8 +2,8 @@ package store
 
 import "context"
 
-// Inspect returns a context for who wants to see what is damaged: a Store removes nothing in a Lookup, an Open, the reading of what that
-// returns, or a Find under it.
+// Inspect returns a context for who wants to see what is damaged: under it a Store removes nothing in a Lookup, an Open, the reading of
+// what that returns, a Find, or a Size that looks at heads.
 func Inspect(ctx context.Context) context.Context {
 	return context.WithValue(ctx, inspection{}, true)
 }

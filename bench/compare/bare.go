@@ -257,8 +257,10 @@ func insertRows(size int) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	closeIt := j.close
-	j.close = func() error { return errors.Join(closeIt(), os.RemoveAll(d.dir)) }
+	if size > 16*mb {
+		closeIt := j.close
+		j.close = func() error { return errors.Join(closeIt(), os.RemoveAll(d.dir)) }
+	}
 	return j, nil
 }
 

@@ -51,7 +51,7 @@ exit code is 1 if anything was damaged.`,
 			}
 			bar := newProgress(cmd, quiet, "verifying", "responses")
 			defer bar.done()
-			if n, _, err := c.Size(cmd.Context()); err == nil && !given {
+			if n, _, err := c.Size(store.Inspect(cmd.Context())); err == nil && !given {
 				bar.total(int64(n))
 			}
 			ctx := cmd.Context()

@@ -709,7 +709,25 @@ var brokenKits = []struct {
 			s, err := open(dir)
 			h := s.(*hooked)
 			lookup := h.lookup
-			h.lookup = func(_ context.Context, key store.Key) ([]*store.Record, error) { return lookup(context.Background(), key) }
+			h.lookup = func(_ context.Context, key store.Key) ([]*store.Record, error) {
+				return lookup(context.Background(), key)
+			}
+			return h, err
+		}
+	}},
+	{"a damaged body is never read as whole", "removes it under Inspect, too", func(k *Kit) {
+		open := k.Open
+		k.Open = func(dir string) (store.Store, error) {
+			s, err := open(dir)
+			h := s.(*hooked)
+			read := h.open
+			h.open = func(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
+				b, err := read(ctx, r)
+				if errors.Is(err, store.ErrCorrupt) {
+					h.Store.Delete(ctx, r.Key, r.ID)
+				}
+				return b, err
+			}
 			return h, err
 		}
 	}},
