@@ -36,6 +36,7 @@ type server struct {
 	name   string // "Redis"
 	env    string // the variable that says where it is
 	read   string // what the bare driver does for a hit: "HGETALL"
+	write  string // and to store a response: "HSET"
 	pieces int    // bytes of body in a row
 	open   func(url, space string) (*space, error)
 }
@@ -46,13 +47,15 @@ type space struct {
 	// records reads the rows of a key, and piece one of a body, as bytes that nobody looks at.
 	records func(ctx context.Context, digest string) (bytes int, err error)
 	piece   func(ctx context.Context, digest, id string, number int) (bytes int, err error)
-	close   func() error // and remove what is in it
+	// write stores one row under a name of its own.
+	write func(ctx context.Context, name string, value []byte) error
+	close func() error // and remove what is in it
 }
 
 var servers = []server{
-	{"Redis", "REDIS_URL", "HGETALL", 256 << 10, openRedis},
-	{"MongoDB", "MONGODB_URI", "find", 1 << 20, openMongoDB},
-	{"DynamoDB", "DYNAMODB_ENDPOINT", "Query", 256 << 10, openDynamoDB},
+	{"Redis", "REDIS_URL", "HGETALL", "HSET and EXPIRE", 256 << 10, openRedis},
+	{"MongoDB", "MONGODB_URI", "find", "upsert", 1 << 20, openMongoDB},
+	{"DynamoDB", "DYNAMODB_ENDPOINT", "Query", "PutItem", 256 << 10, openDynamoDB},
 }
 
 // parallel is how many pieces of a body are read at once, by larder and by the bare driver.
@@ -140,6 +143,24 @@ func (s server) bareBody(size int) (*job, error) {
 	})
 }
 
+// bareWrite stores the bytes of a response in one row, under a new name each time.
+func (s server) bareWrite(size int) (*job, error) {
+	b, err := storedBytes(size)
+	if err != nil {
+		return nil, err
+	}
+	x, err := s.space()
+	if err != nil {
+		return nil, err
+	}
+	return &job{
+		worker: func() func(int) error {
+			return func(i int) error { return x.write(context.Background(), string(bareKey(i)), b) }
+		},
+		close: x.close,
+	}, nil
+}
+
 func openRedis(url, name string) (*space, error) {
 	s, err := redis.Open(context.Background(), url, &redis.Options{Prefix: name, MaxBody: -1})
 	if err != nil {
@@ -167,6 +188,16 @@ func openRedis(url, name string) (*space, error) {
 			key := name + ":b:{" + digest + "}:" + id
 			v, err := c.Do(ctx, c.B().Hget().Key(key).Field(fmt.Sprintf("%08d", number)).Build()).AsBytes()
 			return len(v), err
+		},
+		write: func(ctx context.Context, field string, value []byte) error {
+			key := name + ":bare:" + field
+			for _, r := range c.DoMulti(ctx, c.B().Hset().Key(key).FieldValue().FieldValue("value", rueidis.BinaryString(value)).Build(),
+				c.B().Expire().Key(key).Seconds(600).Build()) {
+				if err := r.Error(); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 		close: func() error {
 			defer c.Close()
@@ -205,6 +236,11 @@ func openMongoDB(uri, name string) (*space, error) {
 			one := bson.D{{Key: "_id", Value: fmt.Sprintf("b/%s/%s:%08d", digest, id, number)}}
 			row, err := db.Collection("larder.bodies").FindOne(ctx, one).Raw()
 			return len(row), err
+		},
+		write: func(ctx context.Context, id string, value []byte) error {
+			_, err := db.Collection("bare").UpdateOne(ctx, bson.D{{Key: "_id", Value: id}}, bson.D{{Key: "$set", Value: bson.D{{Key: "value", Value: value}}}},
+				options.UpdateOne().SetUpsert(true))
+			return err
 		},
 		close: func() error {
 			return errors.Join(s.Close(), db.Drop(ctx), c.Disconnect(ctx))
@@ -252,6 +288,11 @@ func openDynamoDB(endpoint, name string) (*space, error) {
 			}
 			return value(out.Item), nil
 		},
+		write: func(ctx context.Context, id string, value []byte) error {
+			_, err := c.PutItem(ctx, &driver.PutItemInput{TableName: &name, Item: map[string]types.AttributeValue{
+				"pk": text("bare/" + id), "sk": text("0"), "value": &types.AttributeValueMemberB{Value: value}}})
+			return err
+		},
 		close: func() error {
 			_, err := c.DeleteTable(ctx, &driver.DeleteTableInput{TableName: &name})
 			return errors.Join(s.Close(), err)
@@ -284,9 +325,29 @@ func databaseContests() []contest {
 		all = append(all,
 			hit("hit 1 KB, "+s.name, kb, 1, 1.25, s.bareHit),
 			hit("hit 1 KB, "+s.name+", 64 at once", kb, 64, 1/0.8, s.bareHit),
-			hit("hit 64 MB, "+s.name, 64*mb, 1, 1/0.7, s.bareBody))
+			hit("hit 64 MB, "+s.name, 64*mb, 1, 1/0.7, s.bareBody),
+			s.puts("store 1 KB, "+s.name, kb),
+			s.validations("validate 1 KB, "+s.name, kb))
 	}
 	return append(all, tieredHits(), manyReaders())
+}
+
+// puts compare storing something new with writing the same bytes in one row.
+func (s server) puts(name string, size int) contest {
+	k := s.cache()
+	return contest{name: name, by: wall, base: noCache.name, most: 256, entries: []*entry{
+		{name: k.name, bare: "bare " + s.write, open: func() (*job, error) { return k.store(size) }},
+		{name: "bare " + s.write, open: func() (*job, error) { return s.bareWrite(size) }},
+		{name: noCache.name, open: func() (*job, error) { return noCache.store(size) }},
+	}}
+}
+
+func (s server) validations(name string, size int) contest {
+	k := s.cache()
+	return contest{name: name, by: wall, most: 256, entries: []*entry{
+		{name: k.name, open: func() (*job, error) { return k.validate(size, 1) }},
+		{name: noCache.name, open: func() (*job, error) { return noCache.validate(size, 1) }},
+	}}
 }
 
 // tieredHits compare a hit in a memory store with one in a memory store that has another behind it.
