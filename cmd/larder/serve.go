@@ -175,7 +175,7 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 }
 
 // headroom is memory that is never touched, and so never taken from the system: with it, the garbage of 32 MiB gathers before it is
-// collected, where the little that is kept would have it collected every 4 MiB: a fifth of what a small hit takes
+// collected, where the little that is kept would have it collected every 4 MiB: a sixth of what a small hit takes
 // (docs/performance.md). It is none where the user has set a bound of memory.
 func headroom() []byte {
 	if os.Getenv("GOMEMLIMIT") != "" {
