@@ -48,7 +48,8 @@ func (b *storedBody) endRest() {
 	}
 }
 
-// rest asks the origin for a part of what r is of. What it returns has those bytes and no others, each Read of it has RefreshTimeout, and its Close cancels ctx.
+// rest asks the origin for a part of what r is of. What it returns has those bytes and no others, each Read of it has
+// RefreshTimeout, and its Close cancels ctx.
 func (c *Cache) rest(ctx context.Context, cancel context.CancelFunc, x *exchange, r *store.Record, part rfc9111.Part) (io.ReadCloser, error) {
 	stored := &c.readingOf(r).parsed
 	conditions := rfc9111.Completion(stored, part, r.Size)
@@ -64,7 +65,7 @@ func (c *Cache) rest(ctx context.Context, cancel context.CancelFunc, x *exchange
 	if err != nil {
 		return nil, err
 	}
-	body := &rest{exactly{resp.Body, part.Length}, resp.Body, cancel, c.refreshTimeout()}
+	body := &restBody{exactly{resp.Body, part.Length}, resp.Body, cancel, c.refreshTimeout()}
 	said := rfc9111.Parse(rfc9111.Response{Method: http.MethodGet, Status: resp.StatusCode, Header: resp.Header, Received: c.now()})
 	brought, size := said.Part()
 	switch same := rfc9111.Combinable(stored, said); {
@@ -84,21 +85,21 @@ func (c *Cache) rest(ctx context.Context, cancel context.CancelFunc, x *exchange
 	return nil, err
 }
 
-// rest is a body that must not stand still, since nobody expects it to come from the origin.
-type rest struct {
+// restBody is a body that must not stand still, since nobody expects it to come from the origin.
+type restBody struct {
 	exactly
 	body    io.Closer
 	cancel  context.CancelFunc // of its request
 	timeout time.Duration
 }
 
-func (r *rest) Read(p []byte) (int, error) {
+func (r *restBody) Read(p []byte) (int, error) {
 	late := time.AfterFunc(r.timeout, r.cancel)
 	defer late.Stop()
 	return r.exactly.Read(p)
 }
 
-func (r *rest) Close() error {
+func (r *restBody) Close() error {
 	defer r.cancel()
 	return r.body.Close()
 }

@@ -67,7 +67,6 @@ type Response struct {
 	part            Part // of a 206, with the size of the whole
 	size            int64
 	variesOnUnknown bool // Vary: *
-	variesTooMuch   bool
 	noStore         Reason
 }
 
@@ -93,7 +92,7 @@ func (r *Response) parse() {
 	}
 	r.initialAge = r.correctedInitialAge()
 	r.etag = etagField(h)
-	r.variesOnUnknown, r.variesTooMuch = variesOnUnknown(h), variesTooMuch(h)
+	r.variesOnUnknown = variesOnUnknown(h)
 	if r.Status == http.StatusPartialContent {
 		r.part, r.size = contentRange(h)
 	}

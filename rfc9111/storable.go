@@ -27,7 +27,7 @@ func (p Policy) unstorable(req *Request, resp *Response) Reason {
 	if why := storableStatus(resp); why != 0 {
 		return why
 	}
-	if resp.variesTooMuch {
+	if variesTooMuch(resp.Header) {
 		return VaryStar
 	}
 	if resp.TTL != 0 {

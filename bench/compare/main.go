@@ -40,6 +40,9 @@ func main() {
 
 // run measures, and prints what could be measured even if somebody did not do the work as it should be done.
 func run(rounds int, turn time.Duration, match *regexp.Regexp, into, larder string) error {
+	if rounds < 1 {
+		return errors.New("want -rounds of at least 1")
+	}
 	var faults []error
 	var err error
 	if scratch, err = os.MkdirTemp("", "compare"); err != nil {

@@ -192,7 +192,7 @@ func await(url string, size int) error {
 	var err error
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if err = fetch(url, size); err == nil {
-			time.Sleep(4 * time.Second)
+			time.Sleep(4 * time.Second) // larder's disk store trusts a file whose last change is 3 s ago
 			return errors.Join(fetch(url, size), fetch(url, size))
 		}
 	}

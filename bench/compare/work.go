@@ -328,8 +328,7 @@ func stores(size, workers int) contest {
 	}
 	if workers == 1 {
 		bare["larder disk"], bare["larder SQLite"] = "os.WriteFile", row
-	}
-	if workers > 1 {
+	} else {
 		aims = nil
 	}
 	c := contest{name: "store", base: noCache.name, most: max(24, 4096*kb/size)}

@@ -44,6 +44,9 @@ func main() {
 }
 
 func run(rounds, most int, into string) error {
+	if rounds < 1 || most <= 100_000 {
+		return errors.New("want -rounds of at least 1, and -most of more than 100000")
+	}
 	scratch, err := os.MkdirTemp("", "growth")
 	if err != nil {
 		return err
