@@ -11,6 +11,9 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	prettytable "github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // printable returns s with everything that a terminal would obey, or show as something else, escaped as in Go: control
@@ -69,16 +72,16 @@ type column struct {
 	width int // negative: aligned to the left
 }
 
-// table writes lines as they come, so that a long one takes no memory. The head is written with the first row.
+// table writes each line by itself, as it comes, so that a long one takes no memory. The head is written with the first row.
 type table struct {
 	w       io.Writer
 	columns []column
-	begun   bool
+	lines   prettytable.Writer // nil: not begun
 }
 
 func (t *table) row(cells ...string) error {
-	if !t.begun {
-		t.begun = true
+	if t.lines == nil {
+		t.begin()
 		names := make([]string, len(t.columns))
 		for i, c := range t.columns {
 			names[i] = c.name
@@ -87,15 +90,28 @@ func (t *table) row(cells ...string) error {
 			return err
 		}
 	}
-	var b strings.Builder
+	row := make(prettytable.Row, len(cells))
 	for i, cell := range cells {
-		if i > 0 {
-			b.WriteString("  ")
-		}
-		fmt.Fprintf(&b, "%*s", t.columns[i].width, printable(cell))
+		row[i] = printable(cell)
 	}
-	_, err := fmt.Fprintln(t.w, strings.TrimRight(b.String(), " "))
+	t.lines.ResetRows()
+	t.lines.AppendRow(row)
+	_, err := fmt.Fprintln(t.w, strings.TrimRight(t.lines.Render(), " "))
 	return err
+}
+
+func (t *table) begin() {
+	t.lines = prettytable.NewWriter()
+	t.lines.SetStyle(prettytable.Style{Box: prettytable.BoxStyle{MiddleVertical: "  "}, Options: prettytable.Options{SeparateColumns: true}})
+	configs := make([]prettytable.ColumnConfig, len(t.columns))
+	for i, c := range t.columns {
+		align := text.AlignRight
+		if c.width <= 0 {
+			align = text.AlignLeft
+		}
+		configs[i] = prettytable.ColumnConfig{Number: i + 1, WidthMin: max(c.width, -c.width), Align: align}
+	}
+	t.lines.SetColumnConfigs(configs)
 }
 
 // detail writes one line of a description: a name, and what there is to say about it.
