@@ -6,6 +6,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/larder-go/larder/bench/internal/report"
 )
 
 // sample is what one operation took on average: nanoseconds of the whole process, garbage collection and background
@@ -91,12 +93,7 @@ func (e *entry) median(what func(sample) float64) float64 {
 	for i, s := range e.samples {
 		values[i] = what(s)
 	}
-	return median(values)
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+	return report.Median(values)
 }
 
 // ratio returns the median over the rounds of what e took, less that of minus if it is not nil, to that of other.
@@ -109,7 +106,7 @@ func (e *entry) ratio(by func(sample) float64, minus, other *entry) float64 {
 		}
 		values[i] /= by(other.samples[i])
 	}
-	return median(values)
+	return report.Median(values)
 }
 
 // beyond returns the median over the rounds of e's CPU time less that of other.
@@ -118,5 +115,5 @@ func (e *entry) beyond(other *entry) float64 {
 	for i, s := range e.samples {
 		values[i] = s.cpu - other.samples[i].cpu
 	}
-	return median(values)
+	return report.Median(values)
 }

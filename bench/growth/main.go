@@ -159,13 +159,13 @@ func measure(kind, dir string, sizes []int, rounds int) (rows [][]string, err er
 		}
 		row := []string{w.name, kind}
 		for _, t := range times {
-			row = append(row, report.Number(median(t)))
+			row = append(row, report.Number(report.Median(t)))
 		}
 		ratios := make([]float64, turns)
 		for i := range ratios {
 			ratios[i] = times[len(times)-1][i] / times[0][i]
 		}
-		ratio, verdict := median(ratios), ""
+		ratio, verdict := report.Median(ratios), ""
 		if w.target > 0 {
 			verdict = fmt.Sprintf("✓ ≤ %v", w.target)
 			if ratio > w.target {
@@ -175,11 +175,6 @@ func measure(kind, dir string, sizes []int, rounds int) (rows [][]string, err er
 		rows = append(rows, append(row, report.Number(ratio), verdict))
 	}
 	return rows, nil
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
 func (f *filled) open() error {

@@ -146,6 +146,11 @@ func damagedHead(t *check) {
 		}
 		inspect := store.Inspect(t.ctx)
 		for range 2 { // the second time shows that it was left
+			if z, ok := store.As[store.Sizer](s); ok {
+				if _, _, err := z.Size(inspect); err != nil {
+					t.errorf("Size with a damaged record: %v", err)
+				}
+			}
 			if found, err := s.Lookup(inspect, key); !errors.Is(err, store.ErrCorrupt) || len(found) != 1 {
 				t.errorf("Lookup of a damaged record under Inspect: %v, %v; want the good one beside ErrCorrupt", ids(found), err)
 			}

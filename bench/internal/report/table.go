@@ -18,6 +18,12 @@ func Number(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
+// Median returns the middle of v, which has one value at least.
+func Median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
 // Table returns rows, the first of which is the head, as Markdown with columns that line up: text in the first columns and the last,
 // numbers between them.
 func Table(rows [][]string, text int) string {
