@@ -98,7 +98,7 @@ func TestKeyIsNotPrinted(t *testing.T) {
 	}{k, seal(t, new(memory.Store), k), &k}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d", "%q"} {
 		for _, what := range []any{k, &k, holder, &holder} {
-			if got := fmt.Sprintf(verb, what); strings.Contains(got, "AAAA") || strings.Contains(got, "65 65") || strings.Contains(got, "4141") || strings.Contains(got, "0x41, 0x41") {
+			if got := fmt.Sprintf(verb, what); strings.Contains(got, "AAAA") || strings.Contains(got, "65 65") || strings.Contains(got, "41414141") || strings.Contains(got, "0x41, 0x41") {
 				t.Errorf("%s prints the key: %s", verb, got)
 			}
 		}
