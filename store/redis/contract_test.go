@@ -55,16 +55,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-func TestContractWithRecordsKeptNear(t *testing.T) {
-	url := env(t, "REDIS_URL")
-	k := kit(t, url, func(o *Options) (store.Store, error) {
-		o.Near = 1 << 20
-		return Open(context.Background(), url, o)
-	})
-	k.Shared = false // what another store changes is seen a moment later
-	storetest.Run(t, k)
-}
-
+// TestContractWithTheUsersClient has a limit as well.
 func TestContractWithTheUsersClient(t *testing.T) {
 	url := env(t, "REDIS_URL")
 	c, err := rueidis.NewClient(rueidis.MustParseURL(url))
@@ -72,14 +63,9 @@ func TestContractWithTheUsersClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	storetest.Run(t, kit(t, url, func(o *Options) (store.Store, error) { return New(c, o) }))
-}
-
-func TestContractWithALimit(t *testing.T) {
-	url := env(t, "REDIS_URL")
 	k := kit(t, url, func(o *Options) (store.Store, error) {
 		o.MaxBody = 1 << 20
-		return Open(context.Background(), url, o)
+		return New(c, o)
 	})
 	k.MaxBody = 1 << 20
 	storetest.Run(t, k)

@@ -265,6 +265,7 @@ func rights(t *testing.T) []string {
 	return strings.Fields(strings.ReplaceAll(line, "//", ""))
 }
 
+// TestUserWithTheRightsInTheDocumentation is the contract of records kept near as well.
 func TestUserWithTheRightsInTheDocumentation(t *testing.T) {
 	for kind, more := range map[string]string{"single": "", "near": "+client|tracking", "cluster": "+cluster|slots +role"} {
 		t.Run(kind, func(t *testing.T) {
@@ -293,7 +294,7 @@ func TestUserWithTheRightsInTheDocumentation(t *testing.T) {
 				}
 				return Open(context.Background(), url, o)
 			})
-			k.Shared = kind != "near"
+			k.Shared = kind != "near" // what another store changes is seen a moment later
 			storetest.Run(t, k)
 		})
 	}
