@@ -94,6 +94,7 @@ const (
 var works = []work{
 	{name: fmt.Sprintf("hit, the same %d entries", hot), do: (*filled).hitHot, target: 1.5},
 	{name: "hit, any of the first half", do: (*filled).hit, target: 1.5},
+	{name: "bare read, any", do: (*filled).readBare},
 	{name: "store", do: (*filled).store},
 	{name: fmt.Sprintf("purge a tag, %d entries", inTag), do: (*filled).purge},
 	{name: "ls, first 50", do: (*filled).list},
@@ -114,12 +115,16 @@ type filled struct {
 	s         store.Store
 	c         *larder.Cache
 	closeIt   func() error
+	bare      *bare
 }
 
 func measure(kind, dir string, sizes []int, rounds int) (rows [][]string, err error) {
 	var stores []*filled
 	defer func() {
 		for _, f := range stores {
+			if f.bare != nil {
+				err = errors.Join(err, f.bare.closeIt())
+			}
 			err = errors.Join(err, f.closeIt())
 		}
 	}()
@@ -131,6 +136,9 @@ func measure(kind, dir string, sizes []int, rounds int) (rows [][]string, err er
 		stores = append(stores, f)
 		start := time.Now()
 		if err := f.fill(); err != nil {
+			return nil, err
+		}
+		if f.bare, err = f.newBare(); err != nil {
 			return nil, err
 		}
 		fmt.Fprintf(os.Stderr, "%s: filled with %d entries in %.1f s\n", kind, n, time.Since(start).Seconds())
@@ -241,9 +249,11 @@ func (origin) RoundTrip(req *http.Request) (*http.Response, error) {
 
 const host = "api.example.com"
 
+func url(i int) string { return "http://" + host + "/v1/things/" + strconv.Itoa(i) }
+
 // get asks for the resource numbered i and says whether it came from the store.
 func (f *filled) get(i int) (hit bool, err error) {
-	req, err := http.NewRequest(http.MethodGet, "http://"+host+"/v1/things/"+strconv.Itoa(i), nil)
+	req, err := http.NewRequest(http.MethodGet, url(i), nil)
 	if err != nil {
 		return false, err
 	}

@@ -34,6 +34,7 @@ type Store struct {
 	seen    listings
 	heads   trusted[*store.Record]
 	bodies  trusted[struct{}]
+	turns   turns
 	room    sync.Mutex // held by the one who makes room, and guards
 	hand    *walk      // where to go on with that; nil: from the start
 	mu      sync.Mutex // guards the opening of fans, and closed
@@ -120,7 +121,7 @@ func (s *Store) fan(shard byte, make bool) (*os.Root, error) {
 	}
 	defer top.Close()
 	if make {
-		if err := top.MkdirAll(name, 0o700); err != nil {
+		if err := makeFan(top, name); err != nil {
 			return nil, err
 		}
 	}

@@ -70,7 +70,7 @@ func TestEverythingIsForTheOwnerAlone(t *testing.T) {
 		n++
 		return nil
 	}))
-	if n != 1+1+1+4+5 { // the directory, v1, usage, two folders in two fans, three heads and their updates
+	if n != 1+1+1+4+5+4 { // the directory, v1, usage, two folders in two fans, three heads and their updates, an index with a log in each fan
 		t.Errorf("%d files and folders", n)
 	}
 }

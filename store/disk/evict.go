@@ -164,7 +164,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err erro
 		return c, err == nil
 	})
 	if err == nil {
-		err = s.sweepLeases()
+		err = errors.Join(s.sweepLeases(), s.sweepIndex(ctx))
 	}
 	if err != nil {
 		return removed, fmt.Errorf("disk: sweep: %w", err)
@@ -206,7 +206,7 @@ func (p place) ended(g *group, now time.Time) (bool, error) {
 // count walks through all records but those that gone disposes of, and removes what writers left behind.
 func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c counted, err error) {
 	c = s.begin()
-	err = s.each(ctx, "", place.readPrefix, func(e entry, all []group) bool {
+	err = s.each(ctx, &store.Query{}, place.readPrefix, func(e entry, all []group) bool {
 		switch e.suffix {
 		case bodySuffix:
 			if e.old(e.path) {

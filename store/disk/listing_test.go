@@ -70,7 +70,15 @@ func openTwo(t *testing.T) (a, b *Store) {
 
 func put(t testing.TB, s *Store, key store.Key, superseded ...store.ID) *store.Record {
 	t.Helper()
-	r := &store.Record{Key: key, ID: store.NewID(time.Now()), Head: store.Head{Status: 200, Header: http.Header{}}}
+	return commit(t, s, record(key), superseded...)
+}
+
+func record(key store.Key) *store.Record {
+	return &store.Record{Key: key, ID: store.NewID(time.Now()), Head: store.Head{Status: 200, Header: http.Header{}}}
+}
+
+func commit(t testing.TB, s *Store, r *store.Record, superseded ...store.ID) *store.Record {
+	t.Helper()
 	w, err := s.Create(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)

@@ -145,11 +145,12 @@ func (s *Store) touch(p place, g *group, used time.Time) {
 	}
 }
 
-// Find is described at store.Finder. With a Key it reads the records of that, otherwise every head there is.
+// Find is described at store.Finder. With a Key it reads the records of that, with a URL or a tag
+// those that the index tells of, otherwise every head there is.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		found, more := 0, true
-		err := s.each(ctx, q.Key, place.readHead, func(e entry, all []group) bool {
+		err := s.each(ctx, &q, place.readHead, func(e entry, all []group) bool {
 			for i := range all {
 				g := &all[i]
 				if !g.there() || q.ID != (store.ID{}) && g.id != q.ID {
@@ -204,44 +205,94 @@ func (s *Store) readAgain(ctx context.Context, p place, id store.ID, key store.K
 	return nil, store.ErrNotFound
 }
 
-// each calls do for every entry, or for that of key alone, until it returns false or ctx ends, with what place.records
-// returns for it. Without a key each record comes with one entry: where its base is.
-func (s *Store) each(ctx context.Context, key store.Key, read reader, do func(entry, []group) bool) error {
-	if key != "" {
-		p, err := s.place(key, false)
-		if err == nil && ctx.Err() == nil {
-			var all []group
-			if all, err = p.records(read, place.list); err == nil {
-				do(entry{place: p}, all)
-			}
+// each calls do for the entries in which there may be what q means, until it returns false or ctx ends, with what place.records
+// returns for each.
+func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(entry, []group) bool) error {
+	if q.Key != "" {
+		p, err := s.place(q.Key, false)
+		if err == nil {
+			_, err = eachOf(ctx, p, read, do)
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
-		return ctx.Err()
+		return err
 	}
 	shards, err := s.shards()
 	if err != nil {
 		return err
 	}
+	var n name
+	switch {
+	case q.URL != "":
+		n = urlName(q.URL)
+	case q.Tag != "":
+		n = tagName(q.Tag)
+	default:
+		_, err := s.eachIn(ctx, shards, read, do)
+		return err
+	}
+	for _, shard := range shards {
+		if more, err := s.eachNoted(ctx, shard, n, read, do); !more || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachIn calls do for all entries in the shards. Each record comes with one of them: where its base is.
+func (s *Store) eachIn(ctx context.Context, shards []byte, read reader, do func(entry, []group) bool) (more bool, err error) {
 	w := &walk{store: s, shards: shards, batch: -1}
 	defer w.close()
 	for {
 		e, err := w.next()
 		if err == io.EOF {
-			return ctx.Err()
+			return true, ctx.Err()
 		} else if err != nil {
-			return err
+			return false, err
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return false, err
 		}
 		all, err := e.records(read)
 		if err != nil {
 			continue
 		}
 		if !do(e, all) {
-			return nil
+			return false, nil
 		}
 	}
+}
+
+// eachNoted calls do for the keys of a shard that its index has under n, or for all entries if the index cannot tell.
+func (s *Store) eachNoted(ctx context.Context, shard byte, n name, read reader, do func(entry, []group) bool) (more bool, err error) {
+	s.check(shard)
+	fan, err := s.fan(shard, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	} else if err != nil {
+		return false, err
+	}
+	keys, ok := place{fan: fan, shard: shard}.noted(n)
+	if !ok {
+		return s.eachIn(ctx, []byte{shard}, read, do)
+	}
+	for _, p := range keys {
+		if more, err := eachOf(ctx, p, read, do); !more || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return more, err
+		}
+	}
+	return true, nil
+}
+
+// eachOf calls do for what is stored under one key.
+func eachOf(ctx context.Context, p place, read reader, do func(entry, []group) bool) (more bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	all, err := p.records(read, place.list)
+	if err != nil {
+		return true, err
+	}
+	return do(entry{place: p}, all), nil
 }

@@ -211,6 +211,14 @@ func inspect(t *testing.T, dir string) {
 	for r, err := range s.Find(t.Context(), store.Query{}) {
 		must(t, err)
 		records[fmt.Sprintf("%x %s", r.Key.Digest(), r.ID)] = true
+		found := false
+		for byURL, err := range s.Find(t.Context(), store.Query{URL: r.URL}) {
+			must(t, err)
+			found = found || byURL.ID == r.ID
+		}
+		if !found {
+			t.Errorf("%v is not found by its URL", r.ID)
+		}
 	}
 	for _, path := range files(t, dir, "*") {
 		if place, id := owner(t, path); !records[place+" "+id] {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/larder-go/larder/store"
 )
@@ -58,6 +59,12 @@ func (s *Store) update(ctx context.Context, p place, r *store.Record) (grown int
 	if err != nil {
 		return 0, err
 	}
+	known := namesOf(old)
+	long, err := p.note(slices.DeleteFunc(namesOf(r), func(n name) bool { return slices.Contains(known, n) }))
+	if err != nil {
+		return 0, err
+	}
+	s.shorten(p, long)
 	before := ""
 	if n := len(g.updates); n > 0 {
 		before = g.updates[n-1]

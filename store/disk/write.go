@@ -190,6 +190,7 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 		return fmt.Errorf("%d bytes with its head where the limit is %d: %w", added, limit, store.ErrTooLarge)
 	}
 	var at place
+	var long []int
 	changes.RLock()
 	err = w.store.inFan(w.key, func(p place) error {
 		at = p
@@ -197,6 +198,10 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 			if _, err := p.fan.Lstat(p.body(w.id)); err != nil {
 				return fmt.Errorf("the body was removed while it was written: %w", errGone)
 			}
+		}
+		var err error
+		if long, err = p.note(namesOf(r)); err != nil {
+			return err
 		}
 		return p.publish(head, func(temp string) error { return p.enter(temp, w.id) })
 	})
@@ -214,6 +219,7 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 		}
 	}
 	w.store.makeRoom(added)
+	w.store.shorten(at, long)
 	return nil
 }
 
