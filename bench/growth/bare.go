@@ -55,8 +55,8 @@ func (f *filled) inMap() (*bare, error) {
 		e := all[url(rand.IntN(f.n))]
 		kept = e.header.Clone()
 		n, err := io.Copy(io.Discard, bytes.NewReader(e.body))
-		if n != bodyLen || len(kept) != len(e.header) {
-			return fmt.Errorf("%d bytes: %w", n, err)
+		if err == nil && (n != bodyLen || len(kept) != len(e.header)) {
+			err = io.ErrUnexpectedEOF
 		}
 		return err
 	}}, nil
@@ -96,8 +96,11 @@ func (f *filled) rows() (_ *bare, err error) {
 		}
 		keys = append(keys, key)
 	}
-	if err := errors.Join(found.Err(), found.Close()); err != nil || len(keys) != f.n {
-		return nil, fmt.Errorf("%d rows, want %d: %w", len(keys), f.n, err)
+	if err := errors.Join(found.Err(), found.Close()); err != nil {
+		return nil, err
+	}
+	if len(keys) != f.n {
+		return nil, fmt.Errorf("%d rows, want %d", len(keys), f.n)
 	}
 	get, err := db.Prepare("SELECT head, body FROM entries WHERE key = ?")
 	if err != nil {
@@ -109,5 +112,21 @@ func (f *filled) rows() (_ *bare, err error) {
 	}}, nil
 }
 
-// readBare is a work of the table.
-func (f *filled) readBare() (time.Duration, error) { return several(1000, f.bare.read) }
+// readBare begins with what newBare returns, which end does away with.
+func (f *filled) readBare() (_ time.Duration, err error) {
+	if f.bare == nil {
+		if f.bare, err = f.newBare(); err != nil {
+			return 0, err
+		}
+	}
+	return several(1000, f.bare.read)
+}
+
+func (f *filled) end() error {
+	if f.bare == nil {
+		return nil
+	}
+	b := f.bare
+	f.bare = nil
+	return b.closeIt()
+}

@@ -115,17 +115,14 @@ type filled struct {
 	s         store.Store
 	c         *larder.Cache
 	closeIt   func() error
-	bare      *bare
+	bare      *bare // while that is measured
 }
 
 func measure(kind, dir string, sizes []int, rounds int) (rows [][]string, err error) {
 	var stores []*filled
 	defer func() {
 		for _, f := range stores {
-			if f.bare != nil {
-				err = errors.Join(err, f.bare.closeIt())
-			}
-			err = errors.Join(err, f.closeIt())
+			err = errors.Join(err, f.end(), f.closeIt())
 		}
 	}()
 	for _, n := range sizes {
@@ -136,9 +133,6 @@ func measure(kind, dir string, sizes []int, rounds int) (rows [][]string, err er
 		stores = append(stores, f)
 		start := time.Now()
 		if err := f.fill(); err != nil {
-			return nil, err
-		}
-		if f.bare, err = f.newBare(); err != nil {
 			return nil, err
 		}
 		fmt.Fprintf(os.Stderr, "%s: filled with %d entries in %.1f s\n", kind, n, time.Since(start).Seconds())
@@ -163,6 +157,11 @@ func measure(kind, dir string, sizes []int, rounds int) (rows [][]string, err er
 					return nil, fmt.Errorf("%s of %d: %w", w.name, stores[i].n, err)
 				}
 				times[i] = append(times[i], float64(took)/1e3)
+			}
+		}
+		for _, f := range stores {
+			if err := f.end(); err != nil {
+				return nil, err
 			}
 		}
 		row := []string{w.name, kind}

@@ -163,12 +163,10 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err erro
 		})
 		return c, err == nil
 	})
-	if err == nil {
-		err = errors.Join(s.sweepLeases(), s.sweepIndex(ctx))
-	}
 	if err != nil {
 		return removed, fmt.Errorf("disk: sweep: %w", err)
 	}
+	faults = append(faults, s.sweepLeases(), s.sweepIndex(ctx))
 	if s.max > 0 {
 		s.room.Lock()
 		defer s.room.Unlock()
@@ -203,10 +201,15 @@ func (p place) ended(g *group, now time.Time) (bool, error) {
 	return err == nil && prefix.ended(now), err
 }
 
-// count walks through all records but those that gone disposes of, and removes what writers left behind.
+// count walks through all records but those that gone disposes of and those that cannot be read, and removes what writers left
+// behind.
 func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c counted, err error) {
 	c = s.begin()
-	err = s.each(ctx, &store.Query{}, place.readPrefix, func(e entry, all []group) bool {
+	shards, err := s.shards()
+	if err != nil {
+		return c, err
+	}
+	all, err := s.eachIn(ctx, shards, place.readPrefix, func(e entry, all []group) bool {
 		switch e.suffix {
 		case bodySuffix:
 			if e.old(e.path) {
@@ -244,6 +247,9 @@ func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c cou
 		}
 		return true
 	})
+	if all {
+		err = ctx.Err()
+	}
 	return c, err
 }
 

@@ -20,17 +20,19 @@ import (
 
 // The index says which keys may have a record with some URL or tag, so that Find need not read every head there is. Each fan has
 // its own: 16 logs, by the first digit of what is looked for, to which a line is appended before the record is there. So
-// what is there has its line, unless its fan was made without an index; and a line may be of a record that is gone.
+// what is there has its line, unless its fan was made without an index or a power cut took it; and a line may be of a record
+// that is gone.
 //
-// A log that has grown long is retired: it gets a name with the time, and the next line begins a new one. An hour later, when
-// nobody is at work any more on a record that has its line there only, the lines of keys that are still there are
-// appended to the new log, and the retired one is removed. A log that is damaged is retired as well, and read by nobody: until
-// new lines are made from the heads, Find reads all of that fan.
+// A log that has grown long is retired: it gets a name with the time, and the next line begins a new one. From an hour later on, when
+// nobody is at work any more on a record that has its line there only, whoever comes by appends the lines of keys that are still
+// there to the new log, and removes the retired one. A log that is damaged is retired as well. Until a Find or Sweep makes new
+// lines from the heads, Find reads all of that fan.
 const (
 	indexDir  = "index"
 	logs      = 16
 	maxLog    = 64 << 10          // a log of at least this is retired
 	lookAgain = 5 * time.Minute   // whether a retired log can go
+	maxLines  = 16                // of a key in a retired log, which may be of what it was before
 	nameSize  = 28                // of a SHA-256
 	lineSize  = nameSize + 32 + 4 // so that none lies on two pages: one that does can be seen half written
 )
@@ -38,21 +40,21 @@ const (
 // line is a name, the digest of a key, and the CRC-32C of these.
 type line [lineSize]byte
 
-// name is what a record can be found by.
-type name [nameSize]byte
+// indexName is what a record can be found by.
+type indexName [nameSize]byte
 
-func urlName(url string) name { return nameOf('u', url) }
-func tagName(tag string) name { return nameOf('t', tag) }
+func urlName(url string) indexName { return nameOf('u', url) }
+func tagName(tag string) indexName { return nameOf('t', tag) }
 
-func nameOf(kind byte, s string) name {
+func nameOf(kind byte, s string) indexName {
 	sum := sha256.Sum256(append([]byte{kind}, s...))
-	return name(sum[:nameSize])
+	return indexName(sum[:nameSize])
 }
 
-func (n name) log() int { return int(n[0] >> 4) }
+func (n indexName) log() int { return int(n[0] >> 4) }
 
-func namesOf(r *store.Record) []name {
-	names := make([]name, 0, 1+len(r.Tags))
+func namesOf(r *store.Record) []indexName {
+	names := make([]indexName, 0, 1+len(r.Tags))
 	names = append(names, urlName(r.URL))
 	for _, tag := range r.Tags {
 		names = append(names, tagName(tag))
@@ -61,7 +63,7 @@ func namesOf(r *store.Record) []name {
 }
 
 // line returns that of a key, by the digest's hexadecimal digits.
-func (n name) line(key string) (l line) {
+func (n indexName) line(key string) (l line) {
 	copy(l[:], n[:])
 	hex.Decode(l[nameSize:], []byte(key))
 	binary.BigEndian.PutUint32(l[lineSize-4:], store.Checksum(0, l[:lineSize-4]))
@@ -72,8 +74,8 @@ func (l *line) whole() bool {
 	return binary.BigEndian.Uint32(l[lineSize-4:]) == store.Checksum(0, l[:lineSize-4])
 }
 
-func (l *line) name() name  { return name(l[:nameSize]) }
-func (l *line) key() string { return hex.EncodeToString(l[nameSize : lineSize-4]) }
+func (l *line) name() indexName { return indexName(l[:nameSize]) }
+func (l *line) key() string     { return hex.EncodeToString(l[nameSize : lineSize-4]) }
 
 func logPath(log int) string { return indexDir + "/" + hexDigits[log:log+1] }
 
@@ -98,7 +100,7 @@ func makeFan(top *os.Root, path string) error {
 }
 
 // note appends names to the index of p's fan, if that has one, and returns which logs have grown long.
-func (p place) note(names []name) (long []int, err error) {
+func (p place) note(names []indexName) (long []int, err error) {
 	var lines [logs][]byte
 	for _, n := range names {
 		l := n.line(p.name)
@@ -126,7 +128,7 @@ func (s *Store) shorten(p place, long []int) {
 	for _, log := range long {
 		now, next := time.Now(), &s.turns[p.shard][log]
 		if due := next.Load(); now.Unix() >= due && next.CompareAndSwap(due, now.Add(lookAgain).Unix()) {
-			s.turn(context.Background(), p, log)
+			s.turn(context.Background(), p, log, false)
 		}
 	}
 }
@@ -168,20 +170,27 @@ func (p place) readLog(path string, do func(*line)) (whole bool, err error) {
 
 // retire gives a log another name, so that the next line begins a new one.
 func (p place) retire(log int) error {
-	return p.fan.Rename(logPath(log), fmt.Sprintf("%s-%012x%04x", logPath(log), time.Now().UnixMilli(), rand.Uint32N(1<<16)))
+	return p.fan.Rename(logPath(log), retiredPath(log, time.Now()))
 }
 
-func retiredAt(path string) (at time.Time) {
+func retiredPath(log int, at time.Time) string {
+	return fmt.Sprintf("%s-%012x%04x", logPath(log), at.UnixMilli(), rand.Uint32N(1<<16))
+}
+
+// old reports whether a log was retired long ago; also if that is yet to come, for then the clock was wrong.
+func old(retired string) bool {
 	var ms int64
-	fmt.Sscanf(path[len(logPath(0))+1:], "%012x", &ms)
-	return time.UnixMilli(ms)
+	fmt.Sscanf(retired[len(logPath(0))+1:], "%012x", &ms)
+	age := time.Since(time.UnixMilli(ms))
+	return age > grace || age < -grace
 }
 
 // retired returns the paths of the retired logs, oldest first.
 func (p place) retired(log int) (paths []string, err error) {
 	names, err := list(p.fan, indexDir)
 	for _, n := range names {
-		if path := indexDir + "/" + n; strings.HasPrefix(path, logPath(log)+"-") {
+		path := indexDir + "/" + n
+		if number, ok := strings.CutPrefix(path, logPath(log)+"-"); ok && len(number) == 16 && isHex(number) {
 			paths = append(paths, path)
 		}
 	}
@@ -190,7 +199,7 @@ func (p place) retired(log int) (paths []string, err error) {
 }
 
 // noted returns the keys in p's fan that may have a record with the name. It returns false if the index cannot tell.
-func (p place) noted(n name) (keys []place, ok bool) {
+func (p place) noted(n indexName) (keys []place, ok bool) {
 	seen := make(map[string]bool)
 	look := func(l *line) {
 		if l.name() != n {
@@ -213,7 +222,6 @@ func (p place) noted(n name) (keys []place, ok bool) {
 		case err != nil:
 			return nil, false
 		case !whole:
-			p.retire(n.log())
 			return nil, false
 		}
 		after, err := p.retired(n.log())
@@ -237,51 +245,67 @@ func (p place) noted(n name) (keys []place, ok bool) {
 	return nil, false
 }
 
-// turn retires a log that has grown long, or, if there are retired ones, brings back from those that are old enough what is still
-// there.
-func (s *Store) turn(ctx context.Context, p place, log int) error {
+// turn retires a log that has grown long, or brings back from a retired one that is old what is still there. If mend is set, it does
+// so with damaged ones, which takes reading every head of the fan.
+func (s *Store) turn(ctx context.Context, p place, log int, mend bool) error {
 	retired, err := p.retired(log)
 	if err != nil {
 		return err
 	}
-	if len(retired) == 0 {
-		if info, err := p.fan.Lstat(logPath(log)); err != nil || info.Size() < maxLog {
-			return err
-		}
+	long := false
+	if info, err := p.fan.Lstat(logPath(log)); err == nil {
+		long = info.Size() >= maxLog && len(retired) == 0
+	}
+	if !long && mend {
+		whole, err := p.readLog(logPath(log), func(*line) {})
+		long = err == nil && !whole
+	}
+	if long {
 		return p.retire(log)
 	}
 	for _, path := range retired {
-		if time.Since(retiredAt(path)) > grace {
-			if err := s.bringBack(ctx, p, log, path); err != nil {
-				return err
-			}
+		if !old(path) {
+			continue
+		}
+		if err := s.bringBack(ctx, p, log, path, mend); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) bringBack(ctx context.Context, p place, log int, path string) error {
-	there := make(map[line]bool)
-	whole, err := p.readLog(path, func(l *line) { there[*l] = true })
+func (s *Store) bringBack(ctx context.Context, p place, log int, path string, mend bool) error {
+	keys := make(map[string]map[line]bool)
+	whole, err := p.readLog(path, func(l *line) {
+		if keys[l.key()] == nil {
+			keys[l.key()] = make(map[line]bool)
+		}
+		keys[l.key()][*l] = true
+	})
+	switch {
+	case err != nil:
+		return err
+	case whole:
+		err = s.keepThere(ctx, p, log, keys)
+	case mend:
+		clear(keys)
+		var fault error
+		_, err = s.eachIn(ctx, []byte{p.shard}, place.readHead, func(e entry, all []group) bool {
+			fault = s.linesOf(ctx, e.place, all, log, keys)
+			return fault == nil
+		})
+		err = errors.Join(fault, err)
+	default:
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	if whole {
-		keys, err := p.keys()
-		if err != nil {
-			return err
-		}
-		for l := range there {
-			if !keys[l.key()] {
-				delete(there, l)
-			}
-		}
-	} else if there, err = s.linesOf(ctx, p, log); err != nil {
-		return err
-	}
 	var lines []byte
-	for l := range there {
-		lines = append(lines, l[:]...)
+	for _, of := range keys {
+		for l := range of {
+			lines = append(lines, l[:]...)
+		}
 	}
 	if len(lines) > 0 {
 		if _, err := p.appendLog(log, lines); err != nil {
@@ -291,42 +315,65 @@ func (s *Store) bringBack(ctx context.Context, p place, log int, path string) er
 	return p.fan.Remove(path)
 }
 
-// keys returns those of which there is any file in p's fan, a head on its way to its name included.
-func (p place) keys() (map[string]bool, error) {
-	names, err := list(p.fan, ".")
-	keys := make(map[string]bool)
-	for _, n := range names {
-		if e, ok := parseEntry(p.fan, p.shard, n); ok {
-			keys[e.name] = true
+// keepThere removes the keys of which nothing is there, and of those with many lines what their records do not have any more.
+func (s *Store) keepThere(ctx context.Context, p place, log int, keys map[string]map[line]bool) error {
+	for key, lines := range keys {
+		of := place{fan: p.fan, shard: p.shard, name: key}
+		switch {
+		case !of.has():
+			delete(keys, key)
+		case len(lines) > maxLines:
+			clear(lines)
+			var fault error
+			_, err := eachOf(ctx, of, place.readHead, func(_ entry, all []group) bool {
+				fault = s.linesOf(ctx, of, all, log, keys)
+				return fault == nil
+			})
+			if err := errors.Join(fault, err); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 	}
-	return keys, err
+	return nil
 }
 
-// linesOf makes the lines of a log from the heads.
-func (s *Store) linesOf(ctx context.Context, p place, log int) (map[line]bool, error) {
-	lines := make(map[line]bool)
-	_, err := s.eachIn(ctx, []byte{p.shard}, place.readHead, func(e entry, all []group) bool {
-		for i := range all {
-			if !all[i].there() {
+// has reports whether there may be a record.
+func (p place) has() bool {
+	for _, path := range []string{p.first(), p.name} {
+		if _, err := p.fan.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
+// linesOf adds to keys what belongs into a log of the records, which are all of one key.
+func (s *Store) linesOf(ctx context.Context, p place, records []group, log int, keys map[string]map[line]bool) error {
+	for i := range records {
+		if !records[i].there() {
+			continue
+		}
+		r, _, err := s.readRecord(ctx, p, &records[i], "")
+		if errors.Is(err, fs.ErrNotExist) {
+			r, err = s.readAgain(ctx, p, records[i].id, "")
+		}
+		switch {
+		case errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt):
+			continue
+		case err != nil:
+			return err
+		}
+		for _, n := range namesOf(r) {
+			if n.log() != log {
 				continue
 			}
-			r, _, err := s.readRecord(ctx, e.place, &all[i], "")
-			if errors.Is(err, fs.ErrNotExist) {
-				r, err = s.readAgain(ctx, e.place, all[i].id, "")
+			if keys[p.name] == nil {
+				keys[p.name] = make(map[line]bool)
 			}
-			if err != nil {
-				continue // it is gone, or damaged
-			}
-			for _, n := range namesOf(r) {
-				if n.log() == log {
-					lines[n.line(e.name)] = true
-				}
-			}
+			keys[p.name][n.line(p.name)] = true
 		}
-		return true
-	})
-	return lines, err
+	}
+	return nil
 }
 
 // sweepIndex turns all logs, and removes what is left of fans that were not made to the end.
@@ -338,7 +385,7 @@ func (s *Store) sweepIndex(ctx context.Context) error {
 	for _, shard := range shards {
 		fan, err := s.fan(shard, false)
 		for log := 0; err == nil && log < logs; log++ {
-			if err = s.turn(ctx, place{fan: fan, shard: shard}, log); errors.Is(err, fs.ErrNotExist) {
+			if err = s.turn(ctx, place{fan: fan, shard: shard}, log, true); errors.Is(err, fs.ErrNotExist) {
 				err = nil
 			}
 		}
@@ -348,17 +395,24 @@ func (s *Store) sweepIndex(ctx context.Context) error {
 	}
 	top, err := os.OpenRoot(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return ctx.Err()
+		return nil
 	} else if err != nil {
 		return err
 	}
 	defer top.Close()
-	begun, err := fs.Glob(top.FS(), version+"/[0-9a-f]-*")
-	for _, path := range begun {
-		if info, err := top.Lstat(path); err == nil && time.Since(info.ModTime()) > grace {
+	names, err := list(top, version)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, n := range names {
+		path := version + "/" + n
+		if len(n) != 1+sequence || !isHex(n[:1]) || n[1] != '-' || !isHex(n[2:]) {
+			continue
+		}
+		if info, err := top.Lstat(path); err == nil && info.IsDir() && time.Since(info.ModTime()) > grace {
 			top.Remove(path + "/" + indexDir)
 			top.Remove(path)
 		}
 	}
-	return errors.Join(err, ctx.Err())
+	return err
 }

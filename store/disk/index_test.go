@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,7 +45,7 @@ func wantKeys(t testing.TB, s *Store, q store.Query, want ...string) {
 }
 
 // logOf returns the path of the log that has the name, and that of the only retired one.
-func logOf(t testing.TB, s *Store, key store.Key, n name) (log, retired string) {
+func logOf(t testing.TB, s *Store, key store.Key, n indexName) (log, retired string) {
 	t.Helper()
 	p := placeOf(t, s, key)
 	paths, err := p.retired(n.log())
@@ -151,16 +153,16 @@ func TestLogsAreShortened(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantKeys(t, s, store.Query{Tag: "tag"}, "key")
-			if info, err := os.Stat(log); err != nil || info.Size() != lineSize {
-				t.Errorf("the log in the end: %v, %d bytes, want the line of the key that is there", err, info.Size())
+			if b, err := os.ReadFile(log); err != nil || len(b) != lineSize {
+				t.Errorf("the log in the end: %v, %d bytes, want the line of the key that is there", err, len(b))
 			}
 		})
 	}
 }
 
-func note(t testing.TB, s *Store, p place, n name) {
+func note(t testing.TB, s *Store, p place, n indexName) {
 	t.Helper()
-	long, err := p.note([]name{n})
+	long, err := p.note([]indexName{n})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,8 +178,108 @@ func age(t testing.TB, log, retired string) {
 	}
 }
 
-// TestDamagedIndex alters a byte of a log at every place of a line, and cuts it. All is found, and an hour later the index is whole
-// again.
+// TestTagsThatChange shows that a log does not grow by the tags that a key had.
+func TestTagsThatChange(t *testing.T) {
+	s, _ := openTwo(t)
+	r := tagged(t, s, "key", "tag 0", "always")
+	for i := range 20 * logs {
+		r = record("key")
+		r.URL, r.Tags = "key", []string{fmt.Sprint("tag ", i), "always"}
+		found, err := s.Lookup(t.Context(), "key")
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%d records, %v", len(found), err)
+		}
+		commit(t, s, r, found[0].ID)
+	}
+	p, size := placeOf(t, s, "key"), int64(0)
+	for log := range logs {
+		if err := p.retire(log); errors.Is(err, os.ErrNotExist) {
+			continue
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		retired, err := p.retired(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(p.fan.Name(), logPath(log))
+		age(t, path, filepath.Join(p.fan.Name(), retired[0]))
+		if err := s.turn(t.Context(), p, log, false); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err == nil {
+			size += info.Size()
+		}
+	}
+	if size > logs*maxLines*lineSize {
+		t.Errorf("an index of %d bytes for one record", size)
+	}
+	wantKeys(t, s, store.Query{Tag: r.Tags[0]}, "key")
+	wantKeys(t, s, store.Query{Tag: "always"}, "key")
+	wantKeys(t, s, store.Query{URL: "key"}, "key")
+	wantKeys(t, s, store.Query{Tag: "tag 0"})
+}
+
+// TestLogRetiredInTheFuture is by a clock that was wrong: it goes at once.
+func TestLogRetiredInTheFuture(t *testing.T) {
+	s, _ := openTwo(t)
+	tagged(t, s, "key", "tag")
+	tag, p := tagName("tag"), placeOf(t, s, "key")
+	log, _ := logOf(t, s, "key", tag)
+	if err := os.Rename(log, filepath.Join(p.fan.Name(), retiredPath(tag.log(), time.Now().Add(24*time.Hour)))); err != nil {
+		t.Fatal(err)
+	}
+	wantKeys(t, s, store.Query{Tag: "tag"}, "key")
+	if err := s.turn(t.Context(), p, tag.log(), false); err != nil {
+		t.Fatal(err)
+	}
+	wantKeys(t, s, store.Query{Tag: "tag"}, "key")
+	if _, retired := logOf(t, s, "key", tag); retired != "" {
+		t.Errorf("left: %s", retired)
+	}
+}
+
+// TestWhatIsNotTheIndexsIsLeftAlone has names that look as if they were.
+func TestWhatIsNotTheIndexsIsLeftAlone(t *testing.T) {
+	s, _ := openTwo(t)
+	tagged(t, s, "key", "tag")
+	log, _ := logOf(t, s, "key", tagName("tag"))
+	names := []string{log + "-mine.txt", log + "-0123456789abcde", filepath.Join(s.Dir(), version, "a-notes.txt"), filepath.Join(s.Dir(), version, "a-0123456789abcdef")}
+	for _, name := range names {
+		if err := os.WriteFile(name, []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(name, time.Now(), time.Now().Add(-2*grace)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, ok := placeOf(t, s, "key").noted(tagName("tag")); len(found) != 1 || !ok {
+		t.Errorf("the index tells of %d keys, %v", len(found), ok)
+	}
+	if _, err := s.Sweep(t.Context(), time.Now()); err != nil {
+		t.Error(err)
+	}
+	for _, name := range names {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// damageLog puts do's result in the place of a log.
+func damageLog(t testing.TB, log string, do func([]byte) []byte) {
+	t.Helper()
+	b, err := os.ReadFile(log)
+	if err == nil {
+		err = os.WriteFile(log, do(b), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDamagedIndex alters a byte of a log at every place of a line, and cuts it. All is found, and from an hour later on the index
+// is whole again.
 func TestDamagedIndex(t *testing.T) {
 	damage := map[string]func([]byte) []byte{
 		"cut":      func(b []byte) []byte { return b[:len(b)-1] },
@@ -190,29 +292,94 @@ func TestDamagedIndex(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			s, _ := openTwo(t)
 			tagged(t, s, "key", "tag")
+			other := tagged(t, s, "key", "tag") // in the folder
 			tag := tagName("tag")
 			log, _ := logOf(t, s, "key", tag)
-			b, err := os.ReadFile(log)
-			if err != nil {
-				t.Fatal(err)
+			damageLog(t, log, do)
+			for _, err := range s.Find(store.Inspect(t.Context()), store.Query{Tag: "tag"}) {
+				if err != nil {
+					t.Error(err)
+				}
 			}
-			if err := os.WriteFile(log, do(b), 0o600); err != nil {
-				t.Fatal(err)
+			if _, retired := logOf(t, s, "key", tag); retired != "" {
+				t.Error("it was retired under Inspect")
 			}
-			wantKeys(t, s, store.Query{Tag: "tag"}, "key")
+			wantKeys(t, s, store.Query{Tag: "tag"}, "key", "key")
 			_, retired := logOf(t, s, "key", tag)
 			age(t, log, retired)
-			wantKeys(t, s, store.Query{Tag: "tag"}, "key")
-			if _, err := s.Sweep(t.Context(), time.Now()); err != nil {
+			if err := s.turn(t.Context(), placeOf(t, s, "key"), tag.log(), false); err != nil {
+				t.Error(err)
+			}
+
+			// A head that cannot be read is no reason to forget it.
+			head := filepath.Join(folderOf(t, s, "key"), baseName(other.ID))
+			if err := errors.Join(os.Rename(head, head+".away"), os.Symlink(head, head)); err != nil {
 				t.Fatal(err)
 			}
+			if _, err := s.Sweep(t.Context(), time.Now()); err == nil {
+				t.Error("Sweep reads a head that is a loop")
+			}
+			if _, retired := logOf(t, s, "key", tag); retired == "" {
+				t.Fatal("the damaged log is gone, though not all could be read")
+			}
+			if err := os.Rename(head+".away", head); err != nil {
+				t.Fatal(err)
+			}
+
+			wantKeys(t, s, store.Query{Tag: "tag"}, "key", "key")
 			if _, retired := logOf(t, s, "key", tag); retired != "" {
 				t.Errorf("left: %s", retired)
 			}
 			if found, ok := placeOf(t, s, "key").noted(tag); len(found) != 1 || !ok {
 				t.Errorf("the index tells of %d keys, %v", len(found), ok)
 			}
+			wantKeys(t, s, store.Query{Tag: "tag"}, "key", "key")
 		})
+	}
+}
+
+// TestFindGoesOnPastAHeadThatCannotBeRead, whether the index tells of it or all is read.
+func TestFindGoesOnPastAHeadThatCannotBeRead(t *testing.T) {
+	s, _ := openTwo(t)
+	for i := range 50 {
+		tagged(t, s, store.Key(fmt.Sprint("key", i)), "tag")
+	}
+	p := placeOf(t, s, "key7")
+	head := filepath.Join(p.fan.Name(), p.first())
+	if err := errors.Join(os.Remove(head), os.Symlink(head, head)); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []store.Query{{}, {Tag: "tag"}} {
+		found, faults := 0, 0
+		for r, err := range s.Find(t.Context(), q) {
+			switch {
+			case err == nil && faults == 0 && r.Key != "key7":
+				found++
+			case err != nil:
+				faults++
+			}
+		}
+		if found != 49 || faults != 1 {
+			t.Errorf("tag %q: %d records and then %d faults, want 49 and 1", q.Tag, found, faults)
+		}
+	}
+}
+
+func TestFindEndsWithItsContext(t *testing.T) {
+	s, _ := openTwo(t)
+	tagged(t, s, "key", "tag")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, q := range []store.Query{{}, {Key: "key"}, {Key: "none"}, {URL: "key"}, {URL: "none"}, {Tag: "tag"}, {Tag: "none"}} {
+		var got error
+		for r, err := range s.Find(ctx, q) {
+			if got = err; r != nil {
+				t.Errorf("%+v finds a record", q)
+			}
+		}
+		if !errors.Is(got, context.Canceled) {
+			t.Errorf("%+v: %v", q, got)
+		}
 	}
 }
 
@@ -253,7 +420,7 @@ func TestFindWhileLogsTurn(t *testing.T) {
 			paths, err := p.retired(tag.log())
 			if err != nil || len(paths) != 1 {
 				t.Errorf("retired: %q, %v", paths, err)
-			} else if err := other.bringBack(t.Context(), p, tag.log(), paths[0]); err != nil {
+			} else if err := other.bringBack(t.Context(), p, tag.log(), paths[0], false); err != nil {
 				t.Error(err)
 			}
 		})
@@ -261,6 +428,99 @@ func TestFindWhileLogsTurn(t *testing.T) {
 			t.Errorf("the index tells of %d keys, %v", len(found), ok)
 		}
 		turning.Wait()
+	}
+}
+
+// TestLogsTurnWhileOthersWrite has two stores write, and both turn all logs, of which some are always old enough to be brought back.
+func TestLogsTurnWhileOthersWrite(t *testing.T) {
+	a, b := openTwo(t)
+	var rounds atomic.Int64
+	var working sync.RWMutex // held for reading by each who stores, updates or deletes
+	var writing, turning sync.WaitGroup
+	done := make(chan struct{})
+	for i, s := range []*Store{a, b} {
+		writing.Go(func() {
+			for n := range 120 {
+				key := store.Key(fmt.Sprint("key", n*7%40))
+				working.RLock()
+				switch n % 5 {
+				case 4:
+					if err := s.Delete(t.Context(), key); err != nil {
+						t.Error(err)
+					}
+				case 3:
+					found, err := s.Lookup(t.Context(), key)
+					if err != nil {
+						t.Error(err)
+					}
+					for _, r := range found {
+						u := r.Clone()
+						u.Tags = append(u.Tags, fmt.Sprint("update ", n))
+						if err := s.Update(t.Context(), u); err != nil && !errors.Is(err, store.ErrNotFound) {
+							t.Error(err)
+						}
+					}
+				default:
+					tagged(t, s, key, fmt.Sprint("tag ", n%20), fmt.Sprint("store ", i))
+				}
+				working.RUnlock()
+			}
+		})
+		turning.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				for shard := range byte(fanout) {
+					fan, err := s.fan(shard, false)
+					if err != nil {
+						continue
+					}
+					p := place{fan: fan, shard: shard}
+					for log := range logs {
+						working.Lock() // whoever was at work when they were retired is done, as after an hour
+						paths, _ := p.retired(log)
+						working.Unlock()
+						for _, path := range paths {
+							if err := s.bringBack(t.Context(), p, log, path, false); err != nil && !errors.Is(err, os.ErrNotExist) {
+								t.Error(err)
+							}
+						}
+						if len(paths) == 0 {
+							p.retire(log)
+						}
+					}
+				}
+				rounds.Add(1)
+			}
+		})
+	}
+	writing.Wait()
+	close(done)
+	turning.Wait()
+	records := 0
+	for r, err := range a.Find(t.Context(), store.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		records++
+		for _, q := range []store.Query{{URL: r.URL}, {Tag: r.Tags[0]}, {Tag: r.Tags[len(r.Tags)-1]}} {
+			found := false
+			for by, err := range b.Find(t.Context(), q) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				found = found || by.ID == r.ID
+			}
+			if !found {
+				t.Errorf("%v is not found by URL %q, tag %q", r.ID, q.URL, q.Tag)
+			}
+		}
+	}
+	if records == 0 || rounds.Load() < 2 {
+		t.Errorf("%d records and %d rounds are no test", records, rounds.Load())
 	}
 }
 

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -206,7 +207,7 @@ func (s *Store) readAgain(ctx context.Context, p place, id store.ID, key store.K
 }
 
 // each calls do for the entries in which there may be what q means, until it returns false or ctx ends, with what place.records
-// returns for each.
+// returns for each. What cannot be read is passed over, and its fault, or that of the first of several, returned in the end.
 func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(entry, []group) bool) error {
 	if q.Key != "" {
 		p, err := s.place(q.Key, false)
@@ -214,7 +215,7 @@ func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(e
 			_, err = eachOf(ctx, p, read, do)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+			return ctx.Err()
 		}
 		return err
 	}
@@ -222,7 +223,7 @@ func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(e
 	if err != nil {
 		return err
 	}
-	var n name
+	var n indexName
 	switch {
 	case q.URL != "":
 		n = urlName(q.URL)
@@ -232,22 +233,25 @@ func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(e
 		_, err := s.eachIn(ctx, shards, read, do)
 		return err
 	}
+	var fault error
 	for _, shard := range shards {
-		if more, err := s.eachNoted(ctx, shard, n, read, do); !more || err != nil {
-			return err
+		more, err := s.eachNoted(ctx, shard, n, read, do)
+		fault = cmp.Or(fault, err)
+		if !more {
+			break
 		}
 	}
-	return nil
+	return cmp.Or(ctx.Err(), fault)
 }
 
 // eachIn calls do for all entries in the shards. Each record comes with one of them: where its base is.
-func (s *Store) eachIn(ctx context.Context, shards []byte, read reader, do func(entry, []group) bool) (more bool, err error) {
+func (s *Store) eachIn(ctx context.Context, shards []byte, read reader, do func(entry, []group) bool) (more bool, fault error) {
 	w := &walk{store: s, shards: shards, batch: -1}
 	defer w.close()
 	for {
 		e, err := w.next()
 		if err == io.EOF {
-			return true, ctx.Err()
+			return true, cmp.Or(ctx.Err(), fault)
 		} else if err != nil {
 			return false, err
 		}
@@ -256,16 +260,19 @@ func (s *Store) eachIn(ctx context.Context, shards []byte, read reader, do func(
 		}
 		all, err := e.records(read)
 		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				fault = cmp.Or(fault, err)
+			}
 			continue
 		}
 		if !do(e, all) {
-			return false, nil
+			return false, fault
 		}
 	}
 }
 
 // eachNoted calls do for the keys of a shard that its index has under n, or for all entries if the index cannot tell.
-func (s *Store) eachNoted(ctx context.Context, shard byte, n name, read reader, do func(entry, []group) bool) (more bool, err error) {
+func (s *Store) eachNoted(ctx context.Context, shard byte, n indexName, read reader, do func(entry, []group) bool) (more bool, fault error) {
 	s.check(shard)
 	fan, err := s.fan(shard, false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -273,16 +280,25 @@ func (s *Store) eachNoted(ctx context.Context, shard byte, n name, read reader, 
 	} else if err != nil {
 		return false, err
 	}
-	keys, ok := place{fan: fan, shard: shard}.noted(n)
+	p := place{fan: fan, shard: shard}
+	keys, ok := p.noted(n)
 	if !ok {
-		return s.eachIn(ctx, []byte{shard}, read, do)
+		more, err := s.eachIn(ctx, []byte{shard}, read, do)
+		if more && !store.Inspecting(ctx) {
+			s.turn(ctx, p, n.log(), true)
+		}
+		return more, err
 	}
 	for _, p := range keys {
-		if more, err := eachOf(ctx, p, read, do); !more || err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return more, err
+		more, err := eachOf(ctx, p, read, do)
+		if !more {
+			return false, cmp.Or(fault, err)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			fault = cmp.Or(fault, err)
 		}
 	}
-	return true, nil
+	return true, fault
 }
 
 // eachOf calls do for what is stored under one key.

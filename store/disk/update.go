@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 
 	"github.com/larder-go/larder/store"
 )
@@ -59,12 +58,11 @@ func (s *Store) update(ctx context.Context, p place, r *store.Record) (grown int
 	if err != nil {
 		return 0, err
 	}
-	known := namesOf(old)
-	long, err := p.note(slices.DeleteFunc(namesOf(r), func(n name) bool { return slices.Contains(known, n) }))
+	long, err := p.note(namesOf(r)) // all of them: so what a power cut took from the index comes back
 	if err != nil {
 		return 0, err
 	}
-	s.shorten(p, long)
+	defer s.shorten(p, long)
 	before := ""
 	if n := len(g.updates); n > 0 {
 		before = g.updates[n-1]

@@ -74,17 +74,17 @@ func twoHandlesAtOnce(t *check) {
 }
 
 // mix lets goroutines do all that a store can, on few keys, by turns through a and b, and then looks at what is left. A slow
-// store does less in the time.
+// store does less of it.
 func (t *check) mix(a, b store.Store) {
-	const goroutines, rounds, keys, most = 16, 40, 8, 15 * time.Second
-	end := time.Now().Add(most)
+	const goroutines, rounds, least, keys, limit = 16, 40, 4, 8, 15 * time.Second
+	end := time.Now().Add(limit)
 	key := func(i int) store.Key { return store.Key(fmt.Sprint("key\x00", i)) }
 	var all sync.WaitGroup
 	for g := range goroutines {
 		s := []store.Store{a, b}[g%2]
 		all.Go(func() {
 			rnd := rand.New(rand.NewPCG(uint64(g), 0))
-			for n := 0; n < rounds && time.Now().Before(end); n++ {
+			for n := 0; n < rounds && (n < least || time.Now().Before(end)); n++ {
 				t.step(s, key(rnd.IntN(keys)), rnd)
 			}
 		})
