@@ -703,3 +703,30 @@ func TestDeleteRemovesWhatALateReadDoesNotShow(t *testing.T) {
 	}
 	equal(t, "records left", table.Len("r/"), 0)
 }
+
+func TestLeaseThatEndsWhileItIsAskedForIsFree(t *testing.T) {
+	for what, next := range map[string]store.ID{"its holder": {1}, "another": {2}} {
+		table := &watched{Table: new(maptable.Table)}
+		s := chunked.New(table, nil)
+		defer s.Close()
+		lease := func(holder store.ID) bool {
+			held, err := s.Lease(t.Context(), "a", holder, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return held
+		}
+		if !lease(store.ID{1}) {
+			t.Fatal("a lease that is free is not given")
+		}
+		table.first(func(method, group, _ string) error { // between the first look at it and the second
+			if method == "Get" {
+				return table.Table.Delete(t.Context(), group)
+			}
+			return nil
+		})
+		if !lease(next) {
+			t.Errorf("a lease that has just ended is not given to %s, though nobody holds it", what)
+		}
+	}
+}

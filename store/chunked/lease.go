@@ -15,21 +15,34 @@ const leaseItem = "l"
 func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
 	row := Row{Group: leaseGroup(digest(key)), Item: leaseItem, Value: holder[:], Expires: time.Now().Add(ttl)}
 	err = s.table.Put(ctx, row, IfAbsent)
-	held = err == nil
 	if errors.Is(err, ErrPresent) {
-		if held, err = s.holds(ctx, row.Group, holder); held {
-			if err = s.table.Put(ctx, row, IfPresent); errors.Is(err, store.ErrNotFound) { // it has just ended
-				err = s.table.Put(ctx, row, IfAbsent)
-			}
-			if errors.Is(err, ErrPresent) {
-				return false, nil
-			}
-		}
+		err = s.renew(ctx, row)
 	}
-	if err != nil {
+	if errors.Is(err, store.ErrNotFound) { // it has just ended
+		err = s.table.Put(ctx, row, IfAbsent)
+	}
+	switch {
+	case errors.Is(err, ErrPresent):
+		return false, nil
+	case err != nil:
 		return false, fmt.Errorf("lease %.12s: %w", digest(key), err)
 	}
-	return held, nil
+	return true, nil
+}
+
+// renew puts a lease in the place of one of the same holder. The error wraps ErrPresent if another holds it, and
+// store.ErrNotFound if nobody does.
+func (s *Store) renew(ctx context.Context, row Row) error {
+	rows, err := s.table.Get(ctx, row.Group, row.Item)
+	switch {
+	case err != nil:
+		return err
+	case len(rows) == 0:
+		return store.ErrNotFound
+	case string(rows[0].Value) != string(row.Value):
+		return ErrPresent
+	}
+	return s.table.Put(ctx, row, IfPresent)
 }
 
 // Release is described at store.Leaser.
