@@ -60,21 +60,19 @@ func findEmpty(t *check) {
 func findAll(t *check) {
 	s := t.store()
 	f := want[store.Finder](t, s, "Finder")
-	var all []*store.Record
-	for i := range 300 {
-		all = append(all, t.put(s, t.record(store.Key(fmt.Sprint("key", i/3))), i%7*10))
-	}
+	all := make([]*store.Record, 300)
+	all = all[:t.several(len(all), func(i int) {
+		all[i] = t.put(s, t.record(store.Key(fmt.Sprint("key", i/3))), i%7*10)
+	})]
 	t.wantFound(f, "nothing", store.Query{}, all...)
-	for _, r := range all[:100] {
-		if err := s.Update(t.ctx, r); err != nil {
+	t.several(len(all)/3, func(i int) {
+		if err := s.Update(t.ctx, all[i]); err != nil {
 			t.fatalf("Update: %v", err)
 		}
-	}
+	})
 	t.wantFound(f, "nothing, after updates", store.Query{}, all...)
-	for _, r := range all[:150] {
-		t.delete(s, r.Key, r.ID)
-	}
-	t.wantFound(f, "nothing, after deletes", store.Query{}, all[150:]...)
+	deleted := t.several(len(all)/2, func(i int) { t.delete(s, all[i].Key, all[i].ID) })
+	t.wantFound(f, "nothing, after deletes", store.Query{}, all[deleted:]...)
 }
 
 func findQuery(t *check) {
@@ -195,7 +193,7 @@ func findBreak(t *check) {
 	for i := range 50 {
 		t.put(s, t.record(store.Key(fmt.Sprint("key", i))), 10)
 	}
-	for range 50 { // a connection or lock kept each time would run out
+	for range often(50) { // a connection or lock kept each time would run out
 		for _, err := range f.Find(t.ctx, store.Query{}) {
 			if err != nil {
 				t.fatalf("Find: %v", err)
@@ -212,9 +210,9 @@ func findBreak(t *check) {
 func findDelete(t *check) {
 	s := t.store()
 	f := want[store.Finder](t, s, "Finder")
-	for i := range 100 {
+	all := t.several(100, func(i int) {
 		t.put(s, t.record(store.Key(fmt.Sprint("key", i/2))), i%2*100_000)
-	}
+	})
 	n := 0
 	for r, err := range f.Find(t.ctx, store.Query{}) {
 		if err != nil {
@@ -230,8 +228,8 @@ func findDelete(t *check) {
 		n++
 		t.delete(s, r.Key, r.ID)
 	}
-	if n != 100 {
-		t.errorf("Find yields %d of 100 records while they are deleted one by one", n)
+	if n != all {
+		t.errorf("Find yields %d of %d records while they are deleted one by one", n, all)
 	}
 	for _, r := range t.find(f, store.Query{}) {
 		if r.Key != "kept" {
@@ -243,14 +241,16 @@ func findDelete(t *check) {
 func findBeside(t *check) {
 	s := t.store()
 	f := want[store.Finder](t, s, "Finder")
+	put := make([]store.ID, 100)
+	n := t.several(len(put), func(i int) { put[i] = t.put(s, t.record(store.Key(fmt.Sprint("stays", i))), 10).ID })
 	stays := map[store.ID]bool{}
-	for i := range 100 {
-		stays[t.put(s, t.record(store.Key(fmt.Sprint("stays", i))), 10).ID] = true
+	for _, id := range put[:n] {
+		stays[id] = true
 	}
 	var all sync.WaitGroup
 	for i := range 3 {
 		all.Go(func() {
-			for j := range 50 {
+			for j := range often(50) {
 				key := store.Key(fmt.Sprint("goes", i, j%10))
 				t.put(s, t.record(key), 10)
 				if j%3 == 0 {
@@ -261,7 +261,7 @@ func findBeside(t *check) {
 	}
 	for i := range 3 {
 		all.Go(func() {
-			for range 5 {
+			for range often(5) {
 				missing := maps.Clone(stays)
 				first := true
 				for r, err := range f.Find(t.ctx, store.Query{}) {
@@ -275,7 +275,7 @@ func findBeside(t *check) {
 					delete(missing, r.ID)
 				}
 				if len(missing) > 0 {
-					t.errorf("Find beside writes misses %d of 100 records that stay", len(missing))
+					t.errorf("Find beside writes misses %d of %d records that stay", len(missing), n)
 				}
 			}
 		})

@@ -39,7 +39,7 @@ func oldOrNew(t *check) {
 			}
 		})
 	}
-	for i := range 100 {
+	for i := range often(100) {
 		old = t.put(s, t.record("key"), 1000+i%2*100_000, old.ID)
 	}
 	close(done)
@@ -73,18 +73,16 @@ func twoHandlesAtOnce(t *check) {
 	t.mix(t.store(), t.store())
 }
 
-// mix lets goroutines do all that a store can, on few keys, by turns through a and b, and then looks at what is left. A slow
-// store does less of it.
+// mix lets goroutines do all that a store can, on few keys, by turns through a and b, and then looks at what is left.
 func (t *check) mix(a, b store.Store) {
-	const goroutines, rounds, least, keys, limit = 16, 40, 4, 8, 15 * time.Second
-	end := time.Now().Add(limit)
+	const goroutines, rounds, keys = 16, 40, 8
 	key := func(i int) store.Key { return store.Key(fmt.Sprint("key\x00", i)) }
 	var all sync.WaitGroup
 	for g := range goroutines {
 		s := []store.Store{a, b}[g%2]
 		all.Go(func() {
 			rnd := rand.New(rand.NewPCG(uint64(g), 0))
-			for n := 0; n < rounds && (n < least || time.Now().Before(end)); n++ {
+			for range often(rounds) {
 				t.step(s, key(rnd.IntN(keys)), rnd)
 			}
 		})

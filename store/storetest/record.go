@@ -9,7 +9,10 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -87,6 +90,31 @@ func (t *check) put(s store.Store, r *store.Record, size int, superseded ...stor
 	t.commit(w, r, size, superseded...)
 	t.close(w)
 	return r
+}
+
+// several calls do with 0, 1 and so on to n-1, a few at once, and returns how many calls there were before it was enough. It
+// ends the case if a call does.
+func (t *check) several(n int, do func(i int)) int {
+	var all sync.WaitGroup
+	var begun, done atomic.Int64
+	end := time.Now().Add(enough)
+	for range 8 {
+		all.Go(func() {
+			for time.Now().Before(end) {
+				i := begun.Add(1) - 1
+				if i >= int64(n) {
+					return
+				}
+				do(int(i))
+				done.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if done.Load() < min(begun.Load(), int64(n)) {
+		runtime.Goexit()
+	}
+	return int(done.Load())
 }
 
 func (t *check) lookup(s store.Store, key store.Key) []*store.Record {
