@@ -6,7 +6,9 @@ require (
 	github.com/Shopify/toxiproxy/v2 v2.5.0
 	github.com/aws/aws-sdk-go-v2/config v1.33.15
 	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.73.1
+	github.com/jackc/pgx/v5 v5.12.0
 	github.com/larder-go/larder v0.0.0
+	github.com/larder-go/larder/examples/postgres v0.0.0
 	github.com/larder-go/larder/store/dynamodb v0.0.0
 	github.com/larder-go/larder/store/mongodb v0.0.0
 	github.com/larder-go/larder/store/redis v0.0.0
@@ -37,6 +39,9 @@ require (
 	github.com/dunglas/httpsfv v1.1.2 // indirect
 	github.com/golang/protobuf v1.5.2 // indirect
 	github.com/gorilla/mux v1.8.0 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/mattn/go-colorable v0.1.13 // indirect
 	github.com/mattn/go-isatty v0.0.16 // indirect
@@ -59,6 +64,8 @@ require (
 )
 
 replace github.com/larder-go/larder => ../..
+
+replace github.com/larder-go/larder/examples/postgres => ../../examples/postgres
 
 replace github.com/larder-go/larder/store/dynamodb => ../../store/dynamodb
 

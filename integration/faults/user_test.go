@@ -43,7 +43,12 @@ func newProxy(t *testing.T, upstream string) *proxy {
 // add adds a toxic to what comes from the server, and returns what removes it.
 func (p *proxy) add(name, kind, attributes string) (remove func()) {
 	p.t.Helper()
-	toxic := fmt.Sprintf(`{"name":%q,"type":%q,"stream":"downstream",%s}`, name, kind, attributes)
+	return p.addTo("downstream", name, kind, attributes)
+}
+
+func (p *proxy) addTo(stream, name, kind, attributes string) (remove func()) {
+	p.t.Helper()
+	toxic := fmt.Sprintf(`{"name":%q,"type":%q,"stream":%q,%s}`, name, kind, stream, attributes)
 	if _, err := p.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
 		p.t.Fatal(err)
 	}
@@ -57,13 +62,20 @@ type user struct {
 	store  store.Store
 	cache  *larder.Cache
 	origin *httptest.Server
+	etag   bool // the origin names one, and serves ranges
 }
 
 func newUser(t *testing.T, p *proxy, s store.Store) *user {
 	u := &user{T: t, proxy: p, store: s, cache: &larder.Cache{Store: s}}
 	u.origin = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=3600")
-		w.Write(bodyOf(r.URL.Path))
+		body := bodyOf(r.URL.Path)
+		if u.etag {
+			w.Header().Set("ETag", strconv.Quote(r.URL.Path))
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+			return
+		}
+		w.Write(body)
 	}))
 	t.Cleanup(u.origin.Close)
 	t.Cleanup(func() {
