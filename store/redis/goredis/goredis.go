@@ -10,7 +10,8 @@
 //	s, err := goredis.New(client, nil)
 //
 // Without these settings all works as well while the server does; when it does not, a request may wait for seconds before it
-// goes to the origin, since go-redis then does not end a call with its context, and dials again and again.
+// goes to the origin, since go-redis then does not end a call with its context, and dials again and again. Where connections break
+// often, MaxRetries: 8 with MinRetryBackoff: -1, as redis.Open tries, saves the bodies that break off with go-redis' own 3.
 //
 // The package is a module of its own, so that who uses package redis alone need not have go-redis among their
 // dependencies. The other way round, rueidis comes along with it: 0.9 MB of a program.
