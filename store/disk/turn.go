@@ -1,0 +1,241 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+// A log that has grown long is retired: it gets a name with the time, and the next line begins a new one. From an hour later on, when
+// nobody is at work any more on a record that has its line there only, whoever comes by appends the lines of keys that are still
+// there to the new log, and removes the retired one. A log that is damaged is retired as well. Until a Find or Sweep makes new
+// lines from the heads, Find reads all of that fan.
+const (
+	maxLog    = 64 << 10        // a log of at least this is retired
+	lookAgain = 5 * time.Minute // whether a retired log can go
+	maxLines  = 16              // of a key in a retired log, which may be of what it was before
+)
+
+// shorten turns logs that have grown long, but not again and again. One that cannot be turned is longer than it need be.
+func (s *Store) shorten(p place, long []int) {
+	for _, log := range long {
+		now, next := time.Now(), &s.turns[p.shard][log]
+		if due := next.Load(); now.Unix() >= due && next.CompareAndSwap(due, now.Add(lookAgain).Unix()) {
+			s.turn(context.Background(), p, log, false)
+		}
+	}
+}
+
+// turns says when to look again after a log of each fan, in Unix seconds.
+type turns [fanout][logs]atomic.Int64
+
+// retire gives a log another name, so that the next line begins a new one.
+func (p place) retire(log int) error {
+	return p.fan.Rename(logPath(log), retiredPath(log, time.Now()))
+}
+
+func retiredPath(log int, at time.Time) string {
+	return fmt.Sprintf("%s-%012x%04x", logPath(log), at.UnixMilli(), rand.Uint32N(1<<16))
+}
+
+// old reports whether a log was retired long ago; also if that is yet to come, for then the clock was wrong.
+func old(retired string) bool {
+	var ms int64
+	fmt.Sscanf(retired[len(logPath(0))+1:], "%012x", &ms)
+	age := time.Since(time.UnixMilli(ms))
+	return age > grace || age < -grace
+}
+
+// retired returns the paths of the retired logs, oldest first.
+func (p place) retired(log int) (paths []string, err error) {
+	names, err := list(p.fan, indexDir)
+	for _, n := range names {
+		path := indexDir + "/" + n
+		if number, ok := strings.CutPrefix(path, logPath(log)+"-"); ok && len(number) == 16 && isHex(number) {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths, err
+}
+
+// turn retires a log that has grown long, or brings back from a retired one that is old what is still there. If mend is set, it does
+// so with damaged ones, which takes reading every head of the fan.
+func (s *Store) turn(ctx context.Context, p place, log int, mend bool) error {
+	retired, err := p.retired(log)
+	if err != nil {
+		return err
+	}
+	long := false
+	if info, err := p.fan.Lstat(logPath(log)); err == nil {
+		long = info.Size() >= maxLog && len(retired) == 0
+	}
+	if !long && mend {
+		whole, err := p.readLog(logPath(log), func(*line) {})
+		long = err == nil && !whole
+	}
+	if long {
+		return p.retire(log)
+	}
+	for _, path := range retired {
+		if !old(path) {
+			continue
+		}
+		if err := s.bringBack(ctx, p, log, path, mend); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) bringBack(ctx context.Context, p place, log int, path string, mend bool) error {
+	keys := make(map[string]map[line]bool)
+	whole, err := p.readLog(path, func(l *line) {
+		if keys[l.key()] == nil {
+			keys[l.key()] = make(map[line]bool)
+		}
+		keys[l.key()][*l] = true
+	})
+	switch {
+	case err != nil:
+		return err
+	case whole:
+		err = s.keepThere(ctx, p, log, keys)
+	case mend:
+		clear(keys)
+		var fault error
+		_, err = s.eachIn(ctx, []byte{p.shard}, place.readHead, func(e entry, all []group) bool {
+			fault = s.linesOf(ctx, e.place, all, log, keys)
+			return fault == nil
+		})
+		err = errors.Join(fault, err)
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var lines []byte
+	for _, of := range keys {
+		for l := range of {
+			lines = append(lines, l[:]...)
+		}
+	}
+	if len(lines) > 0 {
+		if _, err := p.appendLog(log, lines); err != nil {
+			return err
+		}
+	}
+	return p.fan.Remove(path)
+}
+
+// keepThere removes the keys of which nothing is there, and of those with many lines what their records do not have any more.
+func (s *Store) keepThere(ctx context.Context, p place, log int, keys map[string]map[line]bool) error {
+	for key, lines := range keys {
+		of := place{fan: p.fan, shard: p.shard, name: key}
+		switch {
+		case !of.has():
+			delete(keys, key)
+		case len(lines) > maxLines:
+			clear(lines)
+			var fault error
+			_, err := eachOf(ctx, of, place.readHead, func(_ entry, all []group) bool {
+				fault = s.linesOf(ctx, of, all, log, keys)
+				return fault == nil
+			})
+			if err := errors.Join(fault, err); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// has reports whether there may be a record.
+func (p place) has() bool {
+	for _, path := range []string{p.first(), p.name} {
+		if _, err := p.fan.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
+// linesOf adds to keys what belongs into a log of the records, which are all of one key.
+func (s *Store) linesOf(ctx context.Context, p place, records []group, log int, keys map[string]map[line]bool) error {
+	for i := range records {
+		if !records[i].there() {
+			continue
+		}
+		r, _, err := s.readRecord(ctx, p, &records[i], "")
+		if errors.Is(err, fs.ErrNotExist) {
+			r, err = s.readAgain(ctx, p, records[i].id, "")
+		}
+		switch {
+		case errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt):
+			continue
+		case err != nil:
+			return err
+		}
+		for _, n := range namesOf(r) {
+			if n.log() != log {
+				continue
+			}
+			if keys[p.name] == nil {
+				keys[p.name] = make(map[line]bool)
+			}
+			keys[p.name][n.line(p.name)] = true
+		}
+	}
+	return nil
+}
+
+// sweepIndex turns all logs, and removes what is left of fans that were not made to the end.
+func (s *Store) sweepIndex(ctx context.Context) error {
+	shards, err := s.shards()
+	if err != nil {
+		return err
+	}
+	for _, shard := range shards {
+		fan, err := s.fan(shard, false)
+		for log := 0; err == nil && log < logs; log++ {
+			if err = s.turn(ctx, place{fan: fan, shard: shard}, log, true); errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	top, err := os.OpenRoot(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer top.Close()
+	names, err := list(top, version)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, n := range names {
+		path := version + "/" + n
+		if len(n) != 1+sequence || !isHex(n[:1]) || n[1] != '-' || !isHex(n[2:]) {
+			continue
+		}
+		if info, err := top.Lstat(path); err == nil && info.IsDir() && time.Since(info.ModTime()) > grace {
+			top.Remove(path + "/" + indexDir)
+			top.Remove(path)
+		}
+	}
+	return err
+}
