@@ -215,7 +215,7 @@ func onDisk(wrap func(store.Store) store.Store) func(t *testing.T) (func() close
 		closeAtEnd(t, s)
 		files := func(do func(path string) error) error {
 			return filepath.WalkDir(filepath.Join(dir, "cache", "v1"), func(path string, d fs.DirEntry, err error) error {
-				if err == nil && !d.IsDir() && !ledger.MatchString(d.Name()) {
+				if err == nil && !d.IsDir() && !books.MatchString(d.Name()) {
 					err = do(path)
 				}
 				return err

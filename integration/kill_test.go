@@ -195,7 +195,7 @@ func (a *afterwards) look(t *testing.T, kind, dir string, pages int, when string
 	cache := &larder.Cache{Store: s, Base: startOrigin(1000)}
 	for r, err := range cache.Entries(t.Context(), store.Query{}) {
 		if err == nil {
-			err = wholeRecord(cache, r)
+			err = errors.Join(wholeRecord(cache, r), foundByURL(cache, r))
 			a.records++
 		}
 		if err != nil {
@@ -220,6 +220,19 @@ func (a *afterwards) look(t *testing.T, kind, dir string, pages int, when string
 		t.Errorf("%s: after Sweep there is left of no record: %q; Size is off by %d", when, after, off)
 	}
 	a.rounds++
+}
+
+// foundByURL checks that the store's index has a record.
+func foundByURL(cache *larder.Cache, r *store.Record) error {
+	for by, err := range cache.Entries(context.Background(), store.Query{URL: r.URL}) {
+		if err != nil {
+			return err
+		}
+		if by.ID == r.ID {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: a record is not found by its URL", r.URL)
 }
 
 // wholeRecord checks that a record is what the origin said of that URL, variant and version.

@@ -90,8 +90,8 @@ var layouts = map[string]func(ctx context.Context, dir string) ([]string, error)
 }
 
 var (
-	ledger    = regexp.MustCompile(`^usage-`)
-	firstHead = regexp.MustCompile(`^[0-9a-f]{64}\.head$`) // is a record, by its name
+	books     = regexp.MustCompile(`^usage-|^[0-9a-f](-[0-9a-f]{16})?$`) // the ledger and the index, of no record
+	firstHead = regexp.MustCompile(`^[0-9a-f]{64}\.head$`)               // is a record, by its name
 )
 
 func diskNames(_ context.Context, dir string) (names []string, err error) {
@@ -99,7 +99,7 @@ func diskNames(_ context.Context, dir string) (names []string, err error) {
 		if err != nil {
 			return err
 		}
-		if ledger.MatchString(d.Name()) || firstHead.MatchString(d.Name()) || d.IsDir() {
+		if books.MatchString(d.Name()) || firstHead.MatchString(d.Name()) || d.IsDir() {
 			return nil
 		}
 		names = append(names, path)
