@@ -43,8 +43,8 @@ func TestStoreWhoseConnectionsBreak(t *testing.T) {
 			calls, failed = calls+h.calls.Load(), failed+h.failed.Load()
 		}
 		u.Logf("%d of %d calls failed", failed, calls)
-		if failed > calls*3/4 {
-			u.Errorf("%d of %d calls failed; the store hardly works", failed, calls)
+		if failed == 0 || failed > calls*3/4 {
+			u.Errorf("%d of %d calls failed: nothing broke, or the store hardly works", failed, calls)
 		}
 	})
 }

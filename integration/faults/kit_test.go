@@ -30,7 +30,7 @@ import (
 	"github.com/larder-go/larder/store/storetest"
 )
 
-var kitLatency = flag.Duration("kit-latency", 0, "how late TestKitWithLatency hears from each server; 0: 1 ms, and from Redis alone")
+var kitLatency = flag.Duration("kit-latency", 0, "how late TestKitWithLatency hears from each server, in whole ms; 0: 1 ms, and from Redis alone")
 
 // TestKitWithLatency runs the kit's cases on servers that are far away: each answer comes late.
 func TestKitWithLatency(t *testing.T) {

@@ -14,7 +14,7 @@
 //	  DIGEST/ID-N.head     a later head of a record, after an Update
 //	  DIGEST-N.temp        a head that is being written
 //	  index/0 … index/f    by which keys a URL or a tag may be found: lines of 64 bytes that are appended
-//	  index/0-N            such a log that had grown long, or is damaged, and is removed from an hour later on
+//	  index/0-N            a log that grew long or was damaged; it is removed an hour later at the earliest
 //	v1/a-N/                a fan that is being made
 //
 // Most keys have one record, and for that one file is made. The folder is made for what comes next, a variant, a
@@ -23,7 +23,8 @@
 // reads a head of up to 4 KiB only if that was, or is not one of the last 512.
 // To store something opens one log for the URL and for each tag besides the head; once in an hour at most the same log is also gone
 // through for what is not there any more, which takes 10 µs a line.
-// Find reads what the index tells of for a URL or a tag, and every head there is for anything else, as Sweep does.
+// Find reads for a key what is under that, for a URL or a tag what the index tells of, and else every head there is, as Sweep does.
+// A fan without an index gets none, and is read whole.
 // No file is overwritten, cut or renamed over, which keeps file systems from flushing data (ext4 takes ten times
 // as long for it) and readers from seeing two versions mixed. What is not named as above is left alone.
 // Directories are made with mode 0700, files with 0600, and nothing outside is reached, by symbolic links
@@ -35,7 +36,7 @@
 // removed. A process that is killed leaves files that nobody sees; Sweep removes them when nothing was written to them
 // for an hour. An update counts only beside the head as it was committed, so that it cannot bring a record back.
 //
-// Nothing is synced to the platter: after a power cut recent records may be empty or torn, and one that is whole may be missing
+// Nothing is synced to the platter but what is brought back into the index: after a power cut recent records may be empty or torn, and one that is whole may be missing
 // from the index, so that Find by its URL or tag, and what purges by these, pass it over until its next Update. Every byte is
 // under a CRC-32C, which is verified before the byte is handed out; a record that does not verify, or that is
 // not the one it is named for, is reported as store.ErrCorrupt and removed.
@@ -65,7 +66,8 @@
 // There is no goroutine in the background.
 //
 // Not counted are bodies while they are written, folders of no record, what killed processes left, and the index: 64 bytes for
-// the URL and for each tag of what is there, was stored within the last hours, or is among the last 64 KiB of one of its 256 logs. So the
+// the URL and for each tag of what is there, was there before under the same key (up to 16 in each log of its fan), was stored
+// within the last hours, or is among the last 64 KiB of a log. So the
 // limit may be exceeded by the bodies in progress, and by what is committed at the same time: one record for
 // each goroutine that is in Commit or Update. A process that is killed between a change and its entry puts the ledger
 // off by that record until the next Sweep.

@@ -209,7 +209,7 @@ func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c cou
 	if err != nil {
 		return c, err
 	}
-	all, err := s.eachIn(ctx, shards, place.readPrefix, func(e entry, all []group) bool {
+	end, err := s.eachIn(ctx, shards, place.readPrefix, func(e entry, all []group) bool {
 		switch e.suffix {
 		case bodySuffix:
 			if e.old(e.path) {
@@ -247,8 +247,8 @@ func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c cou
 		}
 		return true
 	})
-	if all {
-		err = ctx.Err()
+	if end {
+		err = nil
 	}
 	return c, err
 }

@@ -98,7 +98,7 @@ func (p place) note(names []indexName) (long []int, err error) {
 		if len(b) == 0 {
 			continue
 		}
-		size, err := p.appendLog(log, b)
+		size, err := p.appendLog(log, b, false)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		} else if err != nil {
@@ -111,13 +111,16 @@ func (p place) note(names []indexName) (long []int, err error) {
 	return long, nil
 }
 
-// appendLog returns the size of the log, which no append of another makes wrong by much.
-func (p place) appendLog(log int, lines []byte) (size int64, err error) {
+// appendLog returns the size of the log, perhaps with what another has appended since.
+func (p place) appendLog(log int, lines []byte, sync bool) (size int64, err error) {
 	f, err := p.fan.OpenFile(logPath(log), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return 0, err
 	}
 	_, err = f.Write(lines)
+	if err == nil && sync {
+		err = f.Sync()
+	}
 	if info, e := f.Stat(); err == nil && e == nil {
 		size = info.Size()
 	}

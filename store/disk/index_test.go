@@ -338,6 +338,63 @@ func TestDamagedIndex(t *testing.T) {
 	}
 }
 
+// TestDamagedLogKeepsNoOtherFromBeingRetired, in a program that only stores and never mends it.
+func TestDamagedLogKeepsNoOtherFromBeingRetired(t *testing.T) {
+	s, _ := openTwo(t)
+	tagged(t, s, "key", "tag")
+	p, tag := placeOf(t, s, "key"), tagName("tag")
+	log, _ := logOf(t, s, "key", tag)
+	damageLog(t, log, func(b []byte) []byte { b[0] ^= 1; return b })
+	if err := p.retire(tag.log()); err != nil {
+		t.Fatal(err)
+	}
+	_, retired := logOf(t, s, "key", tag)
+	age(t, log, retired)
+	for range maxLog / lineSize {
+		note(t, s, p, tag)
+	}
+	if paths, err := p.retired(tag.log()); len(paths) != 2 || err != nil {
+		t.Errorf("retired are %q, %v; want the damaged one and that which has grown long", paths, err)
+	}
+	wantKeys(t, s, store.Query{Tag: "tag"}, "key")
+}
+
+// TestSweepMendsWhatItCan shows that a head that cannot be read keeps only its own fan's logs from being mended.
+func TestSweepMendsWhatItCan(t *testing.T) {
+	s, _ := openTwo(t)
+	tag := tagName("tag")
+	damaged := make(map[string]store.Key) // by fan
+	for i := range 50 {
+		key := store.Key(fmt.Sprint("key", i))
+		tagged(t, s, key, "tag")
+		damaged[placeOf(t, s, key).fan.Name()] = key
+	}
+	bad := placeOf(t, s, "key0")
+	for fan, key := range damaged {
+		log, _ := logOf(t, s, key, tag)
+		damageLog(t, log, func(b []byte) []byte { b[0] ^= 1; return b })
+		if err := placeOf(t, s, key).retire(tag.log()); err != nil {
+			t.Fatal(err)
+		}
+		_, retired := logOf(t, s, key, tag)
+		age(t, log, retired)
+		if fan == bad.fan.Name() {
+			head := filepath.Join(fan, bad.first())
+			if err := errors.Join(os.Remove(head), os.Symlink(head, head)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := s.Sweep(t.Context(), time.Now()); err == nil {
+		t.Error("Sweep reads a head that is a loop")
+	}
+	for fan, key := range damaged {
+		if _, retired := logOf(t, s, key, tag); (retired != "") != (fan == bad.fan.Name()) {
+			t.Errorf("in %s there is retired %q", fan, retired)
+		}
+	}
+}
+
 // TestFindGoesOnPastAHeadThatCannotBeRead, whether the index tells of it or all is read.
 func TestFindGoesOnPastAHeadThatCannotBeRead(t *testing.T) {
 	s, _ := openTwo(t)

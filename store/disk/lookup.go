@@ -209,13 +209,16 @@ func (s *Store) readAgain(ctx context.Context, p place, id store.ID, key store.K
 // each calls do for the entries in which there may be what q means, until it returns false or ctx ends, with what place.records
 // returns for each. What cannot be read is passed over, and its fault, or that of the first of several, returned in the end.
 func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(entry, []group) bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if q.Key != "" {
 		p, err := s.place(q.Key, false)
 		if err == nil {
-			_, err = eachOf(ctx, p, read, do)
+			err = eachOf(p, read, do)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return ctx.Err()
+			return nil
 		}
 		return err
 	}
@@ -223,37 +226,41 @@ func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(e
 	if err != nil {
 		return err
 	}
-	var n indexName
-	switch {
-	case q.URL != "":
-		n = urlName(q.URL)
-	case q.Tag != "":
-		n = tagName(q.Tag)
-	default:
-		_, err := s.eachIn(ctx, shards, read, do)
-		return err
+	stopped := false
+	visit := func(e entry, all []group) bool {
+		stopped = !do(e, all)
+		return !stopped && ctx.Err() == nil
 	}
 	var fault error
 	for _, shard := range shards {
-		more, err := s.eachNoted(ctx, shard, n, read, do)
+		var err error
+		switch {
+		case q.URL != "":
+			err = s.eachNoted(ctx, shard, urlName(q.URL), read, visit)
+		case q.Tag != "":
+			err = s.eachNoted(ctx, shard, tagName(q.Tag), read, visit)
+		default:
+			_, err = s.eachIn(ctx, []byte{shard}, read, visit)
+		}
 		fault = cmp.Or(fault, err)
-		if !more {
+		if stopped || ctx.Err() != nil {
 			break
 		}
 	}
 	return cmp.Or(ctx.Err(), fault)
 }
 
-// eachIn calls do for all entries in the shards. Each record comes with one of them: where its base is.
-func (s *Store) eachIn(ctx context.Context, shards []byte, read reader, do func(entry, []group) bool) (more bool, fault error) {
+// eachIn calls do for all entries in the shards. Each record comes with one of them: where its base is. It returns whether it came to
+// the end, and the first fault of a head.
+func (s *Store) eachIn(ctx context.Context, shards []byte, read reader, do func(entry, []group) bool) (end bool, fault error) {
 	w := &walk{store: s, shards: shards, batch: -1}
 	defer w.close()
 	for {
 		e, err := w.next()
 		if err == io.EOF {
-			return true, cmp.Or(ctx.Err(), fault)
+			return true, fault
 		} else if err != nil {
-			return false, err
+			return false, cmp.Or(fault, err)
 		}
 		if err := ctx.Err(); err != nil {
 			return false, err
@@ -272,43 +279,44 @@ func (s *Store) eachIn(ctx context.Context, shards []byte, read reader, do func(
 }
 
 // eachNoted calls do for the keys of a shard that its index has under n, or for all entries if the index cannot tell.
-func (s *Store) eachNoted(ctx context.Context, shard byte, n indexName, read reader, do func(entry, []group) bool) (more bool, fault error) {
+func (s *Store) eachNoted(ctx context.Context, shard byte, n indexName, read reader, do func(entry, []group) bool) (fault error) {
 	s.check(shard)
 	fan, err := s.fan(shard, false)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
+		return nil
 	} else if err != nil {
-		return false, err
+		return err
 	}
 	p := place{fan: fan, shard: shard}
 	keys, ok := p.noted(n)
 	if !ok {
-		more, err := s.eachIn(ctx, []byte{shard}, read, do)
-		if more && !store.Inspecting(ctx) {
+		end, err := s.eachIn(ctx, []byte{shard}, read, do)
+		if end && !store.Inspecting(ctx) {
 			s.turn(ctx, p, n.log(), true)
 		}
-		return more, err
+		return err
 	}
 	for _, p := range keys {
-		more, err := eachOf(ctx, p, read, do)
-		if !more {
-			return false, cmp.Or(fault, err)
-		}
+		more := true
+		err := eachOf(p, read, func(e entry, all []group) bool {
+			more = do(e, all)
+			return more
+		})
 		if !errors.Is(err, fs.ErrNotExist) {
 			fault = cmp.Or(fault, err)
 		}
+		if !more {
+			break
+		}
 	}
-	return true, fault
+	return fault
 }
 
 // eachOf calls do for what is stored under one key.
-func eachOf(ctx context.Context, p place, read reader, do func(entry, []group) bool) (more bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
+func eachOf(p place, read reader, do func(entry, []group) bool) error {
 	all, err := p.records(read, place.list)
-	if err != nil {
-		return true, err
+	if err == nil {
+		do(entry{place: p}, all)
 	}
-	return do(entry{place: p}, all), nil
+	return err
 }

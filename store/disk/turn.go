@@ -75,26 +75,32 @@ func (s *Store) turn(ctx context.Context, p place, log int, mend bool) error {
 	if err != nil {
 		return err
 	}
-	long := false
-	if info, err := p.fan.Lstat(logPath(log)); err == nil {
-		long = info.Size() >= maxLog && len(retired) == 0
+	if mend {
+		if whole, err := p.readLog(logPath(log), func(*line) {}); err == nil && !whole {
+			return p.retire(log)
+		}
 	}
-	if !long && mend {
-		whole, err := p.readLog(logPath(log), func(*line) {})
-		long = err == nil && !whole
-	}
-	if long {
-		return p.retire(log)
-	}
+	young, left := false, 0
 	for _, path := range retired {
 		if !old(path) {
+			young = true
 			continue
 		}
 		if err := s.bringBack(ctx, p, log, path, mend); err != nil {
 			return err
 		}
+		if _, err := p.fan.Lstat(path); err == nil {
+			left++ // it is damaged
+		}
 	}
-	return nil
+	if young || left < len(retired) {
+		return nil
+	}
+	info, err := p.fan.Lstat(logPath(log))
+	if err != nil || info.Size() < maxLog {
+		return nil
+	}
+	return p.retire(log)
 }
 
 func (s *Store) bringBack(ctx context.Context, p place, log int, path string, mend bool) error {
@@ -131,7 +137,7 @@ func (s *Store) bringBack(ctx context.Context, p place, log int, path string, me
 		}
 	}
 	if len(lines) > 0 {
-		if _, err := p.appendLog(log, lines); err != nil {
+		if _, err := p.appendLog(log, lines, true); err != nil { // for a power cut is to take only what is new
 			return err
 		}
 	}
@@ -146,14 +152,14 @@ func (s *Store) keepThere(ctx context.Context, p place, log int, keys map[string
 		case !of.has():
 			delete(keys, key)
 		case len(lines) > maxLines:
-			clear(lines)
+			now := make(map[string]map[line]bool)
 			var fault error
-			_, err := eachOf(ctx, of, place.readHead, func(_ entry, all []group) bool {
-				fault = s.linesOf(ctx, of, all, log, keys)
+			err := eachOf(of, place.readHead, func(_ entry, all []group) bool {
+				fault = s.linesOf(ctx, of, all, log, now)
 				return fault == nil
 			})
-			if err := errors.Join(fault, err); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
+			if errors.Join(fault, err) == nil { // else they stay
+				keys[key] = now[key]
 			}
 		}
 	}
@@ -199,23 +205,29 @@ func (s *Store) linesOf(ctx context.Context, p place, records []group, log int, 
 	return nil
 }
 
-// sweepIndex turns all logs, and removes what is left of fans that were not made to the end.
+// sweepIndex turns all logs.
 func (s *Store) sweepIndex(ctx context.Context) error {
 	shards, err := s.shards()
 	if err != nil {
 		return err
 	}
+	var faults []error
 	for _, shard := range shards {
 		fan, err := s.fan(shard, false)
-		for log := 0; err == nil && log < logs; log++ {
-			if err = s.turn(ctx, place{fan: fan, shard: shard}, log, true); errors.Is(err, fs.ErrNotExist) {
-				err = nil
+		for log := 0; err == nil && ctx.Err() == nil && log < logs; log++ {
+			if err := s.turn(ctx, place{fan: fan, shard: shard}, log, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				faults = append(faults, err)
 			}
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			faults = append(faults, err)
 		}
 	}
+	return errors.Join(append(faults, s.sweepFans())...)
+}
+
+// sweepFans removes what is left of fans that were not made to the end.
+func (s *Store) sweepFans() error {
 	top, err := os.OpenRoot(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -100,6 +101,11 @@ func (t *check) several(n int, do func(i int)) int {
 	end := time.Now().Add(enough)
 	for range 8 {
 		all.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					t.errorf("panic: %v\n%s", p, debug.Stack())
+				}
+			}()
 			for time.Now().Before(end) {
 				i := begun.Add(1) - 1
 				if i >= int64(n) {

@@ -112,11 +112,11 @@ const patience = 3 * time.Minute
 // enough is how long a case repeats a thing at most: a slow store does less in the time.
 const enough = 15 * time.Second
 
-// often counts from 0 to n-1, or for as long as is enough, and to 3 at least.
+// often counts from 0 to n-1, or for as long as is enough, and to two fifths of n at least.
 func often(n int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		end := time.Now().Add(enough)
-		for i := 0; i < n && (i < 4 || time.Now().Before(end)) && yield(i); i++ {
+		for i := 0; i < n && (5*i < 2*n || time.Now().Before(end)) && yield(i); i++ {
 		}
 	}
 }
