@@ -11,7 +11,7 @@ import (
 
 const leaseItem = "l"
 
-// Lease is described at store.Leaser.
+// Lease is described at store.Leaser. Of two that ask in the moment in which it ends both may get it: it is asked and then renewed.
 func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
 	row := Row{Group: leaseGroup(digest(key)), Item: leaseItem, Value: holder[:], Expires: time.Now().Add(ttl)}
 	err = s.table.Put(ctx, row, IfAbsent)
