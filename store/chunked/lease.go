@@ -16,7 +16,9 @@ func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl t
 	row := Row{Group: leaseGroup(digest(key)), Item: leaseItem, Value: holder[:], Expires: time.Now().Add(ttl)}
 	err = s.table.Put(ctx, row, IfAbsent)
 	if errors.Is(err, ErrPresent) {
-		err = s.renew(ctx, row)
+		if err = s.heldBy(ctx, row.Group, holder); err == nil {
+			err = s.table.Put(ctx, row, IfPresent)
+		}
 	}
 	if errors.Is(err, store.ErrNotFound) { // it has just ended
 		err = s.table.Put(ctx, row, IfAbsent)
@@ -30,27 +32,15 @@ func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl t
 	return true, nil
 }
 
-// renew puts a lease in the place of one of the same holder. The error wraps ErrPresent if another holds it, and
-// store.ErrNotFound if nobody does.
-func (s *Store) renew(ctx context.Context, row Row) error {
-	rows, err := s.table.Get(ctx, row.Group, row.Item)
-	switch {
-	case err != nil:
-		return err
-	case len(rows) == 0:
-		return store.ErrNotFound
-	case string(rows[0].Value) != string(row.Value):
-		return ErrPresent
-	}
-	return s.table.Put(ctx, row, IfPresent)
-}
-
 // Release is described at store.Leaser.
 func (s *Store) Release(ctx context.Context, key store.Key, holder store.ID) error {
 	group := leaseGroup(digest(key))
-	held, err := s.holds(ctx, group, holder)
-	if err == nil && held {
+	err := s.heldBy(ctx, group, holder)
+	switch {
+	case err == nil:
 		err = s.table.Delete(ctx, group, leaseItem)
+	case errors.Is(err, store.ErrNotFound) || errors.Is(err, ErrPresent):
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("release %.12s: %w", digest(key), err)
@@ -58,7 +48,16 @@ func (s *Store) Release(ctx context.Context, key store.Key, holder store.ID) err
 	return nil
 }
 
-func (s *Store) holds(ctx context.Context, group string, holder store.ID) (bool, error) {
+// heldBy returns nil if holder has the lease. The error wraps ErrPresent if another has it, and store.ErrNotFound if it is not there.
+func (s *Store) heldBy(ctx context.Context, group string, holder store.ID) error {
 	rows, err := s.table.Get(ctx, group, leaseItem)
-	return len(rows) == 1 && string(rows[0].Value) == string(holder[:]), err
+	switch {
+	case err != nil:
+		return err
+	case len(rows) == 0:
+		return store.ErrNotFound
+	case string(rows[0].Value) != string(holder[:]):
+		return ErrPresent
+	}
+	return nil
 }
