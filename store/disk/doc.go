@@ -36,8 +36,9 @@
 // removed. A process that is killed leaves files that nobody sees; Sweep removes them when nothing was written to them
 // for an hour. An update counts only beside the head as it was committed, so that it cannot bring a record back.
 //
-// Nothing is synced to the platter but what is brought back into the index: after a power cut recent records may be empty or torn, and one that is whole may be missing
-// from the index, so that Find by its URL or tag, and what purges by these, pass it over until its next Update. Every byte is
+// Nothing is synced to the platter but what is brought back into the index: after a power cut recent records may be empty or
+// torn, and one that is whole may be missing from the index, so that Find by its URL or tag, and what purges by these, pass it
+// over until its next Update. Every byte is
 // under a CRC-32C, which is verified before the byte is handed out; a record that does not verify, or that is
 // not the one it is named for, is reported as store.ErrCorrupt and removed.
 //

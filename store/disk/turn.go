@@ -47,8 +47,8 @@ func retiredPath(log int, at time.Time) string {
 	return fmt.Sprintf("%s-%012x%04x", logPath(log), at.UnixMilli(), rand.Uint32N(1<<16))
 }
 
-// old reports whether a log was retired long ago; also if that is yet to come, for then the clock was wrong.
-func old(retired string) bool {
+// mayGo reports whether a log was retired long enough ago; also if that is yet to come, for then the clock was wrong.
+func mayGo(retired string) bool {
 	var ms int64
 	fmt.Sscanf(retired[len(logPath(0))+1:], "%012x", &ms)
 	age := time.Since(time.UnixMilli(ms))
@@ -82,7 +82,7 @@ func (s *Store) turn(ctx context.Context, p place, log int, mend bool) error {
 	}
 	young, left := false, 0
 	for _, path := range retired {
-		if !old(path) {
+		if !mayGo(path) {
 			young = true
 			continue
 		}
@@ -103,6 +103,7 @@ func (s *Store) turn(ctx context.Context, p place, log int, mend bool) error {
 	return p.retire(log)
 }
 
+// bringBack appends to the log what is still there of a retired one, and removes that; one that is damaged stays unless mend is set.
 func (s *Store) bringBack(ctx context.Context, p place, log int, path string, mend bool) error {
 	keys := make(map[string]map[line]bool)
 	whole, err := p.readLog(path, func(l *line) {
@@ -115,7 +116,7 @@ func (s *Store) bringBack(ctx context.Context, p place, log int, path string, me
 	case err != nil:
 		return err
 	case whole:
-		err = s.keepThere(ctx, p, log, keys)
+		s.keepThere(ctx, p, log, keys)
 	case mend:
 		clear(keys)
 		var fault error
@@ -145,7 +146,7 @@ func (s *Store) bringBack(ctx context.Context, p place, log int, path string, me
 }
 
 // keepThere removes the keys of which nothing is there, and of those with many lines what their records do not have any more.
-func (s *Store) keepThere(ctx context.Context, p place, log int, keys map[string]map[line]bool) error {
+func (s *Store) keepThere(ctx context.Context, p place, log int, keys map[string]map[line]bool) {
 	for key, lines := range keys {
 		of := place{fan: p.fan, shard: p.shard, name: key}
 		switch {
@@ -163,7 +164,6 @@ func (s *Store) keepThere(ctx context.Context, p place, log int, keys map[string
 			}
 		}
 	}
-	return nil
 }
 
 // has reports whether there may be a record.
