@@ -74,7 +74,7 @@ func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts 
 		}
 		if d, _ := c.download(f, x, &one, requested); d != nil {
 			f.settle(result{download: d, status: one.StatusCode})
-			c.await(f.ctx, f, true)
+			f.await(f.ctx, true)
 		} else {
 			c.land(f)
 			f.cancel()

@@ -195,17 +195,9 @@ func (c *Cache) targets() (names []string) {
 	return names
 }
 
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
-
-func (c *Cache) maxKeyBody() int64             { return orDefault(c.MaxKeyBody, 1<<20) }
-func (c *Cache) maxVariants() int              { return orDefault(c.MaxVariants, 32) }
-func (c *Cache) keepStale() time.Duration      { return orDefault(c.KeepStale, 7*24*time.Hour) }
-func (c *Cache) refreshTimeout() time.Duration { return orDefault(c.RefreshTimeout, 30*time.Second) }
-func (c *Cache) leaseWait() time.Duration      { return orDefault(c.LeaseWait, 5*time.Second) }
-func (c *Cache) storeTimeout() time.Duration   { return orDefault(c.StoreTimeout, 2*time.Second) }
+func (c *Cache) maxKeyBody() int64             { return cmp.Or(c.MaxKeyBody, 1<<20) }
+func (c *Cache) maxVariants() int              { return cmp.Or(c.MaxVariants, 32) }
+func (c *Cache) keepStale() time.Duration      { return cmp.Or(c.KeepStale, 7*24*time.Hour) }
+func (c *Cache) refreshTimeout() time.Duration { return cmp.Or(c.RefreshTimeout, 30*time.Second) }
+func (c *Cache) leaseWait() time.Duration      { return cmp.Or(c.LeaseWait, 5*time.Second) }
+func (c *Cache) storeTimeout() time.Duration   { return cmp.Or(c.StoreTimeout, 2*time.Second) }

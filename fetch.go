@@ -567,14 +567,14 @@ func (c *Cache) refresh(x exchange) {
 		defer func() { <-c.refreshes }()
 		defer cancel()
 		defer stop()
-		if err := c.await(ctx, f, leads); err != nil {
+		if err := f.await(ctx, leads); err != nil {
 			c.emit(Event{Kind: RefreshFailed, Method: x.rr.Method, URL: x.target.url, Err: err})
 		}
 	})
 }
 
-// await reads what the flight brings to its end, for nobody.
-func (c *Cache) await(ctx context.Context, f *flight, leads bool) error {
+// await reads what f brings to its end, for nobody.
+func (f *flight) await(ctx context.Context, leads bool) error {
 	select {
 	case <-f.done():
 	case <-ctx.Done():

@@ -1,6 +1,7 @@
 package larder
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/http"
@@ -119,7 +120,7 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	return r, ""
 }
 
-func (x *exchange) maxBody(c *Cache) int64 { return orDefault(x.rule.MaxBody, c.MaxBody) }
+func (x *exchange) maxBody(c *Cache) int64 { return cmp.Or(x.rule.MaxBody, c.MaxBody) }
 
 // setTimes works out how long r is fresh and kept; its header and Received are new.
 func (c *Cache) setTimes(r *store.Record) {

@@ -1,6 +1,7 @@
 package larder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -187,7 +188,7 @@ func (c *Cache) openParts(x *exchange, a *assembly, want []rfc9111.Part) (_ *pie
 		}
 	}()
 	want = slices.Clone(want)
-	slices.SortFunc(want, func(a, b rfc9111.Part) int { return int(min(1, max(-1, a.Start-b.Start))) })
+	slices.SortFunc(want, func(a, b rfc9111.Part) int { return cmp.Compare(a.Start, b.Start) })
 	for _, w := range want {
 		for pos := w.Start; pos < w.Start+w.Length; {
 			i := a.longestAt(pos)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -187,12 +188,7 @@ func (c *Config) Apply(to *larder.Cache) {
 }
 
 // set sets what is given.
-func set[T comparable](to *T, v T) {
-	var zero T
-	if v != zero {
-		*to = v
-	}
-}
+func set[T comparable](to *T, v T) { *to = cmp.Or(v, *to) }
 
 // LarderRules returns the rules for a larder.Cache: those of c, then more, each with what c redacts for all, and at last one that
 // does nothing but that.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -51,7 +52,7 @@ func (s *Server) ListenAndServe(ctx context.Context, address string) error {
 // Serve serves those who connect to l until ctx ends; then it closes l, lets the requests under way end, and returns nil. The
 // requests' contexts have the values of ctx.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	l = limit(l, orDefault(s.MaxConnections, 1024))
+	l = limit(l, cmp.Or(s.MaxConnections, 1024))
 	base, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	var handlers handlers
@@ -69,15 +70,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}),
 		TLSConfig:                    s.TLS,
 		Protocols:                    protocols,
-		MaxHeaderBytes:               orDefault(s.MaxHeaderBytes, 64<<10),
-		ReadHeaderTimeout:            orDefault(s.HeaderTimeout, 10*time.Second),
-		IdleTimeout:                  orDefault(s.IdleTimeout, 2*time.Minute),
+		MaxHeaderBytes:               cmp.Or(s.MaxHeaderBytes, 64<<10),
+		ReadHeaderTimeout:            cmp.Or(s.HeaderTimeout, 10*time.Second),
+		IdleTimeout:                  cmp.Or(s.IdleTimeout, 2*time.Minute),
 		DisableGeneralOptionsHandler: true,
 		BaseContext:                  func(net.Listener) context.Context { return base },
 		ErrorLog:                     s.ErrorLog,
 		HTTP2:                        http2(),
 	}
-	server.HTTP2.MaxConcurrentStreams = orDefault(s.MaxStreams, 100)
+	server.HTTP2.MaxConcurrentStreams = cmp.Or(s.MaxStreams, 100)
 	stopped := make(chan error, 1)
 	go func() {
 		if s.TLS != nil {
@@ -90,7 +91,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	select {
 	case err = <-stopped:
 	case <-ctx.Done():
-		grace, cancel := context.WithTimeout(base, orDefault(s.GraceTimeout, 30*time.Second))
+		grace, cancel := context.WithTimeout(base, cmp.Or(s.GraceTimeout, 30*time.Second))
 		defer cancel()
 		if server.Shutdown(grace) != nil {
 			err = ErrCutOff

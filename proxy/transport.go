@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -23,18 +24,18 @@ type TransportOptions struct {
 // NewTransport returns a Transport for the Base of a proxy's Cache. It speaks HTTP/1.1 and, with https origins that
 // do, HTTP/2, and takes bodies as they are.
 func NewTransport(o TransportOptions) *Transport {
-	connect := orDefault(o.ConnectTimeout, 10*time.Second)
+	connect := cmp.Or(o.ConnectTimeout, 10*time.Second)
 	dial := (&net.Dialer{Timeout: connect}).DialContext
 	t := &Transport{http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            remembering(dial),
 		TLSHandshakeTimeout:    connect,
-		ResponseHeaderTimeout:  orDefault(o.ResponseTimeout, time.Minute),
+		ResponseHeaderTimeout:  cmp.Or(o.ResponseTimeout, time.Minute),
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConns:           512,
 		MaxIdleConnsPerHost:    128,
-		MaxResponseHeaderBytes: orDefault(o.MaxHeaderBytes, 256<<10),
+		MaxResponseHeaderBytes: cmp.Or(o.MaxHeaderBytes, 256<<10),
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  http2(),
@@ -75,7 +76,7 @@ func (t *Transport) securing(dial dialFunc) dialFunc {
 			config.NextProtos = nil // in HTTP/2 there is no Upgrade
 		}
 		secure := tls.Client(conn, config)
-		handshake, cancel := context.WithTimeout(ctx, orDefault(t.TLSHandshakeTimeout, math.MaxInt64))
+		handshake, cancel := context.WithTimeout(ctx, cmp.Or(t.TLSHandshakeTimeout, math.MaxInt64))
 		defer cancel()
 		if err := secure.HandshakeContext(handshake); err != nil {
 			conn.Close()
@@ -93,11 +94,3 @@ func (t *Transport) securing(dial dialFunc) dialFunc {
 
 // upgrading is the key of a context whose request wants another protocol.
 type upgrading struct{}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}

@@ -64,7 +64,7 @@ func parseDirectives(lines []string) directives {
 		}
 		name = strings.ToLower(name)
 		if fields := d.fields(name); fields != nil {
-			d.narrow(d.flag(name), fields, unquote(arg))
+			narrow(d.flag(name), fields, unquote(arg))
 		} else if flag := d.flag(name); flag != nil {
 			*flag = true
 		} else if n := d.number(name); n != nil {
@@ -138,7 +138,7 @@ func (d *directives) fields(name string) *[]string {
 
 // narrow takes a directive's argument for names of fields, if there may be such: of these alone it is then said. Else it is
 // said of the whole response.
-func (d *directives) narrow(whole *bool, fields *[]string, arg string) {
+func narrow(whole *bool, fields *[]string, arg string) {
 	if fields == nil {
 		return
 	}

@@ -1,6 +1,7 @@
 package rfc9111
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"time"
@@ -130,9 +131,4 @@ func (r *Response) answers(method string) bool {
 	return method == own || method == http.MethodHead && own == http.MethodGet
 }
 
-func orGet(method string) string {
-	if method == "" {
-		return http.MethodGet
-	}
-	return method
-}
+func orGet(method string) string { return cmp.Or(method, http.MethodGet) }

@@ -55,9 +55,9 @@ func targetedDirectives(lines []string) (d directives, ok bool) {
 				*whole = v
 			}
 		case string:
-			d.narrow(whole, fields, v)
+			narrow(whole, fields, v)
 		case httpsfv.Token:
-			d.narrow(whole, fields, string(v))
+			narrow(whole, fields, string(v))
 		}
 	}
 	return d, true

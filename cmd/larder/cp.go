@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/larder-go/larder/internal/view"
 	"github.com/larder-go/larder/store"
 )
 
@@ -281,28 +282,14 @@ func (c *copying) store1(ctx context.Context, r *store.Record) (sum digest, err 
 // hashTo copies a body to w, and returns its digest. An error of the body wraps errDamaged.
 func hashTo(w io.Writer, body io.Reader) (sum digest, err error) {
 	h := sha256.New()
-	read := &readFault{Reader: body}
+	read := &view.Watched{Reader: body}
 	if _, err := io.Copy(io.MultiWriter(w, h), read); err != nil {
-		if read.err != nil {
-			return sum, fmt.Errorf("%w: %w", errDamaged, read.err)
+		if read.Err != nil {
+			return sum, fmt.Errorf("%w: %w", errDamaged, read.Err)
 		}
 		return sum, fmt.Errorf("store it: %w", err)
 	}
 	return digest(h.Sum(nil)), nil
-}
-
-// readFault remembers that it was the reading which failed.
-type readFault struct {
-	io.Reader
-	err error
-}
-
-func (r *readFault) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
 }
 
 // verify reads back what was stored of r.

@@ -54,7 +54,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 --offline and nothing stor
   larder get --ttl 1h -o things.json https://api.example.com/v1/things
   larder get --ttl 1d -d q=bees https://search.example.com/
   larder get --offline --stale https://example.com/`,
-		Args:              urlArgs(1, -1),
+		Args:              urlArgs(-1),
 		ValidArgsFunction: a.completeURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.run(cmd, a, args)
@@ -90,7 +90,7 @@ func (g *get) run(cmd *cobra.Command, a *app, args []string) (err error) {
 		return err
 	}
 	defer func() {
-		if closing := g.close(cmd.Context(), c, closeStore); err == nil {
+		if closing := closeCache(cmd.Context(), c, closeStore); err == nil {
 			err = closing
 		}
 	}()
@@ -130,8 +130,8 @@ func (g *get) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	return first
 }
 
-// close lets the work in the background end, and closes the store.
-func (g *get) close(ctx context.Context, c *larder.Cache, closeStore func() error) error {
+// closeCache lets the work in the background end, and closes the store.
+func closeCache(ctx context.Context, c *larder.Cache, closeStore func() error) error {
 	grace, cancel := context.WithTimeout(ctx, backgroundTime)
 	err := c.Close(grace)
 	cancel()

@@ -97,7 +97,7 @@ func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) 
 		return err
 	}
 	defer func() {
-		if closing := new(get).close(cmd.Context(), c, closeStore); err == nil {
+		if closing := closeCache(cmd.Context(), c, closeStore); err == nil {
 			err = closing
 		}
 	}()

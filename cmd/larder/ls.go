@@ -102,15 +102,6 @@ func buffered(cmd *cobra.Command, do func(io.Writer) error) error {
 	return errors.Join(do(w), w.Flush())
 }
 
-// list writes a line for each response that q means, and calls also with it.
-func list(cmd *cobra.Command, c *larder.Cache, q store.Query, w io.Writer, asJSON bool, now time.Time, also func(*store.Record)) error {
-	write := entryWriter(w, asJSON, nil, now)
-	return each(cmd, c, q, func(r *store.Record) error {
-		also(r)
-		return write(r)
-	})
-}
-
 // entryWriter returns what writes a line for a response.
 func entryWriter(w io.Writer, asJSON bool, shape *template.Template, now time.Time) func(*store.Record) error {
 	t := table{w: w, columns: entryColumns}

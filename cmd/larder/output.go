@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,6 +15,8 @@ import (
 
 	prettytable "github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/larder-go/larder/internal/har"
 )
 
 // printable returns s with everything that a terminal would obey, or show as something else, escaped as in Go: control
@@ -48,21 +51,8 @@ func writeJSON(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	line := strings.TrimSuffix(b.String(), "\n")
-	var out strings.Builder
-	for _, r := range line { // such characters can only stand in strings
-		switch {
-		case unicode.IsPrint(r):
-			out.WriteRune(r)
-		case r > 0xffff:
-			hi, lo := (r-0x10000)>>10+0xd800, (r-0x10000)&0x3ff+0xdc00
-			fmt.Fprintf(&out, `\u%04x\u%04x`, hi, lo)
-		default:
-			fmt.Fprintf(&out, `\u%04x`, r)
-		}
-	}
-	out.WriteByte('\n')
-	_, err := io.WriteString(w, out.String())
+	line := har.AppendText(nil, bytes.TrimSuffix(b.Bytes(), []byte("\n")), false) // such characters can only stand in strings
+	_, err := w.Write(append(line, '\n'))
 	return err
 }
 
@@ -122,7 +112,7 @@ func detail(w io.Writer, name, format string, a ...any) error {
 
 // writeHeader writes header fields by name, each line after indent.
 func writeHeader(w io.Writer, indent string, h http.Header) error {
-	for _, name := range sortedNames(h) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
 		values := h[name]
 		if len(values) == 0 {
 			values = []string{"(none)"} // in Selecting: the request did not have the field
@@ -134,13 +124,4 @@ func writeHeader(w io.Writer, indent string, h http.Header) error {
 		}
 	}
 	return nil
-}
-
-func sortedNames(h http.Header) []string {
-	names := make([]string, 0, len(h))
-	for name := range h {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

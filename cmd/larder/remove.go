@@ -39,7 +39,7 @@ With -X, -H, -d or -I only those to exactly that request. It is an error (exit c
 nothing to remove of a URL.`,
 		Example: `  larder rm https://api.example.com/v1/things
   larder rm -H 'Authorization: Bearer s3cret' https://api.example.com/v1/things`,
-		Args:              urlArgs(1, -1),
+		Args:              urlArgs(-1),
 		ValidArgsFunction: a.completeURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			urls, err := parseURLs(args)
@@ -143,7 +143,8 @@ func wouldRemove(cmd *cobra.Command, c *larder.Cache, q store.Query, asJSON bool
 		return writeJSON(cmd.OutOrStdout(), removal{Removed: n, DryRun: true})
 	}
 	return buffered(cmd, func(w io.Writer) error {
-		if err := list(cmd, c, q, w, false, now, count); err != nil {
+		write := entryWriter(w, false, nil, now)
+		if err := each(cmd, c, q, func(r *store.Record) error { count(r); return write(r) }); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(w, "would remove %s, %s\n", countText(n, "response"), bytesText(size))

@@ -187,11 +187,11 @@ func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStor
 	return c, closeStore, nil
 }
 
-// urlArgs accepts between least and most arguments; most < 0: any number.
-func urlArgs(least, most int) cobra.PositionalArgs {
+// urlArgs accepts one argument at least, and most at most; most < 0: any number.
+func urlArgs(most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
-		case len(args) < least:
+		case len(args) == 0:
 			return errors.New("no URL is given")
 		case most >= 0 && len(args) > most:
 			return fmt.Errorf("%d URLs are given, want %d", len(args), most)

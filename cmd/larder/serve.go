@@ -108,14 +108,10 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 			return err
 		}
 	}
-	if !isAddress(s.listen) {
-		return usagef("--listen %q: want HOST:PORT, such as 127.0.0.1:8080; 0.0.0.0:8080 is every network", s.listen)
-	}
-	if s.ui != "" && !isAddress(s.ui) {
-		return usagef("--ui %q: want HOST:PORT, such as 127.0.0.1:8090; 0.0.0.0:8090 is every network", s.ui)
-	}
-	if s.metrics != "" && !isAddress(s.metrics) {
-		return usagef("--metrics %q: want HOST:PORT, such as 127.0.0.1:9464; 0.0.0.0:9464 is every network", s.metrics)
+	for _, flag := range []struct{ name, at string }{{"listen", s.listen}, {"ui", s.ui}, {"metrics", s.metrics}} {
+		if err := config.CheckAddress(flag.at); err != nil && (flag.at != "" || flag.name == "listen") {
+			return usagef("--%s %q: %w", flag.name, flag.at, err)
+		}
 	}
 	c, closeStore, err := a.cache(cmd, true)
 	if err != nil {
@@ -182,13 +178,6 @@ func headroom() []byte {
 		return nil
 	}
 	return make([]byte, 32<<20)
-}
-
-// isAddress reports whether s is HOST:PORT.
-func isAddress(s string) bool {
-	host, port, err := net.SplitHostPort(s)
-	_, number := strconv.ParseUint(port, 10, 16)
-	return err == nil && host != "" && number == nil
 }
 
 // complete takes from the configuration file what the flags do not say.

@@ -310,7 +310,7 @@ func TestServeWrongInput(t *testing.T) {
 		{"--origin http://a --listen :8080", 2, `--listen ":8080": want HOST:PORT, such as 127.0.0.1:8080; 0.0.0.0:8080 is every network`},
 		{"--origin http://a --listen 127.0.0.1", 2, `--listen "127.0.0.1": want HOST:PORT`},
 		{"--origin http://a --listen 127.0.0.1:99999", 2, `--listen "127.0.0.1:99999": want HOST:PORT`},
-		{"--origin http://a --metrics 9464", 2, `--metrics "9464": want HOST:PORT, such as 127.0.0.1:9464; 0.0.0.0:9464 is every network`},
+		{"--origin http://a --metrics 9464", 2, `--metrics "9464": want HOST:PORT, such as 127.0.0.1:8080; 0.0.0.0:8080 is every network`},
 		{"--origin http://a --listen 127.0.0.1:0 --metrics {busy}", 1, "--metrics: listen tcp {busy}: bind: address already in use"},
 		{"--origin http://a --listen {busy}", 1, "listen tcp {busy}: bind: address already in use"},
 		{"--origin http://a --listen 192.0.2.1:0", 1, "listen tcp 192.0.2.1:0: bind: cannot assign requested address"},

@@ -29,7 +29,7 @@ to exactly that request.`,
 		Example: `  larder show https://api.example.com/v1/things
   larder show -H 'Authorization: Bearer s3cret' https://api.example.com/v1/things
   larder show --body https://example.com/logo.png > logo.png`,
-		Args:              urlArgs(1, 1),
+		Args:              urlArgs(1),
 		ValidArgsFunction: a.completeURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			u, err := parseURL(args[0])

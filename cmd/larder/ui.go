@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/config"
 	"github.com/larder-go/larder/page"
 	"github.com/larder-go/larder/proxy"
 )
@@ -40,8 +41,8 @@ $LARDER_TOKEN, or one that is made up and printed.`,
   larder ui --store redis://localhost:6379/0 --listen 127.0.0.1:9000`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if !isAddress(listen) {
-				return usagef("--listen %q: want HOST:PORT, such as 127.0.0.1:8090; 0.0.0.0:8090 is every network", listen)
+			if err := config.CheckAddress(listen); err != nil {
+				return usagef("--listen %q: %w", listen, err)
 			}
 			c, closeStore, err := a.cache(cmd, false)
 			if err != nil {

@@ -114,7 +114,7 @@ func (w *warm) run(cmd *cobra.Command, a *app, args []string) (err error) {
 		return err
 	}
 	defer func() {
-		if closing := new(get).close(cmd.Context(), c, closeStore); err == nil {
+		if closing := closeCache(cmd.Context(), c, closeStore); err == nil {
 			err = closing
 		}
 	}()

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +27,7 @@ standard, without sending anything.`,
 		Example: `  larder why https://api.example.com/v1/things
   larder why --offline -H 'Authorization: Bearer s3cret' https://api.example.com/v1/things
   larder why --ttl 1h -d q=bees https://search.example.com/`,
-		Args:              urlArgs(1, 1),
+		Args:              urlArgs(1),
 		ValidArgsFunction: a.completeURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			u, err := parseURL(args[0])
@@ -179,7 +181,7 @@ func (x *explained) stored() string {
 // varyText shows the request fields that select r.
 func varyText(r *store.Record) string {
 	var fields []string
-	for _, name := range sortedNames(r.Selecting) {
+	for _, name := range slices.Sorted(maps.Keys(r.Selecting)) {
 		value := "(none)"
 		if vv := r.Selecting[name]; len(vv) > 0 {
 			value = strings.Join(vv, ", ")

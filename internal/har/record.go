@@ -86,7 +86,7 @@ func (s *Stored) measure() error {
 		if err != nil {
 			return err
 		}
-		watched := &failing{Reader: raw}
+		watched := &view.Watched{Reader: raw}
 		in, err := s.decode(s.coding, watched)
 		if err == nil {
 			err = s.count(in)
@@ -94,8 +94,8 @@ func (s *Stored) measure() error {
 		if err == nil {
 			_, err = io.Copy(io.Discard, watched) // to the end, for its checksum
 		}
-		if err == nil || watched.err != nil {
-			return watched.err
+		if err == nil || watched.Err != nil {
+			return watched.Err
 		}
 		s.coding = ""
 	}
@@ -111,20 +111,6 @@ func (s *Stored) count(r io.Reader) (err error) {
 	s.size, err = io.Copy(&c, r)
 	s.utf8 = c.valid && len(c.rest) == 0
 	return err
-}
-
-// failing remembers an error of its Reader, which a decoder may hide.
-type failing struct {
-	io.Reader
-	err error
-}
-
-func (f *failing) Read(p []byte) (int, error) {
-	n, err := f.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		f.err = err
-	}
-	return n, err
 }
 
 // utf8Checker finds out whether what is written to it is UTF-8.

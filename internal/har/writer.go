@@ -51,7 +51,7 @@ func (w *Writer) Write(e *Entry, text, stored Source) error {
 	w.many = true
 	w.out.WriteByte('\n')
 	const end = "}}}" // of content, response and entry
-	w.out.Write(appendText(nil, bytes.TrimSuffix(b.Bytes(), []byte(end+"\n")), false))
+	w.out.Write(AppendText(nil, bytes.TrimSuffix(b.Bytes(), []byte(end+"\n")), false))
 	if text != nil {
 		w.out.WriteString(`,"text":"`)
 		if err := w.copy(text, content.Encoding != ""); err != nil {
@@ -96,14 +96,14 @@ type textWriter struct {
 func (t *textWriter) Write(p []byte) (int, error) {
 	t.in = append(t.in, p...)
 	whole := wholeRunes(t.in)
-	t.text = appendText(t.text[:0], t.in[:whole], true)
+	t.text = AppendText(t.text[:0], t.in[:whole], true)
 	t.in = append(t.in[:0], t.in[whole:]...)
 	_, err := t.out.Write(t.text)
 	return len(p), err
 }
 
 func (t *textWriter) Close() error {
-	_, err := t.out.Write(appendText(nil, t.in, true))
+	_, err := t.out.Write(AppendText(nil, t.in, true))
 	return err
 }
 
@@ -120,8 +120,8 @@ func wholeRunes(p []byte) int {
 	return len(p)
 }
 
-// appendText appends JSON text, or what is to be quoted as the inside of a string, with everything escaped that a terminal would obey.
-func appendText(out, p []byte, quote bool) []byte {
+// AppendText appends JSON text, or what is to be quoted as the inside of a string, with everything escaped that a terminal would obey.
+func AppendText(out, p []byte, quote bool) []byte {
 	for len(p) > 0 {
 		r, size := utf8.DecodeRune(p)
 		switch {

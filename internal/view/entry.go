@@ -6,9 +6,9 @@ import (
 	"encoding/hex"
 	"math"
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/larder-go/larder/internal/units"
 	"github.com/larder-go/larder/rfc9111"
 	"github.com/larder-go/larder/store"
 )
@@ -86,12 +86,5 @@ func TTL(d time.Duration) string {
 	case d < 0:
 		return "never"
 	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return units.DurationText(d)
 }

@@ -67,11 +67,11 @@ func NewPreview(r *store.Record, body io.Reader, limit int) (Preview, error) {
 	}
 	read, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
 	p.Data, p.Whole = read[:min(len(read), limit)], len(read) <= limit && err == nil
-	rest := &failing{body, &err}
+	rest := &Watched{Reader: body, Err: err}
 	if p.Coding != "" && r.Status != http.StatusPartialContent && err == nil {
 		in := io.LimitReader(io.MultiReader(bytes.NewReader(read), rest), 2*int64(limit)+4096)
 		if data, whole, ok := unpack(p.Coding, in, limit); ok {
-			p.Data, p.Whole, p.Unpacked = data, whole && err == nil, true
+			p.Data, p.Whole, p.Unpacked = data, whole && rest.Err == nil, true
 		}
 	}
 	p.judge(r)
@@ -84,7 +84,7 @@ func NewPreview(r *store.Record, body io.Reader, limit int) (Preview, error) {
 			p.Format, p.Width, p.Height = format, c.Width, c.Height
 		}
 	}
-	return p, err
+	return p, rest.Err
 }
 
 // judge decides what kind of body it is.
@@ -199,16 +199,16 @@ func isZlib(b *bufio.Reader) bool {
 	return err == nil && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0
 }
 
-// failing remembers the error of a reader, which who reads from it may hide.
-type failing struct {
+// Watched is a reader whose error is kept, since whoever reads from it may hide it.
+type Watched struct {
 	io.Reader
-	err *error
+	Err error // the last one other than io.EOF
 }
 
-func (f *failing) Read(p []byte) (int, error) {
-	n, err := f.Reader.Read(p)
+func (w *Watched) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
 	if err != nil && err != io.EOF {
-		*f.err = err
+		w.Err = err
 	}
 	return n, err
 }

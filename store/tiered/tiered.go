@@ -34,6 +34,7 @@
 package tiered
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,17 +104,9 @@ func New(front, back store.Store, o *Options) (*Store, error) {
 		o = new(Options)
 	}
 	return &Store{inner: inner{Store: back}, front: front, back: back, seed: maphash.MakeSeed(), made: time.Now(),
-		lifetime: max(0, orDefault(o.Lifetime, defaultLifetime)),
-		alone:    max(0, orDefault(o.Alone, defaultAlone)),
-		maxBody:  max(0, orDefault(o.MaxBody, defaultMaxBody))}, nil
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
+		lifetime: max(0, cmp.Or(o.Lifetime, defaultLifetime)),
+		alone:    max(0, cmp.Or(o.Alone, defaultAlone)),
+		maxBody:  max(0, cmp.Or(o.MaxBody, defaultMaxBody))}, nil
 }
 
 // Lookup is described at store.Store. While the back fails it may return the front's records beside the back's error.
