@@ -23,7 +23,7 @@ var ErrUnsupported = errors.New("the store can't do that")
 func (c *Cache) Entries(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	c.start()
 	hidden := q.Filter
-	q.Filter = func(r *store.Record) bool { return !isNote(r) && (hidden == nil || hidden(r)) }
+	q.Filter = func(r *store.Record) bool { return !isNote(r.Key) && (hidden == nil || hidden(r)) }
 	return c.find(ctx, q)
 }
 
@@ -62,7 +62,7 @@ func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err erro
 			if err := c.store.Delete(ctx, key, of...); err != nil {
 				return fmt.Errorf("larder: purge: %w", err)
 			}
-			if key[1] != keyNote {
+			if !isNote(key) {
 				removed += len(of)
 			}
 		}

@@ -179,6 +179,12 @@ func (c *Cache) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
+// Policy returns the rules of the standard as c takes them: those of a private or a shared cache, and which targeted fields count.
+func (c *Cache) Policy() rfc9111.Policy {
+	c.start()
+	return c.policy()
+}
+
 func (c *Cache) policy() rfc9111.Policy {
 	return rfc9111.Policy{Shared: c.Shared, Targeted: c.targeted}
 }

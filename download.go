@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,12 @@ const (
 	maxBehind = 512
 )
 
+// lagTime is how long the readers of what cannot be stored wait for those who have not had the chunk that they have had.
+const lagTime = 10 * time.Second
+
+// errLagged is why a reader gets no more.
+var errLagged = errors.New("larder: others could wait no longer for this reader of a response that is too long for the store, or the store has failed")
+
 // errOutdated is why a response is not stored that was under way while an unsafe request changed what it is of.
 var errOutdated = errors.New("it was invalidated on its way")
 
@@ -35,7 +42,8 @@ var errAbandoned = errors.New("every reader left before the end")
 // reader that wants bytes which nobody has yet starts a pull, one at a time, which writes the last chunk to the
 // store and reads the next one from the origin; so no byte waits for the store that has come already. Readers
 // further behind read back from the store's Writer, so that a slow one holds nobody back. Once the store has
-// failed, or the body has grown too long for it, the next chunk waits until every reader has had this one.
+// failed, or the body has grown too long for it, the next chunk waits until every reader has had this one, for lagTime at
+// most: who has not by then gets an error.
 type download struct {
 	c          *Cache
 	x          *exchange
@@ -58,7 +66,8 @@ type download struct {
 	broken  bool          // nothing more is written
 	written int64         // how much of the body the store has taken
 	pulling bool
-	err     error // io.EOF or what went wrong, once the download has ended
+	lagEnds time.Time // of the wait for those who have not had chunk; zero: nobody waits for them
+	err     error     // io.EOF or what went wrong, once the download has ended
 	readers []*reader
 	first   [1]*reader // where readers begin
 	holds   int        // callers that may still become readers
@@ -75,6 +84,7 @@ type reader struct {
 
 	pos    int64 // guarded by d.mu, as are the next two
 	closed bool
+	lagged bool
 	index  int // in d.readers; -1: not there any more
 }
 
@@ -117,6 +127,9 @@ func (r *reader) Read(p []byte) (int, error) {
 		case r.closed:
 			d.mu.Unlock()
 			return 0, http.ErrBodyReadAfterClose
+		case r.lagged:
+			d.mu.Unlock()
+			return 0, errLagged
 		case len(p) == 0:
 			d.mu.Unlock()
 			return 0, nil
@@ -156,13 +169,45 @@ func (r *reader) Read(p []byte) (int, error) {
 		if d.changed == nil {
 			d.changed = make(chan struct{})
 		}
-		changed := d.changed
+		changed, late := d.changed, d.late()
 		d.mu.Unlock()
 		select {
 		case <-changed:
 		case <-r.ctx.Done():
+		case <-late:
+			d.leaveBehind()
 		}
 	}
+}
+
+// late returns what tells that the wait for those who have not had the chunk is over; nil if nobody waits for such. d.mu is held.
+func (d *download) late() <-chan time.Time {
+	if d.pulling || !d.broken {
+		return nil
+	}
+	now := time.Now()
+	if d.lagEnds.IsZero() {
+		d.lagEnds = now.Add(lagTime)
+	}
+	return time.After(d.lagEnds.Sub(now))
+}
+
+// leaveBehind lets go of the readers who have not had the chunk in time.
+func (d *download) leaveBehind() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.pulling || d.lagEnds.IsZero() || time.Now().Before(d.lagEnds) {
+		return // there is another by now
+	}
+	end := d.start + int64(len(d.chunk))
+	for _, r := range slices.Clone(d.readers) {
+		if r.pos < end {
+			r.lagged = true
+			d.detach(r)
+		}
+	}
+	d.lagEnds = time.Time{}
+	d.wake()
 }
 
 // readBack reads what the store has taken already.
@@ -231,6 +276,7 @@ func (d *download) pull() {
 		return
 	}
 	d.start += int64(len(d.chunk))
+	d.lagEnds = time.Time{}
 	if d.chunk == nil {
 		d.chunk = chunks.Get().(*[chunkSize]byte)[:]
 	}
@@ -359,7 +405,7 @@ func (d *download) publish(r *store.Record, superseded []*store.Record) error {
 
 // put commits r in the place of others, after the note by which it is found if it needs one.
 func (d *download) put(r *store.Record, superseded []*store.Record) error {
-	if n, needed := d.x.noteFor(r); needed {
+	if n, needed := d.c.noteFor(d.x, r); needed {
 		if err := d.c.takeNote(d.writing.ctx, d.x, n, r.KeepUntil); err != nil {
 			return err
 		}

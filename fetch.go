@@ -22,10 +22,10 @@ func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error)
 	if leads {
 		led := &f.led
 		*led = x
+		led.detach()
 		if x.req.Context().Done() == nil { // the caller stays in any case
 			c.lead(f, led)
 		} else {
-			led.detach()
 			c.background.run(func() { c.lead(f, led) })
 		}
 	} else {
@@ -63,7 +63,7 @@ func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 func (c *Cache) suits(x *exchange, r *result) bool {
 	var answer *store.Record
 	switch {
-	case r.record != nil:
+	case r.record != nil && !r.own:
 		answer = r.record
 	case r.download != nil:
 		answer = r.download.record
@@ -81,6 +81,9 @@ func (x *exchange) sociable() bool {
 	}
 	switch x.verdict.Reason {
 	case rfc9111.RequestNoCache, rfc9111.RequestMaxAge, rfc9111.RequestMinFresh:
+		return false
+	}
+	if x.rr.WantsNew() { // where nothing is stored, the reason is that
 		return false
 	}
 	for _, name := range conditional {
@@ -101,7 +104,7 @@ func (x *exchange) noStore() bool {
 }
 
 // detach gives x a request of its own, so that the caller may go, and change its request, before the origin has
-// answered.
+// answered and all of the answer is stored.
 func (x *exchange) detach() {
 	x.send = x.send.Clone(x.send.Context())
 	//lint:ignore SA1019 http.Client.Timeout still sets it beside the context's deadline, for this caller alone
@@ -248,30 +251,31 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 		which = able
 	}
 	drain(resp)
-	fresh := make([]*store.Record, len(which))
-	chosen := 0
+	all := make([]freshened, len(which))
+	chosen := &all[0]
 	for n, i := range which {
-		fresh[n] = c.freshened(x, x.records[i], resp.Header, requested, now)
+		all[n] = c.freshen(x, x.records[i], resp.Header, requested, now)
 		if i == x.verdict.Index {
-			chosen = n
+			chosen = &all[n]
 		}
 	}
+	storable, _ := c.policy().Storable(&x.rr, chosen.came)
 	if c.localStore {
-		c.keepFresh(f, x, fresh)
+		c.keepFresh(f, x, all)
 	}
-	f.settle(result{record: fresh[chosen], status: resp.StatusCode})
+	f.settle(result{record: chosen.record, said: resp.Header, own: !storable, status: resp.StatusCode})
 	if !c.localStore { // the callers need not wait for that
-		c.background.run(func() { c.keepFresh(f, x, fresh) })
+		c.background.run(func() { c.keepFresh(f, x, all) })
 	}
 	return true
 }
 
 // keepFresh stores what a 304 has freshened, and ends the flight. What must not be stored any more goes when those who are answered
 // with it have opened it.
-func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
+func (c *Cache) keepFresh(f *flight, x *exchange, all []freshened) {
 	var forbidden []*store.Record
-	for _, r := range fresh {
-		forbidden = append(forbidden, c.replace(f, x, r)...)
+	for _, fresh := range all {
+		forbidden = append(forbidden, c.replace(f, x, fresh)...)
 	}
 	if len(forbidden) > 0 {
 		f.whenLeft(func() {
@@ -286,18 +290,21 @@ func (c *Cache) keepFresh(f *flight, x *exchange, fresh []*store.Record) {
 	f.cancel()
 }
 
-// replace puts what freshened has made in the place of what is stored. It returns what has to be removed since it says that it
+// replace puts what freshen has made in the place of what is stored. It returns what has to be removed since it says that it
 // must not be stored. If the request says so, or has an Authorization that makes it so, it does nothing: what is stored is not
 // of this request (RFC 9111 §5.2.1.5, §3.5).
-func (c *Cache) replace(f *flight, x *exchange, fresh *store.Record) (forbidden []*store.Record) {
+func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*store.Record) {
 	if x.noStore() {
 		return nil
 	}
-	for _, r := range c.storedAs(fresh) {
-		switch ok, why := c.policy().Storable(&x.rr, c.readingOf(r).alone[0]); {
-		case ok:
+	ok, why := c.policy().Storable(&x.rr, fresh.came)
+	if !ok && why == rfc9111.Authorized && c.storableForOthers(x, fresh.came) {
+		return nil
+	}
+	for _, r := range c.storedAs(fresh.record) {
+		if ok {
 			c.update(f.ctx, x, r)
-		case why != rfc9111.Authorized || !c.storableForOthers(x, r):
+		} else {
 			forbidden = append(forbidden, r)
 		}
 	}
@@ -305,11 +312,11 @@ func (c *Cache) replace(f *flight, x *exchange, fresh *store.Record) (forbidden 
 }
 
 // storableForOthers reports whether r could be stored if the request had no Authorization.
-func (c *Cache) storableForOthers(x *exchange, r *store.Record) bool {
+func (c *Cache) storableForOthers(x *exchange, r *rfc9111.Response) bool {
 	rr := x.rr
 	rr.Header = rr.Header.Clone()
 	rr.Header.Del("Authorization")
-	ok, _ := c.policy().Storable(&rr, c.readingOf(r).alone[0])
+	ok, _ := c.policy().Storable(&rr, r)
 	return ok
 }
 
@@ -319,30 +326,38 @@ func (c *Cache) removeAll(ctx context.Context, x *exchange, records []*store.Rec
 	}
 }
 
-// freshened returns old with the header fields and times of a response that says it still holds, whose values it keeps.
-func (c *Cache) freshened(x *exchange, old *store.Record, said http.Header, requested, now time.Time) *store.Record {
+// freshened is a stored response that the origin says still holds.
+type freshened struct {
+	record *store.Record
+	came   *rfc9111.Response // the same before the rule withheld something of it
+}
+
+// freshen gives old the header fields and times of a response that says it still holds, whose values it keeps.
+func (c *Cache) freshen(x *exchange, old *store.Record, said http.Header, requested, now time.Time) freshened {
 	if a := c.readingOf(old).assembly; a != nil {
-		fresh := new(assembly)
+		fresh, whole := freshened{}, new(assembly)
 		for _, part := range a.parts {
-			fresh.parts = append(fresh.parts, c.freshened(x, part, said, requested, now))
+			fresh = c.freshen(x, part, said, requested, now)
+			whole.parts = append(whole.parts, fresh.record)
 		}
-		c.combine(fresh)
-		return fresh.whole
+		c.combine(whole)
+		fresh.record = whole.whole
+		return fresh
 	}
 	r := old.Clone()
-	r.Header = c.policy().Freshen(old.Header, said)
-	x.rule.withhold(r.Header)
-	setDate(r.Header, now)
-	r.Tags = x.withGroups(old.Tags, r.Header)
-	if rfc9111.Selects(old.Selecting, x.header) { // its Vary may name other fields now
-		r.Selecting = c.selecting(r.Header, x.header)
+	header := c.policy().Freshen(old.Header, said)
+	setDate(header, now)
+	if said["Vary"] != nil && rfc9111.Selects(old.Selecting, x.header) { // which may name other fields now
+		r.Selecting = c.selecting(header, x.header)
 	}
+	r.Header = x.rule.withhold(header)
+	r.Tags = x.withGroups(old.Tags, r.Header)
 	r.Requested, r.Received = requested, now
 	if ttl := x.rule.ttl(x.ask, r.Status, now); ttl >= 0 {
 		r.TTL = ttl
 	}
 	c.setTimes(r)
-	return r
+	return freshened{r, c.asReceived(x, r, header)}
 }
 
 // byHead lets the response to a HEAD freshen or invalidate the stored GET (RFC 9111 §4.3.5).
@@ -359,7 +374,7 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 		}
 		switch rfc9111.ByHead(c.readingOf(r).alone[0], said) {
 		case rfc9111.HeadFreshens:
-			fresh := c.freshened(x, r, resp.Header.Clone(), requested, now) // resp is the caller's
+			fresh := c.freshen(x, r, resp.Header.Clone(), requested, now) // resp is the caller's
 			c.removeAll(f.ctx, x, c.replace(f, x, fresh))
 		case rfc9111.HeadInvalidates:
 			c.remove(f.ctx, x, r.Key, c.idsOf(r)...)
@@ -376,7 +391,7 @@ func (c *Cache) byPart(f *flight, x *exchange, resp *http.Response, requested ti
 	}
 	for _, r := range x.found {
 		if r.Status == http.StatusOK && rfc9111.Selects(r.Selecting, x.header) && rfc9111.Combinable(&c.readingOf(r).parsed, said) {
-			c.removeAll(f.ctx, x, c.replace(f, x, c.freshened(x, r, resp.Header.Clone(), requested, now)))
+			c.removeAll(f.ctx, x, c.replace(f, x, c.freshen(x, r, resp.Header.Clone(), requested, now)))
 		}
 	}
 }
@@ -429,12 +444,15 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 		if !leads && !rfc9111.Selects(f.record.Selecting, x.header) {
 			return nil, nil
 		}
-		if !leads && !c.mayShare(x, f.record) {
+		if !leads && (f.own || !c.mayShare(x, f.record)) {
 			break
 		}
 		d.Outcome = Revalidated
 		resp := c.serve(x, f.record, c.now(), d)
 		x.unusable = resp == nil
+		if leads && resp != nil {
+			maps.Copy(resp.Header, c.policy().Withheld(f.record.Header, f.said))
+		}
 		return resp, nil
 	case f.download != nil:
 		if !leads && !rfc9111.Selects(f.download.record.Selecting, x.header) {

@@ -49,7 +49,9 @@ type flight struct {
 type result struct {
 	err       error
 	again     bool           // the store has an answer by now
-	record    *store.Record  // a stored response that the origin's 304 or HEAD made fresh
+	record    *store.Record  // a stored response that the origin's 304 made fresh
+	said      http.Header    // with record: that of the 304
+	own       bool           // record is for the leader alone, since what the 304 says may not be stored
 	download  *download      // a response on its way into the store
 	resp      *http.Response // a response for the leader alone; only take may touch it
 	status    int            // the origin's, if it answered
@@ -109,6 +111,11 @@ func (fs *flights) join(ctx context.Context, key flightKey, url string, suits fu
 // outdate sees to it that what is under way for key, own excepted, is neither stored nor given to those who come later.
 func (fs *flights) outdate(key store.Key, own *flight) {
 	fs.outdateAll(func(k flightKey, f *flight) bool { return k.key == key && f != own })
+}
+
+// outdateURL outdates what is under way for the URL under whatever key, own excepted.
+func (fs *flights) outdateURL(url string, own *flight) {
+	fs.outdateAll(func(_ flightKey, f *flight) bool { return f.url == url && f != own })
 }
 
 // outdateOthers outdates what is under way by other methods than GET and HEAD for the URL, with whatever query that has.

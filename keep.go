@@ -15,9 +15,7 @@ import (
 // storedHeader returns the fields of h that are stored: not those that concern the connection alone, nor what
 // the rule strips, nor secrets.
 func (c *Cache) storedHeader(x *exchange, h http.Header) http.Header {
-	h = c.policy().StoredHeader(h)
-	x.rule.withhold(h)
-	return h
+	return x.rule.withhold(c.policy().StoredHeader(h))
 }
 
 // setDate adds the Date that a header which came then lacks (RFC 9110 §6.6.1).
@@ -27,18 +25,33 @@ func setDate(h http.Header, received time.Time) {
 	}
 }
 
-// withhold takes out of a header that is to be stored what r strips, and its secrets.
-func (r *rule) withhold(h http.Header) {
+// withhold returns a header that is to be stored without what r strips, and without its secrets: h itself, if r has neither.
+func (r *rule) withhold(h http.Header) http.Header {
+	if len(r.Strip) == 0 && len(r.redact) == 0 {
+		return h
+	}
+	h = maps.Clone(h)
 	for _, name := range r.Strip {
 		h.Del(name)
 	}
-	if len(r.redact) > 0 {
-		for name := range h {
-			if r.redacts(name) {
-				h[name] = []string{"REDACTED"}
-			}
+	for name := range h {
+		if r.redacts(name) {
+			h[name] = []string{"REDACTED"}
 		}
 	}
+	return h
+}
+
+// asReceived returns r as the standard sees it with the header that came, of which the rule may have withheld something in which the
+// origin forbids to store it.
+func (c *Cache) asReceived(x *exchange, r *store.Record, came http.Header) *rfc9111.Response {
+	parsed := c.readingOf(r).alone[0]
+	if len(x.rule.Strip) == 0 && len(x.rule.redact) == 0 {
+		return parsed
+	}
+	whole := *parsed
+	whole.Header = came
+	return rfc9111.Parse(whole)
 }
 
 // selecting returns the request's fields that select the response: those that Vary names. A response with a
@@ -74,8 +87,11 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	if maxBody := x.maxBody(c); maxBody > 0 && resp.ContentLength > maxBody {
 		return nil, "its body is longer than MaxBody"
 	}
-	if _, ok := store.As[store.Finder](c.store); !ok && x.rr.Method == methodQuery && x.rule.Methods == nil {
-		return nil, "the store can't find the answers to QUERY that an unsafe request makes invalid"
+	if _, ok := store.As[store.Finder](c.store); !ok && c.noted(x) && x.rule.Methods == nil {
+		return nil, "the store could not find it when an unsafe request makes it invalid"
+	}
+	if x.target.spelling != "" && resp.StatusCode/100 == 3 {
+		return nil, "it may lead to the usual spelling of the URL, which has the same key"
 	}
 	r = &store.Record{
 		Key: x.key,
@@ -91,19 +107,14 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 		Size: resp.ContentLength,
 		Tags: x.rule.Tags,
 	}
-	r.Header = c.storedHeader(x, resp.Header)
-	setDate(r.Header, received)
+	header := c.policy().StoredHeader(resp.Header)
+	setDate(header, received)
+	r.Header = x.rule.withhold(header)
 	r.Tags = x.withGroups(r.Tags, r.Header)
 	if v := c.variationOf(x, r.Header); v != nil {
 		r.Key = c.variedKey(x, v)
 	}
-	asReceived := c.readingOf(r).alone[0]
-	if len(x.rule.Strip) > 0 || len(x.rule.redact) > 0 { // the origin may have forbidden it in one of those
-		whole := *asReceived
-		whole.Header = c.policy().StoredHeader(resp.Header)
-		asReceived = rfc9111.Parse(whole)
-	}
-	if ok, why := c.policy().Storable(&x.rr, asReceived); !ok {
+	if ok, why := c.policy().Storable(&x.rr, c.asReceived(x, r, header)); !ok {
 		return nil, why.String()
 	}
 	if isPart(r) && slices.ContainsFunc(x.found, func(old *store.Record) bool { return c.isWholeOf(old, r) }) {

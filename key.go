@@ -1,6 +1,7 @@
 package larder
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"net/http"
@@ -21,6 +22,7 @@ const (
 	keyMethod    = 'm' // GET also for HEAD
 	keyVariation = 'v' // what No-Vary-Search says; the URL's query is then canonical by that
 	keyURL       = 'u' // normalised, without ignored and redacted parameters
+	keySpelling  = 's' // in a shared cache, where normalising changes what an origin may tell apart: SHA-256 of the URL as it is sent
 	keyCustom    = 'k' // in place of u, b: what Cache.Key returned
 	keyHost      = 'a' // the host that the request names, where it is not the URL's
 	keyRedacted  = 'r' // a redacted parameter: name, NUL, SHA-256 of its value
@@ -38,6 +40,7 @@ func appendField(b []byte, tag byte, value string) []byte {
 type target struct {
 	url       string // normalised; the secrets' values are REDACTED
 	keyURL    string // the same without the secrets
+	spelling  string // how it is sent, if an origin may take that for something else; it has the secrets
 	redacted  []string
 	variation string
 }
@@ -46,13 +49,28 @@ type target struct {
 func newTarget(u *url.URL, path string, r *rule) target {
 	var array [256]byte
 	b := appendBase(array[:0], u, path)
+	spelling := spelling(u, path)
 	if !r.readsQuery() {
 		s := string(appendQuery(b, u))
-		return target{url: s, keyURL: s}
+		return target{url: s, keyURL: s, spelling: spelling}
 	}
 	base := string(b)
 	shown, keyed, redacted := r.query(normalEscapes(u.RawQuery, false))
-	return target{url: withQuery(base, shown, u.ForceQuery), keyURL: withQuery(base, keyed, u.ForceQuery), redacted: redacted}
+	return target{url: withQuery(base, shown, u.ForceQuery), keyURL: withQuery(base, keyed, u.ForceQuery), spelling: spelling, redacted: redacted}
+}
+
+// spelling returns path and query as they are sent, if path, which is normalPath(u), is without dot segments of theirs or one of both
+// without escapes of unreserved characters: origins are known that do not take these for the same, though RFC 3986 §6.2.2 does. Else
+// it is empty.
+func spelling(u *url.URL, path string) string {
+	if u.RawPath == "" && (u.Path == path || u.Path == "") && !strings.Contains(u.RawQuery, "%") {
+		return ""
+	}
+	sent := cmp.Or(u.EscapedPath(), "/")
+	if escapes(sent, true, false) == path && escapes(u.RawQuery, false, false) == normalEscapes(u.RawQuery, false) {
+		return ""
+	}
+	return sent + "?" + u.RawQuery
 }
 
 // readsQuery reports whether r does more with the query than to take it as it is.
@@ -155,7 +173,10 @@ func unreserved(c byte) bool {
 
 // normalEscapes decodes escaped unreserved characters, writes the other escapes with capital letters, and
 // escapes what may not stand in a URL as it is.
-func normalEscapes(s string, path bool) string {
+func normalEscapes(s string, path bool) string { return escapes(s, path, true) }
+
+// escapes is normalEscapes, or leaves unreserved characters escaped.
+func escapes(s string, path, decode bool) string {
 	clean := true
 	for i := range len(s) {
 		if c := s[i]; c == '%' || c <= ' ' || c >= 0x7f || strings.IndexByte(`"<>\^`+"`{|}", c) >= 0 {
@@ -173,7 +194,7 @@ func normalEscapes(s string, path bool) string {
 		switch {
 		case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
 			c = unhex(s[i+1])<<4 | unhex(s[i+2])
-			if unreserved(c) {
+			if decode && unreserved(c) {
 				b = append(b, c)
 			} else {
 				b = append(b, '%', hex[c>>4], hex[c&15])
@@ -284,6 +305,9 @@ func (c *Cache) key(req *http.Request, r *rule, a ask, t target, body string) st
 			b = appendField(b, keyVariation, t.variation)
 		}
 		b = appendField(b, keyURL, t.keyURL)
+		if c.Shared && t.spelling != "" { // else one user could have others given what an origin answers to it
+			b = appendField(b, keySpelling, digest(t.spelling))
+		}
 		if req.Host != "" && req.Host != req.URL.Host {
 			if host := normalHost(&url.URL{Scheme: req.URL.Scheme, Host: req.Host}); host != normalHost(req.URL) {
 				b = appendField(b, keyHost, host)
@@ -337,7 +361,7 @@ func secret(name string) bool {
 func (r *rule) selectable(h http.Header) http.Header {
 	var out http.Header
 	for name, vv := range h {
-		hide := len(r.Ignore.Header) > 0 && r.ignoresHeader(name)
+		hide := len(r.Ignore.Header) > 0 && r.ignoresHeader(name) && name != "Cache-Control" && name != "Pragma"
 		if !hide && !secret(name) && !r.redacts(name) {
 			continue
 		}

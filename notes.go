@@ -49,7 +49,7 @@ func noteKey(base string) store.Key {
 	return store.Key(appendField([]byte{keyVersion}, keyNote, base))
 }
 
-func isNote(r *store.Record) bool { return len(r.Key) > 1 && r.Key[1] == keyNote }
+func isNote(key store.Key) bool { return len(key) > 1 && key[1] == keyNote }
 
 // anyNote is the value of the note that an origin has others.
 const anyNote = "*"
@@ -214,18 +214,19 @@ func (c *Cache) putNote(ctx context.Context, r *store.Record, superseded []store
 	return writing.call(func() error { return w.Commit(r, superseded...) })
 }
 
-// hasContent reports whether x is of a method whose content is part of the key.
-func (x *exchange) hasContent() bool {
-	return x.rr.Method != http.MethodGet && x.rr.Method != http.MethodHead
+// noted reports whether the response to x is stored under a key that is not to be guessed from the URL, since it has content in it or
+// how the URL is spelled.
+func (c *Cache) noted(x *exchange) bool {
+	return x.rr.Method != http.MethodGet && x.rr.Method != http.MethodHead || x.content != "" || c.Shared && x.target.spelling != ""
 }
 
 // noteFor returns the note that the record of the response to x needs.
-func (x *exchange) noteFor(r *store.Record) (n note, needed bool) {
+func (c *Cache) noteFor(x *exchange, r *store.Record) (n note, needed bool) {
 	switch {
 	case r.Key != x.key:
 		v, _ := rfc9111.ParseNoVarySearch(r.Header[noVarySearch])
 		return note{value: v.String(), variation: v}, true
-	case x.hasContent():
+	case c.noted(x):
 		return note{value: x.rr.Method}, true
 	}
 	return note{}, false

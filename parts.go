@@ -319,7 +319,9 @@ func (c *Cache) complete(p *completion, resp *http.Response) bool {
 		p.stored.Close()
 		return false
 	}
-	resp.Header = rfc9111.Policy{}.Freshen(whole.Header, resp.Header)
+	said := resp.Header
+	resp.Header = c.policy().Freshen(whole.Header, said)
+	maps.Copy(resp.Header, c.policy().Withheld(resp.Header, said))
 	resp.StatusCode = http.StatusOK
 	if p.want.Length < size {
 		resp.StatusCode = http.StatusPartialContent

@@ -101,7 +101,7 @@ func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, er
 		}
 		return c.pass(x, why)
 	}
-	if x.hasContent() {
+	if c.noted(&x) {
 		c.keepNotes(&x)
 	}
 	for attempt := 0; ; attempt++ {
@@ -326,9 +326,10 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
 		}
 		ctx := get.req.Context()
 		c.flights.outdate(get.key, own)
+		c.flights.outdateURL(get.target.url, own)
 		c.flights.outdateOthers(get.target.base())
 		groups = c.removeFor(ctx, get, groups)
-		if len(get.rule.KeyHeaders) > 0 { // there may be more keys than one
+		if len(get.rule.KeyHeaders) > 0 || get.target.spelling != "" { // there may be more keys than one
 			err := c.within(ctx, func(ctx context.Context) error {
 				_, err := c.Purge(ctx, store.Query{URL: get.target.url})
 				return err

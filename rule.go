@@ -74,7 +74,7 @@ type Rule struct {
 // Ignore names parts of a request that take no part in its key. A name that ends in * stands for all that begin so.
 type Ignore struct {
 	Query  []string // query parameters
-	Header []string // header fields: not in the key, not in Vary, and not in the default Partition
+	Header []string // header fields: not in the key, not in Vary, and not in the default Partition; Cache-Control and Pragma are heard all the same
 	Form   []string // fields of a form in the body
 	// JSON are paths into a JSON body, "a.b.c"; * stands for every key or index of one level.
 	JSON []string

@@ -42,6 +42,11 @@ func (c *Cache) variationOf(x *exchange, stored http.Header) *rfc9111.Variation 
 // variedKey returns what a response to x is stored under that says v.
 func (c *Cache) variedKey(x *exchange, v *rfc9111.Variation) store.Key {
 	t := target{url: x.target.url, keyURL: withQuery(x.target.base(), v.Canonical(x.req.URL.RawQuery), false), variation: v.String()}
+	if x.target.spelling != "" { // of the path: of the query the origin has said what is the same
+		u := *x.req.URL
+		u.RawQuery = ""
+		t.spelling = spelling(&u, normalPath(&u))
+	}
 	return c.key(x.req, x.rule, x.ask, t, "")
 }
 

@@ -119,7 +119,7 @@ func (p *Page) entry(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	now := time.Now()
-	out := details{AsOf: now.UTC(), Row: newRow(e, now), Entry: view.NewEntry(e, now), Life: newLife(p.policy(), e, now)}
+	out := details{AsOf: now.UTC(), Row: newRow(e, now), Entry: view.NewEntry(e, now), Life: newLife(p.Cache.Policy(), e, now)}
 	for v, err := range p.Cache.Entries(r.Context(), p.ofURL(e.URL, mostVariants)) {
 		switch {
 		case errors.Is(err, store.ErrCorrupt):
@@ -138,15 +138,6 @@ func (p *Page) entry(w http.ResponseWriter, r *http.Request) error {
 		out.Preview = newPreview(e, body)
 	}
 	return writeJSON(w, out)
-}
-
-func (p *Page) policy() rfc9111.Policy {
-	c := p.Cache
-	policy := rfc9111.Policy{Shared: c.Shared, Targeted: c.Targeted}
-	if c.Targeted == nil && c.Shared {
-		policy.Targeted = []string{rfc9111.CDNCacheControl}
-	}
-	return policy
 }
 
 // find returns the record that a request names.

@@ -70,6 +70,24 @@ func (p Policy) remove(h http.Header, names []string) {
 // not bring other bytes, so it does not replace these (RFC 9111 §3.2; for Content-Digest, RFC 9530 §2).
 var describesContent = []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Digest"}
 
+// Withheld returns those fields of a 304 that what Freshen has made of it, or what is stored of that, does not have: they are for the one
+// alone whose request the 304 answers. It is nil if there are none.
+func (p Policy) Withheld(freshened, said http.Header) (out http.Header) {
+	names := p.listed(said)
+	for name, vv := range said {
+		switch {
+		case name == "Etag", slices.Equal(freshened[name], vv): // an ETag may stay weak
+		case hopByHop(name), slices.Contains(describesContent, name), slices.Contains(names, name):
+		default:
+			if out == nil {
+				out = make(http.Header)
+			}
+			out[name] = slices.Clone(vv)
+		}
+	}
+	return out
+}
+
 // Freshen returns the new header of a stored response that a 304, or the response to a HEAD, has renewed (RFC
 // 9111 §3.2). What is in fresh replaces what is stored, except what describes the stored content. The stored
 // Age and Date go in any case: they tell the age of the old message. A stored weak ETag stays weak, lest the

@@ -229,6 +229,13 @@ func (w *wishes) tooOld(age time.Duration) bool {
 	return w.maxAge.set && (age > w.maxAge.d || w.maxAge.d == 0)
 }
 
+// WantsNew reports whether what was asked for before the request came does not answer it: by no-cache, or a max-age of 0 (RFC 9111
+// §5.2.1.1, §5.2.1.4, §5.4).
+func (r *Request) WantsNew() bool {
+	w := wishesOf(r)
+	return w.noCache || w.tooOld(0)
+}
+
 // limitsFreshness reports whether the request says how stale a response may be, or that it must not be (RFC
 // 9111 §5.2.1).
 func (w *wishes) limitsFreshness() bool { return w.maxAge.set || w.minFresh.set || w.maxStale.set }

@@ -33,8 +33,8 @@ func utf8Locale() bool {
 }
 
 // showLife draws the spans in which a response is of use. The scale is bent, so that minutes can be seen beside months; now is marked.
-func showLife(w io.Writer, r *store.Record, now time.Time, utf8 bool) error {
-	life := view.Timeline(rfc9111.Policy{}, r, now)
+func showLife(w io.Writer, p rfc9111.Policy, r *store.Record, now time.Time, utf8 bool) error {
+	life := view.Timeline(p, r, now)
 	full, none, mark := "#", ".", "|"
 	if utf8 {
 		full, none, mark = "█", "·", "│"

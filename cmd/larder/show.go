@@ -69,7 +69,7 @@ to exactly that request.`,
 					if asJSON {
 						continue
 					}
-					if err := showLife(w, r, now, utf8Locale()); err != nil {
+					if err := showLife(w, c.Policy(), r, now, utf8Locale()); err != nil {
 						return err
 					}
 					if err := showPreview(cmd.Context(), w, c, r); err != nil {

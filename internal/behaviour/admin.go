@@ -39,6 +39,21 @@ var admin = []test{
 		t.get("/a", header("Accept", "text/html")).want(larder.Miss, `for "text/html"`)
 		t.get("/b").want(larder.Hit, "/b 1")
 	}},
+	{name: "a purge removes what others have put into the store, under whatever key", run: func(t *T) {
+		for _, key := range []store.Key{"k", "\x01"} {
+			r := &store.Record{Key: key, ID: store.NewID(t.clock.Now()), Head: store.Head{Method: "GET", URL: t.origin.url + "/a", Status: 200}}
+			w, err := t.store.Create(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Commit(r); err != nil {
+				t.Fatal(err)
+			}
+			w.Close()
+		}
+		t.wantPurged(store.Query{}, 2)
+		t.wantStored(0)
+	}},
 	{name: "deleting what is not there is no error", run: func(t *T) {
 		if err := t.cache.Delete(t.Context(), t.request("GET", "/a")); err != nil {
 			t.Error(err)

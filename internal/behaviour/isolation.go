@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,20 @@ import (
 
 // isolation are tests of callers who do with their response what they like, while others use the same.
 var isolation = []test{
+	{name: "a request is the caller's again when its answer is read", run: func(t *T) { // the race detector sees to it
+		t.cache.Store = struct{ store.Store }{t.store} // which is not known to be near, and so stores behind the caller
+		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "no-cache")
+		req := t.request("GET", "/a", under(context.Background()))
+		for i := range 50 {
+			req.Header.Set("X-Request-Id", strconv.Itoa(i))
+			resp, err := t.cache.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+	}},
 	{name: "what a caller does to its header is seen by no other", run: func(t *T) {
 		t.origin.page("/a", "hello", "Cache-Control", "max-age=60", "X-List", "one", "X-List", "two", "X-Other", "1")
 		miss := t.begin("/a")

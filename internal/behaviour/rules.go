@@ -1,6 +1,7 @@
 package behaviour
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -148,6 +149,78 @@ var rules = []test{
 		t.origin.numbered("/a", "Cache-Control", "no-store", "Expires", t.date(time.Hour))
 		t.get("/a")
 		t.get("/a").want(larder.Miss, "/a 2")
+	}},
+	{name: "what a 304 says counts before anything is stripped of it", run: func(t *T) {
+		t.rule(larder.Rule{Strip: []string{"Vary"}})
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			language := r.Header.Get("Accept-Language")
+			set(w.Header(), []string{"Cache-Control", "max-age=60", "Vary", "Accept-Language", "ETag", `"` + language + `"`})
+			if r.Header.Get("If-None-Match") == `"`+language+`"` {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			io.WriteString(w, language)
+		})
+		t.get("/a", header("Accept-Language", "de"))
+		t.clock.advance(time.Hour)
+		t.get("/a", header("Accept-Language", "de")).want(larder.Revalidated, "de")
+		t.get("/a", header("Accept-Language", "de")).want(larder.Hit, "de")
+		t.get("/a", header("Accept-Language", "fr")).want(larder.Miss, "fr")
+
+		u := t.shared()
+		u.rule(larder.Rule{Strip: []string{"Cache-Control"}})
+		u.origin.handle("/b", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"1"`)
+			if r.Header.Get("If-None-Match") == "" {
+				set(w.Header(), []string{"Cache-Control", "max-age=0", "Last-Modified", t.date(-time.Hour)})
+				io.WriteString(w, "b")
+				return
+			}
+			set(w.Header(), []string{"Cache-Control", "private", "X-User", "alice"})
+			w.WriteHeader(http.StatusNotModified)
+		})
+		u.get("/b")
+		u.clock.advance(time.Hour)
+		equal(t, "X-User for alice", u.get("/b").header.Get("X-User"), "alice")
+		u.settle()
+		u.wantStored(0)
+	}},
+	{name: "what is not stored of a 304 reaches the caller whose request it answers", run: func(t *T) {
+		for path, c := range map[string]struct {
+			cacheControl string
+			rule         larder.Rule
+		}{
+			"/fields":   {`max-age=0, no-cache="Set-Cookie"`, larder.Rule{}},
+			"/stripped": {"no-cache", larder.Rule{Strip: []string{"Set-Cookie"}}},
+			"/redacted": {"no-cache", larder.Rule{Redact: []string{"Set-Cookie"}}},
+		} {
+			u := t.through(t.newCache())
+			u.rule(c.rule)
+			u.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
+				set(w.Header(), []string{"ETag", `"1"`, "Cache-Control", c.cacheControl, "Set-Cookie", fmt.Sprint("n=", u.origin.hits(path))})
+				if r.Header.Get("If-None-Match") != "" {
+					w.WriteHeader(http.StatusNotModified)
+					return
+				}
+				io.WriteString(w, "page")
+			})
+			for n := range 3 {
+				equal(t, path+": Set-Cookie", u.get(path).header.Get("Set-Cookie"), fmt.Sprint("n=", n+1))
+			}
+			for _, r := range u.records() {
+				if strings.Contains(fmt.Sprint(r.Header), "n=") {
+					t.Errorf("%s: stored is %v", path, r.Header)
+				}
+			}
+		}
+	}},
+	{name: "what the request asks of the cache is heard whatever is ignored", run: func(t *T) {
+		t.rule(larder.Rule{Ignore: larder.Ignore{Header: []string{"*"}}})
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		t.get("/a", header("Cache-Control", "no-store")).want(larder.Miss, "/a 1")
+		t.get("/a").want(larder.Miss, "/a 2")
+		t.get("/a", header("Cache-Control", "no-cache")).want(larder.Miss, "/a 3")
+		t.get("/a", header("Pragma", "no-cache")).want(larder.Miss, "/a 4")
 	}},
 	{name: "a body longer than MaxBody passes through", run: func(t *T) {
 		t.cache.MaxBody = 10

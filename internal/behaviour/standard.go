@@ -426,6 +426,60 @@ var invalidations = []test{
 		t.get("/a", header("X-Tenant", "1")).wantStatus(larder.Miss, 200)
 		t.get("/a", header("X-Tenant", "2")).wantStatus(larder.Miss, 200)
 	}},
+	{name: "so is one on its way", run: func(t *T) {
+		t.rule(larder.Rule{KeyHeaders: []string{"X-Tenant"}})
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		p := t.start(1, func(int) answer { return t.try("GET", "/a", header("X-Tenant", "1")) })
+		t.settle()
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		t.do("DELETE", "/a")
+		g.open()
+		p.done()
+		t.get("/a", header("X-Tenant", "1")).wantStatus(larder.Miss, 200)
+	}},
+	{name: "so are the answers to a GET with content", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		t.get("/a", body("text/plain", "x")).want(larder.Miss, "/a 1")
+		t.get("/a", body("text/plain", "x")).want(larder.Hit, "/a 1")
+		t.do("PUT", "/a")
+		t.get("/a", body("text/plain", "x")).want(larder.Miss, "/a 3")
+	}},
+	{name: "who wants a new answer does not get one that was asked for before", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		first := t.start(1, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		wishes := []option{header("Cache-Control", "no-cache"), header("Cache-Control", "max-age=0"), header("Pragma", "no-cache")}
+		p := t.start(len(wishes), func(i int) answer { return t.try("GET", "/a", wishes[i]) })
+		t.settle()
+		t.wantHits("/a", 4)
+		g.open()
+		first.done()
+		p.done()
+	}},
+	{name: "in a shared cache, what an origin answers to a URL in other words answers those words alone", run: func(t *T) {
+		u := t.shared()
+		u.origin.handle("/login", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			fmt.Fprint(w, r.RequestURI)
+		})
+		for _, words := range []string{"/login", "/%6cogin", "/login?q=%7E", "/login?q=~", "/%6Cogin"} {
+			u.get(words).wantStatus(larder.Miss, 200)
+			u.get(words).want(larder.Hit, words)
+		}
+		u.do("PUT", "/login")
+		u.get("/%6cogin").wantStatus(larder.Miss, 200)
+		u.get("/login").wantStatus(larder.Miss, 200)
+		u.do("PUT", "/%6cogin")
+		u.get("/login").wantStatus(larder.Miss, 200)
+	}},
+	{name: "a redirect to the usual words for a URL is not taken for what it leads to", run: func(t *T) {
+		t.origin.status("/x/../a", 301, "Location", "/a", "Cache-Control", "max-age=60")
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		t.get("/x/../a").want(larder.Miss, "/a 1")
+		t.get("/x/../a").want(larder.Hit, "/a 1")
+	}},
 	{name: "what a user changes is invalidated for him, however he says who he is", run: func(t *T) {
 		for path, as := range credentials {
 			t.origin.numbered(path, "Cache-Control", "max-age=60")

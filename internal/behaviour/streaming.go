@@ -17,6 +17,35 @@ import (
 
 // streaming are tests of bodies on their way: to the caller, into the store and out of it.
 var streaming = []test{
+	{name: "who does not read what cannot be stored keeps nobody else from it for long", run: func(t *T) {
+		page := long("/a", 200_000)
+		t.cache.MaxBody = 100_000
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			for rest := page; rest != ""; rest = rest[min(len(rest), 10_000):] {
+				io.WriteString(w, rest[:min(len(rest), 10_000)])
+				w.(http.Flusher).Flush()
+			}
+		})
+		still, slow := t.begin("/a"), t.begin("/a")
+		done := make(chan struct{})
+		go func() { // a byte every second
+			defer close(done)
+			for n, err := 1, error(nil); n == 1 && err == nil; time.Sleep(time.Second) {
+				n, err = slow.resp.Body.Read(make([]byte, 1))
+			}
+		}()
+		from := time.Now()
+		t.get("/a").want(larder.Miss, page)
+		if d := time.Since(from); d > time.Minute {
+			t.Errorf("it took %v", d)
+		}
+		<-done
+		if a := t.read(still); a.err == nil || a.body != "" {
+			t.Errorf("who did not read got %d bytes, error %v", len(a.body), a.err)
+		}
+		slow.resp.Body.Close()
+	}},
 	{name: "the head is there before the body", run: func(t *T) {
 		g := t.origin.halves("/a", "12", "Cache-Control", "max-age=60")
 		a := t.begin("/a")

@@ -13,6 +13,33 @@ import (
 
 // users are tests of several users of one cache: nobody gets somebody else's answer.
 var users = []test{
+	{name: "a 304 to one who says who he is goes to nobody else", run: func(t *T) {
+		t.cache.Shared = true
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header(), []string{"ETag", `"1"`, "Cache-Control", "max-age=60"})
+			if r.Header.Get("If-None-Match") == "" {
+				io.WriteString(w, "page")
+				return
+			}
+			if user := r.Header.Get("Authorization"); user != "" {
+				w.Header().Set("Set-Cookie", "session="+user)
+			}
+			w.WriteHeader(http.StatusNotModified)
+		})
+		t.get("/a")
+		t.clock.advance(time.Hour)
+		g := t.origin.hold("/a")
+		first := t.start(1, func(int) answer { return t.try("GET", "/a", header("Authorization", "alice")) })
+		t.settle()
+		second := t.start(1, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		g.open()
+		alice, nobody := first.done()[0], second.done()[0]
+		alice.want(larder.Revalidated, "page")
+		nobody.want(larder.Revalidated, "page")
+		equal(t, "alice's Set-Cookie", alice.header.Get("Set-Cookie"), "session=alice")
+		equal(t, "nobody's Set-Cookie", nobody.header.Get("Set-Cookie"), "")
+	}},
 	{name: "whoever says who he is gets his own answers", run: func(t *T) {
 		for path, as := range credentials {
 			t.personal(path, "Cache-Control", "max-age=60, public")
