@@ -22,10 +22,11 @@ func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error)
 	if leads {
 		led := &f.led
 		*led = x
-		led.detach()
-		if x.req.Context().Done() == nil { // the caller stays in any case
+		if x.req.Context().Done() == nil { // the caller stays until the head is there
+			led.keepHeader()
 			c.lead(f, led)
 		} else {
+			led.detach()
 			c.background.run(func() { c.lead(f, led) })
 		}
 	} else {
@@ -103,8 +104,18 @@ func (x *exchange) noStore() bool {
 	return len(cc) > 0 && strings.Contains(strings.ToLower(strings.Join(cc, ",")), "no-store")
 }
 
+// keepHeader gives x a header of its own, since what comes after the answer's head may go on when the caller uses its request again.
+func (x *exchange) keepHeader() {
+	if len(x.header) > 0 {
+		x.header = maps.Clone(x.header)
+	} else {
+		x.header = nil
+	}
+	x.rr.Header = x.header
+}
+
 // detach gives x a request of its own, so that the caller may go, and change its request, before the origin has
-// answered and all of the answer is stored.
+// answered.
 func (x *exchange) detach() {
 	x.send = x.send.Clone(x.send.Context())
 	//lint:ignore SA1019 http.Client.Timeout still sets it beside the context's deadline, for this caller alone

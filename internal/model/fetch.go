@@ -47,6 +47,7 @@ func (m *ideal) fetch(q *request, found view, came time.Time, log []exchange, ba
 			}
 			now := m.renew(q, k, renewed, x)
 			out := m.stored(q, now, x.answered)
+			tell(out.header, now.header, x.header)
 			out.outcome = larder.Revalidated
 			out.says = why.says(x.status, now.ttl(x.answered))
 			return out, nil

@@ -220,6 +220,7 @@ func (k *kept) completed(x exchange, s span) exchange {
 	said.Del("Content-Range")
 	maps.Copy(h, said)
 	leaveOut(h, h, false)
+	tell(h, h.Clone(), x.header)
 	x.status = http.StatusOK
 	if s != (span{0, k.size}) {
 		x.status = http.StatusPartialContent

@@ -220,13 +220,30 @@ func (k *kept) mayKeep(request http.Header) bool {
 
 // withoutWhatIsNotStored returns a header without the fields of RFC 9111 §3.1.
 func withoutWhatIsNotStored(h http.Header, shared bool) http.Header {
+	out := withoutConnection(h)
+	leaveOut(out, h, shared)
+	return out
+}
+
+func withoutConnection(h http.Header) http.Header {
 	out := h.Clone()
 	for name := range strings.SplitSeq(h.Get("Connection"), ",") {
 		out.Del(strings.TrimSpace(name))
 	}
 	out.Del("Connection")
-	leaveOut(out, h, shared)
 	return out
+}
+
+// tell adds to the header of an answer what the origin has just said that is not in what is stored: it is for the caller who asked.
+func tell(to, stored, said http.Header) {
+	said = withoutConnection(said)
+	said.Del("Content-Length")
+	said.Del("Content-Range")
+	for name, vv := range said {
+		if stored[name] == nil {
+			to[name] = vv
+		}
+	}
 }
 
 // leaveOut removes from h the fields that a header says are not to be stored.
