@@ -100,11 +100,7 @@ func (c *Cache) Delete(ctx context.Context, req *http.Request) error {
 		return err
 	}
 	c.flights.outdate(x.key, nil)
-	keys := []store.Key{x.key}
-	for _, key := range c.variedKeys(ctx, x) {
-		keys = append(keys, key)
-	}
-	for _, key := range keys {
+	for _, key := range c.allKeys(ctx, x) {
 		if err := c.store.Delete(ctx, key); err != nil {
 			return fmt.Errorf("larder: delete %s: %w", x.target.url, err)
 		}
@@ -119,14 +115,7 @@ func (c *Cache) Lookup(ctx context.Context, req *http.Request) ([]*store.Record,
 	if err != nil {
 		return nil, err
 	}
-	records, err := c.store.Lookup(ctx, x.key)
-	if err == nil {
-		records, err = c.equivalents(ctx, x, records)
-	}
-	if err != nil {
-		err = fmt.Errorf("larder: look up %s: %w", x.target.url, err)
-	}
-	return records, err
+	return c.storedFor(ctx, x)
 }
 
 // Has reports whether a response to req is stored that req could be answered with now, without asking the origin.
@@ -148,22 +137,40 @@ func (c *Cache) Body(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 	return body, nil
 }
 
-// exchangeFor prepares a request that is not going to be sent.
-func (c *Cache) exchangeFor(req *http.Request) (*exchange, error) {
+// prepared prepares a request that is not going to be sent. It returns why, if the cache takes no part in it.
+func (c *Cache) prepared(req *http.Request) (x *exchange, why string, err error) {
 	c.start()
 	set := c.rules.Load()
 	if set.err != nil {
-		return nil, set.err
+		return nil, "", set.err
 	}
-	x := &exchange{req: req, send: req, now: c.now(), ask: asked(req.Context())}
-	why := c.prepare(x, set.rules)
+	x = &exchange{req: req, send: req, now: c.now(), ask: asked(req.Context())}
+	why = c.prepare(x, set.rules)
 	if x.send != req {
 		req.Body, req.GetBody = x.send.Body, x.send.GetBody
 	}
-	if why != "" {
-		return nil, fmt.Errorf("larder: %s %s is not cached: %s", x.rr.Method, x.target.url, why)
+	return x, why, nil
+}
+
+// exchangeFor is prepared for a request that the cache has to take part in.
+func (c *Cache) exchangeFor(req *http.Request) (*exchange, error) {
+	x, why, err := c.prepared(req)
+	if err == nil && why != "" {
+		err = fmt.Errorf("larder: %s %s is not cached: %s", x.rr.Method, x.target.url, why)
 	}
-	return x, nil
+	return x, err
+}
+
+// storedFor returns what is stored for x, also for other queries that it says are the same.
+func (c *Cache) storedFor(ctx context.Context, x *exchange) ([]*store.Record, error) {
+	records, err := c.store.Lookup(ctx, x.key)
+	if err == nil {
+		records, err = c.equivalents(ctx, x, records)
+	}
+	if err != nil {
+		err = fmt.Errorf("larder: look up %s: %w", x.target.url, err)
+	}
+	return records, err
 }
 
 // NormalURL returns a URL as it is stored for a GET request: normalised, under the rule that applies to it.

@@ -35,34 +35,23 @@ type Explanation struct {
 
 // Explain tells what would happen to req now, without sending it. It leaves the request's body to be sent.
 func (c *Cache) Explain(ctx context.Context, req *http.Request) (Explanation, error) {
-	c.start()
-	set := c.rules.Load()
-	if set.err != nil {
-		return Explanation{}, set.err
+	x, why, err := c.prepared(req)
+	if err != nil {
+		return Explanation{}, err
 	}
-	x := &exchange{req: req, send: req, now: c.now(), ask: asked(req.Context())}
-	e := Explanation{Bypass: c.prepare(x, set.rules)}
-	if x.send != req {
-		req.Body, req.GetBody = x.send.Body, x.send.GetBody
-	}
-	e.Key, e.URL = x.key, x.target.url
+	e := Explanation{Key: x.key, URL: x.target.url, Bypass: why, Verdict: rfc9111.Verdict{Index: -1}, x: x, policy: c.policy()}
 	if x.rule != standard {
 		e.Rule = &x.rule.Rule
 	}
-	e.x, e.policy = x, c.policy()
-	e.Verdict.Index = -1
 	if e.Bypass != "" {
 		if x.rr.OnlyStored {
 			e.Verdict.Action, e.Verdict.Reason = rfc9111.Refuse, rfc9111.OnlyIfCached
 		}
 		return e, nil
 	}
-	records, err := c.store.Lookup(ctx, x.key)
-	if err == nil {
-		records, err = c.equivalents(ctx, x, records)
-	}
+	records, err := c.storedFor(ctx, x)
 	if err != nil {
-		return e, fmt.Errorf("larder: look up %s: %w", x.target.url, err)
+		return e, err
 	}
 	c.weigh(x, records)
 	e.Records, e.Verdict = records, x.verdict

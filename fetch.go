@@ -252,8 +252,8 @@ func complete(resp *http.Response, err error) (*http.Response, error) {
 // returns false if that is nothing stored.
 func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, requested time.Time) bool {
 	now := c.now()
-	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
-	which := slices.DeleteFunc(rfc9111.Freshens(said, x.stored, x.verdict.Index), func(i int) bool { return c.policy().Forbids(x.stored[i]) != 0 })
+	said := x.parse(resp, requested, now)
+	which := slices.DeleteFunc(rfc9111.Freshens(&said, x.stored, x.verdict.Index), func(i int) bool { return c.policy().Forbids(x.stored[i]) != 0 })
 	if len(which) == 0 {
 		return false
 	}
@@ -270,11 +270,10 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 			chosen = &all[n]
 		}
 	}
-	storable, _ := c.policy().Storable(&x.rr, chosen.came)
 	if c.localStore {
 		c.keepFresh(f, x, all)
 	}
-	f.settle(result{record: chosen.record, said: resp.Header, own: !storable, status: resp.StatusCode})
+	f.settle(result{record: chosen.record, said: resp.Header, own: !chosen.storable, status: resp.StatusCode})
 	if !c.localStore { // the callers need not wait for that
 		c.background.run(func() { c.keepFresh(f, x, all) })
 	}
@@ -308,12 +307,11 @@ func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*s
 	if x.noStore() {
 		return nil
 	}
-	ok, why := c.policy().Storable(&x.rr, fresh.came)
-	if !ok && why == rfc9111.Authorized && c.storableForOthers(x, fresh.came) {
+	if fresh.why == rfc9111.Authorized && c.storableForOthers(x, fresh.came) {
 		return nil
 	}
 	for _, r := range c.storedAs(fresh.record) {
-		if ok {
+		if fresh.storable {
 			c.update(f.ctx, x, r)
 		} else {
 			forbidden = append(forbidden, r)
@@ -337,10 +335,17 @@ func (c *Cache) removeAll(ctx context.Context, x *exchange, records []*store.Rec
 	}
 }
 
+// parse returns what the origin answered to x as the standard sees it.
+func (x *exchange) parse(resp *http.Response, requested, received time.Time) rfc9111.Response {
+	return *rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: received})
+}
+
 // freshened is a stored response that the origin says still holds.
 type freshened struct {
-	record *store.Record
-	came   *rfc9111.Response // the same before the rule withheld something of it
+	record   *store.Record
+	came     *rfc9111.Response // the same before the rule withheld something of it
+	storable bool
+	why      rfc9111.Reason // so, or not
 }
 
 // freshen gives old the header fields and times of a response that says it still holds, whose values it keeps.
@@ -368,13 +373,15 @@ func (c *Cache) freshen(x *exchange, old *store.Record, said http.Header, reques
 		r.TTL = ttl
 	}
 	c.setTimes(r)
-	return freshened{r, c.asReceived(x, r, header)}
+	fresh := freshened{record: r, came: c.asReceived(x, r, header)}
+	fresh.storable, fresh.why = c.policy().Storable(&x.rr, fresh.came)
+	return fresh
 }
 
 // byHead lets the response to a HEAD freshen or invalidate the stored GET (RFC 9111 §4.3.5).
 func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested time.Time) {
 	now := c.now()
-	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
+	said := x.parse(resp, requested, now)
 	records := x.records
 	if x.incomplete != nil {
 		records = append(slices.Clone(records), x.incomplete.whole)
@@ -383,7 +390,7 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 		if r.Method == http.MethodHead || !rfc9111.Selects(r.Selecting, x.header) {
 			continue
 		}
-		switch rfc9111.ByHead(c.readingOf(r).alone[0], said) {
+		switch rfc9111.ByHead(c.readingOf(r).alone[0], &said) {
 		case rfc9111.HeadFreshens:
 			fresh := c.freshen(x, r, resp.Header.Clone(), requested, now) // resp is the caller's
 			c.removeAll(f.ctx, x, c.replace(f, x, fresh))
@@ -396,12 +403,12 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 // byPart lets a part from the origin freshen the stored whole that it is a part of (RFC 9111 §3.4).
 func (c *Cache) byPart(f *flight, x *exchange, resp *http.Response, requested time.Time) {
 	now := c.now()
-	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: now})
+	said := x.parse(resp, requested, now)
 	if part, _ := said.Part(); part.Length == 0 {
 		return
 	}
 	for _, r := range x.found {
-		if r.Status == http.StatusOK && rfc9111.Selects(r.Selecting, x.header) && rfc9111.Combinable(&c.readingOf(r).parsed, said) {
+		if r.Status == http.StatusOK && rfc9111.Selects(r.Selecting, x.header) && rfc9111.Combinable(&c.readingOf(r).parsed, &said) {
 			c.removeAll(f.ctx, x, c.replace(f, x, c.freshen(x, r, resp.Header.Clone(), requested, now)))
 		}
 	}
@@ -434,21 +441,15 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
 		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads, NotShared: x.alone}
 	switch {
-	case f.err != nil || originFailed(f.status) && c.staleAllowed(x, nil):
-		if !c.staleAllowed(x, f.err) {
-			return nil, f.err
-		}
-		d.Outcome, d.Err = Stale, f.err
-		d.Reason, d.Section = "stale, since the origin failed", "RFC 5861 §4"
-		if f.err != nil {
-			d.Reason, d.Section = "stale, since the origin gave no answer", "RFC 9111 §4.2.4"
-		}
-		if resp := c.serve(x, x.records[x.verdict.Index], c.now(), d); resp != nil {
+	case (f.err != nil || originFailed(f.status)) && c.staleAllowed(x, f.err):
+		if resp := c.standIn(x, f, d); resp != nil {
 			return resp, nil
 		}
 		if f.err != nil {
 			return nil, f.err
 		}
+	case f.err != nil:
+		return nil, f.err
 	case f.again:
 		return nil, nil
 	case f.record != nil:
@@ -461,7 +462,7 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 		d.Outcome = Revalidated
 		resp := c.serve(x, f.record, c.now(), d)
 		x.unusable = resp == nil
-		if leads && resp != nil {
+		if resp != nil && leads {
 			maps.Copy(resp.Header, c.policy().Withheld(f.record.Header, f.said))
 		}
 		return resp, nil
@@ -487,6 +488,16 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 		return c.answer(x, resp, d), nil
 	}
 	return nil, nil
+}
+
+// standIn returns the stale response in the place of what the origin failed to give; nil if its body is gone.
+func (c *Cache) standIn(x *exchange, f *flight, d Decision) *http.Response {
+	d.Outcome, d.Err = Stale, f.err
+	d.Reason, d.Section = "stale, since the origin failed", "RFC 5861 §4"
+	if f.err != nil {
+		d.Reason, d.Section = "stale, since the origin gave no answer", "RFC 9111 §4.2.4"
+	}
+	return c.serve(x, x.records[x.verdict.Index], c.now(), d)
 }
 
 // mayShare reports whether the answer to one request may be given to another that waited for it: in a shared cache

@@ -239,7 +239,7 @@ var closed = func() chan struct{} {
 	return c
 }()
 
-// settle tells the waiters what came of the flight. It returns false if nobody waits any more, and they never will.
+// settle tells the waiters what came of the flight.
 func (f *flight) settle(r result) {
 	f.mu.Lock()
 	f.result = r

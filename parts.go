@@ -33,7 +33,6 @@ func isPart(r *store.Record) bool { return r.Status == http.StatusPartialContent
 // and in place of its parts the head of each representation of which all is there that the request wants. x.incomplete is
 // the newest of the others that the request selects, and that this cache may use at all.
 func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
-	x.incomplete = nil
 	var all []*assembly // in the order of their newest parts; one with a single whole record is none
 	for _, r := range records {
 		i := -1

@@ -109,22 +109,10 @@ func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, er
 			x.now = c.now()
 		}
 		x.landed = c.flights.landed.Load()
-		records, err := c.lookup(req.Context(), &x)
+		records, err := c.look(req.Context(), &x)
 		if err != nil {
 			closeBody(x.send)
 			return nil, err
-		}
-		c.weigh(&x, records)
-		if a := x.verdict.Action; a != rfc9111.Serve && a != rfc9111.ServeAndRefresh {
-			more, err := c.equivalents(req.Context(), &x, records)
-			if err != nil {
-				closeBody(x.send)
-				return nil, err
-			}
-			if len(more) > len(records) {
-				records = more
-				c.weigh(&x, records)
-			}
 		}
 		switch x.verdict.Action {
 		case rfc9111.Serve, rfc9111.ServeAndRefresh:
@@ -155,6 +143,23 @@ func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, er
 			return nil, err
 		}
 	}
+}
+
+// look looks into the store for x, and weighs what is there; what is stored for other queries only if that for its own does not do.
+func (c *Cache) look(ctx context.Context, x *exchange) ([]*store.Record, error) {
+	records, err := c.lookup(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	c.weigh(x, records)
+	if a := x.verdict.Action; a == rfc9111.Serve || a == rfc9111.ServeAndRefresh {
+		return records, nil
+	}
+	all, err := c.equivalents(ctx, x, records)
+	if err == nil && len(all) > len(records) {
+		c.weigh(x, all)
+	}
+	return all, err
 }
 
 // rewound returns x with its body to be sent from the start.

@@ -3,6 +3,7 @@ package larder
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -67,6 +68,11 @@ func (c *Cache) variedKeys(ctx context.Context, x *exchange) map[string]store.Ke
 	return keys
 }
 
+// allKeys returns the keys under which there may be something for x, its own first.
+func (c *Cache) allKeys(ctx context.Context, x *exchange) []store.Key {
+	return slices.AppendSeq([]store.Key{x.key}, maps.Values(c.variedKeys(ctx, x)))
+}
+
 // equivalents adds to records, which are stored for x's own URL, those for other queries that answer x, too.
 func (c *Cache) equivalents(ctx context.Context, x *exchange, records []*store.Record) ([]*store.Record, error) {
 	keys := c.variedKeys(ctx, x)
@@ -92,11 +98,7 @@ func (c *Cache) equivalents(ctx context.Context, x *exchange, records []*store.R
 // removeFor removes all that is stored for x's URL and for those that are the same, and of every user what answers other
 // methods; it returns the cache groups that it was in, but for the latter, added to groups.
 func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []string {
-	keys := []store.Key{x.key}
-	for _, key := range c.variedKeys(ctx, x) {
-		keys = append(keys, key)
-	}
-	for _, key := range keys {
+	for _, key := range c.allKeys(ctx, x) {
 		records, _ := c.lookupUnder(ctx, x, key)
 		groups = appendGroups(groups, records)
 		c.remove(ctx, x, key)

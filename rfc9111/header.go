@@ -73,11 +73,10 @@ var describesContent = []string{"Content-Length", "Content-Encoding", "Content-R
 // Withheld returns those fields of a 304 that what Freshen has made of it, or what is stored of that, does not have: they are for the one
 // alone whose request the 304 answers. It is nil if there are none.
 func (p Policy) Withheld(freshened, said http.Header) (out http.Header) {
-	names := p.listed(said)
 	for name, vv := range said {
 		switch {
 		case name == "Etag", slices.Equal(freshened[name], vv): // an ETag may stay weak
-		case hopByHop(name), slices.Contains(describesContent, name), slices.Contains(names, name):
+		case hopByHop(name), slices.Contains(describesContent, name), slices.Contains(p.listed(said), name):
 		default:
 			if out == nil {
 				out = make(http.Header)
