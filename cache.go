@@ -65,10 +65,10 @@ type Cache struct {
 	RefreshTimeout time.Duration
 	// StoreTimeout bounds each call of a store that is not store.Local; 0: 2 s.
 	StoreTimeout time.Duration
-	// LeaseTime, if it is set and the Store a store.Leaser, makes the processes that share the Store agree who of them
-	// asks the origin, so that one does for all. It is how long a lease lasts that its holder does not renew, as one that
-	// was killed: renewed it is every third of that. 0: each process asks by itself, which costs the others a request
-	// and no wait.
+	// LeaseTime, if it is set and the Store a store.Leaser, makes the processes that share the Store agree which of them
+	// asks the origin, so that one does for all. A lease that its holder does not renew, for instance because it was killed,
+	// lasts this long; holders renew it every third of that. 0: each process asks by itself, which costs the origin more
+	// requests and nobody a wait.
 	LeaseTime time.Duration
 	// LeaseWait is how long a request waits at most for what another process is asking for, before it asks the
 	// origin itself; 0: 5 s.

@@ -9,8 +9,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// While another process asks the origin for the same, it is looked first so soon, then half as often each time, down to
-// the second, whether its answer is in the store.
+// While another process asks the origin for the same, the store is checked for its answer: first after leaseLookFirst, then at
+// intervals that double up to leaseLookLast.
 const (
 	leaseLookFirst = 20 * time.Millisecond
 	leaseLookLast  = 250 * time.Millisecond

@@ -129,9 +129,9 @@ func (s *Store) Near(ctx context.Context, key store.Key) []*store.Record {
 	return records
 }
 
-// near returns the records of key if they are to be relied on without asking the back. That there are none is not: somebody
-// else may have stored one by now, and to miss it costs a request to the origin. So it does when all of them are stale,
-// and another process has renewed one.
+// near returns the records of key if they can be relied on without asking the back. An empty answer never can: somebody
+// else may have stored one by now, and missing it costs a request to the origin. The same holds when all of them are stale,
+// since another process may have renewed one.
 func (s *Store) near(ctx context.Context, key store.Key) []*store.Record {
 	v := s.shard(key).view(key)
 	if v == nil {
