@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -11,10 +13,35 @@ var shells = []struct {
 	name   string
 	script func(root *cobra.Command, w io.Writer) error
 }{
-	{"bash", func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, false) }},
+	{"bash", changed(func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, false) },
+		`        if (( ${#COMPREPLY[@]} == 1 )); then
+            COMPREPLY[0]=$(printf "%q" "${COMPREPLY[0]}")
+        fi
+`, `        local i
+        for i in "${!COMPREPLY[@]}"; do
+            COMPREPLY[i]=$(printf "%q" "${COMPREPLY[i]}")
+        done
+`)},
 	{"zsh", (*cobra.Command).GenZshCompletionNoDesc},
 	{"fish", func(root *cobra.Command, w io.Writer) error { return root.GenFishCompletion(w, false) }},
-	{"powershell", (*cobra.Command).GenPowerShellCompletion},
+	{"powershell", changed((*cobra.Command).GenPowerShellCompletion,
+		`$CompletionText = "$($comp.Name)$Description"`, `$CompletionText = $comp.Name | __larder_escapeStringWithSpecialChars`)},
+}
+
+// changed is a script of cobra's in which something is put in another's place. Cobra escapes a candidate only if it is the only one; of
+// several, bash and PowerShell insert what they begin with in common, and a stored URL may be shell code. zsh and fish escape by themselves.
+func changed(script func(*cobra.Command, io.Writer) error, old, new string) func(*cobra.Command, io.Writer) error {
+	return func(root *cobra.Command, w io.Writer) error {
+		var s strings.Builder
+		if err := script(root, &s); err != nil {
+			return err
+		}
+		if strings.Count(s.String(), old) != 1 {
+			return errors.New("the script of this shell would not escape what is stored")
+		}
+		_, err := io.WriteString(w, strings.Replace(s.String(), old, new, 1))
+		return err
+	}
 }
 
 func newCompletion() *cobra.Command {

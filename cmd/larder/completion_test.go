@@ -97,23 +97,57 @@ func TestCompletionScripts(t *testing.T) {
 		{"larder completion z", "zsh"},
 		{"larder show " + o.URL[:12], `/base64/b25l\?\$\(touch`},
 	} {
-		words := strings.Fields(test.line)
-		// What the package bash-completion gives the script, in the little that it needs.
-		stub := fmt.Sprintf(`PATH=%q:$PATH; cd %q
+		if r := u.finish(u.completing(bash, test.line, "")); !strings.Contains(r.out, test.want) || strings.Count(r.out, "\n") != 1 {
+			t.Errorf("%s<TAB> offers %q (%s), want %q", test.line, r.out, r.err, test.want)
+		}
+	}
+	if _, err := os.Stat(u.path("HOME/HOME")); err == nil {
+		t.Error("what a URL says was run")
+	}
+}
+
+// completing is bash after it has completed the line by u's script.
+func (u *user) completing(bash, line, then string) *exec.Cmd {
+	words := strings.Fields(line)
+	// What the package bash-completion gives the script, in the little that it needs.
+	stub := fmt.Sprintf(`PATH=%q:$PATH; cd %q
 _get_comp_words_by_ref() { words=(%s); cword=%d; cur=%q; prev=%q; }
 __ltrim_colon_completions() { :; }
 compopt() { :; }
 source script.bash
 COMP_LINE=%q COMP_TYPE=9
 __start_larder
-printf '%%s\n' "${COMPREPLY[@]}"`, u.path("HOME/bin"), u.home, test.line, len(words)-1, words[len(words)-1], words[len(words)-2], test.line)
-		cmd := u.command()
-		cmd.Path, cmd.Args = bash, []string{"bash", "-c", stub}
-		if r := u.finish(cmd); !strings.Contains(r.out, test.want) || strings.Count(r.out, "\n") != 1 {
-			t.Errorf("%s<TAB> offers %q (%s), want %q", test.line, r.out, r.err, test.want)
-		}
+printf '%%s\n' "${COMPREPLY[@]}"
+%s`, u.path("HOME/bin"), u.home, line, len(words)-1, words[len(words)-1], words[len(words)-2], line, then)
+	cmd := u.command()
+	cmd.Path, cmd.Args = bash, []string{"bash", "-c", stub}
+	return cmd
+}
+
+// TestCompletionOfShellCode shows that what several stored URLs begin with, which bash inserts, is no code to it.
+func TestCompletionOfShellCode(t *testing.T) {
+	t.Parallel()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip(err)
 	}
-	if _, err := os.Stat(u.path("HOME/HOME")); err == nil {
-		t.Error("what a URL says was run")
+	u, o := newUser(t, ""), newOrigin(t)
+	if err := errors.Join(os.Mkdir(u.path("HOME/bin"), 0o700), os.Symlink(binary, u.path("HOME/bin/larder"))); err != nil {
+		t.Fatal(err)
+	}
+	write(t, u.path("HOME/script.bash"), u.ok("completion", "bash"))
+	const code = "/base64/b25l?$(run);run&'" // with what each URL has of its own behind it
+	u.ok("get", "--ttl", "1h", o.URL+code+"1", o.URL+code+"2")
+	r := u.finish(u.completing(bash, "larder show "+o.URL[:12], `run() { echo was run; }
+for word in "${COMPREPLY[@]}"; do eval "printf '%s\n' $word"; done`))
+	lines := strings.Split(strings.TrimSpace(r.out), "\n")
+	if len(lines) != 4 {
+		t.Fatalf("bash says %q (%s), want two words, and what they mean", r.out, r.err)
+	}
+	slices.Sort(lines[2:])
+	for i, line := range lines[2:] {
+		if want := fmt.Sprint(code, i+1); !strings.HasSuffix(line, want) {
+			t.Errorf("%s means %q to bash, want %q", lines[:2], line, want)
+		}
 	}
 }
