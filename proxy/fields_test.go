@@ -43,6 +43,8 @@ func TestRequestFields(t *testing.T) {
 		{plain, "Connection: upgrade\nUpgrade: websocket", "Connection: Upgrade\nUpgrade: websocket", ""},
 		{plain, "Forwarded: for=me\nX-Forwarded-For: me\nX-Forwarded-Host: evil\nX-Forwarded-Anything: x\nX-Real-IP: me\n" +
 			"X-Original-URL: /admin\nX-Rewrite-URL: /admin", "", "orwarded|X-"},
+		{plain, "X_Forwarded_Host: evil\nX-forwarded_for: me\nX.Forwarded.Proto: x\nX_REAL_IP: me\nX~Original!URL: /admin", "", "X|evil|admin"},
+		{plain, "X_One: 1\nForwarded_X: 2", "X_one: 1\nForwarded_x: 2", ""},
 		{told, "Forwarded: for=liar\nX-Forwarded-For: liar\nX-Forwarded-Host: evil\nX-Forwarded-Proto: https",
 			"Host: HERE\nForwarded: for=127.0.0.1;proto=http;host=\"HERE\"\nX-Forwarded-For: 127.0.0.1\nX-Forwarded-Host: HERE\nX-Forwarded-Proto: http", "liar|evil|https"},
 		{plain, "Cookie: a=b\nAuthorization: Basic eA==\nAccept: */*\nReferer: x", "Cookie: a=b\nAuthorization: Basic eA==\nAccept: */*\nReferer: x", ""},

@@ -217,6 +217,11 @@ func TestPoisoning(t *testing.T) {
 	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		sent, _ := io.ReadAll(r.Body)
+		for name, values := range r.Header { // as CGI does
+			if name := strings.ReplaceAll(name, "_", "-"); name != http.CanonicalHeaderKey(name) {
+				r.Header[http.CanonicalHeaderKey(name)] = values
+			}
+		}
 		for _, name := range []string{"Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Scheme", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Server",
 			"X-Original-URL", "X-Rewrite-URL", "X-Real-IP"} {
 			sent = append(sent, r.Header.Get(name)...)

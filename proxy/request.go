@@ -29,8 +29,15 @@ func ofConnection(name string) bool {
 }
 
 // ofIdentity reports whether a field is one in which a proxy tells of its client, or by which a request names another target than
-// its own. A client might tell lies in them, and one that the origin believes would be stored for others to get.
+// its own. A client might tell lies in them, and one that the origin believes would be stored for others to get. CGI, and what follows it,
+// makes "_" of all that is neither letter nor digit, so that X_Forwarded.Host is X-Forwarded-Host to it.
 func ofIdentity(name string) bool {
+	name = textproto.CanonicalMIMEHeaderKey(strings.Map(func(c rune) rune {
+		if c < '0' || c > '9' && c < 'A' || c > 'Z' && c < 'a' || c > 'z' {
+			return '-'
+		}
+		return c
+	}, name))
 	switch name {
 	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Host", "X-Forwarded":
 		return true
