@@ -139,10 +139,13 @@ func (x *exchange) ask() {
 	defer x.cancel(nil)
 	body := x.p.requestBody(x.r, x.c)
 	defer body.Close()
-	relay := &interim{w: x.w}
+	relay := &interim{x: x}
 	ctx := x.ctx
 	if x.r.ProtoAtLeast(1, 1) {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: relay.write})
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: relay.take})
+		if x.r.ProtoMajor == 1 && x.expectsContinue() {
+			body.proceed = relay.proceed
+		}
 	}
 	x.out = x.p.outgoing(ctx, x.r, x.origin, body)
 	if body.rc != nil && x.r.ProtoMajor == 1 {
@@ -163,32 +166,85 @@ func (x *exchange) ask() {
 	}
 }
 
-// interim passes 1xx responses on, until the final one is there.
+// interim passes 1xx responses on, until the final one is there. They come by the connection to the origin, which does not wait for the
+// client to read them: others may be waiting for what comes next.
 type interim struct {
-	w http.ResponseWriter
+	x *exchange
 
-	mu    sync.Mutex
-	ended bool
+	mu      sync.Mutex
+	ended   bool
+	waiting []message
+	passing sync.WaitGroup
 }
 
-func (i *interim) write(code int, header textproto.MIMEHeader) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.ended { // the caller has gone, and the request goes on for others
-		return nil
+type message struct {
+	code    int
+	header  http.Header
+	written chan struct{} // closed then; nil: nobody waits for it
+}
+
+// mostWaiting is how many may wait for the client to read the one before; it does without further ones.
+const mostWaiting = 16
+
+// take is told by the origin.
+func (i *interim) take(code int, header textproto.MIMEHeader) error {
+	if code != http.StatusContinue || !i.x.expectsContinue() { // it is told that when its body is read
+		i.add(message{code: code, header: http.Header(header)})
 	}
-	h := i.w.Header()
-	copyMessage(h, http.Header(header))
-	i.w.WriteHeader(code)
-	clear(h)
 	return nil
 }
 
+func (i *interim) add(m message) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.ended || len(i.waiting) >= mostWaiting && m.written == nil { // ended: the caller has gone, and the request goes on for others
+		return false
+	}
+	if i.waiting = append(i.waiting, m); len(i.waiting) == 1 {
+		i.passing.Go(i.pass)
+	}
+	return true
+}
+
+// pass passes on what waits, and what comes meanwhile.
+func (i *interim) pass() {
+	h := i.x.w.Header()
+	for more := true; more; {
+		i.mu.Lock()
+		m := i.waiting[0]
+		i.mu.Unlock()
+		copyMessage(h, m.header)
+		i.x.c.SetWriteDeadline(time.Now().Add(i.x.p.stallTimeout()))
+		i.x.w.WriteHeader(m.code)
+		i.x.c.SetWriteDeadline(time.Time{}) // the next one may take its time
+		clear(h)
+		if m.written != nil {
+			close(m.written)
+		}
+		i.mu.Lock()
+		i.waiting = i.waiting[1:]
+		more = len(i.waiting) > 0
+		i.mu.Unlock()
+	}
+}
+
+// proceed asks the client for its body. By HTTP/1.1 net/http would do so amid what is being passed on.
+func (i *interim) proceed() {
+	written := make(chan struct{})
+	if i.add(message{code: http.StatusContinue, written: written}) {
+		<-written
+	}
+}
+
+// end waits until what has come is passed on; from then on nothing is.
 func (i *interim) end() {
 	i.mu.Lock()
 	i.ended = true
 	i.mu.Unlock()
+	i.passing.Wait()
 }
+
+func (x *exchange) expectsContinue() bool { return hasToken(x.r.Header["Expect"], "100-continue") }
 
 // respond passes resp on.
 func (x *exchange) respond(resp *http.Response) {

@@ -217,6 +217,7 @@ type requestBody struct {
 	trailer http.Header // to be filled in at the end; nil: none
 	limit   int64       // 0: none
 	stall   time.Duration
+	proceed func() // before it is first read; nil: nothing
 	read    int64
 	err     atomic.Pointer[error] // what the client did wrong
 	ended   atomic.Bool
@@ -247,6 +248,10 @@ var (
 func (b *requestBody) Read(p []byte) (int, error) {
 	if b.closed.Load() {
 		return 0, errHandled
+	}
+	if b.proceed != nil {
+		b.proceed()
+		b.proceed = nil
 	}
 	b.c.SetReadDeadline(time.Now().Add(b.stall))
 	n, err := b.rc.Read(p)

@@ -168,6 +168,10 @@ func TestTrailersPassBothWays(t *testing.T) {
 func TestInterimResponses(t *testing.T) {
 	final := make(chan struct{})
 	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/no" { // of outlast
+			io.Copy(io.Discard, r.Body)
+			return
+		}
 		w.Header().Set("Link", "</style.css>; rel=preload; as=style")
 		w.Header().Set("Connection", "x-hop")
 		w.Header().Set("X-Hop", "1")
@@ -178,7 +182,7 @@ func TestInterimResponses(t *testing.T) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		io.WriteString(w, "final")
 	})
-	p := run(t, origin)
+	p := run(t, origin, stalls)
 	for _, two := range []bool{false, true} {
 		for _, method := range []string{"GET", "POST"} {
 			codes := make(chan int, 9)
@@ -218,6 +222,7 @@ func TestInterimResponses(t *testing.T) {
 			if code := await(t, codes, "102"); code != 102 {
 				t.Errorf("then comes %d", code)
 			}
+			outlast(t, p) // the final one may take its time
 			final <- struct{}{}
 			await(t, answered, "the final response")
 			if method == "GET" {
@@ -229,6 +234,45 @@ func TestInterimResponses(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestUnreadInterimResponses shows that a client that does not read its 1xx responses is not waited for, neither by others who want the
+// same, nor for long.
+func TestUnreadInterimResponses(t *testing.T) {
+	asked := make(chan struct{}, 9)
+	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		for range 1000 { // more than sockets take
+			w.Header().Set("Link", "<"+strings.Repeat("a", 20000)+">")
+			w.WriteHeader(http.StatusEarlyHints)
+		}
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, "final")
+	})
+	for name, set := range map[string]setup{"others": func(*running) {}, "itself": stalls} {
+		t.Run(name, func(t *testing.T) {
+			ended := make(chan struct{}, 9)
+			p := run(t, origin, set, func(p *running) {
+				p.s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					defer func() { ended <- struct{}{} }()
+					p.p.ServeHTTP(w, r)
+				})
+			})
+			conn, _ := p.dial()
+			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			await(t, asked, "the request")
+			if name == "itself" {
+				await(t, ended, "its end")
+				return
+			}
+			if _, body := p.get("/"); body != "final" {
+				t.Errorf("another one gets %q", body)
+			}
+			if len(asked) > 0 {
+				t.Error("the origin was asked more than once")
+			}
+		})
 	}
 }
 
@@ -254,6 +298,10 @@ func TestExpectContinue(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
+		if r.URL.Path == "/hints" {
+			w.WriteHeader(http.StatusContinue)
+			w.WriteHeader(http.StatusEarlyHints)
+		}
 		body, _ := io.ReadAll(r.Body)
 		w.Write(body)
 	}))
@@ -266,6 +314,11 @@ func TestExpectContinue(t *testing.T) {
 	io.WriteString(conn, "body")
 	if got := head(r); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
 		t.Errorf("then %q", got)
+	}
+	conn, r = p.dial()
+	fmt.Fprintf(conn, request+"body", "/hints")
+	if got := head(r) + head(r) + head(r); strings.Count(got, "HTTP/1.1 100 ") != 1 || strings.Count(got, "HTTP/1.1 103 ") != 1 || !strings.Contains(got, "HTTP/1.1 200 ") {
+		t.Errorf("with a hint comes %q", got)
 	}
 	conn, r = p.dial()
 	fmt.Fprintf(conn, request, "/no")
