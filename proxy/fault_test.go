@@ -171,6 +171,28 @@ func TestBrokenBodies(t *testing.T) {
 	}
 }
 
+// TestBrokenBodiesForOldClients shows that who speaks HTTP/1.0, and gets no Content-Length, sees that a response is not whole.
+func TestBrokenBodiesForOldClients(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		p := run(t, raw(t, func(conn net.Conn, r *bufio.Reader) {
+			head(r)
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n")
+		}), func(p *running) {
+			if secure {
+				p.s.TLS = certificate(t)
+			}
+		})
+		conn, _ := p.dial()
+		if secure {
+			conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+		}
+		io.WriteString(conn, "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+		if got, err := io.ReadAll(conn); err == nil {
+			t.Errorf("TLS %v: the client takes %q for the whole", secure, got)
+		}
+	}
+}
+
 // TestStaleInsteadOfFault shows that a stored response stands in for an origin that is down, where that is allowed.
 func TestStaleInsteadOfFault(t *testing.T) {
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

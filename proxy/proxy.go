@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -260,6 +261,9 @@ func (x *exchange) respond(resp *http.Response) {
 	x.w.WriteHeader(resp.StatusCode)
 	if err := x.copy(resp, info); err != nil {
 		x.brokenOff(resp.StatusCode, err)
+		if !x.r.ProtoAtLeast(1, 1) && h["Content-Length"] == nil {
+			x.reset()
+		}
 		panic(http.ErrAbortHandler) // so that the client sees that it is not whole
 	}
 	if len(resp.Trailer) == 0 {
@@ -275,6 +279,21 @@ func (x *exchange) respond(resp *http.Response) {
 		}
 		h[name] = values
 	}
+}
+
+// reset ends a connection whose end, were it a proper one, would be that of the response (RFC 9112 §6.3).
+func (x *exchange) reset() {
+	conn, _, err := x.c.Hijack()
+	if err != nil {
+		return
+	}
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn() // a proper end of TLS would be one, too
+	}
+	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
+		tcp.SetLinger(0)
+	}
+	conn.Close()
 }
 
 // brokenOff tells of a response that could not be passed on whole, unless that is because the client has left.
