@@ -170,6 +170,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	}
 	release := sync.OnceFunc(func() { <-l.places })
 	if tcp, ok := conn.(*net.TCPConn); ok {
+		boundUnsent(tcp)
 		return &tcpConn{tcp, release}, nil
 	}
 	return &otherConn{conn, release}, nil

@@ -1,0 +1,7 @@
+//go:build !linux && !darwin
+
+package proxy
+
+import "net"
+
+func boundUnsent(*net.TCPConn) {}
