@@ -314,7 +314,7 @@ func (x *exchange) brokenOff(status int, err error) {
 
 // copy passes the response's body on.
 func (x *exchange) copy(resp *http.Response, info larder.Decision) error {
-	if resp.Body == http.NoBody {
+	if resp.Body == http.NoBody || bodiless(resp.StatusCode) { // a store, or HTTP/2, may bring one where none may be
 		return nil
 	}
 	stall := x.p.stallTimeout()

@@ -36,10 +36,16 @@ func (p *Proxy) setHeader(h http.Header, out *http.Request, resp *http.Response,
 		f := &Fault{Type: "proxy_internal_response", Detail: info.Reason}
 		h["Proxy-Status"] = append(h["Proxy-Status"], f.status(p.name()))
 	}
-	bodiless := resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
-	if h["Content-Length"] == nil && resp.ContentLength >= 0 && len(resp.Trailer) == 0 && !bodiless && !resp.Uncompressed {
+	if h["Content-Length"] == nil && resp.ContentLength >= 0 && len(resp.Trailer) == 0 && !bodiless(resp.StatusCode) && !resp.Uncompressed {
 		h.Set("Content-Length", strconv.FormatInt(resp.ContentLength, 10))
 	}
+	if resp.StatusCode == http.StatusNoContent {
+		delete(h, "Content-Length") // (RFC 9110 §8.6)
+	}
+}
+
+func bodiless(status int) bool {
+	return status == http.StatusNoContent || status == http.StatusNotModified
 }
 
 // announce puts the trailers that the origin announced into the header.

@@ -55,7 +55,7 @@ func (e *Entry) Exchange(decode Decode) (*Exchange, error) {
 	if ours && len(e.Larder.Bound) > 0 {
 		return nil, refusal("the HAR does not tell for whom it was stored: " + strings.Join(e.Larder.Bound, ", "))
 	}
-	if e.Response.Status < 100 {
+	if e.Response.Status < 100 || e.Response.Status > 999 {
 		return nil, noResponse
 	}
 	x := new(Exchange)
@@ -88,9 +88,15 @@ func (e *Entry) Exchange(decode Decode) (*Exchange, error) {
 	}
 	x.Request.Header = header
 	if ours {
-		return x, x.stored(e)
+		err = x.stored(e)
+	} else {
+		err = x.recorded(e, decode)
 	}
-	return x, x.recorded(e, decode)
+	if e.Response.Status == http.StatusNoContent {
+		x.Body, x.Response.ContentLength = nil, 0
+		x.Response.Header.Del("Content-Length")
+	}
+	return x, err
 }
 
 // times takes when it was.

@@ -182,6 +182,8 @@ func TestExchangeOfOthers(t *testing.T) {
 		{"content that is not whole", entry("", "content-length: 30", 200, text("line")), string(otherLength)},
 		{"a part whose coding was undone", entry("", "content-encoding: gzip\ncontent-length: 30\ncontent-range: bytes 1-2/4", 206, text("line")), string(otherLength)},
 		{"no base64", entry("", "", 200, Content{Size: 3, Text: "???", Encoding: "base64"}), string(notBase64)},
+		{"a 204 with content", entry("", "content-length: 4", 204, text("line")), `204 ""`},
+		{"a status beyond any", entry("", "", 1000, text("")), string(noResponse)},
 		{"a request that was blocked", entry("", "", 0, text("")), string(noResponse)},
 		{"a name with a blank", entry("a b: c", "", 200, text("")), string(wrongField)},
 		{"a control character", entry("", "a: b\x00", 200, text("")), string(wrongField)},
