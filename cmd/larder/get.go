@@ -82,7 +82,7 @@ func (g *get) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	if g.output != "" && g.output != "-" && len(urls) > 1 {
 		return usagef("--output takes the body of one URL, and %d are given", len(urls))
 	}
-	if err := g.prepare(cmd.InOrStdin()); err != nil {
+	if err := g.prepare(cmd); err != nil {
 		return err
 	}
 	c, closeStore, err := a.cache(cmd, true)
@@ -145,8 +145,8 @@ func closeCache(ctx context.Context, c *larder.Cache, closeStore func() error) e
 
 // one fetches one URL.
 func (g *get) one(ctx context.Context, u *url.URL) (err error) {
+	whole := ctx
 	if g.timeout > 0 {
-		whole := ctx
 		limited, cancel := context.WithTimeout(whole, time.Duration(g.timeout))
 		defer cancel()
 		defer func() {
@@ -175,7 +175,7 @@ func (g *get) one(ctx context.Context, u *url.URL) (err error) {
 	case g.fail && resp.StatusCode >= 400:
 		return &exitError{exitStatus, fmt.Errorf("%s: the answer is %s", u.Redacted(), resp.Status)}
 	}
-	if err := g.write(resp); err != nil {
+	if _, err := unlessInterrupted(whole, interruptTime, func() (struct{}, error) { return struct{}{}, g.write(resp) }); err != nil { // a pipe may be full
 		return fmt.Errorf("%s: %w", u.Redacted(), err)
 	}
 	return nil

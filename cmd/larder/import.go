@@ -311,38 +311,3 @@ func (i *imported) write(out io.Writer, took time.Duration) error {
 	_, err := fmt.Fprintf(out, "%-12s %7s\n", "time", units.DurationText(took.Round(roundTo(took))))
 	return err
 }
-
-// interruptible is a reader whose Read ends with ctx. One that is under way then is waited for by nobody: the program ends.
-type interruptible struct {
-	ctx  context.Context
-	r    io.Reader
-	rest []byte
-	err  error
-}
-
-func (i *interruptible) Read(p []byte) (int, error) {
-	for len(i.rest) == 0 && i.err == nil {
-		type piece struct {
-			data []byte
-			err  error
-		}
-		read := make(chan piece, 1)
-		go func() {
-			buf := make([]byte, 32<<10)
-			n, err := i.r.Read(buf)
-			read <- piece{buf[:n], err}
-		}()
-		select {
-		case got := <-read:
-			i.rest, i.err = got.data, got.err
-		case <-i.ctx.Done():
-			return 0, i.ctx.Err()
-		}
-	}
-	if len(i.rest) == 0 {
-		return 0, i.err
-	}
-	n := copy(p, i.rest)
-	i.rest = i.rest[n:]
-	return n, nil
-}

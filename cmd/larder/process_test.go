@@ -4,12 +4,15 @@ package main_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestProcessesShareAStore runs several gets at once on one store, which none of them has made before.
@@ -94,6 +97,67 @@ func TestInterruptLeavesNothing(t *testing.T) {
 			u.ok("get", "--ttl", "1h", o.URL+"/drip?numbytes=200&duration=0&delay=0") // whole, it would be stored
 			if left := u.stored(); len(left) != 1 {
 				t.Errorf("then stored: %v", left)
+			}
+		})
+	}
+}
+
+// TestInterruptWhileOthersWait interrupts commands that wait for who writes their input, or reads their output.
+func TestInterruptWhileOthersWait(t *testing.T) {
+	t.Parallel()
+	u, o := newUser(t, ""), newOrigin(t)
+	from, to, url := u.path("HOME/from"), u.path("HOME/to"), o.URL+"/bytes/1000000?seed=1"
+	if err := errors.Join(syscall.Mkfifo(from, 0o600), syscall.Mkfifo(to, 0o600)); err != nil {
+		t.Skip(err)
+	}
+	u.ok("get", "--ttl", "1h", "-o", "out", url)
+	for _, test := range []struct {
+		args  string
+		until string // what has been read or written before
+	}{
+		{"get -d @- " + url, "stdin"},
+		{"why -d @- " + url, "stdin"},
+		{"show -d @- " + url, "stdin"},
+		{"rm -d @- " + url, "stdin"},
+		{"get -d @" + from + " " + url, "from"},
+		{"get -v -o " + to + " " + url, "stderr"},
+		{"get " + url, "stdout"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			t.Parallel()
+			cmd := u.command(strings.Fields(test.args)...)
+			in, err1 := cmd.StdinPipe()
+			out, err2 := cmd.StdoutPipe()
+			errs, err3 := cmd.StderrPipe()
+			if err := errors.Join(err1, err2, err3, cmd.Start()); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			switch test.until {
+			case "stdin":
+				_, err = in.Write(make([]byte, 1<<20)) // more than a pipe takes
+			case "stdout":
+				_, err = io.ReadFull(out, make([]byte, 10))
+			case "stderr":
+				_, err = io.ReadFull(errs, make([]byte, 10))
+			default:
+				var f *os.File
+				f, err = os.OpenFile(from, os.O_WRONLY, 0) // which waits for the reader
+				defer f.Close()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(100 * time.Millisecond) // until it waits, which cannot be seen from here
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			giveUp := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+			defer giveUp.Stop()
+			told, _ := io.ReadAll(errs)
+			cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.HasSuffix(string(told), "larder: interrupted\n") {
+				t.Errorf("exit code %d, says %s", code, told)
 			}
 		})
 	}

@@ -46,7 +46,7 @@ nothing to remove of a URL.`,
 			if err != nil {
 				return err
 			}
-			if err := want.prepare(cmd.InOrStdin()); err != nil {
+			if err := want.prepare(cmd); err != nil {
 				return err
 			}
 			c, closeStore, err := a.cache(cmd, false)

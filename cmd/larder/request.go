@@ -61,8 +61,8 @@ func (r *request) modeFlags(cmd *cobra.Command) {
 // exact reports whether the command line describes a request, and not only a URL.
 func (r *request) exact() bool { return r.method != "" || r.head || r.headers != nil || r.data != nil }
 
-// prepare reads what the flags refer to.
-func (r *request) prepare(stdin io.Reader) error {
+// prepare reads what the flags refer to, unless it is interrupted.
+func (r *request) prepare(cmd *cobra.Command) error {
 	r.header = http.Header{"User-Agent": {"larder"}}
 	given := make(map[string]bool)
 	for _, line := range r.headers {
@@ -95,11 +95,11 @@ func (r *request) prepare(stdin io.Reader) error {
 		var err error
 		switch file, ok := strings.CutPrefix(d, "@"); {
 		case ok && file == "-":
-			if b, err = io.ReadAll(stdin); err != nil {
+			if b, err = unlessInterrupted(cmd.Context(), 0, func() ([]byte, error) { return io.ReadAll(cmd.InOrStdin()) }); err != nil {
 				return fmt.Errorf("--data @-: read standard input: %w", err)
 			}
 		case ok:
-			if b, err = os.ReadFile(file); err != nil {
+			if b, err = unlessInterrupted(cmd.Context(), 0, func() ([]byte, error) { return os.ReadFile(file) }); err != nil {
 				return fmt.Errorf("--data %s: %w", d, err)
 			}
 		}

@@ -36,7 +36,7 @@ to exactly that request.`,
 			if err != nil {
 				return err
 			}
-			if err := want.prepare(cmd.InOrStdin()); err != nil {
+			if err := want.prepare(cmd); err != nil {
 				return err
 			}
 			var only store.ID

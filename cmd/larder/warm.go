@@ -101,7 +101,7 @@ func (w *warm) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	if w.ttl < 0 {
 		return usagef("--ttl never stores nothing")
 	}
-	if err := w.prepare(nil); err != nil {
+	if err := w.prepare(cmd); err != nil {
 		return err
 	}
 	if w.resume != "" {

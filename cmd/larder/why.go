@@ -34,7 +34,7 @@ standard, without sending anything.`,
 			if err != nil {
 				return err
 			}
-			if err := want.prepare(cmd.InOrStdin()); err != nil {
+			if err := want.prepare(cmd); err != nil {
 				return err
 			}
 			req, err := want.to(cmd.Context(), u)
