@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -331,5 +332,18 @@ func TestMethods(t *testing.T) {
 	p.do(p.client(false), "PUT", "/", strings.NewReader("x"))
 	if got := outcome(); !strings.Contains(got, "fwd=uri-miss") {
 		t.Errorf("after PUT: %s", got)
+	}
+}
+
+// TestMethodsThatAreNone shows that what HTTP/2 lets stand in the place of a method is refused.
+func TestMethodsThatAreNone(t *testing.T) {
+	p := run(t, serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("the origin gets %s", r.Method) }))
+	for _, method := range []string{"GET /x HTTP/1.1", "G(T)", "G\u00e9T"} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+		r.Method = method
+		p.p.ServeHTTP(w, r)
+		if got := w.Header().Get("Proxy-Status"); w.Code != 400 || !strings.HasPrefix(got, "larder; error=http_request_error; ") {
+			t.Errorf("%q: %d, Proxy-Status %q", method, w.Code, got)
+		}
 	}
 }

@@ -152,6 +152,8 @@ func (p *Proxy) admit(r *http.Request) (*Origin, *Fault) {
 		return nil, refusal(http.StatusMethodNotAllowed, "there are no tunnels here: CONNECT is refused")
 	case r.Method == http.MethodTrace:
 		return nil, refusal(http.StatusMethodNotAllowed, "TRACE is refused")
+	case !token(r.Method): // as HTTP/2 may have it
+		return nil, refusal(http.StatusBadRequest, "the request's method is none")
 	case r.RequestURI == "*" && r.Method != http.MethodOptions:
 		return nil, refusal(http.StatusBadRequest, "* is for OPTIONS alone")
 	case r.URL.Scheme != "" && r.URL.Scheme != "http" && r.URL.Scheme != "https", r.URL.Opaque != "", r.URL.User != nil:

@@ -110,10 +110,10 @@ func (p *Proxy) outgoing(ctx context.Context, r *http.Request, o *Origin, body *
 }
 
 // upgrade returns the protocol that the client wants to change to; "": none that is passed on. HTTP/2 and TLS would be spoken
-// past the proxy.
+// past the proxy; in HTTP/1.0 the field means nothing (RFC 9110 §7.8).
 func upgrade(r *http.Request) string {
 	protocol := r.Header.Get("Upgrade")
-	if r.ProtoMajor != 1 || !hasToken(r.Header["Connection"], "upgrade") {
+	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || !hasToken(r.Header["Connection"], "upgrade") {
 		return ""
 	}
 	for name := range strings.SplitSeq(strings.ToLower(protocol), ",") {

@@ -147,6 +147,14 @@ func TestUpgradeIsNotCached(t *testing.T) {
 	}
 }
 
+// TestUpgradeOfOldClients shows that HTTP/1.0 has none (RFC 9110 §7.8).
+func TestUpgradeOfOldClients(t *testing.T) {
+	p := run(t, raw(t, echo))
+	if resp, _ := p.say(strings.Replace(fmt.Sprintf(handshake, "/"), "HTTP/1.1", "HTTP/1.0", 1)); resp.StatusCode != 400 { // as echo says without one
+		t.Errorf("%s", resp.Status)
+	}
+}
+
 // TestTunnelsEnd shows that either side's end is the other's, and so is the server's.
 func TestTunnelsEnd(t *testing.T) {
 	ended, end := make(chan struct{}, 1), make(chan struct{}, 1)
