@@ -306,7 +306,7 @@ func TestWrongQuestions(t *testing.T) {
 		status               int
 		want                 string
 	}{
-		{"GET", "/api/entries?status=abc", "", 400, `status is "abc", want one such as 404 or 4xx`},
+		{"GET", "/api/entries?status=abc", "", 400, `status "abc": want a status or a class, such as 404 or 4xx`},
 		{"GET", "/api/entries?state=old", "", 400, `state is "old", want fresh or stale`},
 		{"GET", "/api/entries?order=up", "", 400, `order is "up", want new, old`},
 		{"GET", "/api/entries?rows=0", "", 400, `rows is "0", want a number from 1 to 200`},

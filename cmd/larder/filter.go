@@ -1,15 +1,12 @@
 package main
 
 import (
-	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/view"
 	"github.com/larder-go/larder/store"
 )
 
@@ -57,7 +54,7 @@ func (f *filter) query(cmd *cobra.Command, now time.Time) (q store.Query, given 
 	if err != nil {
 		return q, true, usagef("--match: %w", err)
 	}
-	status, err := statusFilter(f.status)
+	status, err := view.Statuses(f.status)
 	if err != nil {
 		return q, true, usagef("--status: %w", err)
 	}
@@ -78,21 +75,4 @@ func (f *filter) query(cmd *cobra.Command, now time.Time) (q store.Query, given 
 		q.Before = now.Add(-time.Duration(f.olderThan))
 	}
 	return q, given, nil
-}
-
-// statusFilter reads statuses and classes of them, such as 404,5xx; "": all.
-func statusFilter(list string) (func(status int) bool, error) {
-	if list == "" {
-		return func(int) bool { return true }, nil
-	}
-	all := strings.Split(strings.ToLower(list), ",")
-	for _, s := range all {
-		if _, err := strconv.Atoi(strings.Replace(s, "xx", "00", 1)); err != nil || len(s) != 3 || s[0] < '1' {
-			return nil, fmt.Errorf("%q: want a status or a class, such as 404 or 4xx", s)
-		}
-	}
-	return func(status int) bool {
-		s := strconv.Itoa(status)
-		return slices.Contains(all, s) || slices.Contains(all, s[:1]+"xx")
-	}, nil
 }

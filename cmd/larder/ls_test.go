@@ -40,6 +40,7 @@ func TestLsFiltersSortsAndFormats(t *testing.T) {
 		"--sort colour":            `--sort: "colour": want url, size`,
 		"--sort -":                 `--sort: "-": want url, size`,
 		"--status abc":             `--status: "abc": want a status or a class, such as 404 or 4xx`,
+		"--status 200,xx4":         `--status: "xx4": want a status or a class, such as 404 or 4xx`,
 		"--format {{.Colour}}":     "can't evaluate field Colour",
 		"--format {{":              "unclosed action",
 		"--format {{.URL}} --json": "json",
