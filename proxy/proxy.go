@@ -189,7 +189,10 @@ const mostWaiting = 16
 
 // take is told by the origin.
 func (i *interim) take(code int, header textproto.MIMEHeader) error {
-	if code != http.StatusContinue || !i.x.expectsContinue() { // it is told that when its body is read
+	switch {
+	case code == http.StatusContinue && i.x.expectsContinue(): // it is told that when its body is read
+	case code == http.StatusSwitchingProtocols: // by HTTP/2, which has none (RFC 9113 §8.6)
+	default:
 		i.add(message{code: code, header: http.Header(header)})
 	}
 	return nil

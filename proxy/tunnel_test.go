@@ -121,6 +121,23 @@ func TestUpgradeWithHTTP2(t *testing.T) {
 	}
 }
 
+// TestNoUpgradeByHTTP2 shows that an origin cannot change the protocol where there is no such thing.
+func TestNoUpgradeByHTTP2(t *testing.T) {
+	origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		io.WriteString(w, "final")
+	}))
+	origin.EnableHTTP2 = true
+	origin.StartTLS()
+	t.Cleanup(origin.Close)
+	p := run(t, origin.URL, func(p *running) {
+		p.base.TLSClientConfig = origin.Client().Transport.(*http.Transport).TLSClientConfig
+	})
+	if resp, body := p.say("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); resp.StatusCode != 200 || body != "final" {
+		t.Errorf("%s %q", resp.Status, body)
+	}
+}
+
 // outlast lets the proxy's StallTimeout pass.
 func outlast(t *testing.T, p *running) {
 	t.Helper()
