@@ -201,11 +201,16 @@ func (s *Store) forget(dig string, r *store.Record) {
 }
 
 // removeBody removes the pieces of a body, when whoever reads it has had the time to do so. Until then a sign of life tells
-// Sweep to leave them.
+// Sweep to leave them; where none is there to be replaced, there are no pieces.
 func (s *Store) removeBody(dig string, id store.ID) {
 	group := bodyGroup(dig, id)
-	s.later.run(func(ctx context.Context) { s.table.Put(ctx, sign(group, time.Now().Add(s.opts.Grace)), IfPresent) })
-	s.later.after(s.opts.Grace, func(ctx context.Context) { s.table.Delete(ctx, group) })
+	s.later.run(func(ctx context.Context) {
+		err := s.table.Put(ctx, sign(group, time.Now().Add(s.opts.Grace)), IfPresent)
+		if errors.Is(err, store.ErrNotFound) {
+			return // it has no pieces
+		}
+		s.later.after(s.opts.Grace, func(ctx context.Context) { s.table.Delete(ctx, group) })
+	})
 }
 
 // marks returns r's entries in the indexes.

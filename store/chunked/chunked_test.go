@@ -289,6 +289,78 @@ func TestCloseRemovesWhatWasToBeRemovedLater(t *testing.T) {
 	equal(t, "rows left", table.Len(""), 0)
 }
 
+// hollow is a table that keeps of a piece that it is there.
+type hollow struct{ *watched }
+
+func (h hollow) Put(ctx context.Context, r chunked.Row, when chunked.When) error {
+	if strings.HasPrefix(r.Group, "b/") {
+		r.Value = nil
+	}
+	return h.watched.Put(ctx, r, when)
+}
+
+func TestHoweverManyAreRemovedNothingIsLeft(t *testing.T) {
+	for _, size := range []int{10, chunked.InlineMax + 1} {
+		synctest.Test(t, func(t *testing.T) {
+			table := &watched{Table: new(maptable.Table)}
+			s := chunked.New(hollow{table}, nil)
+			defer s.Close()
+			const many = 9000
+			for i := range many {
+				r, body := record(fmt.Sprint(i), size)
+				put(t, s, r, body)
+			}
+			table.first(func(method, _, _ string) error { // removing is slower than whoever wants it
+				if method == "Delete" {
+					time.Sleep(time.Millisecond)
+				}
+				return nil
+			})
+			var all sync.WaitGroup
+			for first := range 100 {
+				all.Go(func() {
+					for i := first; i < many; i += 100 {
+						if err := s.Delete(t.Context(), store.Key(fmt.Sprint(i))); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			if left := table.Len("b/"); size > chunked.InlineMax && left == 0 {
+				t.Error("no body outlives its record")
+			}
+			time.Sleep(2 * time.Minute)
+			equal(t, fmt.Sprintf("rows left of bodies of %d bytes", size), table.Len(""), 0)
+		})
+	}
+}
+
+func TestReplacingSmallBodiesLeavesLargeOnesToTheirReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := chunked.New(new(maptable.Table), nil)
+		defer s.Close()
+		r, want := record("large", 1<<20)
+		put(t, s, r, want)
+		b, err := s.Open(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		s.Delete(t.Context(), r.Key)
+		small, body := record("small", 10)
+		put(t, s, small, body)
+		for range 9000 {
+			next, body := record("small", 10)
+			put(t, s, next, body, small.ID)
+			small = next
+		}
+		if got, err := io.ReadAll(b); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("read %d bytes, %v", len(got), err)
+		}
+	})
+}
+
 func TestPiecesAreKeptLongerThanTheirRecord(t *testing.T) {
 	table := new(maptable.Table)
 	s := chunked.New(table, nil)

@@ -35,7 +35,8 @@
 // longer than the record, and an Update moves their expiry along.
 //
 // What a Commit or a Delete leaves of a body is removed a minute later (Options.Grace), so that whoever reads it can go
-// on. That is done by the process that removed the record; if it ends before, the pieces expire, or Sweep removes them.
+// on; of more than 8192 in that time those that have waited longest go sooner. That is done by the process that removed the record; if it ends
+// before, the pieces expire, or Sweep removes them.
 // Sweep also removes what interrupted writes left. Of either kind it takes what has given no sign of life for an hour.
 //
 // Every value is under a checksum, and what does not verify is store.ErrCorrupt and removed. Checksums find accidents, not
