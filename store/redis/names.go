@@ -17,10 +17,15 @@ func (t *table) key(group string) string {
 
 var ungroup = strings.NewReplacer("{", "", "}", "", ":", "/")
 
-// group is the inverse of key.
+// group is the inverse of key. A key of a store whose prefix begins with this one's is not ours: others have braces elsewhere, and
+// indexes more parts.
 func (t *table) group(key string) (group string, ours bool) {
 	rest, ours := strings.CutPrefix(key, t.prefix)
 	group = ungroup.Replace(rest)
+	if isIndex(group) {
+		parts := strings.Count(group, "/") + 1
+		ours = ours && (strings.HasPrefix(group, "i/u/") && parts == 3 || strings.HasPrefix(group, "i/t/") && parts == 4)
+	}
 	return group, ours && t.key(group) == key
 }
 

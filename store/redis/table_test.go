@@ -32,13 +32,12 @@ func TestScriptsHaveTheirDigests(t *testing.T) {
 func TestKeys(t *testing.T) {
 	tab := &table{prefix: "a*b:"}
 	for group, want := range map[string]string{
-		"r/0f":       "a*b:r:{0f}",
-		"b/0f/77":    "a*b:b:{0f}:77",
-		"b/0f/77/1":  "a*b:b:{0f}:77:1",
-		"l/0f":       "a*b:l:{0f}",
-		"i/u/0f":     "a*b:i:u:0f",
-		"i/t/0f/8":   "a*b:i:t:0f:8",
-		"i/t/0f//8/": "a*b:i:t:0f::8:",
+		"r/0f":      "a*b:r:{0f}",
+		"b/0f/77":   "a*b:b:{0f}:77",
+		"b/0f/77/1": "a*b:b:{0f}:77:1",
+		"l/0f":      "a*b:l:{0f}",
+		"i/u/0f":    "a*b:i:u:0f",
+		"i/t/0f/8":  "a*b:i:t:0f:8",
 	} {
 		key := tab.key(group)
 		if key != want {
@@ -48,7 +47,8 @@ func TestKeys(t *testing.T) {
 			t.Errorf("the group of %s is %s, %v, want %s", key, back, ours, group)
 		}
 	}
-	for _, key := range []string{"a*b:r:0f", "a*b:r:{0f", "acb:r:{0f}", "a*b:b:{0f}77", "a*b:x:r:{0f}", "a*b"} {
+	for _, key := range []string{"a*b:r:0f", "a*b:r:{0f", "acb:r:{0f}", "a*b:b:{0f}77", "a*b:x:r:{0f}", "a*b",
+		"a*b:i:i:u:0f", "a*b:i:i:t:0f:8", "a*b:i:u:i:u:0f", "a*b:i:t:i:u:0f", "a*b:i:u:i:t:0f:8", "a*b:i:t:i:t:0f:8"} {
 		if group, ours := tab.group(key); ours {
 			t.Errorf("%s is taken for the key of %s", key, group)
 		}
@@ -144,7 +144,7 @@ func TestConditions(t *testing.T) {
 				t.Errorf("put %s: %v, want %v", value, err, want)
 			}
 		}
-		for _, group := range []string{"l/0f", "i/t/0f"} {
+		for _, group := range []string{"l/0f", "i/t/0f/8"} {
 			put(t, tab, group, "neighbour", "", time.Time{}) // that keeps the key from expiring
 			try(group, "1", chunked.IfPresent, time.Hour, store.ErrNotFound)
 			try(group, "2", chunked.IfAbsent, time.Hour, nil)
@@ -273,7 +273,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 func TestIndexesArePrunedAsTheyGrow(t *testing.T) {
 	url := env(t, "REDIS_URL")
 	tab, c := newTable(t, url), raw(t, url)
-	group := "i/t/0f"
+	group := "i/t/0f/8"
 	put(t, tab, group, "for-ever", "", time.Time{})
 	put(t, tab, group, "an-hour", "", time.Now().Add(time.Hour))
 	for i := range 100 {
@@ -364,23 +364,38 @@ func TestGroups(t *testing.T) {
 func TestNamespacesDoNotSeeEachOther(t *testing.T) {
 	url := env(t, "REDIS_URL")
 	outer := newTable(t, url)
-	s, inner := openTable(t, url, &Options{Prefix: outer.prefix + "r"})
-	defer s.Close()
-	put(t, outer, "r/0f", "a", "outer", time.Time{})
-	put(t, inner, "r/0f", "a", "inner", time.Time{})
-	defer inner.Delete(background, "r/0f")
-	wantContents(t, outer, "r/0f", "a=outer")
-	wantContents(t, inner, "r/0f", "a=inner")
-	for tab, want := range map[*table]string{outer: "[r/0f]", inner: "[r/0f]"} {
-		var all []string
-		for group, err := range tab.Groups(background, "") {
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, group)
+	groups := []string{"r/0f", "b/0f/1", "l/0f", "i/u/0f", "i/t/0f/8"}
+	fill := func(tab *table, item string) {
+		for _, group := range groups {
+			put(t, tab, group, item, "", time.Time{})
 		}
-		if got := fmt.Sprint(all); got != want {
-			t.Errorf("below %s are %s, want %s", tab.prefix, got, want)
+	}
+	fill(outer, "outer")
+	for _, more := range []string{"r", "b", "i", "i:u", "i:t"} {
+		s, inner := openTable(t, url, &Options{Prefix: outer.prefix + more})
+		defer s.Close()
+		defer func() {
+			for _, group := range groups {
+				inner.Delete(background, group)
+			}
+		}()
+		fill(inner, "inner")
+		for _, group := range groups {
+			wantContents(t, outer, group, "outer=")
+			wantContents(t, inner, group, "inner=")
+		}
+		for _, tab := range []*table{outer, inner} {
+			var all []string
+			for group, err := range tab.Groups(background, "") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, group)
+			}
+			slices.Sort(all)
+			if got, want := fmt.Sprint(slices.Compact(all)), "[b/0f/1 i/t/0f/8 i/u/0f l/0f r/0f]"; got != want {
+				t.Errorf("below %s beside %s are %s, want %s", tab.prefix, inner.prefix, got, want)
+			}
 		}
 	}
 }
