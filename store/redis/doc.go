@@ -14,7 +14,7 @@
 //	redis+sentinel://[user:password@]host[:26379],host…/MASTER[/db]
 //
 // rediss, rediss+cluster and rediss+sentinel are the same by TLS 1.2 or newer. What is special in a user's name or a
-// password is percent-encoded. After a question mark may follow
+// password is percent-encoded, there and in options; a + is itself. After a question mark may follow
 //
 //	prefix=NAME                     Options.Prefix
 //	max-body=64MiB, max-body=none   Options.MaxBody

@@ -33,6 +33,7 @@ func TestURLs(t *testing.T) {
 		"rediss+cluster://a:1?prefix=p":                     "[a:1] TLS prefix p",
 		"redis+sentinel://a,b:2/main":                       "[a:26379 b:2] master main",
 		"rediss+sentinel://:s@a/main/4?sentinel-password=t": "[a:26379] TLS password s master main db 4 sentinel t",
+		"redis+sentinel://a/main?sentinel-password=t+u%26v": "[a:26379] master main sentinel t+u&v",
 	} {
 		opts, o, err := parse(url, Options{})
 		if err != nil {
@@ -48,7 +49,8 @@ func TestURLs(t *testing.T) {
 		"redis://u:sec/ret@h", "redis://u:sec?ret@h", "redis://u:secret%zz@h", "redis://u%zz:secret@h",
 		"redis://secret:h:1", "redis://h:secret", "redis://h:0", "redis://h:70000", "redis://h/secret", "redis://h/-1", "redis://a,b",
 		"redis://h?prefix=%zz", "redis+cluster://h/1", "redis+sentinel://h", "redis+sentinel://h/m/secret", "redis+sentinel:///m",
-		"redis://h?max-body=secret", "redis://h?near=-1", "redis://h?near=99999999999GiB", "redis://h?wanted=secret",
+		"redis://h?max-body=secret", "redis://h?near=-1", "redis://h?near=99999999999GiB", "redis://h?wanted=secret", "redis://h?secret",
+		"redis+sentinel://h/m?sentinel-password=open&secret",
 		"redis://h?cacert=/nowhere", "rediss://h?cacert=/nowhere", "rediss://h?cert=/nowhere", "rediss://h?cacert=fault_test.go",
 	} {
 		_, err := Open(context.Background(), url, &Options{Lazy: true})

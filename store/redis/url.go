@@ -37,7 +37,7 @@ func parse(s string, o Options) (opts rueidis.ClientOption, _ Options, err error
 			return opts, o, errURL
 		}
 	}
-	values, err := url.ParseQuery(query)
+	values, err := url.ParseQuery(strings.ReplaceAll(query, "+", "%2B")) // which is no space in a password
 	if err != nil || scheme != "redis" && scheme != "rediss" || strings.Contains(path+query, "@") {
 		return opts, o, errURL
 	}
@@ -99,6 +99,9 @@ func address(host, kind string) (string, error) {
 	return net.JoinHostPort(name, port), nil
 }
 
+const wanted = "want prefix=NAME, max-body=SIZE or max-body=none, near=SIZE, cacert=FILE, cert=FILE and key=FILE, " +
+	"sentinel-user and sentinel-password, with what is special percent-encoded"
+
 // settings are what may follow the question mark.
 func settings(values url.Values, opts *rueidis.ClientOption, o *Options) (err error) {
 	var ca, cert, key string
@@ -123,12 +126,11 @@ func settings(values url.Values, opts *rueidis.ClientOption, o *Options) (err er
 			opts.Sentinel.Username = value
 		case "sentinel-password":
 			opts.Sentinel.Password = value
-		default:
-			err = errors.New("unknown")
+		default: // whose name may be the rest of a password
+			return errors.New("the URL has an unknown option; " + wanted)
 		}
 		if err != nil {
-			return fmt.Errorf("the URL's option %q: %w, want prefix=NAME, max-body=SIZE or max-body=none, near=SIZE, "+
-				"cacert=FILE, cert=FILE and key=FILE, sentinel-user and sentinel-password", name, err)
+			return fmt.Errorf("the URL's option %q: %w; %s", name, err, wanted)
 		}
 	}
 	if ca == "" && cert == "" {
