@@ -65,13 +65,16 @@
 // sent again, but for taking a lease; a server that refuses connections fails the call at once, and
 // one that does not answer within half a second while connecting, or within the call's deadline after that.
 //
+// What looks at all records of a Cluster (Find by neither Key, URL nor Tag, Sweep, Size) asks every master, and fails while one of
+// them cannot be reached. Replicas it does not need.
+//
 // A rueidis client that is given to New has its own settings: with those by default it repeats reads of a server that
 // refuses them until the call's deadline; DisableRetry, or a RetryDelay that gives up, prevents that. A client that sends
 // reads to replicas may miss what it has just stored.
 //
 // # Rights
 //
-// These are enough, for the prefix larder; in a Cluster with +cluster|slots +cluster|shards +role, behind Sentinels with +role, for Near
+// These are enough, for the prefix larder; in a Cluster with +cluster|slots +cluster|shards, behind Sentinels with +role, for Near
 // with +client|tracking, and for a database other than 0 with +select:
 //
 //	ACL SETUSER cache on >PASSWORD ~larder:* +hgetall +hmget +hget +hexists +hset +hdel +zadd +zscore +zmscore

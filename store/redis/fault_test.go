@@ -269,7 +269,7 @@ func rights(t *testing.T) []string {
 
 // TestUserWithTheRightsInTheDocumentation is the contract of records kept near as well.
 func TestUserWithTheRightsInTheDocumentation(t *testing.T) {
-	for kind, more := range map[string]string{"single": "", "near": "+client|tracking", "cluster": "+cluster|slots +role"} {
+	for kind, more := range map[string]string{"single": "", "near": "+client|tracking", "cluster": "+cluster|slots"} {
 		t.Run(kind, func(t *testing.T) {
 			var s *server
 			scheme := "redis://"

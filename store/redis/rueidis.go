@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -86,17 +87,52 @@ func (c client) Masters(ctx context.Context) ([]Conn, error) {
 	if c.Mode() != rueidis.ClientModeCluster {
 		return []Conn{c}, nil
 	}
-	var masters []Conn
-	for _, node := range c.Nodes() {
-		role, err := elements(client{node}.Do(ctx, Command{Name: []string{"ROLE"}, Read: true}))
-		if err != nil {
-			return nil, err
+	nodes := c.Nodes() // without those that were down when the client last looked
+	addrs, err := masters(ctx, nodes)
+	if err != nil {
+		return nil, err
+	}
+	var all []Conn
+	for _, addr := range addrs {
+		if nodes[addr] == nil {
+			return nil, fmt.Errorf("the master at %s cannot be reached", addr)
 		}
-		if len(role) > 0 && text(role[0]) == "master" {
-			masters = append(masters, client{node})
+		all = append(all, client{nodes[addr]})
+	}
+	return all, nil
+}
+
+// masters returns the addresses of those that have slots, as the first of nodes says that answers.
+func masters(ctx context.Context, nodes map[string]rueidis.Client) (addrs []string, err error) {
+	var ranges []any
+	var asked string
+	for addr, node := range nodes {
+		asked = addr
+		ranges, err = elements(client{node}.Do(ctx, Command{Name: []string{"CLUSTER", "SLOTS"}, Read: true}))
+		if err == nil || ctx.Err() != nil {
+			break
 		}
 	}
-	return masters, nil
+	for _, r := range ranges { // first slot, last slot, master, its replicas; each begins with host and port
+		slots, _ := elements(r, nil)
+		if len(slots) < 3 {
+			return nil, fmt.Errorf("the server answered with %v instead of a range of slots", r)
+		}
+		master, _ := elements(slots[2], nil)
+		if len(master) < 2 {
+			return nil, fmt.Errorf("the server answered with %v instead of a master", slots[2])
+		}
+		host := text(master[0])
+		if host == "" {
+			host, _, _ = net.SplitHostPort(asked)
+		}
+		addrs = append(addrs, net.JoinHostPort(host, fmt.Sprint(master[1])))
+	}
+	if len(addrs) == 0 && err == nil {
+		err = errors.New("no server of the Cluster has slots")
+	}
+	slices.Sort(addrs)
+	return slices.Compact(addrs), err
 }
 
 func (c client) String() string {
