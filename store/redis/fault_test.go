@@ -255,6 +255,36 @@ func TestLazyStoreComesUpWithItsServer(t *testing.T) {
 	}
 }
 
+func TestSilentSentinelsCostNoMoreThanTheCallAllows(t *testing.T) {
+	var addrs []string
+	for range 5 {
+		l, err := net.Listen("tcp", "127.0.0.1:0") // the system takes connections, and nobody answers
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		addrs = append(addrs, l.Addr().String())
+	}
+	st, err := Open(background, "redis+sentinel://"+strings.Join(addrs, ",")+"/main", &Options{Lazy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // who makes the client, and who waits for that
+		ctx, cancel := context.WithTimeout(background, 50*time.Millisecond)
+		defer cancel()
+		from := time.Now()
+		_, err = st.Lookup(ctx, "key")
+		wantSentence(t, err, "did not answer in time")
+		if took := time.Since(from); took > time.Second {
+			t.Errorf("a call with 50 ms took %v", took)
+		}
+	}
+	st.Close()
+	if _, err := st.Lookup(background, "key"); !errors.Is(err, rueidis.ErrClosing) {
+		t.Errorf("a closed store: %v", err)
+	}
+}
+
 // rights returns those that the package comment tells of.
 func rights(t *testing.T) []string {
 	t.Helper()

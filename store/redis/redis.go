@@ -66,8 +66,9 @@ var _ interface {
 // key, so that it fails where the store could not be used: for want of a server, a password or a permission. Errors name the
 // address, and never a password. ctx is for this alone.
 //
-// Connecting takes half a second at most, twice that with the handshake, and a server that refuses is not tried again by
-// the same call. Close the store when it is no longer needed.
+// Connecting takes half a second at most for each address that is given, twice that with the handshake; a server that refuses
+// is not tried again by the same call. Close, and an Open that fails, wait for connecting to end. Close the store when it is no
+// longer needed.
 func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)

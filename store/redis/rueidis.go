@@ -140,7 +140,7 @@ func (c client) String() string {
 }
 
 // dialer is a Conn by a rueidis client that is made when it is first needed, and again if that fails: rueidis makes
-// one for a Cluster or for Sentinels only when it has reached them.
+// one for a Cluster or for Sentinels only when it has reached them, one after the other.
 type dialer struct {
 	opts   rueidis.ClientOption
 	client atomic.Pointer[client] // nil: not yet
@@ -162,17 +162,32 @@ func (d *dialer) get(ctx context.Context) (*client, error) {
 	asked := time.Now()
 	select {
 	case d.turn <- struct{}{}:
-		defer func() { <-d.turn }()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	switch c := d.client.Load(); {
+	made := make(chan error, 1)
+	go func() { // since rueidis takes no context; close waits for its turn, and so for this
+		err := d.make(asked)
+		<-d.turn
+		made <- err
+	}()
+	select {
+	case err := <-made:
+		return d.client.Load(), err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// make makes the client, unless that has been done or has failed since asked. It is the caller's turn.
+func (d *dialer) make(asked time.Time) error {
+	switch {
 	case d.closed.Load():
-		return nil, rueidis.ErrClosing
-	case c != nil:
-		return c, nil
+		return rueidis.ErrClosing
+	case d.client.Load() != nil:
+		return nil
 	case d.failed.After(asked): // while this one waited
-		return nil, d.err
+		return d.err
 	}
 	made, err := rueidis.NewClient(d.opts)
 	if err != nil {
@@ -180,11 +195,10 @@ func (d *dialer) get(ctx context.Context) (*client, error) {
 			made.Close()
 		}
 		d.err, d.failed = err, time.Now()
-		return nil, err
+		return err
 	}
-	c := &client{made}
-	d.client.Store(c)
-	return c, nil
+	d.client.Store(&client{made})
+	return nil
 }
 
 // close ends the client, if there is one, and keeps others from making one.
