@@ -88,9 +88,17 @@ func (c conn) Masters(ctx context.Context) ([]redis.Conn, error) {
 func (c conn) String() string {
 	switch c := c.c.(type) {
 	case *driver.Client:
-		return c.Options().Addr
+		if addr := c.Options().Addr; addr != failover {
+			return addr
+		}
+		return "a master found by Sentinels"
 	case *driver.ClusterClient:
-		return strings.Join(c.Options().Addrs, ",")
+		if addrs := c.Options().Addrs; len(addrs) > 0 {
+			return strings.Join(addrs, ",")
+		}
 	}
 	return "several servers"
 }
+
+// failover is what go-redis has in the place of an address where Sentinels know it.
+const failover = "FailoverClient"

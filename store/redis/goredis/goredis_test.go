@@ -107,3 +107,29 @@ func TestContractBehindSentinels(t *testing.T) {
 		SentinelAddrs: strings.Split(env(t, "REDIS_SENTINEL"), ","), MasterName: env(t, "REDIS_SENTINEL_MASTER"), ContextTimeoutEnabled: true,
 	}))
 }
+
+func TestErrorsSayWhereTheServerIs(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	sentinels := &driver.FailoverOptions{MasterName: "main", SentinelAddrs: []string{"127.0.0.1:1"}, SentinelPassword: "s3cr3t", ContextTimeoutEnabled: true}
+	for _, c := range []struct {
+		client driver.UniversalClient
+		want   string
+	}{
+		{driver.NewClient(&driver.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true}), "redis at 127.0.0.1:1: "},
+		{driver.NewClusterClient(&driver.ClusterOptions{Addrs: []string{"a:1", "b:2"}, ContextTimeoutEnabled: true}), "redis at a:1,b:2: "},
+		{driver.NewFailoverClient(sentinels), "redis at a master found by Sentinels: "},
+		{driver.NewFailoverClusterClient(sentinels), "redis at several servers: "},
+		{driver.NewRing(&driver.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}, ContextTimeoutEnabled: true}), "redis at several servers: "},
+	} {
+		s, err := goredis.New(c.client, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Lookup(ctx, "key"); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
+		s.Close()
+		c.client.Close()
+	}
+}
