@@ -293,6 +293,42 @@ func TestTheLargestItem(t *testing.T) {
 	}
 }
 
+func TestAHeadThatNoItemHoldsIsTooLarge(t *testing.T) {
+	s := open(t, nil)
+	r := record("key")
+	r.Header = http.Header{"X": {strings.Repeat("x", 1<<20)}}
+	r.Size = 0
+	w, err := s.Create(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Commit(r); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("Commit: got %v, want %v", err, store.ErrTooLarge)
+	}
+	w.Close()
+	if found, err := s.Lookup(ctx, r.Key); len(found) > 0 || err != nil {
+		t.Errorf("Lookup: %d records, %v; want none", len(found), err)
+	}
+
+	r = record("key")
+	r.Size = 0
+	if w, err = s.Create(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Commit(r); err != nil {
+		t.Fatal(err)
+	}
+	larger := r.Clone()
+	larger.Header = http.Header{"X": {strings.Repeat("x", 1<<20)}}
+	if err := s.Update(ctx, larger); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("Update: got %v, want %v", err, store.ErrTooLarge)
+	}
+	if found, err := s.Lookup(ctx, r.Key); len(found) != 1 || err != nil {
+		t.Errorf("Lookup: %d records, %v; want the one that was not updated", len(found), err)
+	}
+}
+
 func TestGroupsYieldsEachName(t *testing.T) {
 	for _, segments := range []int{0, 1, 7} {
 		tb := open(t, &Options{Segments: segments}).table

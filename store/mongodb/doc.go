@@ -18,7 +18,7 @@
 //
 // The _id is the group, a colon and the item. Neither has a colon in it, so a group is a range of _id, and needs no other
 // index. An empty value and an expiry that never comes are left out. A piece of a body has 1 MiB (Options.Chunk), so that the
-// limit of 16 MB for a document does not limit bodies.
+// limit of 16 MB for a document does not limit bodies. A response whose head has more is not stored, and the error wraps store.ErrTooLarge.
 //
 // A hit on a small response is one find. Every write is a write of one document: there are no transactions, so
 // a standalone server will do. In a sharded cluster, shard by _id if at all.

@@ -44,6 +44,9 @@ const (
 	last      = "~" // greater than all that a name is made of
 )
 
+// maxValue is the most that a document of 16 MiB holds beside its id and expiry.
+const maxValue = 16<<20 - 1024
+
 func newTable(db *mongo.Database, name string, r *reach) *table {
 	t := &table{collections: make(map[byte]*collection), name: name, reach: r}
 	// What the client's options say of encoding is for the user's own documents.
@@ -65,6 +68,9 @@ func (t *table) call(ctx context.Context, what string, c *collection, do func(co
 func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error {
 	c := t.collections[r.Group[0]]
 	return t.call(ctx, "put into", c, func(ctx context.Context) error {
+		if len(r.Value) > maxValue {
+			return fmt.Errorf("%d bytes, where a document has %d at most: %w", len(r.Value), maxValue, store.ErrTooLarge)
+		}
 		if err := c.index(ctx); err != nil {
 			return err
 		}

@@ -83,6 +83,18 @@ func TestLargestRow(t *testing.T) {
 	}
 }
 
+func TestWhatNoDocumentHoldsIsTooLarge(t *testing.T) {
+	never, err := mongo.Connect(options.Client().ApplyURI("mongodb://127.0.0.1:1")) // it is not asked
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer never.Disconnect(context.Background())
+	row := chunked.Row{Group: "r/g", Item: "i", Value: make([]byte, 16<<20)}
+	if err := tableOf(never.Database("x")).Put(t.Context(), row, chunked.Always); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("got %v, want %v", err, store.ErrTooLarge)
+	}
+}
+
 func TestConditions(t *testing.T) {
 	const absent, ended, lives, endless = "absent", "ended", "lives", "endless"
 	for _, c := range []struct {
