@@ -98,18 +98,31 @@ func (s *Store) meant(ctx context.Context, q *store.Query) iter.Seq2[part, error
 		}
 		return func(yield func(part, error) bool) { yield(p, nil) }
 	case q.URL != "":
-		return s.indexed(ctx, urlIndex(q.URL))
+		return s.named(ctx, urlIndex(q.URL))
 	case q.Tag != "":
 		indexes := make([]string, 0, 16)
 		for _, first := range "0123456789abcdef" {
 			indexes = append(indexes, tagIndex(q.Tag)+string(first))
 		}
-		return s.indexed(ctx, indexes...)
+		return s.named(ctx, indexes...)
 	}
 	return s.groups(ctx, "r/")
 }
 
-// Find is described at store.Finder. With neither Key, URL nor Tag it reads every record, and remembers the names of those
+// named yields what these indexes name; where they may have lost something, all that may be meant.
+func (s *Store) named(ctx context.Context, indexes ...string) iter.Seq2[part, error] {
+	if e, ok := s.table.(Evicter); ok {
+		switch evicts, err := e.Evicts(ctx, indexes[0]); {
+		case err != nil:
+			return func(yield func(part, error) bool) { yield(part{}, err) }
+		case evicts:
+			return s.groups(ctx, "r/")
+		}
+	}
+	return s.indexed(ctx, indexes...)
+}
+
+// Find is described at store.Finder. With neither Key, URL nor Tag, or in a table that evicts without Key, it reads every record, and remembers the names of those
 // it has seen, about 150 bytes each.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {

@@ -74,3 +74,9 @@ type Keeper interface {
 	// nothing. What is not there is no error.
 	Keep(ctx context.Context, group string, expires time.Time) error
 }
+
+// Evicter is a Table whose database may drop what has not expired, the rows of an index before those of the records that it names.
+type Evicter interface {
+	// Evicts reports whether it may have dropped rows of group, or of other indexes.
+	Evicts(ctx context.Context, group string) (bool, error)
+}

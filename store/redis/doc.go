@@ -43,10 +43,18 @@
 //
 // # Memory
 //
-// What is stored is in the server's memory until it expires, bodies an hour after their record, or is evicted. With maxmemory and the policy allkeys-lru or
-// allkeys-lfu Redis drops what is used least, whole bodies or records; of a body that is gone, reading fails with
-// store.ErrNotFound, and never ends early. With noeviction a full server refuses to store, and the responses come
-// from the origin. larder's own Sweep removes what interrupted writes have left.
+// What is stored is in the server's memory until it expires, bodies an hour after their record, or is evicted. With the
+// policy noeviction a full server refuses to store, and the responses come from the origin. With maxmemory and any other
+// policy Redis drops keys, as allkeys-lru and allkeys-lfu those that are used least, whole bodies or records; of a body that is
+// gone, reading fails with store.ErrNotFound, and never ends early. larder's own Sweep removes what interrupted writes have left.
+//
+// A server that evicts drops indexes as well, and first those of the records that are used most, since a hit does not touch
+// them. So Find by URL or Tag asks the server for its policy (INFO), and with another than noeviction, or without the right to ask, it
+// reads all records, as Find by anything but a Key does. That is some ten thousand a second; as long takes each purge of a URL or a tag, and
+// each invalidation of a cache group, which fails, and is told of, if it takes longer than StoreTimeout. Indexes that never
+// expire would be spared by volatile-lru, but pile up where nobody sweeps. Where there are many records and such
+// invalidations are frequent, take noeviction, and memory for what is stored until it expires. Who changes the policy to noeviction
+// empties the database first.
 //
 // # Near
 //
@@ -78,7 +86,7 @@
 // with +client|tracking, and for a database other than 0 with +select:
 //
 //	ACL SETUSER cache on >PASSWORD ~larder:* +hgetall +hmget +hget +hexists +hset +hdel +zadd +zscore +zmscore
-//	    +zrangebyscore +zscan +zrem +exists +time +persist +pexpireat +unlink +scan +eval +evalsha
+//	    +zrangebyscore +zscan +zrem +exists +time +persist +pexpireat +unlink +scan +eval +evalsha +info
 //
 // # What is not safe
 //

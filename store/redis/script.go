@@ -20,6 +20,10 @@ var (
 	//go:embed putmark.lua
 	putMarkText string
 	putMark     = script{putMarkText, "733287ab3dfdbfa2659f4685cc591db94c80ceed"}
+
+	//go:embed evicts.lua
+	evictsText string
+	evicts     = script{evictsText, "7760380ad1919165fb839e95d8ec94e5f53ac706"}
 )
 
 var conditions = map[chunked.When]string{chunked.Always: "always", chunked.IfPresent: "present", chunked.IfAbsent: "absent"}

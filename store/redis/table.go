@@ -19,7 +19,10 @@ type table struct {
 	near   *near  // nil: records are always asked for
 }
 
-var _ chunked.Keeper = (*table)(nil)
+var _ interface {
+	chunked.Keeper
+	chunked.Evicter
+} = (*table)(nil)
 
 // page is how many names a SCAN, and how many entries a ZSCAN, looks at in one go.
 const page = "1000"
@@ -153,6 +156,12 @@ func (t *table) Keep(ctx context.Context, group string, expires time.Time) error
 	}
 	_, err := t.conn.Do(ctx, c)
 	return t.fault("keep", err)
+}
+
+// Evicts is described at chunked.Evicter.
+func (t *table) Evicts(ctx context.Context, group string) (bool, error) {
+	v, err := t.run(ctx, evicts, chunked.Always, t.key(group))
+	return v != int64(0), t.fault("ask whether it evicts", err)
 }
 
 // Groups is described at chunked.Table.

@@ -21,7 +21,7 @@ import (
 var background = context.Background()
 
 func TestScriptsHaveTheirDigests(t *testing.T) {
-	for _, s := range []script{putRow, putMark} {
+	for _, s := range []script{putRow, putMark, evicts} {
 		sum := sha1.Sum([]byte(s.text))
 		if got := hex.EncodeToString(sum[:]); got != s.sha1 {
 			t.Errorf("the SHA-1 of\n%s\nis %s", s.text, got)
@@ -315,6 +315,59 @@ func TestLargeIndexIsReadInPages(t *testing.T) {
 			t.Errorf("%d rows, %d different, want %d", len(rows), len(seen), n)
 		}
 	})
+}
+
+func TestWhatAServerMayHaveEvictedOfIndexesIsFound(t *testing.T) {
+	s := serve(t)
+	admin := s.admin()
+	command(t, admin, "ACL", "SETUSER", "uninformed", "on", "nopass", "~*", "+@all", "-info")
+	for _, c := range []struct {
+		policy, user string
+		found        int // by a lost index
+	}{
+		{"noeviction", "", 0}, {"allkeys-lru", "", 1}, {"volatile-lru", "", 1}, {"noeviction", "uninformed:x@", 1},
+	} {
+		command(t, admin, "CONFIG", "SET", "maxmemory-policy", c.policy)
+		command(t, admin, "FLUSHALL")
+		st, err := Open(background, "redis://"+c.user+s.addr, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		r := &store.Record{Key: "k", ID: store.NewID(time.Now()), KeepUntil: time.Now().Add(time.Hour)}
+		r.URL, r.Tags = "https://example.com/", []string{"tag"}
+		w, err := st.Create(background, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if err := w.Commit(r); err != nil {
+			t.Fatal(err)
+		}
+		find := func(want int) {
+			t.Helper()
+			for _, q := range []store.Query{{URL: r.URL}, {Tag: "tag"}} {
+				n := 0
+				for _, err := range st.Find(background, q) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					n++
+				}
+				if n != want {
+					t.Errorf("%+v: Find %q %q yields %d, want %d", c, q.URL, q.Tag, n, want)
+				}
+			}
+		}
+		find(1)
+		for group, err := range st.table.Groups(background, "i/") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			do(t, admin, "UNLINK", st.table.key(group))
+		}
+		find(c.found)
+	}
 }
 
 func TestGroups(t *testing.T) {
