@@ -240,6 +240,9 @@ func TestFullServer(t *testing.T) {
 	if stored == 0 || stored == 40 {
 		t.Errorf("%d of 40 bodies were stored, want some", stored)
 	}
+	if n, err := u.cache.Purge(background, store.Query{}); n < stored || err != nil {
+		t.Errorf("a full server: Purge removes %d of %d, %v", n, stored, err)
+	}
 	command(t, s.admin(), "CONFIG", "SET", "maxmemory", "0")
 	eventually(t, "what there is room for is stored again", func() bool {
 		u.get("/1000000/again")

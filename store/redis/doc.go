@@ -37,7 +37,7 @@
 // that is the score, and +inf for never. A key expires with the last of what is in it, and never if something in it does
 // not. In a Cluster the braces keep what belongs to one key of the cache on one server.
 //
-// A hit on a small response is one HGETALL. Writing is one script for each row, so that a row, its condition and the key's
+// A hit on a small response is one HGETALL. Writing and removing is one script for each row, so that a row, its condition and the key's
 // expiry change as one. Nothing holds the server up: keys are looked for with SCAN, 1000 at a time, on every master;
 // indexes are read with ZSCAN, and pruned by 16 entries at a time when they grow; keys are removed with UNLINK.
 //
@@ -86,7 +86,7 @@
 // with +client|tracking, and for a database other than 0 with +select:
 //
 //	ACL SETUSER cache on >PASSWORD ~larder:* +hgetall +hmget +hget +hexists +hset +hdel +zadd +zscore +zmscore
-//	    +zrangebyscore +zscan +zrem +exists +time +persist +pexpireat +unlink +scan +eval +evalsha +info
+//	    +zrange +zrangebyscore +zscan +zrem +time +pttl +persist +pexpireat +unlink +scan +eval +evalsha +info
 //
 // # What is not safe
 //

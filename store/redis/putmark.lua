@@ -7,15 +7,8 @@ if condition ~= 'always' then
 	if condition == 'present' and not old then return 0 end
 	if condition == 'absent' and old and tonumber(old) >= tonumber(now) then return 0 end
 end
-local new = redis.call('EXISTS', key) == 0
 redis.call('ZADD', key, expires == '0' and '+inf' or expires, item)
 local gone = redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. now, 'LIMIT', 0, 16) -- a few each time: nobody is to wait
 if #gone > 0 then redis.call('ZREM', key, unpack(gone)) end
-if expires == '0' then
-	redis.call('PERSIST', key)
-elseif new then
-	redis.call('PEXPIREAT', key, expires)
-else
-	redis.call('PEXPIREAT', key, expires, 'GT')
-end
+finish(key)
 return 1

@@ -9,13 +9,15 @@ elseif condition == 'absent' then
 		if ends == 0 or ends and ends >= now[1] * 1000 + now[2] / 1000 then return 0 end
 	end
 end
-local new = redis.call('EXISTS', key) == 0
+local left = redis.call('PTTL', key) -- -2: there is no key, -1: it does not expire
 redis.call('HSET', key, item, value)
 if expires == '0' then
 	redis.call('PERSIST', key)
-elseif new then
+elseif left == -2 then
 	redis.call('PEXPIREAT', key, expires)
-else
-	redis.call('PEXPIREAT', key, expires, 'GT') -- which never ends a key without expiry
+elseif left >= 0 then
+	redis.call('PEXPIREAT', key, expires, 'GT')
+elseif string.find(key, ':r:{', 1, true) then -- what never ended may be this row; the rows of a body are many, and end together
+	finish(key)
 end
 return 1

@@ -8,18 +8,28 @@ import (
 	"github.com/larder-go/larder/store/chunked"
 )
 
-// A script runs on the server as one step, on one key. It returns 1, or 0 if its condition does not hold.
+// A script runs on the server as one step, on one key.
 type script struct{ text, sha1 string }
 
 // The digests stand here since where only FIPS 140 is allowed SHA-1 must not be computed.
 var (
+	//go:embed endrow.lua
+	endRowText string
 	//go:embed putrow.lua
 	putRowText string
-	putRow     = script{putRowText, "efe0a9c1a9e8e82e26f72583325a9d7db33b2f62"}
+	//go:embed droprow.lua
+	dropRowText string
+	putRow      = script{endRowText + putRowText, "2d30cd99bdfff418c1afb20b0009fb352cde2edb"} // returns 1, or 0 if its condition does not hold
+	dropRow     = script{endRowText + dropRowText, "a19a8685888eff92589619593f973ca1c9bc8204"}
 
+	//go:embed endmark.lua
+	endMarkText string
 	//go:embed putmark.lua
 	putMarkText string
-	putMark     = script{putMarkText, "733287ab3dfdbfa2659f4685cc591db94c80ceed"}
+	//go:embed dropmark.lua
+	dropMarkText string
+	putMark      = script{endMarkText + putMarkText, "e7f049a8ed67a897dcd87f1f16903314fc088013"} // as putRow
+	dropMark     = script{endMarkText + dropMarkText, "b9046312addcdad04ec72ac7663a843e4ea76c25"}
 
 	//go:embed evicts.lua
 	evictsText string
@@ -29,8 +39,8 @@ var (
 var conditions = map[chunked.When]string{chunked.Always: "always", chunked.IfPresent: "present", chunked.IfAbsent: "absent"}
 
 // run has a script run, which the server forgets when it starts anew.
-func (t *table) run(ctx context.Context, s script, when chunked.When, key string, args ...string) (any, error) {
-	c := Command{Name: []string{"EVALSHA", s.sha1, "1"}, Key: key, Args: append(args, conditions[when]), Once: when == chunked.IfAbsent}
+func (t *table) run(ctx context.Context, s script, once bool, key string, args ...string) (any, error) {
+	c := Command{Name: []string{"EVALSHA", s.sha1, "1"}, Key: key, Args: args, Once: once}
 	v, err := t.conn.Do(ctx, c)
 	if err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
 		c.Name = []string{"EVAL", s.text, "1"}

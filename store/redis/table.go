@@ -38,7 +38,7 @@ func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error
 	}
 	key := t.key(r.Group)
 	defer t.near.forget(key)
-	done, err := t.run(ctx, script, when, key, args...)
+	done, err := t.run(ctx, script, when == chunked.IfAbsent, key, append(args, conditions[when])...)
 	switch {
 	case err != nil:
 	case done != int64(0):
@@ -135,16 +135,17 @@ func (t *table) marked(ctx context.Context, key string, items []string) ([]chunk
 
 // Delete is described at chunked.Table.
 func (t *table) Delete(ctx context.Context, group string, items ...string) error {
-	name := "HDEL"
-	switch {
-	case len(items) == 0:
-		name = "UNLINK"
-	case isIndex(group):
-		name = "ZREM"
-	}
 	key := t.key(group)
 	defer t.near.forget(key)
-	_, err := t.conn.Do(ctx, Command{Name: []string{name}, Key: key, Args: items})
+	var err error
+	switch {
+	case len(items) == 0:
+		_, err = t.conn.Do(ctx, Command{Name: []string{"UNLINK"}, Key: key})
+	case isIndex(group):
+		_, err = t.run(ctx, dropMark, false, key, items...)
+	default:
+		_, err = t.run(ctx, dropRow, false, key, items...)
+	}
 	return t.fault("delete", err)
 }
 
@@ -160,7 +161,7 @@ func (t *table) Keep(ctx context.Context, group string, expires time.Time) error
 
 // Evicts is described at chunked.Evicter.
 func (t *table) Evicts(ctx context.Context, group string) (bool, error) {
-	v, err := t.run(ctx, evicts, chunked.Always, t.key(group))
+	v, err := t.run(ctx, evicts, false, t.key(group))
 	return v != int64(0), t.fault("ask whether it evicts", err)
 }
 

@@ -21,7 +21,7 @@ import (
 var background = context.Background()
 
 func TestScriptsHaveTheirDigests(t *testing.T) {
-	for _, s := range []script{putRow, putMark, evicts} {
+	for _, s := range []script{putRow, dropRow, putMark, dropMark, evicts} {
 		sum := sha1.Sum([]byte(s.text))
 		if got := hex.EncodeToString(sum[:]); got != s.sha1 {
 			t.Errorf("the SHA-1 of\n%s\nis %s", s.text, got)
@@ -202,6 +202,22 @@ func TestExpiry(t *testing.T) {
 		put(t, tab, group, "d", "", in(time.Hour))
 		want(group, never)
 	}
+	for _, group := range []string{"r/1f", "i/u/1f"} { // for ever, until nothing in it is any more
+		put(t, tab, group, "a", "", time.Time{})
+		put(t, tab, group, "b", "", in(time.Minute))
+		put(t, tab, group, "c", "", in(3*time.Hour))
+		put(t, tab, group, "d", "", time.Time{})
+		put(t, tab, group, "a", "", in(time.Hour))
+		want(group, never)
+		if err := tab.Delete(background, group, "b", "d"); err != nil {
+			t.Fatal(err)
+		}
+		want(group, 3*time.Hour)
+		put(t, tab, group, "d", "", time.Time{})
+		want(group, never)
+		put(t, tab, group, "d", "", in(4*time.Hour))
+		want(group, 4*time.Hour)
+	}
 	keep := func(group string, expires time.Time) {
 		t.Helper()
 		if err := tab.Keep(background, group, expires); err != nil {
@@ -226,10 +242,10 @@ func TestExpiry(t *testing.T) {
 	put(t, tab, "r/farther", "a", "", time.Now().Add(1<<63-1).AddDate(30000, 0, 0))
 	wantContents(t, tab, "r/farther", "a=")
 
-	put(t, tab, "r/1f", "a", "1", in(50*time.Millisecond))
+	put(t, tab, "r/2f", "a", "1", in(50*time.Millisecond))
 	put(t, tab, "r/past", "a", "1", in(-time.Hour))
 	eventually(t, "what has expired is gone", func() bool {
-		return contents(t, tab, "r/1f") == "" && contents(t, tab, "r/past") == ""
+		return contents(t, tab, "r/2f") == "" && contents(t, tab, "r/past") == ""
 	})
 }
 
