@@ -103,11 +103,15 @@ type Sizer interface {
 // who holds it costs a request, never an answer.
 type Leaser interface {
 	// Lease takes the lease on key for holder, or renews it, so that it lasts for ttl from now. It returns false if
-	// another holds it.
+	// another holds it. One that would last for longer than both ttl and LongLease from now was left by a clock that was ahead, and
+	// nobody holds it.
 	Lease(ctx context.Context, key Key, holder ID, ttl time.Duration) (held bool, err error)
 	// Release ends the lease if holder holds it; else it does nothing.
 	Release(ctx context.Context, key Key, holder ID) error
 }
+
+// LongLease is longer than any lease has need to be: see Leaser.
+const LongLease = time.Hour
 
 // Local is a store whose calls stay on this machine and return soon by themselves, so that larder need not set
 // a timer for each.

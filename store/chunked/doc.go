@@ -17,7 +17,8 @@
 //	i/u/HASH           DIGEST/ID the record has the URL with this hash: half the SHA-256 of it, in hexadecimal
 //	i/t/HASH/D         DIGEST/ID the record has the tag with this hash; D is the first digit of DIGEST, so that a tag
 //	                             of a million records is in sixteen groups
-//	l/DIGEST           l         a lease: the ID of its holder (16 bytes)
+//	l/DIGEST           l         a lease: the ID of its holder (16 bytes), and when it ends, in milliseconds since
+//	                             1970 (8 bytes)
 //
 // A record's value is "LDR1"; when its body's pieces expire, in milliseconds since 1970 (8 bytes; 0: never or there
 // are none); the length of the head (4 bytes); the head (docs/format.md); the body, if it is no longer than 32 KiB; the
@@ -47,5 +48,5 @@
 // entry too many in an index, which costs a look, and expires with the record.
 //
 // When a lease ends is reckoned by its holder's clock and judged by that of the database, or of the process that looks
-// where the database has none.
+// where the database has none. One that was left by a clock that was far ahead is taken over when it is asked for.
 package chunked

@@ -2,8 +2,10 @@ package chunked
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -13,11 +15,20 @@ const leaseItem = "l"
 
 // Lease is described at store.Leaser. Of two that ask in the moment in which it ends both may get it: it is asked and then renewed.
 func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
-	row := Row{Group: leaseGroup(digest(key)), Item: leaseItem, Value: holder[:], Expires: time.Now().Add(ttl)}
+	now := time.Now()
+	until := now.Add(ttl)
+	row := Row{Group: leaseGroup(digest(key)), Item: leaseItem, Value: leaseValue(holder, until), Expires: until}
 	err = s.table.Put(ctx, row, IfAbsent)
 	if errors.Is(err, ErrPresent) {
-		if err = s.heldBy(ctx, row.Group, holder); err == nil {
+		var by store.ID
+		var ends time.Time
+		by, ends, err = s.holder(ctx, row.Group)
+		switch {
+		case err != nil:
+		case by == holder || ends.After(now.Add(max(ttl, store.LongLease))):
 			err = s.table.Put(ctx, row, IfPresent)
+		default:
+			err = ErrPresent
 		}
 	}
 	if errors.Is(err, store.ErrNotFound) { // it has just ended
@@ -35,11 +46,11 @@ func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl t
 // Release is described at store.Leaser.
 func (s *Store) Release(ctx context.Context, key store.Key, holder store.ID) error {
 	group := leaseGroup(digest(key))
-	err := s.heldBy(ctx, group, holder)
+	by, _, err := s.holder(ctx, group)
 	switch {
-	case err == nil:
+	case err == nil && by == holder:
 		err = s.table.Delete(ctx, group, leaseItem)
-	case errors.Is(err, store.ErrNotFound) || errors.Is(err, ErrPresent):
+	case errors.Is(err, store.ErrNotFound):
 		return nil
 	}
 	if err != nil {
@@ -48,16 +59,22 @@ func (s *Store) Release(ctx context.Context, key store.Key, holder store.ID) err
 	return nil
 }
 
-// heldBy returns nil if holder has the lease. The error wraps ErrPresent if another has it, and store.ErrNotFound if it is not there.
-func (s *Store) heldBy(ctx context.Context, group string, holder store.ID) error {
+func leaseValue(holder store.ID, until time.Time) []byte {
+	return binary.BigEndian.AppendUint64(holder[:], uint64(until.UnixMilli()))
+}
+
+// holder returns who has the lease, and until when. The error wraps store.ErrNotFound if it is not there. What is no lease has no
+// holder, and an end too late to be believed.
+func (s *Store) holder(ctx context.Context, group string) (by store.ID, until time.Time, err error) {
 	rows, err := s.table.Get(ctx, group, leaseItem)
 	switch {
 	case err != nil:
-		return err
+		return by, until, err
 	case len(rows) == 0:
-		return store.ErrNotFound
-	case string(rows[0].Value) != string(holder[:]):
-		return ErrPresent
+		return by, until, store.ErrNotFound
+	case len(rows[0].Value) != len(by)+8:
+		return by, time.UnixMilli(math.MaxInt64), nil
 	}
-	return nil
+	n := copy(by[:], rows[0].Value)
+	return by, time.UnixMilli(int64(binary.BigEndian.Uint64(rows[0].Value[n:]))), nil
 }

@@ -57,7 +57,7 @@ func lease(top *os.Root, name string, holder store.ID, now time.Time, ttl time.D
 				continue
 			}
 			return err == nil, err
-		case ends.After(now):
+		case lasts(ends, now, ttl):
 			return false, nil
 		}
 		// It has ended: who gets to move it away may go on.
@@ -65,12 +65,17 @@ func lease(top *os.Root, name string, holder store.ID, now time.Time, ttl time.D
 		if err := top.Rename(name, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
-		if by, ends, err := readLease(top, aside); err == nil && by != holder && ends.After(now) {
+		if by, ends, err := readLease(top, aside); err == nil && by != holder && lasts(ends, now, ttl) {
 			top.Link(aside, name) // somebody was quicker, and this is the new one
 		}
 		top.Remove(aside)
 	}
 	return false, errors.New("the lease changes too fast")
+}
+
+// lasts reports whether a lease is held. One that ends too late was left by a process whose clock was ahead.
+func lasts(ends, now time.Time, ttl time.Duration) bool {
+	return ends.After(now) && !ends.After(now.Add(max(ttl, store.LongLease)))
 }
 
 // newLease makes the lease, unless there is one.
@@ -132,7 +137,7 @@ func (s *Store) Release(ctx context.Context, key store.Key, holder store.ID) err
 	return nil
 }
 
-// sweepLeases removes those that their holders neither renewed nor released, and what was left in making them.
+// sweepLeases removes those that their holders neither renewed nor released or that end too late, and what was left in making them.
 func (s *Store) sweepLeases() error {
 	top, err := os.OpenRoot(s.dir)
 	if err != nil {
@@ -145,8 +150,10 @@ func (s *Store) sweepLeases() error {
 	}
 	for _, name := range names {
 		name = leasesDir + "/" + name
-		if info, err := top.Stat(name); err == nil && time.Since(info.ModTime()) > grace {
-			top.Remove(name)
+		if info, err := top.Stat(name); err == nil {
+			if age := time.Since(info.ModTime()); age > grace || age < -store.LongLease {
+				top.Remove(name)
+			}
 		}
 	}
 	return err

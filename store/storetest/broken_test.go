@@ -587,6 +587,14 @@ var broken = []brokenStore{
 			return h.holder(key) == holder || h.take(key, holder, ttl)
 		}
 	}},
+	{"a lease of the far future is held by nobody", "waits for it", func(h *hooked) {
+		h.lease = func(key store.Key, holder store.ID, ttl time.Duration) bool {
+			h.mu.Lock()
+			l := h.leases[key]
+			h.mu.Unlock()
+			return (l.holder == holder || time.Now().After(l.until)) && h.take(key, holder, ttl)
+		}
+	}},
 	{"of many at once one gets the lease", "looks first and takes it then", func(h *hooked) {
 		var looking sync.WaitGroup
 		looking.Add(2)

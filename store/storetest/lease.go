@@ -14,6 +14,7 @@ var leasing = []test{
 	{"a lease is for one key", "leases do not get in each other's way, nor in that of records", leaseByKey},
 	{"Release ends one's own lease alone", "who is late must not end the lease of the next", leaseReleased},
 	{"a lease ends by itself, and not before", "its holder may be gone; while it lives it renews", leaseEnds},
+	{"a lease of the far future is held by nobody", "a process whose clock was ahead left it, and every request would wait for it", leaseFuture},
 	{"of many at once one gets the lease", "they come at the same moment when something popular turns stale", leaseRace},
 }
 
@@ -112,6 +113,24 @@ func leaseEnds(t *check) {
 		}
 	}
 	t.lease(l, "that ended and another took", "key", a, longLease, false)
+}
+
+func leaseFuture(t *check) {
+	s := t.store()
+	l := want[store.Leaser](t, s, "Leaser")
+	dead, a, b := store.NewID(base), store.NewID(base), store.NewID(base)
+	const far = 365 * 24 * time.Hour
+	t.lease(l, "that is free, for a year", "key", dead, far, true)
+	t.lease(l, "that another is to hold for a year", "key", a, longLease, true)
+	t.lease(l, "that was taken over", "key", b, longLease, false)
+	t.lease(l, "that its holder wants for a year", "key", a, far, true)
+	t.lease(l, "that another is to hold for a year, for as long", "key", b, far, false)
+	if w, ok := store.As[store.Sweeper](s); ok {
+		if n, err := w.Sweep(t.ctx, base); n != 0 || err != nil {
+			t.errorf("Sweep beside leases: %d removed, %v; want 0", n, err)
+		}
+	}
+	t.lease(l, "that was for a year, after Sweep", "key", b, longLease, true)
 }
 
 func leaseRace(t *check) {

@@ -114,13 +114,14 @@ func (h *hooked) take(key store.Key, holder store.ID, ttl time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l, ok := h.leases[key]
-	if ok && l.holder != holder && time.Now().Before(l.until) {
+	now := time.Now()
+	if ok && l.holder != holder && now.Before(l.until) && !l.until.After(now.Add(max(ttl, store.LongLease))) {
 		return false
 	}
 	if h.leases == nil {
 		h.leases = make(map[store.Key]lease)
 	}
-	h.leases[key] = lease{holder, time.Now().Add(ttl)}
+	h.leases[key] = lease{holder, now.Add(ttl)}
 	return true
 }
 
