@@ -121,31 +121,26 @@ const sumWindow = 512
 // openBody removes the record if its body is damaged.
 func (s *Store) openBody(ctx context.Context, p place, r *store.Record) (*body, error) {
 	name, now := p.body(r.ID), time.Now()
-	f, err := p.fan.Open(name)
-	if err != nil {
-		return nil, err
-	}
+	f, info, err := openFile(p.fan, name, os.O_RDONLY)
 	b := &body{store: s, place: p, file: f, name: name, id: r.ID, size: r.Size, held: -1, inspected: store.Inspecting(ctx)}
-	if err := b.begin(now); err != nil {
-		f.Close()
-		if errors.Is(err, store.ErrCorrupt) {
-			b.damaged()
+	if err == nil {
+		b.opened = state{info, now}
+		if err = b.begin(); err == nil {
+			return b, nil
 		}
-		return nil, err
+		f.Close()
 	}
-	return b, nil
+	if errors.Is(err, store.ErrCorrupt) {
+		b.damaged()
+	}
+	return nil, err
 }
 
 // begin finds out whether the body has to be verified.
-func (b *body) begin(now time.Time) error {
-	info, err := b.file.Stat()
-	if err != nil {
-		return err
+func (b *body) begin() error {
+	if size, want := b.opened.info.Size(), fileSize(b.size); size != want {
+		return fmt.Errorf("%s: %d bytes long instead of %d: %w", b.name, size, want, store.ErrCorrupt)
 	}
-	if want := fileSize(b.size); info.Size() != want {
-		return fmt.Errorf("%s: %d bytes long instead of %d: %w", b.name, info.Size(), want, store.ErrCorrupt)
-	}
-	b.opened = state{info, now}
 	if _, b.bare = b.store.bodies.get(b.name, b.opened); b.bare {
 		return nil
 	}

@@ -125,7 +125,10 @@ func (s *Store) fan(shard byte, make bool) (*os.Root, error) {
 			return nil, err
 		}
 	}
-	f, err := top.OpenRoot(name)
+	f, err := top.OpenRoot(name + "/.") // the dot, for a named pipe is no folder then, and not waited for
+	if err != nil && noFolder(top, name) {
+		err = fmt.Errorf("%s is no folder: %w", name, fs.ErrNotExist)
+	}
 	if err != nil {
 		return nil, err
 	}

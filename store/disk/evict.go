@@ -214,12 +214,12 @@ func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c cou
 		case bodySuffix:
 			if e.old(e.path) {
 				if g, err := e.find(e.id, place.readPrefix); !g.there() && (err == nil || errors.Is(err, fs.ErrNotExist)) {
-					e.fan.Remove(e.path)
+					remove(e.fan, e.path)
 				}
 			}
 		case tempSuffix:
 			if e.old(e.path) {
-				e.fan.Remove(e.path)
+				remove(e.fan, e.path)
 			}
 		}
 		empty := e.suffix == ""
@@ -228,7 +228,7 @@ func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c cou
 			if !g.there() {
 				for _, path := range e.heads(g) {
 					if e.old(path) {
-						e.fan.Remove(path)
+						remove(e.fan, path)
 					}
 				}
 				continue

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -69,8 +70,10 @@ func logPath(log int) string { return indexDir + "/" + hexDigits[log:log+1] }
 
 // makeFan makes the directory of a shard, with its index, as one.
 func makeFan(top *os.Root, path string) error {
-	if _, err := top.Lstat(path); err == nil {
+	if info, err := top.Lstat(path); err == nil && info.IsDir() {
 		return nil
+	} else if err == nil {
+		top.Remove(path)
 	}
 	made := fmt.Sprintf("%s-%016x", path, rand.Uint64())
 	if err := top.MkdirAll(made+"/"+indexDir, 0o700); err != nil {
@@ -99,6 +102,13 @@ func (p place) note(names []indexName) (long []int, err error) {
 			continue
 		}
 		size, err := p.appendLog(log, b, false)
+		if errors.Is(err, store.ErrCorrupt) && p.retire(log) == nil {
+			size, err = p.appendLog(log, b, false)
+		}
+		if err != nil && noFolder(p.fan, indexDir) {
+			p.fan.Remove(indexDir)
+			err = fs.ErrNotExist
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		} else if err != nil {
@@ -113,7 +123,7 @@ func (p place) note(names []indexName) (long []int, err error) {
 
 // appendLog returns the size of the log, perhaps with what another has appended since.
 func (p place) appendLog(log int, lines []byte, sync bool) (size int64, err error) {
-	f, err := p.fan.OpenFile(logPath(log), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, _, err := openFile(p.fan, logPath(log), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return 0, err
 	}
@@ -132,10 +142,19 @@ func (p place) appendLog(log int, lines []byte, sync bool) (size int64, err erro
 
 // readLog calls do for each line; false: the log is damaged.
 func (p place) readLog(path string, do func(*line)) (whole bool, err error) {
-	b, err := p.fan.ReadFile(path)
-	if err != nil {
+	f, info, err := openFile(p.fan, path, os.O_RDONLY)
+	if errors.Is(err, store.ErrCorrupt) {
+		return false, nil
+	} else if err != nil {
 		return false, err
 	}
+	defer f.Close()
+	b := make([]byte, info.Size())
+	n, err := io.ReadFull(f, b)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return false, err
+	}
+	b = b[:n]
 	for ; len(b) >= lineSize; b = b[lineSize:] {
 		l := (*line)(b)
 		if !l.whole() {

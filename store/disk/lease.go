@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -68,7 +69,7 @@ func lease(top *os.Root, name string, holder store.ID, now time.Time, ttl time.D
 		if by, ends, err := readLease(top, aside); err == nil && by != holder && lasts(ends, now, ttl) {
 			top.Link(aside, name) // somebody was quicker, and this is the new one
 		}
-		top.Remove(aside)
+		remove(top, aside)
 	}
 	return false, errors.New("the lease changes too fast")
 }
@@ -82,6 +83,10 @@ func lasts(ends, now time.Time, ttl time.Duration) bool {
 func newLease(top *os.Root, name string, holder store.ID, until time.Time) (taken bool, err error) {
 	temp := name + "." + holder.String()
 	err = top.WriteFile(temp, holder[:], 0o600)
+	if err != nil && noFolder(top, leasesDir) {
+		top.Remove(leasesDir)
+		err = fs.ErrNotExist
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = top.MkdirAll(leasesDir, 0o700); err == nil {
 			err = top.WriteFile(temp, holder[:], 0o600)
@@ -101,20 +106,24 @@ func newLease(top *os.Root, name string, holder store.ID, until time.Time) (take
 	return err == nil, err
 }
 
+// readLease returns who holds the lease, and until when: of one that is damaged, nobody.
 func readLease(top *os.Root, name string) (holder store.ID, until time.Time, err error) {
-	f, err := top.Open(name)
-	if err != nil {
-		return holder, until, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	f, info, err := openFile(top, name, os.O_RDONLY)
 	if err == nil {
-		_, err = f.Read(holder[:])
+		defer f.Close()
+		_, err = io.ReadFull(f, holder[:])
 	}
-	if err != nil {
-		return holder, until, err
+	switch {
+	case err == nil:
+		return holder, info.ModTime(), nil
+	case errors.Is(err, store.ErrCorrupt), err == io.EOF, err == io.ErrUnexpectedEOF:
+		err = nil
+	case errors.Is(err, fs.ErrNotExist):
+		if info, e := top.Lstat(name); e == nil && !info.Mode().IsRegular() { // a link to nowhere
+			err = nil
+		}
 	}
-	return holder, info.ModTime(), nil
+	return store.ID{}, time.Time{}, err
 }
 
 // Release is described at store.Leaser.
@@ -150,9 +159,9 @@ func (s *Store) sweepLeases() error {
 	}
 	for _, name := range names {
 		name = leasesDir + "/" + name
-		if info, err := top.Stat(name); err == nil {
+		if info, err := top.Lstat(name); err == nil {
 			if age := time.Since(info.ModTime()); age > grace || age < -store.LongLease {
-				top.Remove(name)
+				remove(top, name)
 			}
 		}
 	}

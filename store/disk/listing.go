@@ -52,16 +52,7 @@ func (l *listings) list(p place) ([]group, error) {
 		return groups, nil
 	}
 	now := time.Now()
-	f, err := p.fan.Open(p.name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat() // first: a change from here on makes it another time
-	if err != nil {
-		return nil, err
-	}
-	names, err := f.Readdirnames(-1)
+	info, names, err := readFolder(p.fan, p.name) // a change after the first look makes it another time
 	if err != nil {
 		return nil, err
 	}

@@ -266,10 +266,8 @@ func (s *Store) eachIn(ctx context.Context, shards []byte, read reader, do func(
 			return false, err
 		}
 		all, err := e.records(read)
-		if err != nil {
-			if !errors.Is(err, fs.ErrNotExist) {
-				fault = cmp.Or(fault, err)
-			}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			fault = cmp.Or(fault, err)
 			continue
 		}
 		if !do(e, all) {

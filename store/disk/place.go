@@ -58,12 +58,8 @@ func (p place) list() ([]group, error) {
 
 // list returns the names in a directory.
 func list(top *os.Root, name string) ([]string, error) {
-	f, err := top.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
+	_, names, err := readFolder(top, name)
+	return names, err
 }
 
 // find returns the files of one record, the first of the key as read by read. If it is not there, neither is an error.
@@ -89,14 +85,15 @@ func (p place) readPrefix(path string) (*head, error) { return p.read(path, pref
 // read reads up to limit bytes of a head file.
 func (p place) read(path string, limit int64) (*head, error) {
 	h := &head{state: state{at: time.Now()}}
-	f, err := p.fan.Open(path)
-	if err != nil {
+	f, info, err := openFile(p.fan, path, os.O_RDONLY)
+	h.info = info
+	switch {
+	case errors.Is(err, store.ErrCorrupt):
+		return h, nil
+	case err != nil:
 		return nil, err
 	}
 	defer f.Close()
-	if h.info, err = f.Stat(); err != nil {
-		return nil, err
-	}
 	if h.info.Size() > maxHead {
 		return h, nil
 	}
@@ -153,6 +150,10 @@ func (p place) enter(temp string, id store.ID) error {
 func (p place) move(temp, path string) error {
 	for n := 1; ; n++ {
 		err := p.fan.Rename(temp, path)
+		if err != nil && noFolder(p.fan, p.name) {
+			p.fan.Remove(p.name)
+			err = fs.ErrNotExist
+		}
 		if !errors.Is(err, fs.ErrNotExist) || n == attempts {
 			return err
 		}
@@ -181,7 +182,7 @@ func (p place) holds(g *group) error {
 // drop removes a file and returns what it took on the disk; 0 if another removed it first.
 func (p place) drop(path string) int64 {
 	info, err := p.fan.Lstat(path)
-	if err != nil || p.fan.Remove(path) != nil {
+	if err != nil || remove(p.fan, path) != nil {
 		return 0
 	}
 	return cost(info.Size())

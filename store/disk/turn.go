@@ -142,7 +142,7 @@ func (s *Store) bringBack(ctx context.Context, p place, log int, path string, me
 			return err
 		}
 	}
-	return p.fan.Remove(path)
+	return remove(p.fan, path)
 }
 
 // keepThere removes the keys of which nothing is there, and of those with many lines what their records do not have any more.

@@ -148,7 +148,7 @@ func (s *Store) removeRecord(p place, g *group) error {
 		path := p.inside(baseName(g.id))
 		info, err := p.fan.Lstat(path)
 		if err == nil {
-			err = p.fan.Remove(path)
+			err = remove(p.fan, path)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

@@ -1,0 +1,64 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/larder-go/larder/store"
+)
+
+// Who can write to the directory can give one of our names to a named pipe, a folder, or a link that leads out. Nothing waits for
+// such a thing or is stopped by it: in the place of a file it is damage, and goes as a damaged file does; in the place of a folder,
+// the folder is not there, and is made when something is put into it.
+
+// openFile opens a file of ours. The error wraps store.ErrCorrupt if what has its name is no file; info is what it is.
+func openFile(in *os.Root, path string, flag int) (f *os.File, info fs.FileInfo, err error) {
+	f, err = in.OpenFile(path, flag|nonblock, 0o600)
+	if err == nil {
+		info, err = f.Stat()
+		if err == nil && info.Mode().IsRegular() {
+			return f, info, nil
+		}
+		f.Close()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		if other, e := in.Lstat(path); e == nil && !other.Mode().IsRegular() {
+			info, err = other, nil
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("%s is no file, but %v: %w", path, info.Mode().Type(), store.ErrCorrupt)
+	}
+	return nil, info, err
+}
+
+// readFolder returns the names in a folder, and what it was before.
+func readFolder(in *os.Root, name string) (info fs.FileInfo, names []string, err error) {
+	f, err := in.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err == nil {
+		defer f.Close()
+		if info, err = f.Stat(); err == nil {
+			names, err = f.Readdirnames(-1)
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && noFolder(in, name) {
+		err = fmt.Errorf("%s is no folder: %w", name, fs.ErrNotExist)
+	}
+	return info, names, err
+}
+
+// noFolder reports whether something else has the name of a folder.
+func noFolder(in *os.Root, name string) bool {
+	info, err := in.Lstat(name)
+	return err == nil && !info.IsDir()
+}
+
+// remove removes a file, or what has its name.
+func remove(in *os.Root, path string) error {
+	err := in.Remove(path)
+	if errors.Is(err, fs.ErrExist) { // a folder that is not empty
+		err = in.RemoveAll(path)
+	}
+	return err
+}
