@@ -249,9 +249,12 @@ func TestFindYieldsDamageInItsPlace(t *testing.T) {
 
 func TestTheLedgerMayBeDamaged(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
-		"gone":      os.Remove,
-		"empty":     func(path string) error { return os.Truncate(path, 0) },
-		"torn":      func(path string) error { return os.Truncate(path, 33) },
+		"gone":  os.Remove,
+		"empty": func(path string) error { return os.Truncate(path, 0) },
+		"torn":  func(path string) error { return os.Truncate(path, 33) },
+		"empty, the next of a full one": func(path string) error {
+			return os.WriteFile(strings.TrimSuffix(path, "1")+"2", nil, 0o600)
+		},
 		"of nought": func(path string) error { return os.WriteFile(path, make([]byte, 200), 0o600) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -269,6 +272,9 @@ func TestTheLedgerMayBeDamaged(t *testing.T) {
 			s, err := disk.Open(dir, nil)
 			must(t, err)
 			defer s.Close()
+			if n, bytes, err := s.Size(t.Context()); n != 30 || bytes != want || err != nil {
+				t.Errorf("before Sweep: %d records, %d bytes, %v; want 30, %d", n, bytes, err, want)
+			}
 			sweep(t, s, 0)
 			if n, bytes, err := s.Size(t.Context()); n != 30 || bytes != want || err != nil {
 				t.Errorf("after Sweep: %d records, %d bytes, %v; want 30, %d", n, bytes, err, want)

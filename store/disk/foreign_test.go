@@ -45,6 +45,8 @@ func TestForeignThingsUnderOurNamesAreMisses(t *testing.T) {
 		"the log":              at(log),
 		"the index":            at(fan + "/index"),
 		"the fan":              at(fan),
+		"the ledger":           at("v1/usage-00000001"),
+		"the next ledger":      at("v1/usage-00000002"),
 		"the lease":            at(leases + "/" + digest),
 		"the folder of leases": at(leases),
 		"the head of another":  at(fan + "/" + digest[:63] + other + ".head"),

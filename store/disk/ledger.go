@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,7 @@ import (
 // entry, Sweep puts right by an entry of its own.
 //
 // A ledger that has grown long ends with a closing entry, and goes on in the file of the next number, which
-// begins with the sum. Names are "usage-" and eight hexadecimal digits.
+// begins with the sum, and appears with it. Names are "usage-" and eight hexadecimal digits.
 type ledger struct {
 	mu     sync.Mutex
 	top    string // the directory of the store
@@ -41,6 +42,7 @@ const (
 	closing     = -1 << 63
 	maxLedger   = 1 << 20
 	usagePrefix = "usage-"
+	maxNumber   = 1 << 31 // of a ledger; beyond it none is ours, and after it comes the first
 )
 
 func usageName(n uint32) string { return fmt.Sprintf("%s/%s%08x", version, usagePrefix, n) }
@@ -84,11 +86,13 @@ func (l *ledger) open(top *os.Root) (made bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		flag := os.O_RDWR | os.O_APPEND
+		var f *os.File
 		if made = number == 0; made {
-			number, flag = 1, flag|os.O_CREATE|os.O_EXCL
+			number = 1
+			f, err = newLedger(top, number, tally{})
+		} else {
+			f, err = openLedger(top, number)
 		}
-		f, err := top.OpenFile(usageName(number), flag, 0o600)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
 			continue // another process went on to the next, or made the first
 		}
@@ -96,8 +100,8 @@ func (l *ledger) open(top *os.Root) (made bool, err error) {
 			return false, err
 		}
 		l.use(f, number)
-		if l.read() != nil {
-			made = true // it may have ended too early
+		if l.read() != nil || l.off == 0 {
+			made = true // it may have ended too early, or does not begin with the sum
 			l.turn(top)
 		}
 		return made, nil
@@ -105,17 +109,64 @@ func (l *ledger) open(top *os.Root) (made bool, err error) {
 	return false, errors.New("the ledger changes too fast")
 }
 
+// newestLedger returns 0 if there is none. What has the name of one and is no file makes way.
 func newestLedger(top *os.Root) (newest uint32, err error) {
 	names, err := list(top, version)
 	for _, name := range names {
 		var n uint32
-		if rest, ok := strings.CutPrefix(name, usagePrefix); ok && len(rest) == 8 {
-			if k, err := fmt.Sscanf(rest, "%08x", &n); k == 1 && err == nil {
-				newest = max(newest, n)
-			}
+		fmt.Sscanf(strings.TrimPrefix(name, usagePrefix), "%08x", &n)
+		path := version + "/" + name
+		if n > maxNumber || path != usageName(n) {
+			continue
 		}
+		if info, err := top.Lstat(path); err == nil && !info.Mode().IsRegular() {
+			remove(top, path)
+			continue
+		}
+		newest = max(newest, n)
 	}
 	return newest, err
+}
+
+const ledgerFlags = os.O_RDWR | os.O_APPEND
+
+func openLedger(top *os.Root, number uint32) (*os.File, error) {
+	f, _, err := openFile(top, usageName(number), ledgerFlags)
+	return f, err
+}
+
+// newLedger makes a ledger that begins with the sum. It appears whole; where there are no links, it goes again if the sum cannot be
+// written. The error is fs.ErrExist if there is one with the number.
+func newLedger(top *os.Root, number uint32, sum tally) (*os.File, error) {
+	entry, name := appendEntry(nil, sum.bytes, sum.records), usageName(number)
+	temp := fmt.Sprintf("%s/%s%016x%s", version, usagePrefix, rand.Uint64(), tempSuffix)
+	f, err := beginLedger(top, temp, entry)
+	if err != nil {
+		return nil, err
+	}
+	err = top.Link(temp, name)
+	top.Remove(temp)
+	if err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return beginLedger(top, name, entry)
+}
+
+func beginLedger(top *os.Root, path string, entry []byte) (*os.File, error) {
+	f, err := top.OpenFile(path, ledgerFlags|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Write(entry); err != nil {
+		f.Close()
+		top.Remove(path)
+		return nil, err
+	}
+	return f, nil
 }
 
 func (l *ledger) use(f *os.File, number uint32) {
@@ -167,30 +218,38 @@ func (l *ledger) count(bytes, records int64) {
 
 // turn goes on with the next ledger, which it makes, with the sum so far, if no other process has yet.
 func (l *ledger) turn(top *os.Root) error {
-	for {
+	for range attempts {
 		newest, err := newestLedger(top)
 		if err != nil {
 			return err
 		}
-		bytes, records, number := l.bytes, l.records, max(newest, l.number+1)
-		f, err := top.OpenFile(usageName(number), os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+		sum, ended, number := l.tally, l.number, max(newest, l.number+1)
+		if number > maxNumber {
+			number = 1
+		}
+		f, err := newLedger(top, number, sum)
 		made := err == nil
-		if made {
-			_, err = f.Write(appendEntry(nil, bytes, records))
-		} else if errors.Is(err, fs.ErrExist) {
-			f, err = top.OpenFile(usageName(number), os.O_RDWR|os.O_APPEND, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			f, err = openLedger(top, number)
 		}
 		if err != nil {
 			return err
 		}
 		l.use(f, number)
 		if made {
-			top.Remove(usageName(number - 1))
+			top.Remove(usageName(ended))
 		}
-		if err := l.read(); err != errTurn {
+		err = l.read()
+		if err == nil && l.off == 0 { // without links: who made it was killed before it could write the sum
+			if _, err = f.Write(appendEntry(nil, sum.bytes, sum.records)); err == nil {
+				err = l.read()
+			}
+		}
+		if err != errTurn {
 			return err
 		}
 	}
+	return errors.New("the ledger changes too fast")
 }
 
 // add enters a change and learns of those of other processes. It fails in silence: a total that is a little off

@@ -46,3 +46,68 @@ func TestLedgersAgreeAcrossTurns(t *testing.T) {
 		t.Errorf("%d files, %v; want the last ledger alone", len(entries), err)
 	}
 }
+
+// TestLedgerGoesOnWithTheSum where the next one is there, and empty.
+func TestLedgerGoesOnWithTheSum(t *testing.T) {
+	l, top := openLedgers(t)
+	l.add(3, 1)
+	l.file.Write(appendEntry(nil, 0, closing))
+	if err := top.WriteFile(usageName(2), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		l.add(4, 1)
+	}
+	if bytes, records := l.total(); bytes != 11 || records != 3 || l.number != 2 {
+		t.Errorf("ledger %d: %d bytes, %d records; want 11, 3 of ledger 2", l.number, bytes, records)
+	}
+}
+
+func TestLedgersWithNamesThatNoneHas(t *testing.T) {
+	for _, name := range []string{"ffffffff", "80000001", "0000000A", "000000_1", "0x000001", "1", "00000000"} {
+		t.Run(name, func(t *testing.T) {
+			l, top := openLedgers(t)
+			l.close()
+			if err := top.WriteFile(version+"/"+usagePrefix+name, make([]byte, entrySize), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if made, err := l.open(top); made || err != nil || l.number != 1 {
+				t.Errorf("ledger %d, made %v, %v; want the first, as it was", l.number, made, err)
+			}
+		})
+	}
+}
+
+func TestAfterTheLastLedgerComesTheFirst(t *testing.T) {
+	l, top := openLedgers(t)
+	l.close()
+	if err := top.Rename(usageName(1), usageName(maxNumber)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.open(top); err != nil {
+		t.Fatal(err)
+	}
+	l.add(3, 1)
+	l.file.Write(appendEntry(nil, 0, closing))
+	if bytes, records := l.total(); bytes != 3 || records != 1 || l.number != 1 {
+		t.Errorf("ledger %d: %d bytes, %d records; want 3, 1 of ledger 1", l.number, bytes, records)
+	}
+	if n, err := newestLedger(top); n != 1 || err != nil {
+		t.Errorf("the newest is %d, %v", n, err)
+	}
+}
+
+func openLedgers(t *testing.T) (*ledger, *os.Root) {
+	dir := t.TempDir()
+	top, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { top.Close() })
+	l := &ledger{top: dir}
+	if _, err := l.open(top); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
+	return l, top
+}

@@ -226,7 +226,7 @@ func (s *Store) sweepIndex(ctx context.Context) error {
 	return errors.Join(append(faults, s.sweepFans())...)
 }
 
-// sweepFans removes what is left of fans that were not made to the end.
+// sweepFans removes what is left of fans, and of ledgers, that were not made to the end.
 func (s *Store) sweepFans() error {
 	top, err := os.OpenRoot(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -241,11 +241,12 @@ func (s *Store) sweepFans() error {
 	}
 	for _, n := range names {
 		path := version + "/" + n
-		if len(n) != 1+sequence || !isHex(n[:1]) || n[1] != '-' || !isHex(n[2:]) {
-			continue
-		}
-		if info, err := top.Lstat(path); err == nil && info.IsDir() && time.Since(info.ModTime()) > grace {
-			top.Remove(path + "/" + indexDir)
+		fan := len(n) == 1+sequence && isHex(n[:1]) && n[1] == '-' && isHex(n[2:])
+		ledger := strings.HasPrefix(n, usagePrefix) && strings.HasSuffix(n, tempSuffix)
+		if info, err := top.Lstat(path); err == nil && (fan && info.IsDir() || ledger) && time.Since(info.ModTime()) > grace {
+			if fan {
+				top.Remove(path + "/" + indexDir)
+			}
 			top.Remove(path)
 		}
 	}
