@@ -18,6 +18,8 @@ import (
 const (
 	magic   = "LRD"
 	version = 1
+
+	maxEncoded = 16 << 20 // longer ones are not decoded, which takes many times their size
 )
 
 const (
@@ -106,6 +108,9 @@ func DecodeHead(b []byte) (*Record, error) {
 func checkFrame(b []byte) error {
 	if len(b) < len(magic)+1+4 || string(b[:len(magic)]) != magic {
 		return fmt.Errorf("record head of %d bytes does not begin with %q: %w", len(b), magic, ErrCorrupt)
+	}
+	if len(b) > maxEncoded {
+		return fmt.Errorf("record head of %d bytes: %w", len(b), ErrCorrupt)
 	}
 	if b[len(magic)] != version {
 		return fmt.Errorf("record head of unknown version %d: %w", b[len(magic)], ErrCorrupt)
@@ -320,8 +325,12 @@ func (d *decoder) time() time.Time {
 
 func (d *decoder) header() http.Header {
 	values, names := d.count(), d.count()
-	h := make(http.Header, names)
-	all := make([]string, values) // one array for the values of all fields
+	if values+2*names > len(d.s) { // each value takes a byte at least, and each name two
+		d.fail()
+		return nil
+	}
+	h := make(http.Header, min(names, 64)) // what says that there are more has to show them
+	all := make([]string, values)          // one array for the values of all fields
 	for range names {
 		name := d.str()
 		n := d.count()

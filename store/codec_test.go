@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -242,6 +243,32 @@ func TestMalformedFieldsAreNoticed(t *testing.T) {
 	}
 	if _, err := DecodeHead(seal([]byte(magic + "\x01crc!"))); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("no key: %v, want ErrCorrupt", err)
+	}
+}
+
+func TestHostileHeadsTakeLittleMemory(t *testing.T) {
+	const size = 1 << 20
+	for what, counts := range map[string][2]uint64{"names": {0, size - 20}, "values": {size - 20, 0}, "half of each": {size / 3, size / 3}, "values of one name": {size - 20, 1}} {
+		fields := binary.AppendUvarint([]byte{tagHeader}, size)
+		at := len(fields)
+		fields = binary.AppendUvarint(fields, counts[0])
+		fields = binary.AppendUvarint(fields, counts[1])
+		if counts[1] == 1 {
+			fields = binary.AppendUvarint(append(fields, 0), counts[0])
+		}
+		fields = append(fields, make([]byte, at+size-len(fields))...)
+		head := seal(slices.Concat([]byte(magic), []byte{version}, fields, []byte("crc!")))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := DecodeHead(head)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 20*size || !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %d times as much as it is long, %v", what, n/size, err)
+		}
+	}
+	r := &Record{Key: "k", Head: Head{URL: strings.Repeat("u", maxEncoded)}}
+	if _, err := DecodeHead(AppendHead(nil, r)); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a head of more than 16 MiB: %v", err)
 	}
 }
 
