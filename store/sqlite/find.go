@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/larder-go/larder/store"
 )
@@ -77,8 +78,8 @@ func conditions(q *store.Query) (where string, args []any) {
 	if q.Prefix != "" {
 		and("instr(url, ?) = 1", q.Prefix)
 	}
-	if q.Host != "" {
-		and("host = ? COLLATE NOCASE", q.Host)
+	if ascii(q.Host) && q.Host != "" { // NOCASE folds nothing beyond that
+		and("(host = ? COLLATE NOCASE OR host GLOB '*[^ -~]*')", q.Host)
 	}
 	if q.Tag != "" {
 		and("n IN (SELECT entry FROM tags WHERE tag IN (SELECT value FROM json_each(?)))", tagList([]string{q.Tag}))
@@ -93,6 +94,10 @@ func conditions(q *store.Query) (where string, args []any) {
 		and("coalesce(received <= ?, true)", q.Before.UnixMilli())
 	}
 	return b.String(), args
+}
+
+func ascii(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c >= utf8.RuneSelf })
 }
 
 type foundRow struct {

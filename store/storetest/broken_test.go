@@ -492,6 +492,11 @@ var broken = []brokenStore{
 		q.Ended = time.Time{}
 		q.Filter = and(q.Filter, func(r *store.Record) bool { return ended.IsZero() || r.KeepUntil.Before(ended) })
 	})},
+	{"Find knows a host in any case", "knows the case of ASCII alone, as SQL does", onQuery(func(q *store.Query) {
+		host := strings.ToLower(q.Host)
+		q.Host = ""
+		q.Filter = and(q.Filter, func(r *store.Record) bool { return host == "" || strings.ToLower(store.Host(r.URL)) == host })
+	})},
 	{"Find yields the head without the Body", "yields the Body", func(h *hooked) {
 		h.find = func(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 			return func(yield func(*store.Record, error) bool) {

@@ -14,6 +14,7 @@ var finding = []test{
 	{"Find of an empty store yields nothing", "an empty store is no fault", findEmpty},
 	{"Find yields every record once", "a listing misses nothing and repeats nothing", findAll},
 	{"Find yields what the query means", "each field of Query is a condition, and all must hold", findQuery},
+	{"Find knows a host in any case", "the case of letters beyond ASCII counts no more than of others", findHost},
 	{"Find yields the head without the Body", "a listing does not read bodies", findHead},
 	{"Find stops after Limit", "Limit bounds the listing", findLimit},
 	{"Find may be broken off", "the loop's end frees what the listing holds", findBreak},
@@ -136,6 +137,31 @@ func findQuery(t *check) {
 		{"fields that contradict", store.Query{Key: "ka", ID: b.ID}, nil},
 	} {
 		t.wantFound(f, c.what, c.q, c.want...)
+	}
+}
+
+func findHost(t *check) {
+	s := t.store()
+	f := want[store.Finder](t, s, "Finder")
+	put := func(key store.Key, host string) *store.Record {
+		r := t.record(key)
+		r.URL = "https://" + host + "/"
+		return t.put(s, r, 10)
+	}
+	ascii, kelvin, umlaut := put("ka", "books.example"), put("kb", "boo\u212as.example"), put("kc", "b\u00fccher.example")
+	put("kd", "b\u00fbcher.example")
+	for _, c := range []struct {
+		host string
+		want []*store.Record
+	}{
+		{"BOOKS.example", []*store.Record{ascii, kelvin}},
+		{"boo\u212as.EXAMPLE", []*store.Record{ascii, kelvin}},
+		{"book\u017f.example", []*store.Record{ascii, kelvin}},
+		{"B\u00dcCHER.example", []*store.Record{umlaut}},
+		{"b\u00fccher.example", []*store.Record{umlaut}},
+		{"bucher.example", nil},
+	} {
+		t.wantFound(f, "Host "+c.host, store.Query{Host: c.host}, c.want...)
 	}
 }
 
