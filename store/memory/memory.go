@@ -19,6 +19,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -33,8 +34,8 @@ import (
 // All records of a key are evicted together: a Lookup asks for all of them and does not say which one was of use,
 // so nothing is known of a single one.
 type Store struct {
-	// MaxBytes is how many bytes the store holds at most; 0: 64 MiB. What counts are bodies, those being written too,
-	// heads, and an estimate of what they cost beside that. It is never exceeded. A body of more than half of
+	// MaxBytes is how many bytes the store holds at most; 0: 64 MiB; negative: no limit. What counts are bodies, those being
+	// written too, heads, and an estimate of what they cost beside that. It is never exceeded. A body of more than half of
 	// it is refused with store.ErrTooLarge. Removed bodies that somebody still reads do not count.
 	MaxBytes int64
 
@@ -86,8 +87,11 @@ func newEntry(key store.Key, hash uint64) *entry {
 var seed = maphash.MakeSeed()
 
 func (s *Store) max() int64 {
-	if s.MaxBytes <= 0 {
+	switch {
+	case s.MaxBytes == 0:
 		return defaultMaxBytes
+	case s.MaxBytes < 0:
+		return math.MaxInt64
 	}
 	return s.MaxBytes
 }

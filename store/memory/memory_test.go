@@ -79,6 +79,21 @@ func has(s *Store, key string) bool {
 	return len(found) > 0
 }
 
+func TestNegativeMaxBytesIsNoLimit(t *testing.T) {
+	s := &Store{MaxBytes: -1}
+	const size = defaultMaxBytes/2 + 1 // too large for one with the default
+	for i := range 2 {
+		for _, hint := range []int64{size, 1 << 60} {
+			if err := put(s, record(fmt.Sprint(i, hint), noon), hint, size, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n, bytes, err := s.Size(ctx); n != 4 || bytes < 4*size || err != nil {
+		t.Errorf("%d records, %d bytes, %v", n, bytes, err)
+	}
+}
+
 func TestNeverExceedsMaxBytes(t *testing.T) {
 	s := &Store{MaxBytes: 1 << 20}
 	check := func() {
