@@ -1,7 +1,6 @@
 package larder
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"net/http"
@@ -91,7 +90,7 @@ func (c *Cache) equivalents(ctx context.Context, x *exchange, records []*store.R
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b *store.Record) int { return cmp.Compare(string(b.ID[:]), string(a.ID[:])) })
+	slices.SortFunc(all, func(a, b *store.Record) int { return b.ID.Compare(a.ID) })
 	return all, nil
 }
 

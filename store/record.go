@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
@@ -46,6 +47,9 @@ func ParseID(s string) (ID, error) {
 
 // String returns id as 32 hexadecimal digits, which sort as the ids do.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// Compare orders IDs by when they were made, to the millisecond, and then by their other bytes.
+func (id ID) Compare(other ID) int { return bytes.Compare(id[:], other[:]) }
 
 // Time returns when the ID was made, to the millisecond.
 func (id ID) Time() time.Time {

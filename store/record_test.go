@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"reflect"
@@ -17,7 +16,7 @@ func TestIDsSortByTime(t *testing.T) {
 	for i := range 1000 {
 		ids = append(ids, NewID(start.Add(time.Duration(i)*time.Millisecond)))
 	}
-	if !slices.IsSortedFunc(ids, func(a, b ID) int { return bytes.Compare(a[:], b[:]) }) {
+	if !slices.IsSortedFunc(ids, ID.Compare) {
 		t.Error("ids of later times do not sort later")
 	}
 	if !slices.IsSortedFunc(ids, func(a, b ID) int { return strings.Compare(a.String(), b.String()) }) {

@@ -1,7 +1,6 @@
 package chunked
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -102,7 +101,7 @@ func (s *Store) lookup(ctx context.Context, dig string, key store.Key, ids ...st
 		}
 		found = append(found, r)
 	}
-	slices.SortFunc(found, func(a, b *store.Record) int { return bytes.Compare(b.ID[:], a.ID[:]) })
+	slices.SortFunc(found, func(a, b *store.Record) int { return b.ID.Compare(a.ID) })
 	return found, errors.Join(faults...)
 }
 

@@ -201,7 +201,7 @@ func ids(all []*store.Record) (ids []store.ID) {
 	for _, r := range all {
 		ids = append(ids, r.ID)
 	}
-	slices.SortFunc(ids, func(a, b store.ID) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(ids, store.ID.Compare)
 	return ids
 }
 

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -38,7 +37,7 @@ func (p place) records(read reader, list func(place) ([]group, error)) ([]group,
 	} else if err != nil {
 		return nil, err
 	}
-	i, updated := slices.BinarySearchFunc(all, g.id, func(g group, id store.ID) int { return bytes.Compare(id[:], g.id[:]) })
+	i, updated := slices.BinarySearchFunc(all, g.id, func(g group, id store.ID) int { return id.Compare(g.id) })
 	if updated {
 		all = slices.Clone(all)
 		all[i].first = first

@@ -12,7 +12,6 @@
 package memory
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -282,7 +281,7 @@ func (s *Store) insert(r *store.Record, b body, reserved int64, superseded []sto
 			return old.ID == r.ID || slices.Contains(superseded, old.ID) || ended(old, now)
 		})
 	}
-	at, _ := slices.BinarySearchFunc(e.records, r.ID, func(old *store.Record, id store.ID) int { return bytes.Compare(id[:], old.ID[:]) })
+	at, _ := slices.BinarySearchFunc(e.records, r.ID, func(old *store.Record, id store.ID) int { return id.Compare(old.ID) })
 	e.records, e.kept = slices.Insert(e.records, at, r), slices.Insert(e.kept, at, kept{b, head, head + reserved})
 	s.put(sh, old, e)
 	return nil

@@ -56,7 +56,7 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 		}
 	}
 	if len(s.keys) > 1 {
-		slices.SortFunc(found, func(a, b *store.Record) int { return bytes.Compare(b.ID[:], a.ID[:]) })
+		slices.SortFunc(found, func(a, b *store.Record) int { return b.ID.Compare(a.ID) })
 	}
 	if faults != nil {
 		return found, fmt.Errorf("sealed: look up: %w", errors.Join(faults...))

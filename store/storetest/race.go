@@ -112,7 +112,7 @@ func (t *check) mix(a, b store.Store) {
 
 func (t *check) step(s store.Store, key store.Key, rnd *rand.Rand) {
 	found := t.lookup(s, key)
-	if !slices.IsSortedFunc(found, func(a, b *store.Record) int { return bytes.Compare(b.ID[:], a.ID[:]) }) {
+	if !slices.IsSortedFunc(found, func(a, b *store.Record) int { return b.ID.Compare(a.ID) }) {
 		t.errorf("Lookup: not newest first: %v", ids(found))
 	}
 	for _, r := range found {

@@ -1,7 +1,6 @@
 package tiered
 
 import (
-	"bytes"
 	"context"
 	"hash/maphash"
 	"reflect"
@@ -180,7 +179,7 @@ func without(ids, gone []store.ID) []store.ID {
 
 // with returns ids with one more in its place.
 func with(ids []store.ID, id store.ID) []store.ID {
-	at, _ := slices.BinarySearchFunc(ids, id, func(a, b store.ID) int { return bytes.Compare(b[:], a[:]) })
+	at, _ := slices.BinarySearchFunc(ids, id, func(a, b store.ID) int { return b.Compare(a) })
 	return slices.Insert(slices.Clone(ids), at, id)
 }
 
