@@ -126,7 +126,7 @@ func (s *Store) fan(shard byte, make bool) (*os.Root, error) {
 		}
 	}
 	f, err := top.OpenRoot(name + "/.") // the dot, for a named pipe is no folder then, and not waited for
-	if err != nil && noFolder(top, name) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && noFolder(top, name) {
 		err = fmt.Errorf("%s is no folder: %w", name, fs.ErrNotExist)
 	}
 	if err != nil {
