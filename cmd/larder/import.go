@@ -18,7 +18,6 @@ import (
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/internal/har"
-	"github.com/larder-go/larder/internal/units"
 	"github.com/larder-go/larder/rfc9111"
 	"github.com/larder-go/larder/store"
 )
@@ -308,6 +307,6 @@ func (i *imported) write(out io.Writer, took time.Duration) error {
 		fmt.Fprintf(out, "%-12s %7d\n", "not stored", n)
 		i.NotStored.write(out)
 	}
-	_, err := fmt.Fprintf(out, "%-12s %7s\n", "time", units.DurationText(took.Round(roundTo(took))))
+	_, err := fmt.Fprintf(out, "%-12s %7s\n", "time", tookText(took))
 	return err
 }

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/config"
-	"github.com/larder-go/larder/internal/units"
 	"github.com/larder-go/larder/proxy"
 )
 
@@ -284,43 +282,4 @@ func (s *serve) close(ctx context.Context, c *larder.Cache, closeStore func() er
 	defer cancel()
 	c.Close(grace)
 	return closeStore()
-}
-
-// numberFlag is a flag with a positive number.
-type numberFlag int
-
-func (f *numberFlag) Set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil || n <= 0 {
-		return errors.New("want a positive number")
-	}
-	*f = numberFlag(n)
-	return nil
-}
-
-func (f *numberFlag) Type() string { return "number" }
-
-func (f *numberFlag) String() string {
-	if *f == 0 {
-		return ""
-	}
-	return strconv.Itoa(int(*f))
-}
-
-// sizeFlag is a flag with a number of bytes.
-type sizeFlag int64
-
-func (f *sizeFlag) Set(s string) error {
-	n, err := units.Size(s)
-	*f = sizeFlag(n)
-	return err
-}
-
-func (f *sizeFlag) Type() string { return "size" }
-
-func (f *sizeFlag) String() string {
-	if *f == 0 {
-		return ""
-	}
-	return bytesText(int64(*f))
 }

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -398,38 +397,4 @@ type alive struct {
 func (a alive) Write(p []byte) (int, error) {
 	a.alarm.Reset(a.by)
 	return len(p), nil
-}
-
-// discarded finds out whether a response that was being stored was stored in the end. It is safe for concurrent use.
-type discarded struct {
-	mu   sync.Mutex
-	urls map[string]string // those under way, and why not
-}
-
-func (d *discarded) observe(e larder.Event) {
-	if e.Kind != larder.Discarded {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, ok := d.urls[e.URL]; ok {
-		d.urls[e.URL] = e.Err.Error()
-	}
-}
-
-func (d *discarded) expect(url string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.urls == nil {
-		d.urls = make(map[string]string)
-	}
-	d.urls[url] = ""
-}
-
-func (d *discarded) why(url string) string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	why := d.urls[url]
-	delete(d.urls, url)
-	return why
 }

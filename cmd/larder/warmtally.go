@@ -4,15 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
-	"github.com/larder-go/larder/internal/units"
 )
 
 // tally is what larder warm has to tell in the end.
@@ -31,21 +28,6 @@ type tally struct {
 	Seconds     float64 `json:"seconds"`
 	NotStored   counts  `json:"not_stored"`   // by reason
 	FailedHosts counts  `json:"failed_hosts"` // by host
-}
-
-// counts are numbers by name. Beyond mostCounts names the others are counted together.
-type counts map[string]int
-
-const (
-	mostCounts = 100
-	others     = "(others)"
-)
-
-func (c counts) add(name string) {
-	if _, known := c[name]; !known && len(c) >= mostCounts {
-		name = others
-	}
-	c[name]++
 }
 
 // settle takes in what came of a URL. It is called by one goroutine.
@@ -138,32 +120,7 @@ func (w *warm) tell(cmd *cobra.Command) error {
 		line(t.Failed, "failed", "")
 		t.FailedHosts.write(out)
 		line(t.Unfinished, "unfinished", "")
-		_, err := fmt.Fprintf(out, "%-12s %7s\n", "time", units.DurationText(took.Round(roundTo(took))))
+		_, err := fmt.Fprintf(out, "%-12s %7s\n", "time", tookText(took))
 		return err
 	})
-}
-
-// roundTo is what a duration is rounded to for people.
-func roundTo(d time.Duration) time.Duration {
-	switch {
-	case d < time.Second:
-		return time.Millisecond
-	case d < time.Minute:
-		return 100 * time.Millisecond
-	}
-	return time.Second
-}
-
-func (c counts) sum() (n int) {
-	for _, k := range c {
-		n += k
-	}
-	return n
-}
-
-// write writes them, the largest first.
-func (c counts) write(out io.Writer) {
-	for _, name := range slices.SortedFunc(maps.Keys(c), func(a, b string) int { return cmp.Or(cmp.Compare(c[b], c[a]), cmp.Compare(a, b)) }) {
-		fmt.Fprintf(out, "             %7d  %s\n", c[name], printable(name))
-	}
 }

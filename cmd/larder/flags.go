@@ -83,43 +83,41 @@ func (f *ttlFlag) String() string {
 	}
 }
 
-// bytesText returns a size for people: 512 B, 1.5 KiB, 34 MiB.
-func bytesText(n int64) string {
-	if n < 1<<10 {
-		return fmt.Sprintf("%d B", n)
+// numberFlag is a flag with a positive number.
+type numberFlag int
+
+func (f *numberFlag) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n <= 0 {
+		return errors.New("want a positive number")
 	}
-	names := [...]string{"KiB", "MiB", "GiB", "TiB"}
-	f, unit := float64(n)/(1<<10), 0
-	for f >= 1023.5 && unit < 3 {
-		f /= 1 << 10
-		unit++
-	}
-	if f < 9.95 {
-		return fmt.Sprintf("%.1f %s", f, names[unit])
-	}
-	return fmt.Sprintf("%.0f %s", f, names[unit])
+	*f = numberFlag(n)
+	return nil
 }
 
-// durationText returns a duration for people, in its largest unit, rounded: 45s, 3m, 2h, 9d.
-func durationText(d time.Duration) string {
-	if d == larder.Forever {
-		return "forever"
+func (f *numberFlag) Type() string { return "number" }
+
+func (f *numberFlag) String() string {
+	if *f == 0 {
+		return ""
 	}
-	for _, u := range []struct {
-		name       string
-		size, most time.Duration
-	}{{"s", time.Second, 59 * time.Second}, {"m", time.Minute, 59 * time.Minute}, {"h", time.Hour, 47 * time.Hour}} {
-		if rounded := max(0, d).Round(u.size); rounded <= u.most {
-			return fmt.Sprintf("%d%s", rounded/u.size, u.name)
-		}
-	}
-	return fmt.Sprintf("%dd", d.Round(units.Day)/units.Day)
+	return strconv.Itoa(int(*f))
 }
 
-// countText returns "1 response", "2 responses".
-func countText(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+// sizeFlag is a flag with a number of bytes.
+type sizeFlag int64
+
+func (f *sizeFlag) Set(s string) error {
+	n, err := units.Size(s)
+	*f = sizeFlag(n)
+	return err
+}
+
+func (f *sizeFlag) Type() string { return "size" }
+
+func (f *sizeFlag) String() string {
+	if *f == 0 {
+		return ""
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return bytesText(int64(*f))
 }

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/larder-go/larder"
+)
+
+// What larder warm and import find out, and tell, about what is not stored.
+
+// discarded finds out whether a response that was being stored was stored in the end. It is safe for concurrent use.
+type discarded struct {
+	mu   sync.Mutex
+	urls map[string]string // those under way, and why not
+}
+
+func (d *discarded) observe(e larder.Event) {
+	if e.Kind != larder.Discarded {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.urls[e.URL]; ok {
+		d.urls[e.URL] = e.Err.Error()
+	}
+}
+
+func (d *discarded) expect(url string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.urls == nil {
+		d.urls = make(map[string]string)
+	}
+	d.urls[url] = ""
+}
+
+func (d *discarded) why(url string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	why := d.urls[url]
+	delete(d.urls, url)
+	return why
+}
+
+// counts are numbers by name. Beyond mostCounts names the others are counted together.
+type counts map[string]int
+
+const (
+	mostCounts = 100
+	others     = "(others)"
+)
+
+func (c counts) add(name string) {
+	if _, known := c[name]; !known && len(c) >= mostCounts {
+		name = others
+	}
+	c[name]++
+}
+
+func (c counts) sum() (n int) {
+	for _, k := range c {
+		n += k
+	}
+	return n
+}
+
+// write writes them, the largest first.
+func (c counts) write(out io.Writer) {
+	for _, name := range slices.SortedFunc(maps.Keys(c), func(a, b string) int { return cmp.Or(cmp.Compare(c[b], c[a]), cmp.Compare(a, b)) }) {
+		fmt.Fprintf(out, "             %7d  %s\n", c[name], printable(name))
+	}
+}
