@@ -17,13 +17,6 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// After the last body a refresh in the background may take backgroundTime; after an interrupt, interruptTime is for
-// what was being stored to be discarded.
-const (
-	backgroundTime = 30 * time.Second
-	interruptTime  = 5 * time.Second
-)
-
 type get struct {
 	request
 	teller
@@ -128,19 +121,6 @@ func (g *get) run(cmd *cobra.Command, a *app, args []string) (err error) {
 		}
 	}
 	return first
-}
-
-// closeCache lets the work in the background end, and closes the store.
-func closeCache(ctx context.Context, c *larder.Cache, closeStore func() error) error {
-	grace, cancel := context.WithTimeout(ctx, backgroundTime)
-	err := c.Close(grace)
-	cancel()
-	if err != nil && ctx.Err() != nil {
-		grace, cancel = context.WithTimeout(context.WithoutCancel(ctx), interruptTime)
-		c.Close(grace)
-		cancel()
-	}
-	return closeStore()
 }
 
 // one fetches one URL.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -185,6 +186,34 @@ func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStor
 	c = &larder.Cache{Store: s, Name: "larder"}
 	a.file.Apply(c)
 	return c, closeStore, nil
+}
+
+// After the last body a refresh in the background may take backgroundTime; after an interrupt, interruptTime is for
+// what was being stored to be discarded.
+const (
+	backgroundTime = 30 * time.Second
+	interruptTime  = 5 * time.Second
+)
+
+// closeCache lets the work in the background end, and closes the store.
+func closeCache(ctx context.Context, c *larder.Cache, closeStore func() error) error {
+	grace, cancel := context.WithTimeout(ctx, backgroundTime)
+	err := c.Close(grace)
+	cancel()
+	if err != nil && ctx.Err() != nil {
+		grace, cancel = context.WithTimeout(context.WithoutCancel(ctx), interruptTime)
+		c.Close(grace)
+		cancel()
+	}
+	return closeStore()
+}
+
+// closeServed is closeCache where an interrupt is how it ends: the work in the background may then go on for interruptTime.
+func closeServed(ctx context.Context, c *larder.Cache, closeStore func() error) error {
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruptTime)
+	defer cancel()
+	c.Close(grace)
+	return closeStore()
 }
 
 // urlArgs accepts one argument at least, and most at most; most < 0: any number.

@@ -79,44 +79,16 @@ is appended to the URL's path. Nothing but the origins can be reached.`,
 
 func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	s.err = cmd.ErrOrStderr()
-	if err := a.readFile(); err != nil {
-		return err
-	}
-	if err := s.complete(cmd, &a.file.Serve); err != nil {
-		return err
-	}
-	p := &proxy.Proxy{Hosts: s.hosts, PreserveHost: s.preserveHost, Forwarded: s.forwarded, MaxBody: max(0, int64(s.maxBody)),
-		StallTimeout: time.Duration(s.stall), Via: a.file.Serve.Via, Observe: s.fault}
-	if len(s.origins) == 0 {
-		return usagef("no origin is given, want --origin URL")
-	}
-	for _, given := range s.origins {
-		o, err := proxy.ParseOrigin(given)
-		if err != nil {
-			return usagef("--origin: %w", err)
-		}
-		p.Origins = append(p.Origins, o)
-	}
-	server, err := a.file.Server(p)
+	p, server, err := s.check(cmd, a)
 	if err != nil {
 		return err
-	}
-	if s.cert != "" || s.key != "" {
-		if server.TLS, err = s.certificate(); err != nil {
-			return err
-		}
-	}
-	for _, flag := range []struct{ name, at string }{{"listen", s.listen}, {"ui", s.ui}, {"metrics", s.metrics}} {
-		if err := config.CheckAddress(flag.at); err != nil && (flag.at != "" || flag.name == "listen") {
-			return usagef("--%s %q: %w", flag.name, flag.at, err)
-		}
 	}
 	c, closeStore, err := a.cache(cmd, true)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if closing := s.close(cmd.Context(), c, closeStore); err == nil {
+		if closing := closeServed(cmd.Context(), c, closeStore); err == nil {
 			err = closing
 		}
 	}()
@@ -147,25 +119,92 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 			err = ending
 		}
 	}()
-	scheme := "http"
-	if server.TLS != nil {
-		scheme = "https"
-	}
-	names := make([]string, len(p.Origins))
-	for i, o := range p.Origins {
-		names[i] = o.String()
-	}
-	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "larder: serving %s at %s://%s\n", printable(strings.Join(names, ", ")), scheme, listener.Addr()); err != nil {
+	if err := announce(cmd.OutOrStdout(), p.Origins, server.TLS != nil, listener.Addr()); err != nil {
 		listener.Close()
 		return err
 	}
 	defer runtime.KeepAlive(headroom())
-	server.MaxConnections, server.GraceTimeout = int(s.maxConnections), time.Duration(s.grace)
-	server.ErrorLog = log.New(errorLog{s.err}, "", 0)
 	if err := server.Serve(s.mode(cmd.Context()), listener); err != nil {
 		return &exitError{exitFailed, err} // an interrupt is how it ends, and no fault
 	}
 	return nil
+}
+
+// check reads what the flags and the configuration file say, and makes of it a proxy, which has no cache yet, and its server.
+func (s *serve) check(cmd *cobra.Command, a *app) (*proxy.Proxy, *proxy.Server, error) {
+	if err := a.readFile(); err != nil {
+		return nil, nil, err
+	}
+	if err := s.complete(cmd, &a.file.Serve); err != nil {
+		return nil, nil, err
+	}
+	p, err := s.proxy(a.file.Serve.Via)
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err := a.file.Server(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	server.MaxConnections, server.GraceTimeout = int(s.maxConnections), time.Duration(s.grace)
+	server.ErrorLog = log.New(errorLog{s.err}, "", 0)
+	if s.cert != "" || s.key != "" {
+		if server.TLS, err = s.certificate(); err != nil {
+			return nil, nil, err
+		}
+	}
+	return p, server, s.checkAddresses()
+}
+
+// proxy returns one with the origins and the limits of the flags.
+func (s *serve) proxy(via string) (*proxy.Proxy, error) {
+	p := &proxy.Proxy{Hosts: s.hosts, PreserveHost: s.preserveHost, Forwarded: s.forwarded, MaxBody: max(0, int64(s.maxBody)),
+		StallTimeout: time.Duration(s.stall), Via: via, Observe: s.fault}
+	if len(s.origins) == 0 {
+		return nil, usagef("no origin is given, want --origin URL")
+	}
+	for _, given := range s.origins {
+		o, err := proxy.ParseOrigin(given)
+		if err != nil {
+			return nil, usagef("--origin: %w", err)
+		}
+		p.Origins = append(p.Origins, o)
+	}
+	return p, nil
+}
+
+func (s *serve) certificate() (*tls.Config, error) {
+	if s.cert == "" || s.key == "" {
+		return nil, usagef("--cert and --key go together")
+	}
+	pair, err := tls.LoadX509KeyPair(s.cert, s.key)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate %s with the key %s cannot be used: %w", s.cert, s.key, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+func (s *serve) checkAddresses() error {
+	for _, flag := range []struct{ name, at string }{{"listen", s.listen}, {"ui", s.ui}, {"metrics", s.metrics}} {
+		if err := config.CheckAddress(flag.at); err != nil && (flag.at != "" || flag.name == "listen") {
+			return usagef("--%s %q: %w", flag.name, flag.at, err)
+		}
+	}
+	return nil
+}
+
+// announce tells what is served, and where.
+func announce(out io.Writer, origins []proxy.Origin, secure bool, at net.Addr) error {
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	names := make([]string, len(origins))
+	for i, o := range origins {
+		names[i] = o.String()
+	}
+	_, err := fmt.Fprintf(out, "larder: serving %s at %s://%s\n", printable(strings.Join(names, ", ")), scheme, at)
+	return err
 }
 
 // headroom is memory that is never touched, and so never taken from the system: with it, the garbage of 32 MiB gathers before it is
@@ -249,17 +288,6 @@ func (s *serve) mode(ctx context.Context) context.Context {
 	return larder.WithTTL(larder.WithMode(ctx, r.mode()), time.Duration(r.ttl))
 }
 
-func (s *serve) certificate() (*tls.Config, error) {
-	if s.cert == "" || s.key == "" {
-		return nil, usagef("--cert and --key go together")
-	}
-	pair, err := tls.LoadX509KeyPair(s.cert, s.key)
-	if err != nil {
-		return nil, fmt.Errorf("the certificate %s with the key %s cannot be used: %w", s.cert, s.key, err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
-}
-
 // fault tells of what the proxy had to answer by itself.
 func (s *serve) fault(r *http.Request, f *proxy.Fault) {
 	if s.json {
@@ -274,12 +302,4 @@ func (s *serve) fault(r *http.Request, f *proxy.Fault) {
 	} else if s.verbose {
 		tell(s.err, fmt.Errorf("%s %s %d: %s: %w", r.Method, r.RequestURI, f.Status, f.Type, f))
 	}
-}
-
-// close lets the work in the background end, and closes the store. The proxy has ended by then.
-func (s *serve) close(ctx context.Context, c *larder.Cache, closeStore func() error) error {
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruptTime)
-	defer cancel()
-	c.Close(grace)
-	return closeStore()
 }
