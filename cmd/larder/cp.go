@@ -209,7 +209,7 @@ func (c *copying) tell(err error, what *int) {
 // errDamaged says that it is the store that is copied which cannot give a body.
 var errDamaged = errors.New("its body cannot be read")
 
-// copy copies r, unless it is there, and returns as what it is to be counted.
+// copy copies r, unless it is there, and returns the counter to increase.
 func (c *copying) copy(ctx context.Context, r *store.Record) (was *int, err error) {
 	there, err := c.find(ctx, r)
 	switch {
@@ -224,7 +224,7 @@ func (c *copying) copy(ctx context.Context, r *store.Record) (was *int, err erro
 		}
 		return &c.Updated, nil
 	}
-	sum, err := c.store1(ctx, r)
+	sum, err := c.put(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -254,8 +254,8 @@ func sameHead(a, b *store.Record) bool {
 
 type digest = [sha256.Size]byte
 
-// store1 stores r, and returns the digest of its body.
-func (c *copying) store1(ctx context.Context, r *store.Record) (sum digest, err error) {
+// put stores r, and returns the digest of its body.
+func (c *copying) put(ctx context.Context, r *store.Record) (sum digest, err error) {
 	w, err := c.to.Create(ctx, r)
 	if err != nil {
 		return sum, fmt.Errorf("store it: %w", err)

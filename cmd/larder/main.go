@@ -13,7 +13,7 @@ func main() {
 	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())
 	context.AfterFunc(interrupted, func() {
-		stop() // a second Ctrl-C ends the program at once, from before anybody is told of the first
+		stop() // a second Ctrl-C ends the program at once, already before the first is reported
 		cancel()
 	})
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

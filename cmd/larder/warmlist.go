@@ -16,10 +16,9 @@ import (
 
 // Bounds of what is read to find URLs.
 const (
-	longestLine      = 64 << 10
-	mostSitemaps     = 10_000 // indexes included
-	deepestSitemap   = 3      // indexes in indexes
-	sitemapsNotAsked = "more than 10000 sitemaps are listed"
+	longestLine    = 64 << 10
+	mostSitemaps   = 10_000 // indexes included
+	deepestSitemap = 3      // indexes in indexes
 )
 
 // urlList is where larder warm has its URLs from.
@@ -29,7 +28,7 @@ type urlList struct {
 	sitemaps []string
 	stdin    io.Reader
 	fetch    func(ctx context.Context, url string) (*http.Response, error)
-	found    func(n int) // is told how many URLs a sitemap has
+	found    func(n int) // called with the number of URLs in each sitemap
 }
 
 // item is a URL as it is listed.
@@ -104,7 +103,7 @@ func (l *urlList) sitemap(ctx context.Context, url string, depth int, seen map[s
 		return ctx.Err() == nil
 	}
 	if len(seen) == mostSitemaps {
-		return yield(item{}, fmt.Errorf("sitemap %s is not read: %s", url, sitemapsNotAsked))
+		return yield(item{}, fmt.Errorf("sitemap %s is not read: more than %d sitemaps are listed", url, mostSitemaps))
 	}
 	seen[url] = true
 	m, err := l.read(ctx, url)
