@@ -90,7 +90,7 @@ What is encrypted stays so, by the same key. What is damaged is told of and pass
 				}
 			}
 			err = c.run(cmd.Context(), q)
-			c.Seconds = time.Since(now).Round(time.Millisecond).Seconds()
+			c.Seconds = secondsSince(now)
 			c.bar.done()
 			if asJSON {
 				err = errors.Join(err, writeJSON(cmd.OutOrStdout(), c.copied))
@@ -324,7 +324,7 @@ func (c *copying) verify(ctx context.Context, r *store.Record, sum digest) error
 }
 
 func (c *copied) write(w io.Writer) error {
-	err := detail(w, "copied", "%s, %s in %s", countText(c.Copied, "response"), bytesText(c.Bytes), durationText(time.Duration(c.Seconds*float64(time.Second))))
+	err := detailOf(w, "copied", c.Copied, c.Bytes, c.Seconds)
 	for _, line := range []struct {
 		name string
 		n    int

@@ -65,7 +65,7 @@ was redacted stays so. Beware of who gets the file: answers to requests with cre
 				err = e.all(cmd.Context(), q, cmd.OutOrStdout())
 			}
 			bar.done()
-			e.Seconds = time.Since(began).Round(time.Millisecond).Seconds()
+			e.Seconds = secondsSince(began)
 			switch {
 			case err != nil:
 			case asJSON && !toFile: // standard output holds the HAR
@@ -150,8 +150,7 @@ func decode(coding string, body io.Reader) (io.Reader, error) {
 }
 
 func (e *exported) write(w io.Writer) error {
-	took := time.Duration(e.Seconds * float64(time.Second))
-	err := detail(w, "exported", "%s, %s in %s", countText(e.Exported, "response"), bytesText(e.Bytes), durationText(took))
+	err := detailOf(w, "exported", e.Exported, e.Bytes, e.Seconds)
 	if e.Damaged > 0 {
 		err = errors.Join(err, detail(w, "damaged", "%d", e.Damaged))
 	}

@@ -91,13 +91,7 @@ func (a *app) count(c *larder.Cache, tell func(error)) (end func(), err error) {
 		return func() {}, nil
 	}
 	var recorder figures.Recorder
-	observe := c.Observe
-	c.Observe = func(e larder.Event) {
-		recorder.Observe(e)
-		if observe != nil {
-			observe(e)
-		}
-	}
+	alsoObserve(c, recorder.Observe)
 	var told sync.Once
 	write := func() {
 		if err := h.add(recorder.Take(time.Now())); err != nil {

@@ -113,6 +113,17 @@ func detail(w io.Writer, name, format string, a ...any) error {
 	return err
 }
 
+// detailOf tells of so many responses; name is what was done with them.
+func detailOf(w io.Writer, name string, responses int, bytes int64, seconds float64) error {
+	took := durationText(time.Duration(seconds * float64(time.Second)))
+	return detail(w, name, "%s, %s in %s", countText(responses, "response"), bytesText(bytes), took)
+}
+
+// secondsSince is how long something took, in JSON, to the millisecond.
+func secondsSince(began time.Time) float64 {
+	return time.Since(began).Round(time.Millisecond).Seconds()
+}
+
 // writeHeader writes header fields by name, each line after indent.
 func writeHeader(w io.Writer, indent string, h http.Header) error {
 	for _, name := range slices.Sorted(maps.Keys(h)) {

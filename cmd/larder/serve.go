@@ -282,6 +282,18 @@ func (s *serve) expose(ctx context.Context, out io.Writer, c *larder.Cache) (end
 	return func() error { return errors.Join(endPage(), endMetrics()) }, nil
 }
 
+// serveAside lets a server serve, until ctx ends or end is called, which waits for it.
+func serveAside(ctx context.Context, listener net.Listener, server *proxy.Server) (end func() error) {
+	server.GraceTimeout = interruptTime
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ctx, listener) }()
+	return func() error {
+		stop()
+		return <-ended
+	}
+}
+
 // mode returns a context for all requests, which asks of the cache what the flags say.
 func (s *serve) mode(ctx context.Context) context.Context {
 	r := request{ttl: s.ttl, offline: s.offline, stale: s.stale}

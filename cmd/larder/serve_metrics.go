@@ -40,14 +40,8 @@ func (s *serve) exposeMetrics(ctx context.Context, out io.Writer, c *larder.Cach
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: log.New(errorLog{s.err}, "", 0)}))
-	server := &proxy.Server{Handler: mux, MaxConnections: 16, GraceTimeout: interruptTime, ErrorLog: log.New(errorLog{s.err}, "", 0)}
-	ctx, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(ctx, listener) }()
-	end = func() error {
-		stop()
-		return errors.Join(<-ended, instrumented.Close())
-	}
+	endServer := serveAside(ctx, listener, &proxy.Server{Handler: mux, MaxConnections: 16, ErrorLog: log.New(errorLog{s.err}, "", 0)})
+	end = func() error { return errors.Join(endServer(), instrumented.Close()) }
 	if _, err := fmt.Fprintf(out, "larder: metrics at http://%s/metrics\n", listener.Addr()); err != nil {
 		return nil, errors.Join(err, end())
 	}

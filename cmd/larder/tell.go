@@ -35,6 +35,17 @@ func (t *teller) observe(e larder.Event) {
 	}
 }
 
+// alsoObserve lets also see what happens in c, before who sees it already. It is called before c is used.
+func alsoObserve(c *larder.Cache, also func(larder.Event)) {
+	observe := c.Observe
+	c.Observe = func(e larder.Event) {
+		also(e)
+		if observe != nil {
+			observe(e)
+		}
+	}
+}
+
 // answerText describes a response in one line.
 func answerText(e larder.Event) string {
 	d := e.Decision

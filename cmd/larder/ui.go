@@ -79,14 +79,7 @@ func servePage(ctx context.Context, out, stderr io.Writer, address string, p *pa
 	mux := http.NewServeMux()
 	mux.Handle(pagePath, http.StripPrefix(strings.TrimSuffix(pagePath, "/"), p))
 	mux.Handle("GET /{$}", http.RedirectHandler(pagePath, http.StatusFound))
-	server := &proxy.Server{Handler: mux, MaxConnections: 64, GraceTimeout: interruptTime, ErrorLog: log.New(errorLog{stderr}, "", 0)}
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(ctx, listener) }()
-	end = func() error {
-		stop()
-		return <-ended
-	}
+	end = serveAside(context.WithoutCancel(ctx), listener, &proxy.Server{Handler: mux, MaxConnections: 64, ErrorLog: log.New(errorLog{stderr}, "", 0)})
 	if _, err := fmt.Fprintf(out, "larder: the page is at %s\n", at); err != nil {
 		end()
 		return nil, err
@@ -102,13 +95,7 @@ func loopback(a net.Addr) bool {
 // exposePage serves a page that shows c live. It is called before c is used.
 func (s *serve) exposePage(ctx context.Context, out io.Writer, c *larder.Cache) (end func() error, err error) {
 	p := &page.Page{Cache: c, Hosts: s.hosts}
-	observe := c.Observe
-	c.Observe = func(e larder.Event) {
-		p.Observe(e)
-		if observe != nil {
-			observe(e)
-		}
-	}
+	alsoObserve(c, p.Observe)
 	end, err = servePage(ctx, out, s.err, s.ui, p)
 	if err != nil {
 		return nil, fmt.Errorf("--ui: %w", err)

@@ -87,7 +87,7 @@ exit code is 1 if anything was damaged.`,
 				}
 			}
 			bar.done()
-			v.Seconds = time.Since(began).Round(time.Millisecond).Seconds()
+			v.Seconds = secondsSince(began)
 			if asJSON {
 				err = writeJSON(cmd.OutOrStdout(), v)
 			} else {
@@ -137,7 +137,7 @@ func readAll(ctx context.Context, s store.Store, r *store.Record) error {
 }
 
 func (v *verified) write(w io.Writer, removed bool) error {
-	err := detail(w, "whole", "%s, %s in %s", countText(v.Whole, "response"), bytesText(v.Bytes), durationText(time.Duration(v.Seconds*float64(time.Second))))
+	err := detailOf(w, "whole", v.Whole, v.Bytes, v.Seconds)
 	if v.Damaged > 0 {
 		what := "left; --remove removes it"
 		if removed {
