@@ -119,7 +119,12 @@ come before it.`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	check := &cobra.Command{
+	addCommands(cmd, newConfigCheck(a), newConfigShow(a), newConfigSchema())
+	return cmd
+}
+
+func newConfigCheck(a *app) *cobra.Command {
+	return &cobra.Command{
 		Use:     "check [FILE]",
 		Short:   "Tell what is wrong with a configuration file",
 		Example: "  larder config check larder.yaml",
@@ -146,7 +151,10 @@ come before it.`,
 			return err
 		},
 	}
-	show := &cobra.Command{
+}
+
+func newConfigShow(a *app) *cobra.Command {
+	return &cobra.Command{
 		Use:     "show",
 		Short:   "Show the configuration file that is in force, without passwords",
 		Example: "  larder config show",
@@ -167,7 +175,10 @@ come before it.`,
 			return err
 		},
 	}
-	schema := &cobra.Command{
+}
+
+func newConfigSchema() *cobra.Command {
+	return &cobra.Command{
 		Use:     "schema",
 		Short:   "Write the JSON Schema of the configuration file",
 		Example: "  larder config schema > larder.schema.json",
@@ -177,15 +188,4 @@ come before it.`,
 			return err
 		},
 	}
-	for _, sub := range []*cobra.Command{check, show, schema} {
-		do := sub.RunE
-		sub.RunE = func(cmd *cobra.Command, args []string) error {
-			if err := do(cmd, args); err != nil {
-				return ranError{err}
-			}
-			return nil
-		}
-		cmd.AddCommand(sub)
-	}
-	return cmd
 }

@@ -22,6 +22,9 @@ const copiers = 8
 
 // copying is a copy of one store into another.
 type copying struct {
+	filter
+	quiet, json bool
+
 	from, to store.Store
 	now      time.Time
 	bar      *progress
@@ -44,8 +47,7 @@ type copied struct {
 }
 
 func newCp(a *app) *cobra.Command {
-	var f filter
-	var quiet, asJSON bool
+	c := new(copying)
 	cmd := &cobra.Command{
 		Use:     "cp FROM TO",
 		Aliases: []string{"copy"},
@@ -64,52 +66,54 @@ What is encrypted stays so, by the same key. What is damaged is told of and pass
 			return nil
 		},
 		ValidArgsFunction: completeStore,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			now := time.Now()
-			q, given, err := f.query(cmd, now)
-			if err != nil {
-				return err
-			}
-			if a.wrappers.compress || len(a.wrappers.keyFiles) > 0 {
-				return usagef("cp copies what is stored as it is: --compress and --encrypt-key-file are not for it")
-			}
-			from, closeFrom, err := openFor(cmd, args[0], false)
-			if err != nil {
-				return err
-			}
-			defer closeFrom()
-			to, closeTo, err := openFor(cmd, args[1], true)
-			if err != nil {
-				return err
-			}
-			c := &copying{from: from, to: to, now: now, bar: newProgress(cmd, quiet, "copying", "responses")}
-			defer c.bar.done()
-			if sizer, ok := store.As[store.Sizer](from); ok && !given && c.bar.watched() {
-				if n, _, err := sizer.Size(cmd.Context()); err == nil {
-					c.bar.total(int64(n))
-				}
-			}
-			err = c.run(cmd.Context(), q)
-			c.Seconds = secondsSince(now)
-			c.bar.done()
-			if asJSON {
-				err = errors.Join(err, writeJSON(cmd.OutOrStdout(), c.copied))
-			} else {
-				err = errors.Join(err, c.write(cmd.OutOrStdout()))
-			}
-			if err := errors.Join(err, closeTo()); err != nil {
-				return err
-			}
-			if c.Damaged+c.Refused+c.Failed > 0 {
-				return &exitError{code: exitFailed}
-			}
-			return nil
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, a, args) },
 	}
-	f.flags(cmd, a)
-	quietFlag(cmd, &quiet)
-	jsonFlag(cmd, &asJSON)
+	c.flags(cmd, a)
+	quietFlag(cmd, &c.quiet)
+	jsonFlag(cmd, &c.json)
 	return cmd
+}
+
+func (c *copying) run(cmd *cobra.Command, a *app, args []string) error {
+	c.now = time.Now()
+	q, given, err := c.query(cmd, c.now)
+	if err != nil {
+		return err
+	}
+	if a.wrappers.compress || len(a.wrappers.keyFiles) > 0 {
+		return usagef("cp copies what is stored as it is: --compress and --encrypt-key-file are not for it")
+	}
+	from, closeFrom, err := openFor(cmd, args[0], false)
+	if err != nil {
+		return err
+	}
+	defer closeFrom()
+	to, closeTo, err := openFor(cmd, args[1], true)
+	if err != nil {
+		return err
+	}
+	c.from, c.to, c.bar = from, to, newProgress(cmd, c.quiet, "copying", "responses")
+	defer c.bar.done()
+	if sizer, ok := store.As[store.Sizer](from); ok && !given && c.bar.watched() {
+		if n, _, err := sizer.Size(cmd.Context()); err == nil {
+			c.bar.total(int64(n))
+		}
+	}
+	err = c.all(cmd.Context(), q)
+	c.Seconds = secondsSince(c.now)
+	c.bar.done()
+	if c.json {
+		err = errors.Join(err, writeJSON(cmd.OutOrStdout(), c.copied))
+	} else {
+		err = errors.Join(err, c.write(cmd.OutOrStdout()))
+	}
+	if err := errors.Join(err, closeTo()); err != nil {
+		return err
+	}
+	if c.Damaged+c.Refused+c.Failed > 0 {
+		return &exitError{code: exitFailed}
+	}
+	return nil
 }
 
 // openFor opens the store that an argument names.
@@ -127,8 +131,8 @@ func openFor(cmd *cobra.Command, spec string, create bool) (store.Store, func() 
 	return s, closeStore, nil
 }
 
-// run copies what q means, notes that larder keeps for itself among it. It returns what ended it early.
-func (c *copying) run(ctx context.Context, q store.Query) error {
+// all copies what q means, notes that larder keeps for itself among it. It returns what ended it early.
+func (c *copying) all(ctx context.Context, q store.Query) error {
 	finder, ok := store.As[store.Finder](c.from)
 	if !ok {
 		return fmt.Errorf("the store cannot be listed, and so not copied")

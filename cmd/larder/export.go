@@ -25,10 +25,19 @@ type exported struct {
 	Seconds  float64 `json:"seconds"`
 }
 
+// export is a HAR that is being written.
+type export struct {
+	filter
+	output      string
+	quiet, json bool
+
+	cache *larder.Cache
+	bar   *progress
+	exported
+}
+
 func newExport(a *app) *cobra.Command {
-	var f filter
-	var output string
-	var quiet, asJSON bool
+	e := new(export)
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write what is stored as a HAR",
@@ -41,64 +50,58 @@ was redacted stays so. Beware of who gets the file: answers to requests with cre
   larder export --host api.example.com --newer-than 1h -o today.har
   larder export | jq -r '.log.entries[].request.url'`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			began := time.Now()
-			q, given, err := f.query(cmd, began)
-			if err != nil {
-				return err
-			}
-			c, closeStore, err := a.cache(cmd, false)
-			if err != nil {
-				return err
-			}
-			defer closeStore()
-			bar := newProgress(cmd, quiet, "exporting", "responses")
-			defer bar.done()
-			if n, _, err := c.Size(cmd.Context()); err == nil && !given {
-				bar.total(int64(n))
-			}
-			e := &export{c: c, bar: bar}
-			toFile := output != "" && output != "-"
-			if toFile {
-				err = writeFile(output, func(w io.Writer) error { return e.all(cmd.Context(), q, w) })
-			} else {
-				err = e.all(cmd.Context(), q, cmd.OutOrStdout())
-			}
-			bar.done()
-			e.Seconds = secondsSince(began)
-			switch {
-			case err != nil:
-			case asJSON && !toFile: // standard output holds the HAR
-				err = writeJSON(cmd.ErrOrStderr(), e.exported)
-			case asJSON:
-				err = writeJSON(cmd.OutOrStdout(), e.exported)
-			case toFile:
-				err = e.write(cmd.OutOrStdout())
-			}
-			if err == nil && e.Damaged > 0 {
-				err = &exitError{code: exitFailed}
-			}
-			return err
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd, a) },
 	}
-	f.flags(cmd, a)
-	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE`; - is standard output, which is the default")
-	quietFlag(cmd, &quiet)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "write the summary as JSON; on standard error unless there is --output")
+	e.flags(cmd, a)
+	cmd.Flags().StringVarP(&e.output, "output", "o", "", "write to `FILE`; - is standard output, which is the default")
+	quietFlag(cmd, &e.quiet)
+	cmd.Flags().BoolVar(&e.json, "json", false, "write the summary as JSON; on standard error unless there is --output")
 	return cmd
 }
 
-// export is a HAR that is being written.
-type export struct {
-	exported
-	c   *larder.Cache
-	bar *progress
+func (e *export) run(cmd *cobra.Command, a *app) error {
+	began := time.Now()
+	q, given, err := e.query(cmd, began)
+	if err != nil {
+		return err
+	}
+	c, closeStore, err := a.cache(cmd, false)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	e.cache, e.bar = c, newProgress(cmd, e.quiet, "exporting", "responses")
+	defer e.bar.done()
+	if n, _, err := c.Size(cmd.Context()); err == nil && !given {
+		e.bar.total(int64(n))
+	}
+	toFile := e.output != "" && e.output != "-"
+	if toFile {
+		err = writeFile(e.output, func(w io.Writer) error { return e.all(cmd.Context(), q, w) })
+	} else {
+		err = e.all(cmd.Context(), q, cmd.OutOrStdout())
+	}
+	e.bar.done()
+	e.Seconds = secondsSince(began)
+	switch {
+	case err != nil:
+	case e.json && !toFile: // standard output holds the HAR
+		err = writeJSON(cmd.ErrOrStderr(), e.exported)
+	case e.json:
+		err = writeJSON(cmd.OutOrStdout(), e.exported)
+	case toFile:
+		err = e.write(cmd.OutOrStdout())
+	}
+	if err == nil && e.Damaged > 0 {
+		err = &exitError{code: exitFailed}
+	}
+	return err
 }
 
 // all writes what q means.
 func (e *export) all(ctx context.Context, q store.Query, out io.Writer) error {
 	w := har.NewWriter(out, "larder", version())
-	for r, left := range e.c.Entries(ctx, q) {
+	for r, left := range e.cache.Entries(ctx, q) {
 		var err error
 		if left == nil {
 			left, err = e.one(ctx, w, r)
@@ -129,7 +132,7 @@ func (e *export) all(ctx context.Context, q store.Query, out io.Writer) error {
 
 // one writes r, or returns why it is left out.
 func (e *export) one(ctx context.Context, w *har.Writer, r *store.Record) (left, err error) {
-	body, left := e.c.Body(ctx, r)
+	body, left := e.cache.Body(ctx, r)
 	if left != nil {
 		return left, nil
 	}

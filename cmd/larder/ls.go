@@ -18,11 +18,15 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
+type ls struct {
+	filter
+	limit        countFlag
+	sort, format string
+	json         bool
+}
+
 func newLs(a *app) *cobra.Command {
-	var f filter
-	var limit countFlag
-	var order, format string
-	var asJSON bool
+	l := new(ls)
 	cmd := &cobra.Command{
 		Use:     "ls",
 		Aliases: []string{"list"},
@@ -40,56 +44,58 @@ of the JSON form in Go's spelling: .URL .Status .Size .Age .Fresh .FreshUntil .H
   larder ls --format '{{.Status}} {{.URL}}'
   larder ls --json | jq -r 'select(.size > 1e6) | .url'`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			now := time.Now()
-			q, _, err := f.query(cmd, now)
-			if err != nil {
-				return err
-			}
-			before, err := ordering(order, now)
-			if err != nil {
-				return usagef("--sort: %w", err)
-			}
-			var shape *template.Template
-			if format != "" {
-				if shape, err = template.New("--format").Parse(format); err != nil {
-					return usagef("%w", err)
-				}
-			}
-			if before == nil {
-				q.Limit = int(limit)
-			}
-			c, closeStore, err := a.cache(cmd, false)
-			if err != nil {
-				return err
-			}
-			defer closeStore()
-			return buffered(cmd, func(w io.Writer) error {
-				write := entryWriter(w, asJSON, shape, now)
-				if before == nil {
-					return each(cmd, c, q, write)
-				}
-				top := best{limit: int(limit), before: before}
-				if err := each(cmd, c, q, top.add); err != nil {
-					return err
-				}
-				for _, r := range top.records {
-					if err := write(r); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd, a) },
 	}
-	f.flags(cmd, a)
-	cmd.Flags().Var(&limit, "limit", "stop after `N` responses; 0: never")
-	cmd.Flags().StringVar(&order, "sort", "", "by `KEY`: url, size, age, received, status or fresh; -size is the largest first")
-	cmd.Flags().StringVar(&format, "format", "", "write each by a `TEMPLATE` of Go, such as '{{.Status}} {{.URL}}'")
+	l.flags(cmd, a)
+	cmd.Flags().Var(&l.limit, "limit", "stop after `N` responses; 0: never")
+	cmd.Flags().StringVar(&l.sort, "sort", "", "by `KEY`: url, size, age, received, status or fresh; -size is the largest first")
+	cmd.Flags().StringVar(&l.format, "format", "", "write each by a `TEMPLATE` of Go, such as '{{.Status}} {{.URL}}'")
 	complete(cmd, "sort", oneOf("url", "-size", "size", "age", "-age", "-received", "status", "fresh", "-fresh"))
-	jsonFlag(cmd, &asJSON)
+	jsonFlag(cmd, &l.json)
 	exclusive(cmd, "json", "format")
 	return cmd
+}
+
+func (l *ls) run(cmd *cobra.Command, a *app) error {
+	now := time.Now()
+	q, _, err := l.query(cmd, now)
+	if err != nil {
+		return err
+	}
+	before, err := ordering(l.sort, now)
+	if err != nil {
+		return usagef("--sort: %w", err)
+	}
+	var shape *template.Template
+	if l.format != "" {
+		if shape, err = template.New("--format").Parse(l.format); err != nil {
+			return usagef("%w", err)
+		}
+	}
+	if before == nil {
+		q.Limit = int(l.limit)
+	}
+	c, closeStore, err := a.cache(cmd, false)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	return buffered(cmd, func(w io.Writer) error {
+		write := entryWriter(w, l.json, shape, now)
+		if before == nil {
+			return each(cmd, c, q, write)
+		}
+		top := best{limit: int(l.limit), before: before}
+		if err := each(cmd, c, q, top.add); err != nil {
+			return err
+		}
+		for _, r := range top.records {
+			if err := write(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func jsonFlag(cmd *cobra.Command, to *bool) {

@@ -27,9 +27,13 @@ func removed(cmd *cobra.Command, n int, asJSON bool) error {
 	return err
 }
 
+type rm struct {
+	request
+	json bool
+}
+
 func newRm(a *app) *cobra.Command {
-	var want request
-	var asJSON bool
+	r := new(rm)
 	cmd := &cobra.Command{
 		Use:   "rm URL...",
 		Short: "Remove what is stored of URLs",
@@ -41,52 +45,58 @@ nothing to remove of a URL.`,
   larder rm -H 'Authorization: Bearer s3cret' https://api.example.com/v1/things`,
 		Args:              urlArgs(-1),
 		ValidArgsFunction: a.completeURL,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			urls, err := parseURLs(args)
-			if err != nil {
-				return err
-			}
-			if err := want.prepare(cmd); err != nil {
-				return err
-			}
-			c, closeStore, err := a.cache(cmd, false)
-			if err != nil {
-				return err
-			}
-			defer closeStore()
-			total := 0
-			var missing error
-			for _, u := range urls {
-				records, err := want.find(cmd, a, c, u, store.ID{})
-				if err != nil {
-					return err
-				}
-				for _, r := range records {
-					n, err := c.Purge(cmd.Context(), store.Query{Key: r.Key, ID: r.ID})
-					if err != nil {
-						return err
-					}
-					total += n
-				}
-				if len(records) == 0 {
-					tell(cmd.ErrOrStderr(), fmt.Errorf("nothing is stored of %s%s", u.Redacted(), want.orElse()))
-					missing = &exitError{code: exitFailed}
-				}
-			}
-			if err := removed(cmd, total, asJSON); err != nil {
-				return err
-			}
-			return missing
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return r.run(cmd, a, args) },
 	}
-	want.flags(cmd)
-	jsonFlag(cmd, &asJSON)
+	r.flags(cmd)
+	jsonFlag(cmd, &r.json)
 	return cmd
 }
 
+func (r *rm) run(cmd *cobra.Command, a *app, args []string) error {
+	urls, err := parseURLs(args)
+	if err != nil {
+		return err
+	}
+	if err := r.prepare(cmd); err != nil {
+		return err
+	}
+	c, closeStore, err := a.cache(cmd, false)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	total := 0
+	var missing error
+	for _, u := range urls {
+		records, err := r.find(cmd, a, c, u, store.ID{})
+		if err != nil {
+			return err
+		}
+		for _, stored := range records {
+			n, err := c.Purge(cmd.Context(), store.Query{Key: stored.Key, ID: stored.ID})
+			if err != nil {
+				return err
+			}
+			total += n
+		}
+		if len(records) == 0 {
+			tell(cmd.ErrOrStderr(), fmt.Errorf("nothing is stored of %s%s", u.Redacted(), r.orElse()))
+			missing = &exitError{code: exitFailed}
+		}
+	}
+	if err := removed(cmd, total, r.json); err != nil {
+		return err
+	}
+	return missing
+}
+
+type purge struct {
+	filter
+	all, dryRun, json bool
+}
+
 func newPurge(a *app) *cobra.Command {
-	var f filter
-	var all, dryRun, asJSON bool
+	p := new(purge)
 	cmd := &cobra.Command{
 		Use:   "purge",
 		Short: "Remove what satisfies all of the given filters",
@@ -96,37 +106,39 @@ func newPurge(a *app) *cobra.Command {
   larder purge --host api.example.com --older-than 7d
   larder purge --all`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			now := time.Now()
-			q, given, err := f.query(cmd, now)
-			switch {
-			case err != nil:
-				return err
-			case all && given:
-				return usagef("--all goes with no filter")
-			case !all && !given:
-				return usagef("say what to remove: --%s, or --all", strings.Join(filterFlags, ", --"))
-			}
-			c, closeStore, err := a.cache(cmd, false)
-			if err != nil {
-				return err
-			}
-			defer closeStore()
-			if dryRun {
-				return wouldRemove(cmd, c, q, asJSON, now)
-			}
-			n, err := c.Purge(cmd.Context(), q)
-			if err != nil {
-				return fmt.Errorf("%w; %s removed so far", err, countText(n, "response"))
-			}
-			return removed(cmd, n, asJSON)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.run(cmd, a) },
 	}
-	f.flags(cmd, a)
-	cmd.Flags().BoolVar(&all, "all", false, "everything")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "list what would be removed, and remove nothing")
-	jsonFlag(cmd, &asJSON)
+	p.flags(cmd, a)
+	cmd.Flags().BoolVar(&p.all, "all", false, "everything")
+	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "list what would be removed, and remove nothing")
+	jsonFlag(cmd, &p.json)
 	return cmd
+}
+
+func (p *purge) run(cmd *cobra.Command, a *app) error {
+	now := time.Now()
+	q, given, err := p.query(cmd, now)
+	switch {
+	case err != nil:
+		return err
+	case p.all && given:
+		return usagef("--all goes with no filter")
+	case !p.all && !given:
+		return usagef("say what to remove: --%s, or --all", strings.Join(filterFlags, ", --"))
+	}
+	c, closeStore, err := a.cache(cmd, false)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	if p.dryRun {
+		return wouldRemove(cmd, c, q, p.json, now)
+	}
+	n, err := c.Purge(cmd.Context(), q)
+	if err != nil {
+		return fmt.Errorf("%w; %s removed so far", err, countText(n, "response"))
+	}
+	return removed(cmd, n, p.json)
 }
 
 // wouldRemove lists what q means; in JSON it tells the number alone.

@@ -145,9 +145,14 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 	root.PersistentFlags().BoolP("help", "h", false, "this text")
 	root.Flags().Bool("version", false, "the version")
 	complete(root, "store", completeStore)
-	root.AddCommand(newGet(a), newLs(a), newShow(a), newWhy(a), newRm(a), newPurge(a), newStats(a), newSweep(a), newWarm(a),
+	addCommands(root, newGet(a), newLs(a), newShow(a), newWhy(a), newRm(a), newPurge(a), newStats(a), newSweep(a), newWarm(a),
 		newCp(a), newVerify(a), newExport(a), newImport(a), newServe(a), newUI(a), newConfig(a), newCompletion())
-	for _, cmd := range root.Commands() {
+	return root
+}
+
+// addCommands adds commands to parent, and makes what they return a ranError.
+func addCommands(parent *cobra.Command, commands ...*cobra.Command) {
+	for _, cmd := range commands {
 		do := cmd.RunE
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if err := do(cmd, args); err != nil {
@@ -155,8 +160,8 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 			}
 			return nil
 		}
+		parent.AddCommand(cmd)
 	}
-	return root
 }
 
 func version() string {

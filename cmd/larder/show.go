@@ -14,10 +14,14 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
+type show struct {
+	request
+	id             string
+	bodyOnly, json bool
+}
+
 func newShow(a *app) *cobra.Command {
-	var want request
-	var id string
-	var body, asJSON bool
+	s := new(show)
 	cmd := &cobra.Command{
 		Use:   "show URL",
 		Short: "Show what is stored of a URL",
@@ -31,61 +35,63 @@ to exactly that request.`,
   larder show --body https://example.com/logo.png > logo.png`,
 		Args:              urlArgs(1),
 		ValidArgsFunction: a.completeURL,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			u, err := parseURL(args[0])
-			if err != nil {
-				return err
-			}
-			if err := want.prepare(cmd); err != nil {
-				return err
-			}
-			var only store.ID
-			if id != "" {
-				if only, err = store.ParseID(id); err != nil {
-					return usagef("--id: %w", err)
-				}
-			}
-			c, closeStore, err := a.cache(cmd, false)
-			if err != nil {
-				return err
-			}
-			defer closeStore()
-			records, err := want.find(cmd, a, c, u, only)
-			if err != nil {
-				return err
-			}
-			if len(records) == 0 {
-				return fmt.Errorf("nothing is stored of %s%s", u.Redacted(), want.orElse())
-			}
-			if body {
-				return writeBody(cmd, c, records)
-			}
-			now := time.Now()
-			return buffered(cmd, func(w io.Writer) error {
-				for i, r := range records {
-					if err := showRecord(w, r, i > 0, asJSON, now); err != nil {
-						return err
-					}
-					if asJSON {
-						continue
-					}
-					if err := showLife(w, c.Policy(), r, now, utf8Locale()); err != nil {
-						return err
-					}
-					if err := showPreview(cmd.Context(), w, c, r); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return s.run(cmd, a, args) },
 	}
-	want.flags(cmd)
-	cmd.Flags().StringVar(&id, "id", "", "of the URL's responses the one with this `ID`")
-	cmd.Flags().BoolVar(&body, "body", false, "write the stored body and nothing else")
-	jsonFlag(cmd, &asJSON)
+	s.flags(cmd)
+	cmd.Flags().StringVar(&s.id, "id", "", "of the URL's responses the one with this `ID`")
+	cmd.Flags().BoolVar(&s.bodyOnly, "body", false, "write the stored body and nothing else")
+	jsonFlag(cmd, &s.json)
 	exclusive(cmd, "body", "json")
 	return cmd
+}
+
+func (s *show) run(cmd *cobra.Command, a *app, args []string) error {
+	u, err := parseURL(args[0])
+	if err != nil {
+		return err
+	}
+	if err := s.prepare(cmd); err != nil {
+		return err
+	}
+	var only store.ID
+	if s.id != "" {
+		if only, err = store.ParseID(s.id); err != nil {
+			return usagef("--id: %w", err)
+		}
+	}
+	c, closeStore, err := a.cache(cmd, false)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	records, err := s.find(cmd, a, c, u, only)
+	if err != nil {
+		return err
+	}
+	if len(records) == 0 {
+		return fmt.Errorf("nothing is stored of %s%s", u.Redacted(), s.orElse())
+	}
+	if s.bodyOnly {
+		return writeBody(cmd, c, records)
+	}
+	now := time.Now()
+	return buffered(cmd, func(w io.Writer) error {
+		for i, r := range records {
+			if err := showRecord(w, r, i > 0, s.json, now); err != nil {
+				return err
+			}
+			if s.json {
+				continue
+			}
+			if err := showLife(w, c.Policy(), r, now, utf8Locale()); err != nil {
+				return err
+			}
+			if err := showPreview(cmd.Context(), w, c, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // find returns the stored responses of u: those to exactly this request, if the command line describes one, or all.

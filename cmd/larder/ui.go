@@ -26,9 +26,13 @@ const pagePath = "/_larder/"
 // tokenEnv names the token of the page; a flag would show it to every user of the machine.
 const tokenEnv = "LARDER_TOKEN"
 
+type ui struct {
+	listen string
+	hosts  []string
+}
+
 func newUI(a *app) *cobra.Command {
-	var listen string
-	var hosts []string
+	u := new(ui)
 	cmd := &cobra.Command{
 		Use:   "ui",
 		Short: "Show what is stored in a browser",
@@ -40,29 +44,31 @@ $LARDER_TOKEN, or one that is made up and printed.`,
 		Example: `  larder ui
   larder ui --store redis://localhost:6379/0 --listen 127.0.0.1:9000`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if err := config.CheckAddress(listen); err != nil {
-				return usagef("--listen %q: %w", listen, err)
-			}
-			c, closeStore, err := a.cache(cmd, false)
-			if err != nil {
-				return err
-			}
-			defer closeStore()
-			end, err := servePage(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), listen, &page.Page{Cache: c, Hosts: hosts})
-			if err != nil {
-				return err
-			}
-			<-cmd.Context().Done()
-			if err := end(); err != nil {
-				return &exitError{exitFailed, err}
-			}
-			return nil
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return u.run(cmd, a) },
 	}
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8090", "the `ADDRESS` to listen at")
-	cmd.Flags().StringArrayVar(&hosts, "host", nil, "a `HOST` that the page may be asked for under, beside IP addresses and localhost; may be repeated")
+	cmd.Flags().StringVar(&u.listen, "listen", "127.0.0.1:8090", "the `ADDRESS` to listen at")
+	cmd.Flags().StringArrayVar(&u.hosts, "host", nil, "a `HOST` that the page may be asked for under, beside IP addresses and localhost; may be repeated")
 	return cmd
+}
+
+func (u *ui) run(cmd *cobra.Command, a *app) error {
+	if err := config.CheckAddress(u.listen); err != nil {
+		return usagef("--listen %q: %w", u.listen, err)
+	}
+	c, closeStore, err := a.cache(cmd, false)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	end, err := servePage(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), u.listen, &page.Page{Cache: c, Hosts: u.hosts})
+	if err != nil {
+		return err
+	}
+	<-cmd.Context().Done()
+	if err := end(); err != nil {
+		return &exitError{exitFailed, err}
+	}
+	return nil
 }
 
 // servePage serves p at an address of its own, and tells out where, until end is called.

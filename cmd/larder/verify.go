@@ -22,9 +22,18 @@ type verified struct {
 	Seconds float64 `json:"seconds"`
 }
 
+type verify struct {
+	filter
+	remove      bool
+	quiet, json bool
+
+	store store.Store
+	bar   *progress
+	verified
+}
+
 func newVerify(a *app) *cobra.Command {
-	var f filter
-	var quiet, asJSON, remove bool
+	v := new(verify)
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Read all that is stored, and tell what is damaged",
@@ -34,76 +43,81 @@ exit code is 1 if anything was damaged.`,
 		Example: `  larder verify
   larder verify --store disk:/var/cache/larder --remove --json`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			began := time.Now()
-			q, given, err := f.query(cmd, began)
-			if err != nil {
-				return err
-			}
-			c, closeStore, err := a.cache(cmd, false)
-			if err != nil {
-				return err
-			}
-			defer closeStore()
-			finder, ok := store.As[store.Finder](c.Store)
-			if !ok {
-				return errors.New("the store cannot be listed, and so not verified")
-			}
-			bar := newProgress(cmd, quiet, "verifying", "responses")
-			defer bar.done()
-			if n, _, err := c.Size(store.Inspect(cmd.Context())); err == nil && !given {
-				bar.total(int64(n))
-			}
-			ctx := cmd.Context()
-			if !remove {
-				ctx = store.Inspect(ctx)
-			}
-			var v verified
-			for r, err := range finder.Find(ctx, q) {
-				if err == nil {
-					err = readAll(ctx, c.Store, r)
-				} else if !errors.Is(err, store.ErrCorrupt) {
-					return err
-				}
-				switch {
-				case cmd.Context().Err() != nil:
-					return cmd.Context().Err()
-				case err == nil:
-					v.Whole++
-					v.Bytes += r.Size
-					bar.add(r.Size)
-				case errors.Is(err, errGone):
-					v.Gone++
-				case errors.Is(err, store.ErrCorrupt):
-					v.Damaged++
-					tell(bar, err)
-					if remove && r != nil { // else Find has removed it
-						if err := c.Store.Delete(ctx, r.Key, r.ID); err != nil {
-							return err
-						}
-					}
-				default:
-					return err
-				}
-			}
-			bar.done()
-			v.Seconds = secondsSince(began)
-			if asJSON {
-				err = writeJSON(cmd.OutOrStdout(), v)
-			} else {
-				err = v.write(cmd.OutOrStdout(), remove)
-			}
-			if err == nil && v.Damaged > 0 {
-				err = &exitError{code: exitFailed}
-			}
-			return err
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return v.run(cmd, a) },
 	}
-	f.flags(cmd, a)
-	cmd.Flags().BoolVar(&remove, "remove", false, "remove what is damaged")
-	quietFlag(cmd, &quiet)
-	jsonFlag(cmd, &asJSON)
+	v.flags(cmd, a)
+	cmd.Flags().BoolVar(&v.remove, "remove", false, "remove what is damaged")
+	quietFlag(cmd, &v.quiet)
+	jsonFlag(cmd, &v.json)
 	return cmd
+}
+
+func (v *verify) run(cmd *cobra.Command, a *app) error {
+	began := time.Now()
+	q, given, err := v.query(cmd, began)
+	if err != nil {
+		return err
+	}
+	c, closeStore, err := a.cache(cmd, false)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	finder, ok := store.As[store.Finder](c.Store)
+	if !ok {
+		return errors.New("the store cannot be listed, and so not verified")
+	}
+	v.store, v.bar = c.Store, newProgress(cmd, v.quiet, "verifying", "responses")
+	defer v.bar.done()
+	if n, _, err := c.Size(store.Inspect(cmd.Context())); err == nil && !given {
+		v.bar.total(int64(n))
+	}
+	ctx := cmd.Context()
+	if !v.remove {
+		ctx = store.Inspect(ctx)
+	}
+	for r, err := range finder.Find(ctx, q) {
+		if err := v.one(ctx, r, err); err != nil {
+			return err
+		}
+	}
+	v.bar.done()
+	v.Seconds = secondsSince(began)
+	if v.json {
+		err = writeJSON(cmd.OutOrStdout(), v.verified)
+	} else {
+		err = v.write(cmd.OutOrStdout(), v.remove)
+	}
+	if err == nil && v.Damaged > 0 {
+		err = &exitError{code: exitFailed}
+	}
+	return err
+}
+
+// one reads r, and counts what came of it. err is what the store says of it already; then r may be nil.
+func (v *verify) one(ctx context.Context, r *store.Record, err error) error {
+	if err == nil {
+		err = readAll(ctx, v.store, r)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil:
+		v.Whole++
+		v.Bytes += r.Size
+		v.bar.add(r.Size)
+	case errors.Is(err, errGone):
+		v.Gone++
+	case errors.Is(err, store.ErrCorrupt):
+		v.Damaged++
+		tell(v.bar, err)
+		if v.remove && r != nil { // else Find has removed it
+			return v.store.Delete(ctx, r.Key, r.ID)
+		}
+	default:
+		return err
+	}
+	return nil
 }
 
 // errGone says that a response has been removed since it was listed.

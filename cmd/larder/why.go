@@ -16,9 +16,13 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
+type why struct {
+	request
+	json bool
+}
+
 func newWhy(a *app) *cobra.Command {
-	var want request
-	var asJSON bool
+	w := new(why)
 	cmd := &cobra.Command{
 		Use:   "why URL",
 		Short: "Tell what would happen to a request, and why",
@@ -29,51 +33,53 @@ standard, without sending anything.`,
   larder why --ttl 1h -d q=bees https://search.example.com/`,
 		Args:              urlArgs(1),
 		ValidArgsFunction: a.completeURL,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			u, err := parseURL(args[0])
-			if err != nil {
-				return err
-			}
-			if err := want.prepare(cmd); err != nil {
-				return err
-			}
-			req, err := want.to(cmd.Context(), u)
-			if err != nil {
-				return err
-			}
-			c, closeStore, err := a.cache(cmd, false)
-			if err != nil {
-				return err
-			}
-			defer closeStore()
-			if err := want.setRules(a, c); err != nil {
-				return err
-			}
-			e, err := c.Explain(cmd.Context(), req)
-			if err != nil {
-				return err
-			}
-			others := 0
-			err = each(cmd, c, store.Query{URL: withoutUser(u)}, func(r *store.Record) error {
-				if r.Key != e.Key {
-					others++
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			x := explained{e, &want, req, others, time.Now()}
-			if asJSON {
-				return writeJSON(cmd.OutOrStdout(), x.json())
-			}
-			return buffered(cmd, x.write)
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return w.run(cmd, a, args) },
 	}
-	want.flags(cmd)
-	want.modeFlags(cmd)
-	jsonFlag(cmd, &asJSON)
+	w.flags(cmd)
+	w.modeFlags(cmd)
+	jsonFlag(cmd, &w.json)
 	return cmd
+}
+
+func (w *why) run(cmd *cobra.Command, a *app, args []string) error {
+	u, err := parseURL(args[0])
+	if err != nil {
+		return err
+	}
+	if err := w.prepare(cmd); err != nil {
+		return err
+	}
+	req, err := w.to(cmd.Context(), u)
+	if err != nil {
+		return err
+	}
+	c, closeStore, err := a.cache(cmd, false)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	if err := w.setRules(a, c); err != nil {
+		return err
+	}
+	e, err := c.Explain(cmd.Context(), req)
+	if err != nil {
+		return err
+	}
+	others := 0
+	err = each(cmd, c, store.Query{URL: withoutUser(u)}, func(r *store.Record) error {
+		if r.Key != e.Key {
+			others++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	x := explained{e, &w.request, req, others, time.Now()}
+	if w.json {
+		return writeJSON(cmd.OutOrStdout(), x.json())
+	}
+	return buffered(cmd, x.write)
 }
 
 // explained is an Explanation with what else is of interest beside it.
