@@ -99,7 +99,7 @@ func (p *Page) entries(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	out := listing{AsOf: l.asOf, Whole: true}
 	hosts, tags := make(names), make(names)
-	top := top{limit: l.rows + 1, before: l.before}
+	top := view.Top{Limit: l.rows + 1, Order: l.order}
 	for e, err := range p.Cache.Entries(ctx, f.query(l.asOf)) {
 		switch {
 		case errors.Is(err, store.ErrCorrupt):
@@ -120,16 +120,16 @@ func (p *Page) entries(w http.ResponseWriter, r *http.Request) error {
 		for _, tag := range e.Tags {
 			tags.count(tag, e.Size)
 		}
-		if l.after == nil || l.before(l.after, e) {
-			top.add(e)
+		if l.after == nil || l.order(l.after, e) < 0 {
+			top.Add(e)
 		}
 	}
-	if len(top.records) > l.rows {
-		top.records = top.records[:l.rows]
-		out.Next = cursor(top.records[l.rows-1])
+	if len(top.Records) > l.rows {
+		top.Records = top.Records[:l.rows]
+		out.Next = cursor(top.Records[l.rows-1])
 	}
-	out.Entries = make([]row, len(top.records))
-	for i, e := range top.records {
+	out.Entries = make([]row, len(top.Records))
+	for i, e := range top.Records {
 		out.Entries[i] = newRow(e, l.asOf)
 	}
 	out.Hosts, out.Tags = hosts.ties(), tags.ties()
@@ -139,7 +139,7 @@ func (p *Page) entries(w http.ResponseWriter, r *http.Request) error {
 // list is which part of a list is wanted.
 type list struct {
 	asOf     time.Time
-	before   func(a, b *store.Record) bool
+	order    func(a, b *store.Record) int
 	after    *store.Record // the last one of the page before; nil: this is the first
 	rows     int
 	patience time.Duration
@@ -179,12 +179,10 @@ func compareEnds(a, b time.Time) int {
 
 func readList(v map[string][]string, now time.Time) (l list, err error) {
 	get := func(name string) string { return strings.Join(v[name], "") }
-	l = list{asOf: now, rows: defaultRows, patience: patience}
-	order, ok := orders[get("order")]
-	if !ok {
+	l = list{asOf: now, order: orders[get("order")], rows: defaultRows, patience: patience}
+	if l.order == nil {
 		return l, faultf(http.StatusBadRequest, "order is %q, want new, old, large, small, url, fresh or stale", get("order"))
 	}
-	l.before = func(a, b *store.Record) bool { return order(a, b) < 0 }
 	if s := get("rows"); s != "" {
 		if l.rows, err = strconv.Atoi(s); err != nil || l.rows < 1 || l.rows > mostRows {
 			return l, faultf(http.StatusBadRequest, "rows is %q, want a number from 1 to %d", s, mostRows)
@@ -243,29 +241,6 @@ func readCursor(s string) (*store.Record, error) {
 	r := &store.Record{ID: p.ID, Size: p.Size, FreshUntil: p.FreshUntil}
 	r.URL, r.Received = p.URL, p.Received
 	return r, nil
-}
-
-// top keeps those records that come first.
-type top struct {
-	limit   int
-	before  func(a, b *store.Record) bool
-	records []*store.Record // in order
-}
-
-func (t *top) add(r *store.Record) {
-	if len(t.records) == t.limit {
-		if !t.before(r, t.records[t.limit-1]) {
-			return
-		}
-		t.records = t.records[:t.limit-1]
-	}
-	i, _ := slices.BinarySearchFunc(t.records, r, func(a, b *store.Record) int {
-		if t.before(a, b) {
-			return -1
-		}
-		return 1
-	})
-	t.records = slices.Insert(t.records, i, r)
 }
 
 // names counts by name: those that come first, up to mostNames.

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/larder-go/larder/store"
 )
 
 var shells = []struct {
@@ -75,4 +79,53 @@ stores, and the URLs, hosts and tags of what is stored. bash needs its package b
 			return usagef("unknown shell %q, want bash, zsh, fish or powershell", args[0])
 		},
 	}
+}
+
+// mostCompletions bounds what the shell is offered, and completionTime how long it waits for it.
+const (
+	mostCompletions = 100
+	completionTime  = time.Second
+)
+
+// completeURL offers the URLs that are stored.
+func (a *app) completeURL(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeFrom(cmd, store.Query{Prefix: word}, word, func(r *store.Record) []string { return []string{r.URL} })
+}
+
+// completeHost offers the hosts of what is stored.
+func (a *app) completeHost(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeFrom(cmd, store.Query{}, word, func(r *store.Record) []string { return []string{store.Host(r.URL)} })
+}
+
+// completeTag offers the tags of what is stored.
+func (a *app) completeTag(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeFrom(cmd, store.Query{}, word, func(r *store.Record) []string { return r.Tags })
+}
+
+// completeFrom offers those words of the records that begin with word.
+func (a *app) completeFrom(cmd *cobra.Command, q store.Query, word string, words func(*store.Record) []string) (
+	[]cobra.Completion, cobra.ShellCompDirective,
+) {
+	cmd.SetErr(io.Discard) // the shell shows it amid what is being typed
+	c, closeStore, err := a.cache(cmd, false)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	defer closeStore()
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	defer cancel()
+	seen := make(map[string]bool)
+	var out []cobra.Completion
+	for r, err := range c.Entries(ctx, q) {
+		if err != nil || len(out) == mostCompletions {
+			break
+		}
+		for _, s := range words(r) {
+			if strings.HasPrefix(s, word) && !seen[s] {
+				seen[s] = true
+				out = append(out, printable(s))
+			}
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
 }

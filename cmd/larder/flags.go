@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/internal/units"
 )
@@ -120,4 +122,8 @@ func (f *sizeFlag) String() string {
 		return ""
 	}
 	return bytesText(int64(*f))
+}
+
+func jsonFlag(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "json", false, "write JSON, one object a line")
 }

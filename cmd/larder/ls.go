@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/view"
 	"github.com/larder-go/larder/store"
 )
 
@@ -62,7 +61,7 @@ func (l *ls) run(cmd *cobra.Command, a *app) error {
 	if err != nil {
 		return err
 	}
-	before, err := ordering(l.sort, now)
+	order, err := ordering(l.sort, now)
 	if err != nil {
 		return usagef("--sort: %w", err)
 	}
@@ -72,7 +71,7 @@ func (l *ls) run(cmd *cobra.Command, a *app) error {
 			return usagef("%w", err)
 		}
 	}
-	if before == nil {
+	if order == nil {
 		q.Limit = int(l.limit)
 	}
 	c, closeStore, err := a.cache(cmd, false)
@@ -82,30 +81,20 @@ func (l *ls) run(cmd *cobra.Command, a *app) error {
 	defer closeStore()
 	return buffered(cmd, func(w io.Writer) error {
 		write := entryWriter(w, l.json, shape, now)
-		if before == nil {
+		if order == nil {
 			return each(cmd, c, q, write)
 		}
-		top := best{limit: int(l.limit), before: before}
-		if err := each(cmd, c, q, top.add); err != nil {
+		top := view.Top{Limit: int(l.limit), Order: order}
+		if err := each(cmd, c, q, func(r *store.Record) error { top.Add(r); return nil }); err != nil {
 			return err
 		}
-		for _, r := range top.records {
+		for _, r := range top.Records {
 			if err := write(r); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-}
-
-func jsonFlag(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "json", false, "write JSON, one object a line")
-}
-
-// buffered gives do a buffered standard output.
-func buffered(cmd *cobra.Command, do func(io.Writer) error) error {
-	w := bufio.NewWriter(cmd.OutOrStdout())
-	return errors.Join(do(w), w.Flush())
 }
 
 // entryWriter returns what writes a line for a response.
@@ -173,25 +162,6 @@ func freshEnd(r *store.Record) time.Time {
 	return r.FreshUntil
 }
 
-// best keeps the records that come first in an order.
-type best struct {
-	limit   int // 0: all
-	before  func(a, b *store.Record) int
-	records []*store.Record
-}
-
-func (t *best) add(r *store.Record) error {
-	i, _ := slices.BinarySearchFunc(t.records, r, t.before)
-	if t.limit > 0 && len(t.records) == t.limit {
-		if i == t.limit {
-			return nil
-		}
-		t.records = t.records[:t.limit-1]
-	}
-	t.records = slices.Insert(t.records, i, r)
-	return nil
-}
-
 // each calls do with the responses that q means. It passes over damaged ones, and tells of them.
 func each(cmd *cobra.Command, c *larder.Cache, q store.Query, do func(*store.Record) error) error {
 	for r, err := range c.Entries(cmd.Context(), q) {
@@ -207,53 +177,4 @@ func each(cmd *cobra.Command, c *larder.Cache, q store.Query, do func(*store.Rec
 		}
 	}
 	return cmd.Context().Err()
-}
-
-// mostCompletions bounds what the shell is offered, and completionTime how long it waits for it.
-const (
-	mostCompletions = 100
-	completionTime  = time.Second
-)
-
-// completeURL offers the URLs that are stored.
-func (a *app) completeURL(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return a.completeFrom(cmd, store.Query{Prefix: word}, word, func(r *store.Record) []string { return []string{r.URL} })
-}
-
-// completeHost offers the hosts of what is stored.
-func (a *app) completeHost(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return a.completeFrom(cmd, store.Query{}, word, func(r *store.Record) []string { return []string{store.Host(r.URL)} })
-}
-
-// completeTag offers the tags of what is stored.
-func (a *app) completeTag(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return a.completeFrom(cmd, store.Query{}, word, func(r *store.Record) []string { return r.Tags })
-}
-
-// completeFrom offers those words of the records that begin with word.
-func (a *app) completeFrom(cmd *cobra.Command, q store.Query, word string, words func(*store.Record) []string) (
-	[]cobra.Completion, cobra.ShellCompDirective,
-) {
-	cmd.SetErr(io.Discard) // the shell shows it amid what is being typed
-	c, closeStore, err := a.cache(cmd, false)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	defer closeStore()
-	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
-	defer cancel()
-	seen := make(map[string]bool)
-	var out []cobra.Completion
-	for r, err := range c.Entries(ctx, q) {
-		if err != nil || len(out) == mostCompletions {
-			break
-		}
-		for _, s := range words(r) {
-			if strings.HasPrefix(s, word) && !seen[s] {
-				seen[s] = true
-				out = append(out, printable(s))
-			}
-		}
-	}
-	return out, cobra.ShellCompDirectiveNoFileComp
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,6 +18,7 @@ import (
 
 	prettytable "github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/internal/har"
@@ -45,6 +48,12 @@ func printable(s string) string {
 }
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
+
+// buffered gives do a buffered standard output.
+func buffered(cmd *cobra.Command, do func(io.Writer) error) error {
+	w := bufio.NewWriter(cmd.OutOrStdout())
+	return errors.Join(do(w), w.Flush())
+}
 
 // writeJSON writes v as one line. What a terminal would obey is escaped there, too.
 func writeJSON(w io.Writer, v any) error {
