@@ -66,8 +66,8 @@ type download struct {
 	broken  bool          // nothing more is written
 	written int64         // how much of the body the store has taken
 	pulling bool
-	lagEnds time.Time // of the wait for those who have not had chunk; zero: nobody waits for them
-	err     error     // io.EOF or what went wrong, once the download has ended
+	lag     *time.Timer // leaves those behind who have not had chunk; nil: nobody waits for them
+	err     error       // io.EOF or what went wrong, once the download has ended
 	readers []*reader
 	first   [1]*reader // where readers begin
 	holds   int        // callers that may still become readers
@@ -169,45 +169,42 @@ func (r *reader) Read(p []byte) (int, error) {
 		if d.changed == nil {
 			d.changed = make(chan struct{})
 		}
-		changed, late := d.changed, d.late()
+		if d.lag == nil && d.broken && !d.pulling {
+			end := d.start + int64(len(d.chunk))
+			d.lag = time.AfterFunc(lagTime, func() { d.leaveBehind(end) })
+		}
+		changed := d.changed
 		d.mu.Unlock()
 		select {
 		case <-changed:
 		case <-r.ctx.Done():
-		case <-late:
-			d.leaveBehind()
 		}
 	}
 }
 
-// late returns what tells that the wait for those who have not had the chunk is over; nil if nobody waits for such. d.mu is held.
-func (d *download) late() <-chan time.Time {
-	if d.pulling || !d.broken {
-		return nil
-	}
-	now := time.Now()
-	if d.lagEnds.IsZero() {
-		d.lagEnds = now.Add(lagTime)
-	}
-	return time.After(d.lagEnds.Sub(now))
-}
-
-// leaveBehind lets go of the readers who have not had the chunk in time.
-func (d *download) leaveBehind() {
+// leaveBehind lets go of the readers who have not had the chunk that ends there, if it is still the last.
+func (d *download) leaveBehind(end int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.pulling || d.lagEnds.IsZero() || time.Now().Before(d.lagEnds) {
-		return // there is another by now
+	if d.pulling || end != d.start+int64(len(d.chunk)) {
+		return
 	}
-	end := d.start + int64(len(d.chunk))
+	d.lag = nil // who becomes a reader from now on has as long
 	for _, r := range slices.Clone(d.readers) {
 		if r.pos < end {
 			r.lagged = true
 			d.detach(r)
 		}
 	}
-	d.lagEnds = time.Time{}
 	d.wake()
+}
+
+// waitNoMore ends the wait for those who have not had the chunk, since they have. d.mu is held.
+func (d *download) waitNoMore() {
+	if d.lag != nil {
+		d.lag.Stop()
+		d.lag = nil
+	}
 }
 
 // readBack reads what the store has taken already.
@@ -276,7 +273,7 @@ func (d *download) pull() {
 		return
 	}
 	d.start += int64(len(d.chunk))
-	d.lagEnds = time.Time{}
+	d.waitNoMore()
 	if d.chunk == nil {
 		d.chunk = chunks.Get().(*[chunkSize]byte)[:]
 	}
@@ -358,6 +355,7 @@ func (d *download) end(err error) {
 	d.mu.Lock()
 	d.err = err
 	d.pulling = false
+	d.waitNoMore()
 	last := len(d.readers) == 0 && d.holds == 0
 	d.wake()
 	d.mu.Unlock()

@@ -78,11 +78,46 @@ func (c *Cache) removeGroups(x *exchange, tags []string, own *flight) {
 	c.removeMeant(x, queries...)
 }
 
+// removeListed removes what q means, as far as the store can tell within its time, and returns the cache groups that it was in, added to
+// groups.
+func (c *Cache) removeListed(ctx context.Context, x *exchange, q store.Query, groups []string) []string {
+	finder, ok := store.As[store.Finder](c.store)
+	if !ok || !c.mayUse(x) {
+		return groups
+	}
+	var found []*store.Record
+	err := c.within(ctx, func(ctx context.Context) error {
+		for r, err := range finder.Find(ctx, q) {
+			if err == nil {
+				found = append(found, r)
+			} else if !errors.Is(err, store.ErrCorrupt) {
+				return err
+			}
+		}
+		return nil
+	})
+	c.notFound(x, err)
+	for _, r := range found {
+		c.remove(ctx, x, r.Key, r.ID)
+	}
+	return appendGroups(groups, found)
+}
+
+// notFound tells that the store failed to find what is to be removed. To be slow at that is no reason to leave it alone: some have to
+// read all that they hold.
+func (c *Cache) notFound(x *exchange, err error) {
+	if errors.Is(err, errStoreSlow) {
+		c.emit(Event{Kind: StoreFailed, Method: x.rr.Method, URL: x.target.url, Op: "delete", Err: err})
+		return
+	}
+	c.failed("delete", x, err)
+}
+
 // removeMeant removes what the queries mean, since x has made it invalid. It returns when that is done, or x's caller has
 // gone. A store that cannot list what it holds keeps it.
 func (c *Cache) removeMeant(x *exchange, queries ...store.Query) {
 	finder, ok := store.As[store.Finder](c.store)
-	if !ok {
+	if !ok || len(queries) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.req.Context()), c.refreshTimeout())
@@ -93,10 +128,9 @@ func (c *Cache) removeMeant(x *exchange, queries ...store.Query) {
 		defer cancel()
 		defer stop()
 		for _, q := range queries {
-			if !c.mayUse(x) {
+			if !c.mayUse(x) || !c.removeFound(ctx, finder, x, q) {
 				return
 			}
-			c.failed("delete", x, c.removeFound(ctx, finder, x, q))
 		}
 	})
 	select {
@@ -105,8 +139,9 @@ func (c *Cache) removeMeant(x *exchange, queries ...store.Query) {
 	}
 }
 
-// removeFound removes every record that q means. A distant store gets its time for each, not for all together.
-func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchange, q store.Query) error {
+// removeFound removes every record that q means. A distant store gets its time for each, not for all together. It returns false if that
+// was not enough.
+func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchange, q store.Query) bool {
 	within := c.bounds(ctx)
 	defer within.end()
 	next, stop := iter.Pull2(finder.Find(within.ctx, q))
@@ -119,10 +154,12 @@ func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchang
 		case errors.Is(err, store.ErrCorrupt) && more:
 			continue
 		case err != nil || !more:
-			return err
+			c.notFound(x, err)
+			return !errors.Is(err, errStoreSlow)
 		}
 		if err := c.within(ctx, func(ctx context.Context) error { return c.store.Delete(ctx, r.Key, r.ID) }); err != nil {
-			return err
+			c.failed("delete", x, err)
+			return true
 		}
 		c.emit(Event{Kind: Invalidated, Method: x.rr.Method, URL: r.URL})
 	}

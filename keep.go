@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -90,8 +91,8 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	if _, ok := store.As[store.Finder](c.store); !ok && c.noted(x) && x.rule.Methods == nil {
 		return nil, "the store could not find it when an unsafe request makes it invalid"
 	}
-	if x.target.spelling != "" && resp.StatusCode/100 == 3 {
-		return nil, "it may lead to the usual spelling of the URL, which has the same key"
+	if resp.StatusCode/100 == 3 && c.leadsBack(x, resp) {
+		return nil, "it leads to what has the same key"
 	}
 	r = &store.Record{
 		Key: x.key,
@@ -108,6 +109,9 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 		Tags: x.rule.Tags,
 	}
 	header := c.policy().StoredHeader(resp.Header)
+	for name := range x.withheld {
+		delete(header, name)
+	}
 	setDate(header, received)
 	r.Header = x.rule.withhold(header)
 	r.Tags = x.withGroups(r.Tags, r.Header)
@@ -129,6 +133,18 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	}
 	c.setTimes(r)
 	return r, ""
+}
+
+// leadsBack reports whether the response to x is a redirect to what would be answered with it again, though the origin may answer with
+// something else: to the same URL in other words, or without what a rule ignores.
+func (c *Cache) leadsBack(x *exchange, resp *http.Response) bool {
+	location := resp.Header.Get("Location")
+	to, err := x.req.URL.Parse(location)
+	if err != nil || location == "" || to.RequestURI() == x.req.URL.RequestURI() || !strings.EqualFold(to.Scheme, x.req.URL.Scheme) || normalHost(to) != normalHost(x.req.URL) {
+		return false
+	}
+	get, err := c.getFor(x, to.String())
+	return err == nil && get.key == x.key
 }
 
 func (x *exchange) maxBody(c *Cache) int64 { return cmp.Or(x.rule.MaxBody, c.MaxBody) }

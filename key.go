@@ -1,7 +1,6 @@
 package larder
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"net/http"
@@ -40,7 +39,8 @@ func appendField(b []byte, tag byte, value string) []byte {
 type target struct {
 	url       string // normalised; the secrets' values are REDACTED
 	keyURL    string // the same without the secrets
-	spelling  string // how it is sent, if an origin may take that for something else; it has the secrets
+	spelling  string // how path and query are sent, without secrets; "": as origins take for the same, unlike dot segments and escapes of unreserved characters
+	oddPath   bool   // it is the path that has such
 	redacted  []string
 	variation string
 }
@@ -49,28 +49,49 @@ type target struct {
 func newTarget(u *url.URL, path string, r *rule) target {
 	var array [256]byte
 	b := appendBase(array[:0], u, path)
-	spelling := spelling(u, path)
-	if !r.readsQuery() {
-		s := string(appendQuery(b, u))
-		return target{url: s, keyURL: s, spelling: spelling}
+	t := target{oddPath: oddPath(u, path)}
+	oddQuery := escapesUnreserved(u.RawQuery)
+	if r.readsQuery() {
+		base := string(b)
+		shown, keyed, redacted := r.query(normalEscapes(u.RawQuery, false))
+		t.url, t.keyURL, t.redacted = withQuery(base, shown, u.ForceQuery), withQuery(base, keyed, u.ForceQuery), redacted
+		if oddQuery {
+			_, sent, _ := r.query(escapes(u.RawQuery, false, false))
+			oddQuery = sent != keyed
+		}
+	} else {
+		t.url = string(appendQuery(b, u))
+		t.keyURL = t.url
 	}
-	base := string(b)
-	shown, keyed, redacted := r.query(normalEscapes(u.RawQuery, false))
-	return target{url: withQuery(base, shown, u.ForceQuery), keyURL: withQuery(base, keyed, u.ForceQuery), spelling: spelling, redacted: redacted}
+	if t.oddPath || oddQuery {
+		_, sent, _ := r.query(u.RawQuery)
+		t.spelling = u.EscapedPath() + "?" + sent
+	}
+	return t
 }
 
-// spelling returns path and query as they are sent, if path, which is normalPath(u), is without dot segments of theirs or one of both
-// without escapes of unreserved characters: origins are known that do not take these for the same, though RFC 3986 §6.2.2 does. Else
-// it is empty.
-func spelling(u *url.URL, path string) string {
-	if u.RawPath == "" && (u.Path == path || u.Path == "") && !strings.Contains(u.RawQuery, "%") {
-		return ""
+// oddPath reports whether path, which is normalPath(u), is without dot segments or escapes of unreserved characters that u has.
+func oddPath(u *url.URL, path string) bool {
+	switch {
+	case u.RawPath == "" && (u.Path == path || u.Path == ""):
+		return false
+	case strings.Contains(u.Path, "/."):
+		return escapes(u.EscapedPath(), true, false) != path
 	}
-	sent := cmp.Or(u.EscapedPath(), "/")
-	if escapes(sent, true, false) == path && escapes(u.RawQuery, false, false) == normalEscapes(u.RawQuery, false) {
-		return ""
+	return escapesUnreserved(u.RawPath)
+}
+
+func escapesUnreserved(s string) bool {
+	for {
+		_, after, found := strings.Cut(s, "%")
+		switch {
+		case !found || len(after) < 2:
+			return false
+		case isHex(after[0]) && isHex(after[1]) && unreserved(unhex(after[0])<<4|unhex(after[1])):
+			return true
+		}
+		s = after
 	}
-	return sent + "?" + u.RawQuery
 }
 
 // readsQuery reports whether r does more with the query than to take it as it is.
@@ -275,6 +296,13 @@ func credentials(req *http.Request, r *rule) string {
 	return digest(string(b))
 }
 
+func (c *Cache) customKey(req *http.Request) string {
+	if c.Key == nil {
+		return ""
+	}
+	return c.Key(req)
+}
+
 // key returns the key of a request whose content, if it has any, is digested in body.
 func (c *Cache) key(req *http.Request, r *rule, a ask, t target, body string) store.Key {
 	var array [512]byte
@@ -294,10 +322,7 @@ func (c *Cache) key(req *http.Request, r *rule, a ask, t target, body string) st
 		method = http.MethodGet
 	}
 	b = appendField(b, keyMethod, method)
-	custom := ""
-	if c.Key != nil {
-		custom = c.Key(req)
-	}
+	custom := c.customKey(req)
 	if custom != "" {
 		b = appendField(b, keyCustom, custom)
 	} else {

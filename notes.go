@@ -217,7 +217,8 @@ func (c *Cache) putNote(ctx context.Context, r *store.Record, superseded []store
 // noted reports whether the response to x is stored under a key that is not to be guessed from the URL, since it has content in it or
 // how the URL is spelled.
 func (c *Cache) noted(x *exchange) bool {
-	return x.rr.Method != http.MethodGet && x.rr.Method != http.MethodHead || x.content != "" || c.Shared && x.target.spelling != ""
+	return x.rr.Method != http.MethodGet && x.rr.Method != http.MethodHead || x.content != "" ||
+		c.Shared && x.target.spelling != "" && c.customKey(x.req) == ""
 }
 
 // noteFor returns the note that the record of the response to x needs.

@@ -268,6 +268,7 @@ type completion struct {
 	missing        rfc9111.Part
 	conditions     http.Header
 	stored         *pieced
+	withheld       http.Header // what the origin says that is not to be stored
 }
 
 // completion returns how x is best answered with the help of parts that are stored; nil if they are of no use for it. The
@@ -295,7 +296,7 @@ func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 	p.behind.Start = p.missing.Start + p.missing.Length
 	p.behind.Length = p.want.Start + p.want.Length - p.behind.Start
 	p.x = x.brief()
-	p.x.req = p.x.req.WithContext(ctx)
+	p.x.req = p.x.req.Clone(ctx) // others may read on when the caller uses its request again
 	var err error
 	if p.stored, err = c.openParts(p.x, a, []rfc9111.Part{p.before, p.behind}); err != nil {
 		return nil
@@ -320,7 +321,8 @@ func (c *Cache) complete(p *completion, resp *http.Response) bool {
 	}
 	said := resp.Header
 	resp.Header = c.policy().Freshen(whole.Header, said)
-	maps.Copy(resp.Header, c.policy().Withheld(resp.Header, said))
+	p.withheld = c.policy().Withheld(resp.Header, said)
+	maps.Copy(resp.Header, p.withheld)
 	resp.StatusCode = http.StatusOK
 	if p.want.Length < size {
 		resp.StatusCode = http.StatusPartialContent

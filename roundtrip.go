@@ -37,9 +37,10 @@ type exchange struct {
 	incomplete *assembly           // stored in part, and not enough of it
 	vary       []string            // the fields that are known to select a variant
 	verdict    rfc9111.Verdict
-	troubled   bool // the store failed to tell what is stored
-	alone      bool // no flight of somebody else's has anything for it
-	unusable   bool // the body of what is stored is gone, or the filter turned it away: as if nothing were
+	withheld   http.Header // what the response says to the caller alone, where stored parts have gone into it
+	troubled   bool        // the store failed to tell what is stored
+	alone      bool        // no flight of somebody else's has anything for it
+	unusable   bool        // the body of what is stored is gone, or the filter turned it away: as if nothing were
 }
 
 // reads reports whether the request reads what the stored response is of, so that conditions and ranges are about that; with
@@ -335,13 +336,7 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
 		c.flights.outdateOthers(get.target.base())
 		groups = c.removeFor(ctx, get, groups)
 		if len(get.rule.KeyHeaders) > 0 || get.target.spelling != "" { // there may be more keys than one
-			err := c.within(ctx, func(ctx context.Context) error {
-				_, err := c.Purge(ctx, store.Query{URL: get.target.url})
-				return err
-			})
-			if !errors.Is(err, ErrUnsupported) {
-				c.failed("delete", x, err)
-			}
+			groups = c.removeListed(ctx, get, store.Query{URL: get.target.url}, groups)
 		}
 	}
 	c.removeGroups(x, groups, own)

@@ -16,10 +16,10 @@ import (
 const noVarySearch = "No-Vary-Search"
 
 // varies reports whether x may be answered by what is stored for another query: not where a rule or Cache.Key says itself
-// which queries are the same.
+// which queries are the same, and not where a shared cache keeps the path apart.
 func (c *Cache) varies(x *exchange) bool {
 	return (x.rr.Method == http.MethodGet || x.rr.Method == http.MethodHead) && x.content == "" && !x.rule.readsQuery() &&
-		(c.Key == nil || c.Key(x.req) == "")
+		!(c.Shared && x.target.oddPath) && c.customKey(x.req) == ""
 }
 
 // variationOf returns what the stored header says of the queries that the response to x answers; nil: its own alone, also
@@ -42,11 +42,6 @@ func (c *Cache) variationOf(x *exchange, stored http.Header) *rfc9111.Variation 
 // variedKey returns what a response to x is stored under that says v.
 func (c *Cache) variedKey(x *exchange, v *rfc9111.Variation) store.Key {
 	t := target{url: x.target.url, keyURL: withQuery(x.target.base(), v.Canonical(x.req.URL.RawQuery), false), variation: v.String()}
-	if x.target.spelling != "" { // of the path: of the query the origin has said what is the same
-		u := *x.req.URL
-		u.RawQuery = ""
-		t.spelling = spelling(&u, normalPath(&u))
-	}
 	return c.key(x.req, x.rule, x.ask, t, "")
 }
 
@@ -102,12 +97,19 @@ func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []s
 		groups = appendGroups(groups, records)
 		c.remove(ctx, x, key)
 	}
+	var others []store.Query
 	for _, n := range c.notesOf(ctx, x) {
 		if n.variation == nil {
 			path := normalPath(x.req.URL)
 			asked := newTarget(x.req.URL, path, ruleFor(c.rules.Load().rules, n.value, x.req.URL, path))
-			c.removeMeant(x, store.Query{URL: asked.url, Filter: func(r *store.Record) bool { return r.Method == n.value }})
+			q := store.Query{URL: asked.url, Filter: func(r *store.Record) bool { return r.Method == n.value }}
+			if n.value == http.MethodGet {
+				groups = c.removeListed(ctx, x, q, groups)
+			} else {
+				others = append(others, q)
+			}
 		}
 	}
+	c.removeMeant(x, others...)
 	return groups
 }

@@ -141,6 +141,7 @@ func (x *exchange) ask() {
 	body := x.p.requestBody(x.r, x.c)
 	defer body.Close()
 	relay := &interim{x: x}
+	defer relay.end()
 	ctx := x.ctx
 	if x.r.ProtoAtLeast(1, 1) {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: relay.take})

@@ -17,6 +17,29 @@ import (
 
 // partial are tests of responses that are stored in part (RFC 9111 §3.3 and §3.4).
 var partial = []test{
+	{name: "what the rest of a body says to its caller alone is not stored, whatever a targeted field says", run: func(t *T) {
+		for _, targeted := range [][]string{nil, {}} {
+			u := t.shared()
+			u.cache.Targeted = targeted
+			page := long("/a", 1000)
+			u.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("ETag", `"1"`)
+				if r.Header.Get("Range") == "bytes=0-499" {
+					set(w.Header(), []string{"Cache-Control", "max-age=60", "CDN-Cache-Control", "max-age=60"})
+				} else {
+					set(w.Header(), []string{"Cache-Control", `max-age=60, private="X-User"`, "X-User", "alice"})
+				}
+				http.ServeContent(w, r, "", time.Time{}, strings.NewReader(page))
+			})
+			u.get("/a", header("Range", "bytes=0-499"))
+			a := u.get("/a")
+			a.want(larder.Miss, page)
+			equal(t, "alice's X-User", a.header.Get("X-User"), "alice")
+			a = u.get("/a")
+			a.want(larder.Hit, page)
+			equal(t, "another's X-User", a.header.Get("X-User"), "")
+		}
+	}},
 	{name: "a part is stored, and answers for itself and what is in it", run: func(t *T) {
 		for path, whole := range t.files() {
 			n := len(whole)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
 )
 
 // standard are tests of RFC 9111 end to end, in a private cache and a shared one.
@@ -474,11 +475,59 @@ var invalidations = []test{
 		u.do("PUT", "/%6cogin")
 		u.get("/login").wantStatus(larder.Miss, 200)
 	}},
-	{name: "a redirect to the usual words for a URL is not taken for what it leads to", run: func(t *T) {
-		t.origin.status("/x/../a", 301, "Location", "/a", "Cache-Control", "max-age=60")
-		t.origin.numbered("/a", "Cache-Control", "max-age=60")
-		t.get("/x/../a").want(larder.Miss, "/a 1")
-		t.get("/x/../a").want(larder.Hit, "/a 1")
+	{name: "so it does with No-Vary-Search, in cache groups, and where a rule or Key says which queries are the same", run: func(t *T) {
+		u := t.shared()
+		u.origin.handle("/A", func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "GET" {
+				set(w.Header(), []string{"Cache-Control", "max-age=60", "No-Vary-Search", "params=(\"q\")", "Cache-Groups", `"g"`})
+			}
+			fmt.Fprint(w, r.RequestURI)
+		})
+		u.origin.numbered("/b", "Cache-Control", "max-age=60", "Cache-Groups", `"g"`)
+		u.get("/%41?q=1").want(larder.Miss, "/%41?q=1")
+		u.get("/b")
+		u.get("/A?q=1").want(larder.Miss, "/A?q=1")
+		u.get("/A?q=2").want(larder.Hit, "/A?q=1")
+		u.do("PUT", "/A?q=1")
+		u.get("/%41?q=1").want(larder.Miss, "/%41?q=1")
+		u.get("/b").want(larder.Miss, "/b 2")
+		u.do("PUT", "/%41?q=1")
+		u.get("/b").want(larder.Miss, "/b 3")
+
+		u = t.shared()
+		u.rule(larder.Rule{SortQuery: true, Ignore: larder.Ignore{Query: []string{"utm_*"}}})
+		u.origin.numbered("/c", "Cache-Control", "max-age=60")
+		u.get("/c?b=%7E&a=1&utm_source=a%2Db").want(larder.Miss, "/c 1")
+		u.get("/c?a=1&b=%7E&utm_source=c").want(larder.Hit, "/c 1")
+		u.get("/c?a=1&b=~").want(larder.Miss, "/c 2")
+
+		u = t.shared()
+		u.cache.Key = func(*http.Request) string { return "k" }
+		u.cache.Store = struct{ store.Store }{t.store} // which can list nothing
+		u.origin.numbered("/d", "Cache-Control", "max-age=60")
+		u.get("/%64").want(larder.Miss, "/d 1")
+		u.settle()
+		u.get("/d").want(larder.Hit, "/d 1")
+	}},
+	{name: "a redirect is not taken for what it leads to, if that has its key", run: func(t *T) {
+		t.rule(larder.Rule{Ignore: larder.Ignore{Query: []string{"utm"}}})
+		for from, to := range map[string]string{"/x/../a": "/a", "/~user": "/%7Euser", "/c?utm=1": "/c"} {
+			path, _, _ := strings.Cut(from, "?")
+			t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Cache-Control", "max-age=60")
+				if r.RequestURI == from {
+					w.Header().Set("Location", to)
+					w.WriteHeader(http.StatusMovedPermanently)
+				}
+			})
+			t.origin.handle(to, t.origin.pages[path])
+			t.get(from).wantStatus(larder.Miss, 200)
+			t.get(from).wantStatus(larder.Hit, 200)
+		}
+		t.origin.status("/e", 301, "Location", "/a", "Cache-Control", "max-age=60")
+		t.get("/e")
+		t.get("/e").wantStatus(larder.Hit, 200)
+		t.wantHits("/e", 1)
 	}},
 	{name: "what a user changes is invalidated for him, however he says who he is", run: func(t *T) {
 		for path, as := range credentials {
