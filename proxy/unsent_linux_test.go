@@ -17,7 +17,7 @@ func TestSlowReaders(t *testing.T) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		w.Header().Set("Content-Length", strconv.Itoa(size))
 		w.Write(make([]byte, size))
-	}), func(p *running) { p.p.StallTimeout = time.Second })
+	}), func(p *running) { p.p.StallTimeout = 3 * time.Second })
 	if _, body := p.get("/"); len(body) != size {
 		t.Fatalf("%d bytes come", len(body))
 	}
@@ -27,7 +27,7 @@ func TestSlowReaders(t *testing.T) {
 	head(r)
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(3 * p.p.StallTimeout); time.Now().Before(end) && p.lastFault() == nil; <-tick.C {
+	for end := time.Now().Add(2 * p.p.StallTimeout); time.Now().Before(end) && p.lastFault() == nil; <-tick.C {
 		if _, err := io.CopyN(io.Discard, r, 8<<10); err != nil {
 			t.Fatal(err)
 		}
