@@ -120,6 +120,11 @@ func TestForeignFilesAreLeftAlone(t *testing.T) {
 		filepath.Join(dir, "v1", "0", strings.Repeat("f", 64), "a.head"), // in the wrong fan
 		filepath.Join(dir, "v1", "0", strings.Repeat("f", 64)+".head"),
 		filepath.Join(dir, "v1", "z", "notes"),
+		filepath.Join(dir, "v1", "leases", "notes"),
+		filepath.Join(dir, "v1", "leases", "mine", "notes"),
+		filepath.Join(dir, "v1", "leases", strings.Repeat("0", 63)+"x"),
+		filepath.Join(dir, "v1", "leases", strings.Repeat("0", 64)+"."+id[1:]),
+		filepath.Join(dir, "v1", "leases", strings.Repeat("0", 64)+"_"+id),
 		filepath.Join(fan, folder+".headd"),
 		filepath.Join(fan, folder+"-.head"),
 		filepath.Join(fan, folder+"-"+id),

@@ -28,6 +28,9 @@ var foreign = map[string]func(path string) error{
 	"link to self":  func(path string) error { return os.Symlink(filepath.Base(path), path) },
 }
 
+// holder is who takes a lease.
+var holder = store.ID{1}
+
 func TestForeignThingsUnderOurNamesAreMisses(t *testing.T) {
 	t.Parallel()
 	const size = 100_000 // in a file of its own
@@ -48,6 +51,13 @@ func TestForeignThingsUnderOurNamesAreMisses(t *testing.T) {
 		"the ledger":           at("v1/usage-00000001"),
 		"the next ledger":      at("v1/usage-00000002"),
 		"the lease":            at(leases + "/" + digest),
+		"a lease being made":   at(leases + "/" + digest + "." + holder.String()),
+		"a lease moved away": func(t *testing.T, dir string, _ *store.Record) string {
+			lease := filepath.Join(dir, leases, digest)
+			must(t, os.MkdirAll(filepath.Dir(lease), 0o700))
+			must(t, os.WriteFile(lease, nil, 0o600)) // it has ended
+			return lease + "-" + holder.String()
+		},
 		"the folder of leases": at(leases),
 		"the head of another":  at(fan + "/" + digest[:63] + other + ".head"),
 	} {
@@ -101,7 +111,6 @@ func tryAll(t *testing.T, s *disk.Store, size int) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	holder := store.ID{1}
 	found, err := s.Lookup(t.Context(), "key")
 	miss("Lookup", err)
 	for _, r := range found {

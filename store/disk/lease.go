@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -62,7 +63,7 @@ func lease(top *os.Root, name string, holder store.ID, now time.Time, ttl time.D
 			return false, nil
 		}
 		// It has ended: who gets to move it away may go on.
-		aside := name + "-" + holder.String()
+		aside := name + "-" + store.NewID(now).String()
 		if err := top.Rename(name, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
@@ -81,21 +82,25 @@ func lasts(ends, now time.Time, ttl time.Duration) bool {
 
 // newLease makes the lease, unless there is one.
 func newLease(top *os.Root, name string, holder store.ID, until time.Time) (taken bool, err error) {
-	temp := name + "." + holder.String()
-	err = top.WriteFile(temp, holder[:], 0o600)
+	temp := name + "." + store.NewID(time.Now()).String() // of which nobody knows before
+	f, err := create(top, temp)
 	if err != nil && noFolder(top, leasesDir) {
 		top.Remove(leasesDir)
 		err = fs.ErrNotExist
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = top.MkdirAll(leasesDir, 0o700); err == nil {
-			err = top.WriteFile(temp, holder[:], 0o600)
+			f, err = create(top, temp)
 		}
 	}
 	if err != nil {
 		return false, err
 	}
 	defer top.Remove(temp)
+	_, err = f.Write(holder[:])
+	if err := errors.Join(err, f.Close()); err != nil {
+		return false, err
+	}
 	if err := top.Chtimes(temp, until, until); err != nil {
 		return false, err
 	}
@@ -158,6 +163,9 @@ func (s *Store) sweepLeases() error {
 		return nil
 	}
 	for _, name := range names {
+		if !isLease(name) {
+			continue
+		}
 		name = leasesDir + "/" + name
 		if info, err := top.Lstat(name); err == nil {
 			if age := time.Since(info.ModTime()); age > grace || age < -store.LongLease {
@@ -166,4 +174,18 @@ func (s *Store) sweepLeases() error {
 		}
 	}
 	return err
+}
+
+// isLease reports whether a name is that of a lease, or of what it is made of or moved away to.
+func isLease(name string) bool {
+	const digest = 64
+	if len(name) < digest || !isHex(name[:digest]) {
+		return false
+	}
+	rest := name[digest:]
+	if rest == "" {
+		return true
+	}
+	id, err := store.ParseID(rest[1:])
+	return err == nil && strings.Contains(".-", rest[:1]) && rest[1:] == id.String()
 }
