@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -193,6 +194,28 @@ func TestNothingIsLeftOfWhatWasReplaced(t *testing.T) {
 	if got := c.names(""); len(got) != 3 {
 		t.Errorf("there are %q, want the record and two pieces", got)
 	}
+}
+
+func TestReplacingSmallBodiesLeavesLargeOnesToTheirReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := bytestore.New(new(cache), &bytestore.Options{MaxBody: 4 << 20, Chunk: 32 << 10})
+		defer s.Close()
+		want := strings.Repeat("body", 256<<10)
+		r := put(t, s, "large", want)
+		b, err := s.Open(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		s.Delete(t.Context(), "large")
+		small := put(t, s, "small", "body")
+		for range 9000 {
+			small = put(t, s, "small", "body", small.ID)
+		}
+		if got, err := io.ReadAll(b); err != nil || string(got) != want {
+			t.Errorf("read %d bytes, %v", len(got), err)
+		}
+	})
 }
 
 // A store that is bounded drops a body now and then, and the record that it belongs to is still there.

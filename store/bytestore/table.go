@@ -68,6 +68,8 @@ func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error
 		switch {
 		case isPiece(r.Group, r.Item):
 			return t.values.set(r.Group+"/"+r.Item, r.Value)
+		case strings.HasPrefix(r.Group, "b/") && when == chunked.IfPresent:
+			return t.begun(r.Group)
 		case !isRecords(r.Group):
 			return nil
 		}
@@ -89,6 +91,15 @@ func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error
 		}
 		return t.values.set(r.Group, encode(rows))
 	})
+}
+
+// begun stands for a sign of life that is replaced: there is one where the body has a first piece.
+func (t *table) begun(group string) error {
+	value, err := t.values.get(fmt.Sprintf("%s/%08d", group, 0))
+	if err == nil && value == nil {
+		err = store.ErrNotFound
+	}
+	return err
 }
 
 // Get is described at chunked.Table. Of a body it returns the pieces that are named.
