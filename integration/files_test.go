@@ -339,3 +339,29 @@ func readOnlyChild(args []string) (any, error) {
 	}
 	return err.Error(), nil
 }
+
+func init() { children["newOnFull"] = newOnFullChild }
+
+// TestNewOnAFullDisk opens a store of files, which has not been there, where there is no room for any.
+func TestNewOnAFullDisk(t *testing.T) {
+	attr, dir := ownNamespaces(t), t.TempDir()
+	var none struct{}
+	if err := runChildWith(t, &none, &attr, nil, "newOnFull", dir); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newOnFullChild(args []string) (any, error) {
+	fill, _, err := fullDisk(args[0])
+	if err == nil {
+		err = fill()
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := openStore("disk", args[0])
+	if err != nil {
+		return nil, err
+	}
+	return struct{}{}, s.Close()
+}

@@ -16,16 +16,21 @@ import (
 // openFile opens a file of ours. The error wraps store.ErrCorrupt if what has its name is no file; info is what it is.
 func openFile(in *os.Root, path string, flag int) (f *os.File, info fs.FileInfo, err error) {
 	f, err = in.OpenFile(path, flag|nonblock, 0o600)
-	if err == nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		switch other, e := in.Lstat(path); {
+		case e != nil:
+		case other.Mode().IsRegular(): // another program's lease on it has to end first, as of a server of network files
+			f, err = in.OpenFile(path, flag, 0o600)
+		default:
+			info, err = other, nil
+		}
+	}
+	if err == nil && f != nil {
 		info, err = f.Stat()
 		if err == nil && info.Mode().IsRegular() {
 			return f, info, nil
 		}
 		f.Close()
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		if other, e := in.Lstat(path); e == nil && !other.Mode().IsRegular() {
-			info, err = other, nil
-		}
 	}
 	if err == nil {
 		err = fmt.Errorf("%s is no file, but %v: %w", path, info.Mode().Type(), store.ErrCorrupt)

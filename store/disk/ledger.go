@@ -90,6 +90,9 @@ func (l *ledger) open(top *os.Root) (made bool, err error) {
 		if made = number == 0; made {
 			number = 1
 			f, err = newLedger(top, number, tally{})
+			if err != nil && !errors.Is(err, fs.ErrExist) { // the disk is full, and what is stored can be read all the same
+				f, err = beginLedger(top, usageName(number), nil)
+			}
 		} else {
 			f, err = openLedger(top, number)
 		}
