@@ -30,7 +30,7 @@ const (
 const lagTime = 10 * time.Second
 
 // errLagged is why a reader gets no more.
-var errLagged = errors.New("larder: others could wait no longer for this reader of a response that is too long for the store, or the store has failed")
+var errLagged = errors.New("larder: the body was read too slowly: it is not stored, and others waited for what comes next")
 
 // errOutdated is why a response is not stored that was under way while an unsafe request changed what it is of.
 var errOutdated = errors.New("it was invalidated on its way")
@@ -82,7 +82,7 @@ type reader struct {
 	resp *http.Response // the caller's, for its trailers
 	stop func() bool    // of the AfterFunc that leaves when ctx ends
 
-	pos    int64 // guarded by d.mu, as are the next two
+	pos    int64 // guarded by d.mu, as are the next three
 	closed bool
 	lagged bool
 	index  int // in d.readers; -1: not there any more

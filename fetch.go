@@ -305,18 +305,15 @@ func (c *Cache) keepFresh(f *flight, x *exchange, all []freshened) {
 // must not be stored. If the request says so, or has an Authorization that makes it so, it does nothing: what is stored is not
 // of this request (RFC 9111 §5.2.1.5, §3.5).
 func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*store.Record) {
-	if x.noStore() {
-		return nil
+	for _, part := range fresh.parts {
+		forbidden = append(forbidden, c.replace(f, x, part)...)
 	}
-	if fresh.why == rfc9111.Authorized && c.storableForOthers(x, fresh.came) {
-		return nil
-	}
-	for _, r := range c.storedAs(fresh.record) {
-		if fresh.storable {
-			c.update(f.ctx, x, r)
-		} else {
-			forbidden = append(forbidden, r)
-		}
+	switch {
+	case fresh.parts != nil, x.noStore():
+	case fresh.storable:
+		c.update(f.ctx, x, fresh.record)
+	case fresh.why != rfc9111.Authorized || !c.storableForOthers(x, fresh.came):
+		forbidden = append(forbidden, fresh.record)
 	}
 	return forbidden
 }
@@ -347,15 +344,17 @@ type freshened struct {
 	came     *rfc9111.Response // the same before the rule withheld something of it
 	storable bool
 	why      rfc9111.Reason // so, or not
+	parts    []freshened    // of what is put together, the others being of the whole; nil: it is one record
 }
 
 // freshen gives old the header fields and times of a response that says it still holds, whose values it keeps.
 func (c *Cache) freshen(x *exchange, old *store.Record, said http.Header, requested, now time.Time) freshened {
 	if a := c.readingOf(old).assembly; a != nil {
-		fresh, whole := freshened{}, new(assembly)
-		for _, part := range a.parts {
-			fresh = c.freshen(x, part, said, requested, now)
-			whole.parts = append(whole.parts, fresh.record)
+		fresh, whole := freshened{storable: true}, new(assembly)
+		for _, old := range a.parts {
+			part := c.freshen(x, old, said, requested, now)
+			fresh.parts, whole.parts = append(fresh.parts, part), append(whole.parts, part.record)
+			fresh.storable = fresh.storable && part.storable
 		}
 		c.combine(whole)
 		fresh.record = whole.whole

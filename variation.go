@@ -89,8 +89,8 @@ func (c *Cache) equivalents(ctx context.Context, x *exchange, records []*store.R
 	return all, nil
 }
 
-// removeFor removes all that is stored for x's URL and for those that are the same, and of every user what answers other
-// methods; it returns the cache groups that it was in, but for the latter, added to groups.
+// removeFor removes all that is stored for x's URL and for those that are the same, and of every user what a note of the URL speaks of; it
+// returns the cache groups that it was in, but for what answers other methods, added to groups.
 func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []string {
 	for _, key := range c.allKeys(ctx, x) {
 		records, _ := c.lookupUnder(ctx, x, key)

@@ -70,8 +70,8 @@ func (p Policy) remove(h http.Header, names []string) {
 // not bring other bytes, so it does not replace these (RFC 9111 §3.2; for Content-Digest, RFC 9530 §2).
 var describesContent = []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Digest"}
 
-// Withheld returns those fields of a 304 that what Freshen has made of it, or what is stored of that, does not have: they are for the one
-// alone whose request the 304 answers. It is nil if there are none.
+// Withheld returns those fields of a 304, or of a 206 that completes a stored response, that what Freshen has made of it, or what is stored of
+// that, does not have: they are for the one alone whose request it answers. It is nil if there are none.
 func (p Policy) Withheld(freshened, said http.Header) (out http.Header) {
 	for name, vv := range said {
 		switch {
