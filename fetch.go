@@ -441,6 +441,7 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
 		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads, NotShared: x.alone}
 	switch {
+	case f.err != nil && !leads && !f.failedFor(x):
 	case (f.err != nil || originFailed(f.status)) && c.staleAllowed(x, f.err):
 		if resp := c.standIn(x, f, d); resp != nil {
 			return resp, nil
@@ -488,6 +489,13 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 		return c.answer(x, resp, d), nil
 	}
 	return nil, nil
+}
+
+// failedFor reports whether f's error may be x's as well: nobody answered in time, or x asks in the same words. Else it may be the
+// fault of what the leader asked.
+func (f *flight) failedFor(x *exchange) bool {
+	var timed interface{ Timeout() bool }
+	return errors.As(f.err, &timed) && timed.Timeout() || x.content == "" && maps.EqualFunc(f.led.header, x.header, slices.Equal)
 }
 
 // standIn returns the stale response in the place of what the origin failed to give; nil if its body is gone.

@@ -387,6 +387,28 @@ var flights = []test{
 		}
 		t.wantHits("/a", 1)
 	}},
+	{name: "what fails since the first caller asked badly fails for that one alone", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		asked := make(gate)
+		t.cache.Base = transport(func(r *http.Request) (*http.Response, error) {
+			if r.Header.Get("X-Bad") != "" {
+				asked.wait(r)
+			}
+			return t.origin.transport.RoundTrip(r)
+		})
+		bad := t.start(1, func(int) answer { return t.try("GET", "/a", header("X-Bad", "a\nb")) })
+		t.settle()
+		rest := t.start(5, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		t.wantHits("/a", 0)
+		asked.open()
+		if a := bad.done()[0]; a.err == nil {
+			t.Errorf("who asks badly got %d", a.status)
+		}
+		for _, a := range rest.done() {
+			a.wantStatus(larder.Miss, http.StatusOK)
+		}
+	}},
 	{name: "an error page is nobody else's", run: func(t *T) {
 		t.origin.status("/a", http.StatusServiceUnavailable)
 		g := t.origin.hold("/a")
