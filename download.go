@@ -281,7 +281,7 @@ func (d *download) pull() {
 	d.chunk = d.chunk[:0]
 	d.mu.Unlock()
 
-	n, err := d.resp.Body.Read(buf)
+	n, err := d.more(buf)
 
 	end := d.start + int64(n)
 	switch {
@@ -296,6 +296,12 @@ func (d *download) pull() {
 	d.wake()
 	d.mu.Unlock()
 	d.left()
+}
+
+// more reads from the origin.
+func (d *download) more(buf []byte) (n int, err error) {
+	defer recovered(&err)
+	return d.resp.Body.Read(buf)
 }
 
 // write hands one chunk to the store; end is where it ends in the body.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -127,22 +128,26 @@ func (x *exchange) detach() {
 
 // lead asks the origin and settles f.
 func (c *Cache) lead(f *flight, x *exchange) {
-	// If another flight has ended since the store was looked into, it was perhaps with what is wanted here.
-	if f.key.alone == 0 && c.flights.landed.Load() != x.landed && c.answeredMeanwhile(f, x) {
-		return
-	}
-	if c.claim(f, x) {
-		return
-	}
-	resp, status, requested, err := c.consult(f, x)
-	if resp == nil && err == nil {
-		return
-	}
-	if err != nil {
+	if err := c.inquire(f, x); err != nil {
 		c.land(f)
 		f.settle(result{err: err})
 		f.cancel()
-		return
+	}
+}
+
+// inquire is lead, except where it fails.
+func (c *Cache) inquire(f *flight, x *exchange) (err error) {
+	defer recovered(&err)
+	// If another flight has ended since the store was looked into, it was perhaps with what is wanted here.
+	if f.key.alone == 0 && c.flights.landed.Load() != x.landed && c.answeredMeanwhile(f, x) {
+		return nil
+	}
+	if c.claim(f, x) {
+		return nil
+	}
+	resp, status, requested, err := c.consult(f, x)
+	if resp == nil {
+		return err
 	}
 	switch {
 	case x.rr.Method == http.MethodHead:
@@ -159,7 +164,7 @@ func (c *Cache) lead(f *flight, x *exchange) {
 		}
 		if d != nil {
 			f.settle(result{download: d, status: status})
-			return
+			return nil
 		}
 		if resp.StatusCode == http.StatusPartialContent {
 			c.keepParts(f, x, resp, requested)
@@ -167,6 +172,15 @@ func (c *Cache) lead(f *flight, x *exchange) {
 	}
 	c.land(f)
 	f.settle(r)
+	return nil
+}
+
+// recovered makes an error of a panic, in Base or in a function of the user's: others wait for what is done there, perhaps in a
+// goroutine of the cache's, where the caller could not recover.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("larder: panic: %v\n\n%s", p, debug.Stack())
+	}
 }
 
 // consult asks the origin whether what is stored still holds, or for what is missing of it, and if the answer does not go

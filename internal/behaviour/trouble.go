@@ -506,6 +506,39 @@ var originTrouble = []test{
 		}
 		equal(t, "errors", down.cache.Stats().Errors, 10)
 	}},
+	{name: "a panic below, before the head or amid the body, is an error to everybody who waits, and stands in nobody's way", run: func(t *T) {
+		for path, ctx := range map[string]context.Context{"/leaves": t.Context(), "/stays": context.Background()} {
+			t.origin.page(path+"/head", "whole", "Cache-Control", "max-age=60")
+			t.origin.page(path+"/body", "whole", "Cache-Control", "max-age=60")
+			g := make(gate)
+			t.cache.Base = transport(func(r *http.Request) (*http.Response, error) {
+				g.wait(r)
+				if r.URL.Path == path+"/head" {
+					panic("a bug")
+				}
+				resp, err := t.origin.transport.RoundTrip(r)
+				if err == nil {
+					resp.Body.Close()
+					resp.Body = &closing{Reader: panicking{}}
+				}
+				return resp, err
+			})
+			for _, path := range []string{path + "/head", path + "/body"} {
+				p := t.start(5, func(int) answer { return t.try("GET", path, under(ctx)) })
+				t.settle()
+				g.open()
+				for i, a := range p.done() {
+					if a.err == nil || !strings.Contains(a.err.Error(), "a bug") {
+						t.Errorf("%s: caller %d got %d %q, error %v", path, i, a.status, a.body, a.err)
+					}
+				}
+				g = make(gate)
+			}
+			t.cache.Base = t.origin.transport
+			t.get(path+"/head").want(larder.Miss, "whole")
+			t.get(path+"/body").want(larder.Miss, "whole")
+		}
+	}},
 	{name: "one caller's deadline is not another's", run: func(t *T) {
 		g := make(gate)
 		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) { g.wait(r); io.WriteString(w, "hello") })
@@ -527,3 +560,8 @@ var originTrouble = []test{
 		answers[1].wantStatus(larder.Miss, 200)
 	}},
 }
+
+// panicking is a reader that has a bug.
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("a bug") }
