@@ -188,10 +188,12 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 	x.rule = ruleFor(rules, method, req.URL, path)
 	x.target = newTarget(req.URL, path, x.rule.telling(rules, method, req.URL, path))
 	x.header = x.rule.selectable(req.Header)
+	ttl := x.rule.ttl(x.ask, http.StatusOK, x.now)
 	x.rr = rfc9111.Request{Method: method, URL: req.URL, Header: x.header,
 		Revalidate: x.ask.mode == Refresh,
 		OnlyStored: x.ask.mode == Offline || x.ask.mode == OfflineStale,
-		TakeStale:  x.ask.mode == PreferStored || x.ask.mode == OfflineStale}
+		TakeStale:  x.ask.mode == PreferStored || x.ask.mode == OfflineStale,
+		NoTTL:      ttl == 0}
 	switch {
 	case req.URL.Opaque != "":
 		return bypassOpaque
@@ -199,7 +201,7 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 		return bypassAsked
 	case !x.rule.methodAllowed(method):
 		return bypassMethod
-	case x.rule.ttl(x.ask, http.StatusOK, x.now) == Never:
+	case ttl == Never:
 		return bypassNever
 	case req.Header["Upgrade"] != nil:
 		return bypassUpgrade
@@ -335,6 +337,9 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
 		c.flights.outdateURL(get.target.url, own)
 		c.flights.outdateOthers(get.target.base())
 		groups = c.removeFor(ctx, get, groups)
+		if twin := c.twinOf(get); twin.key != get.key {
+			groups = c.removeFor(ctx, twin, groups)
+		}
 		if len(get.rule.KeyHeaders) > 0 || get.target.spelling != "" { // there may be more keys than one
 			groups = c.removeListed(ctx, get, store.Query{URL: get.target.url}, groups)
 		}
@@ -367,6 +372,17 @@ func (c *Cache) getFor(x *exchange, u string) (*exchange, error) {
 	get.header = get.rule.selectable(req.Header)
 	get.rr = rfc9111.Request{Method: http.MethodGet, URL: req.URL, Header: get.header}
 	return get, nil
+}
+
+// twinOf returns get as the same user might have sent it as well: with a TTL of its own if it has none, and without otherwise. A shared
+// cache may keep that under another key.
+func (c *Cache) twinOf(get *exchange) *exchange {
+	twin := *get
+	if twin.ask = (ask{ttl: Forever}); get.rule.ttl(get.ask, http.StatusOK, get.now) > 0 {
+		twin.ask = ask{}
+	}
+	twin.key = c.key(twin.req, twin.rule, twin.ask, twin.target, "")
+	return &twin
 }
 
 // refuse is the answer to a request for stored responses only when there is none (RFC 9111 §5.2.1.7).

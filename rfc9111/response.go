@@ -31,6 +31,9 @@ type Request struct {
 	// TakeStale takes any stored response that matches, however stale, against must-revalidate and no-cache
 	// too, and without asking the origin.
 	TakeStale bool
+	// NoTTL says that no TTL holds for it. A shared cache does not answer it with what is stored since one held for another request,
+	// though the response forbids that: by no-store, private or Vary: *.
+	NoTTL bool
 }
 
 // Response is a response as the rules see it. It is made with Parse, and read-only from then on; so it is

@@ -150,6 +150,7 @@ func within(window, staleness time.Duration) bool { return window > 0 && stalene
 func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 	best, why := -1, NothingStored
 	for i, r := range stored {
+		byHeader := r.TTL == 0 || p.Shared && req.NoTTL
 		switch {
 		case !r.answers(req.Method):
 			if why == NothingStored {
@@ -157,10 +158,10 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 			}
 		case r.Status == http.StatusPartialContent:
 			why = InPart
-		case r.variesOnUnknown && r.TTL == 0 || !Selects(r.Selecting, req.Header):
+		case r.variesOnUnknown && byHeader || !Selects(r.Selecting, req.Header):
 			why = NoVariant
-		case p.Forbids(r) != 0:
-			why = p.Forbids(r)
+		case byHeader && p.forbids(r) != 0:
+			why = p.forbids(r)
 		case best < 0 || preferred(r, stored[best]):
 			best = i
 		}
@@ -170,10 +171,16 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 
 // Forbids returns why the cache must not use a stored response for any request, though another cache has put it into a store
 // that they share: it may be private, or the field that governs it for this one may say no-store (RFC 9111 §5.2.2.5,
-// §5.2.2.7). 0: nothing of that is so.
+// §5.2.2.7). 0: nothing of that is so, or it has a TTL.
 func (p Policy) Forbids(r *Response) Reason {
+	if r.TTL != 0 {
+		return 0
+	}
+	return p.forbids(r)
+}
+
+func (p Policy) forbids(r *Response) Reason {
 	switch {
-	case r.TTL != 0:
 	case r.noStore != 0:
 		return r.noStore
 	case p.Shared && (r.cc.private || slices.ContainsFunc(r.cc.privateFields, func(name string) bool { return len(r.Header[name]) > 0 })):

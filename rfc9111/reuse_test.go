@@ -237,6 +237,11 @@ func TestASharedCacheLeavesOutWhatAPrivateOneStored(t *testing.T) {
 		if v := (Policy{}).Reuse(request(), []*Response{r}, t0); v.Action != Serve {
 			t.Errorf("%s: a private cache: %v", c.name, v)
 		}
+		plain := request()
+		plain.NoTTL = true
+		if v := (Policy{Shared: true}).Reuse(plain, []*Response{r}, t0); (v.Index < 0) != (c.want == PrivateResponse || c.ttl != 0) {
+			t.Errorf("%s: without a TTL: got %d: %v", c.name, v.Index, v.Reason)
+		}
 	}
 }
 

@@ -193,6 +193,32 @@ var users = []test{
 			t.get(path, as("alice")).want(larder.Hit, path+" for alice")
 		}
 	}},
+	{name: "in a shared cache what the origin forbids to share is for those alone who ask with a TTL, too", run: func(t *T) {
+		t.cache.Shared = true
+		for path, fields := range map[string][]string{
+			"/private": {"Cache-Control", "private"}, "/no-store": {"Cache-Control", "no-store"}, "/star": {"Vary", "*"},
+		} {
+			t.personal(path, fields...)
+			t.get(path, ttl(time.Hour)).want(larder.Miss, path+" for nobody")
+			t.get(path, ttl(time.Hour)).want(larder.Hit, path+" for nobody")
+			t.get(path, credentials["/cookie"]("bob")).want(larder.Miss, path+" for bob")
+		}
+		t.origin.numbered("/page", "Cache-Control", "max-age=60")
+		t.get("/page", ttl(time.Hour))
+		t.get("/page").want(larder.Hit, "/page 1")
+	}},
+	{name: "in a shared cache a change invalidates also what the same user, or everybody, has for another TTL", run: func(t *T) {
+		t.cache.Shared = true
+		as := credentials["/token"]("alice")
+		t.origin.numbered("/a", "Cache-Control", "public, max-age=60")
+		for i, change := range []option{header("X", "1"), ttl(time.Hour)} {
+			t.get("/a", as).want(larder.Miss, fmt.Sprint("/a ", 3*i+1))
+			t.get("/a", as, ttl(time.Hour)).want(larder.Miss, fmt.Sprint("/a ", 3*i+2))
+			t.do("PUT", "/a", as, change)
+		}
+		t.get("/a", as).want(larder.Miss, "/a 7")
+		t.get("/a", as, ttl(time.Hour)).want(larder.Miss, "/a 8")
+	}},
 	{name: "users of a shared cache who ask at once share nothing that must be validated", run: func(t *T) {
 		t.cache.Shared = true
 		as, names := credentials["/cookie"], []string{"alice", "bob"}
