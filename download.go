@@ -3,7 +3,6 @@ package larder
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -75,19 +74,6 @@ type download struct {
 	tried   bool       // to be finished for nobody; once is enough
 }
 
-// reader is one caller's view of a download, from its first byte: a Response.Body.
-type reader struct {
-	d    *download
-	ctx  context.Context
-	resp *http.Response // the caller's, for its trailers
-	stop func() bool    // of the AfterFunc that leaves when ctx ends
-
-	pos    int64 // guarded by d.mu, as are the next three
-	closed bool
-	lagged bool
-	index  int // in d.readers; -1: not there any more
-}
-
 // attach makes r a reader, or returns false if there can be none any more since the body's first bytes are gone.
 func (d *download) attach(ctx context.Context, r *reader, resp *http.Response) bool {
 	d.mu.Lock()
@@ -115,73 +101,6 @@ func (d *download) detach(r *reader) {
 	r.index = -1
 }
 
-// Read reads what is there, or waits for more.
-func (r *reader) Read(p []byte) (int, error) {
-	d := r.d
-	for {
-		d.mu.Lock()
-		switch end := d.start + int64(len(d.chunk)); {
-		case r.ctx.Err() != nil:
-			d.mu.Unlock()
-			return 0, r.ctx.Err()
-		case r.closed:
-			d.mu.Unlock()
-			return 0, http.ErrBodyReadAfterClose
-		case r.lagged:
-			d.mu.Unlock()
-			return 0, errLagged
-		case len(p) == 0:
-			d.mu.Unlock()
-			return 0, nil
-		case d.start <= r.pos && r.pos < end:
-			n := copy(p, d.chunk[r.pos-d.start:])
-			r.pos += int64(n)
-			if d.broken {
-				d.wake()
-			}
-			d.mu.Unlock()
-			return n, nil
-		case r.pos < d.start:
-			w, n := d.writer, min(int64(len(p)), d.start-r.pos)
-			d.mu.Unlock()
-			return r.readBack(w, p[:n])
-		case d.err != nil:
-			err := d.err
-			d.detach(r) // not every caller closes what it has read to the end
-			d.mu.Unlock()
-			d.left()
-			if r.stop != nil {
-				r.stop()
-			}
-			if err == io.EOF && r.resp != nil {
-				copyTrailer(r.resp, d.resp.Trailer)
-			}
-			return 0, err
-		case !d.pulling && d.everybodyHas(end):
-			d.pulling = true
-			if r.ctx.Done() == nil || d.came != nil && d.c.localStore { // this reader stays in any case, or it is soon over
-				d.mu.Unlock()
-				d.pull()
-				continue
-			}
-			d.c.background.run(d.pull)
-		}
-		if d.changed == nil {
-			d.changed = make(chan struct{})
-		}
-		if d.lag == nil && d.broken && !d.pulling {
-			end := d.start + int64(len(d.chunk))
-			d.lag = time.AfterFunc(lagTime, func() { d.leaveBehind(end) })
-		}
-		changed := d.changed
-		d.mu.Unlock()
-		select {
-		case <-changed:
-		case <-r.ctx.Done():
-		}
-	}
-}
-
 // leaveBehind lets go of the readers who have not had the chunk that ends there, if it is still the last.
 func (d *download) leaveBehind(end int64) {
 	d.mu.Lock()
@@ -205,29 +124,6 @@ func (d *download) waitNoMore() {
 		d.lag.Stop()
 		d.lag = nil
 	}
-}
-
-// readBack reads what the store has taken already.
-func (r *reader) readBack(w store.Writer, p []byte) (n int, err error) {
-	d := r.d
-	err = d.writing.call(func() (err error) { n, err = w.ReadAt(p, r.pos); return err })
-	d.mu.Lock()
-	r.pos += int64(n)
-	closed := r.closed
-	d.mu.Unlock()
-	if n > 0 {
-		return n, nil
-	}
-	switch {
-	case r.ctx.Err() != nil: // it has left meanwhile, and perhaps the writer is closed with it
-		return 0, r.ctx.Err()
-	case closed:
-		return 0, http.ErrBodyReadAfterClose
-	case err == nil || err == io.EOF:
-		err = io.ErrUnexpectedEOF
-	}
-	d.c.failed("read back", d.x, err)
-	return 0, fmt.Errorf("larder: reading back %s: %w", d.x.target.url, err)
 }
 
 // everybodyHas reports whether the chunk that ends at end may be forgotten: it is in the store, or all readers
@@ -456,29 +352,6 @@ func (d *download) release() {
 	}
 }
 
-// Close ends the caller's reading.
-func (r *reader) Close() error {
-	if r.stop != nil {
-		r.stop()
-	}
-	r.leave()
-	return nil
-}
-
-func (r *reader) leave() {
-	d := r.d
-	d.mu.Lock()
-	if r.closed {
-		d.mu.Unlock()
-		return
-	}
-	r.closed = true
-	d.detach(r)
-	d.wake() // others may wait for this one
-	d.mu.Unlock()
-	d.left()
-}
-
 // hold keeps the download going for a caller that may become a reader. It returns false if it is being given up.
 func (d *download) hold() bool {
 	d.mu.Lock()
@@ -569,18 +442,5 @@ func (d *download) finish() {
 		d.mu.Unlock()
 		io.CopyN(io.Discard, r, restSize+1)
 		r.Close() // which ends the download, unless somebody else reads it by now
-	}
-}
-
-// copyTrailer fills in the trailers that resp announced, and those it did not.
-func copyTrailer(resp *http.Response, trailer http.Header) {
-	if len(trailer) == 0 {
-		return
-	}
-	if resp.Trailer == nil {
-		resp.Trailer = make(http.Header, len(trailer))
-	}
-	for name, vv := range trailer {
-		resp.Trailer[name] = append([]string(nil), vv...)
 	}
 }
