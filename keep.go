@@ -78,47 +78,12 @@ func (c *Cache) selecting(respHeader, reqHeader http.Header) http.Header {
 
 // record returns what is to be stored of a response, without its body; or nil, and why it is not to be stored.
 func (c *Cache) record(x *exchange, resp *http.Response, requested, received time.Time) (r *store.Record, why string) {
-	if !x.rule.statusAllowed(resp.StatusCode) {
-		return nil, "the rule does not list its status"
-	}
 	ttl := x.rule.ttl(x.ask, resp.StatusCode, received)
-	if ttl == Never {
-		return nil, "a rule or the caller says never to store it"
+	if why := c.unwanted(x, resp, ttl); why != "" {
+		return nil, why
 	}
-	if maxBody := x.maxBody(c); maxBody > 0 && resp.ContentLength > maxBody {
-		return nil, "its body is longer than MaxBody"
-	}
-	if _, ok := store.As[store.Finder](c.store); !ok && c.noted(x) && x.rule.Methods == nil {
-		return nil, "the store could not find it when an unsafe request makes it invalid"
-	}
-	if resp.StatusCode/100 == 3 && c.leadsBack(x, resp) {
-		return nil, "it leads to what has the same key"
-	}
-	r = &store.Record{
-		Key: x.key,
-		ID:  store.NewID(received),
-		Head: store.Head{
-			Method: x.rr.Method, URL: x.target.url,
-			Status: resp.StatusCode, Proto: resp.Proto,
-			Selecting:    c.selecting(resp.Header, x.header),
-			Uncompressed: resp.Uncompressed, Length: resp.ContentLength, TLS: store.NewConnection(resp.TLS),
-			Requested: requested, Received: received,
-			TTL: ttl, StaleWhileRevalidate: x.rule.StaleWhileRevalidate, StaleIfError: x.rule.StaleIfError,
-		},
-		Size: resp.ContentLength,
-		Tags: x.rule.Tags,
-	}
-	header := c.policy().StoredHeader(resp.Header)
-	for name := range x.withheld {
-		delete(header, name)
-	}
-	setDate(header, received)
-	r.Header = x.rule.withhold(header)
-	r.Tags = x.withGroups(r.Tags, r.Header)
-	if v := c.variationOf(x, r.Header); v != nil {
-		r.Key = c.variedKey(x, v)
-	}
-	if ok, why := c.policy().Storable(&x.rr, c.asReceived(x, r, header)); !ok {
+	r, came := c.recordOf(x, resp, ttl, requested, received)
+	if ok, why := c.policy().Storable(&x.rr, c.asReceived(x, r, came)); !ok {
 		return nil, why.String()
 	}
 	if isPart(r) && slices.ContainsFunc(x.found, func(old *store.Record) bool { return c.isWholeOf(old, r) }) {
@@ -133,6 +98,53 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	}
 	c.setTimes(r)
 	return r, ""
+}
+
+// unwanted returns why the response to x, which would have that TTL, is not to be stored, whatever the standard says; "": it may be.
+func (c *Cache) unwanted(x *exchange, resp *http.Response, ttl time.Duration) string {
+	if !x.rule.statusAllowed(resp.StatusCode) {
+		return "the rule does not list its status"
+	}
+	if ttl == Never {
+		return "a rule or the caller says never to store it"
+	}
+	if maxBody := x.maxBody(c); maxBody > 0 && resp.ContentLength > maxBody {
+		return "its body is longer than MaxBody"
+	}
+	if _, ok := store.As[store.Finder](c.store); !ok && c.noted(x) && x.rule.Methods == nil {
+		return "the store could not find it when an unsafe request makes it invalid"
+	}
+	if resp.StatusCode/100 == 3 && c.leadsBack(x, resp) {
+		return "it leads to what has the same key"
+	}
+	return ""
+}
+
+// recordOf returns the response to x as it would be stored, but for its times, and its header before the rule withheld something of it.
+func (c *Cache) recordOf(x *exchange, resp *http.Response, ttl time.Duration, requested, received time.Time) (r *store.Record, came http.Header) {
+	came = c.policy().StoredHeader(resp.Header)
+	for name := range x.withheld {
+		delete(came, name)
+	}
+	setDate(came, received)
+	r = &store.Record{
+		Key: x.key,
+		ID:  store.NewID(received),
+		Head: store.Head{
+			Method: x.rr.Method, URL: x.target.url,
+			Status: resp.StatusCode, Proto: resp.Proto, Header: x.rule.withhold(came),
+			Selecting:    c.selecting(resp.Header, x.header),
+			Uncompressed: resp.Uncompressed, Length: resp.ContentLength, TLS: store.NewConnection(resp.TLS),
+			Requested: requested, Received: received,
+			TTL: ttl, StaleWhileRevalidate: x.rule.StaleWhileRevalidate, StaleIfError: x.rule.StaleIfError,
+		},
+		Size: resp.ContentLength,
+	}
+	r.Tags = x.withGroups(x.rule.Tags, r.Header)
+	if v := c.variationOf(x, r.Header); v != nil {
+		r.Key = c.variedKey(x, v)
+	}
+	return r, came
 }
 
 // leadsBack reports whether the response to x is a redirect to what would be answered with it again, though the origin may answer with
