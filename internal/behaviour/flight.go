@@ -324,6 +324,7 @@ var flights = []test{
 		t.wantHits("/a", 1)
 	}},
 	{name: "a body that is cut is an error for every reader, and is not stored", run: func(t *T) {
+		told := 0
 		for path, length := range map[string][]string{"/chunked": nil, "/known": {"Content-Length", "100000"}} {
 			g := t.origin.cut(path, long(path, 100_000), append(length, "Cache-Control", "max-age=60")...)
 			p := t.start(10, func(int) answer { return t.try("GET", path) })
@@ -336,6 +337,8 @@ var flights = []test{
 			}
 			t.wantHits(path, 1)
 			t.wantStored(0)
+			told++
+			equal(t, "events that it was not stored", len(t.journal.of(larder.Discarded)), told)
 			t.origin.numbered(path)
 			t.get(path).want(larder.Miss, path+" 2")
 		}

@@ -1,7 +1,6 @@
 package behaviour
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -455,36 +454,6 @@ func (t *T) workday(path string, how ...option) {
 
 // originTrouble are tests of responses that do not come to their end.
 var originTrouble = []test{
-	{name: "a body cut short is an error to every reader, and not stored", run: func(t *T) {
-		for path, length := range map[string]string{"/known": "100000", "/chunked": ""} {
-			g := make(gate)
-			t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Cache-Control", "max-age=60")
-				if length != "" {
-					w.Header().Set("Content-Length", length)
-				}
-				w.Write(bytes.Repeat([]byte("x"), 50_000))
-				w.(http.Flusher).Flush()
-				g.wait(r)
-				panic(http.ErrAbortHandler)
-			})
-			p := t.start(10, func(int) answer { return t.try("GET", path) })
-			t.settle()
-			g.open()
-			for _, a := range p.done() {
-				if a.err == nil || len(a.body) > 50_000 {
-					t.Errorf("%s: got %v with %d bytes and no error", path, a.Outcome, len(a.body))
-				}
-			}
-			t.wantHits(path, 1)
-			t.wantStored(0)
-			if len(t.journal.of(larder.Discarded)) == 0 {
-				t.Error("that it was not stored is not told of")
-			}
-			t.origin.page(path, "whole", "Cache-Control", "no-store")
-			t.get(path).want(larder.Miss, "whole")
-		}
-	}},
 	{name: "a body cut short leaves the stale one", run: func(t *T) {
 		t.numberedStale("/a", "max-age=60")
 		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
@@ -538,26 +507,6 @@ var originTrouble = []test{
 			t.get(path+"/head").want(larder.Miss, "whole")
 			t.get(path+"/body").want(larder.Miss, "whole")
 		}
-	}},
-	{name: "one caller's deadline is not another's", run: func(t *T) {
-		g := make(gate)
-		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) { g.wait(r); io.WriteString(w, "hello") })
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		p := t.start(2, func(i int) answer {
-			if i == 0 {
-				return t.try("GET", "/a", under(ctx))
-			}
-			return t.try("GET", "/a")
-		})
-		<-ctx.Done()
-		t.settle()
-		g.open()
-		answers := p.done()
-		if !errors.Is(answers[0].err, context.DeadlineExceeded) {
-			t.Errorf("the caller with a deadline got %v", answers[0].err)
-		}
-		answers[1].wantStatus(larder.Miss, 200)
 	}},
 }
 
