@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -151,6 +152,53 @@ func (r *reader) leave() {
 	d.wake() // others may wait for this one
 	d.mu.Unlock()
 	d.left()
+}
+
+// arrival is a response that is under way, on its way to a caller as well: what it consists of in one piece of memory.
+type arrival struct {
+	resp    http.Response
+	decided decided
+	reader  reader
+}
+
+// join makes x's response of a download that is under way. It returns nil if that has no first bytes any more.
+func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *http.Response {
+	a := new(arrival)
+	resp, r := &a.resp, &a.reader
+	*resp = *d.resp
+	resp.TLS = cloneState(d.resp.TLS)
+	if leads {
+		resp.Header = d.resp.Header
+	} else {
+		resp.Header = d.record.Header.Clone()
+		resp.Header["Age"] = []string{strconv.FormatInt(int64(c.readingOf(d.record).alone[0].Age(c.now())/time.Second), 10)}
+	}
+	resp.Trailer = nil
+	if len(d.trailers) > 0 {
+		resp.Trailer = make(http.Header, len(d.trailers))
+		for _, name := range d.trailers {
+			resp.Trailer[name] = nil
+		}
+	}
+	if !d.attach(x.req.Context(), r, resp) {
+		return nil
+	}
+	resp.Body = r
+	if d.length == 0 && len(d.trailers) == 0 { // nobody need read or close what has no body
+		resp.Body = http.NoBody
+		end := func() { io.Copy(io.Discard, r); r.Close() }
+		if c.localStore {
+			end()
+		} else {
+			c.background.run(end)
+		}
+	}
+	parsed := c.readingOf(d.record).alone[0]
+	decision.Stored = true
+	decision.Key, decision.ID = d.record.Key, d.record.ID
+	decision.Age, decision.Lifetime = parsed.Age(c.now()), c.policy().Lifetime(parsed)
+	a.decided.decision = decision
+	return c.answerWith(x, resp, &a.decided)
 }
 
 // copyTrailer fills in the trailers that resp announced, and those it did not.

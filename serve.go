@@ -3,13 +3,10 @@ package larder
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -272,107 +269,3 @@ func (c *Cache) seekable(x *exchange, r *store.Record) (io.ReadSeekCloser, error
 type nopSeekCloser struct{ io.ReadSeeker }
 
 func (nopSeekCloser) Close() error { return nil }
-
-// tlsReading is a stored TLS connection made a tls.ConnectionState, when it is first wanted.
-type tlsReading struct {
-	once  sync.Once
-	whole tls.ConnectionState
-}
-
-func (t *tlsReading) state(c *store.Connection) *tls.ConnectionState {
-	if c == nil {
-		return nil
-	}
-	t.once.Do(func() {
-		t.whole = tls.ConnectionState{Version: c.Version, HandshakeComplete: true, CipherSuite: c.CipherSuite,
-			ServerName: c.ServerName, NegotiatedProtocol: c.Protocol}
-		for _, der := range c.Certificates {
-			if cert, err := parseCertificate(der); err == nil {
-				t.whole.PeerCertificates = append(t.whole.PeerCertificates, cert)
-			}
-		}
-	})
-	return cloneState(&t.whole)
-}
-
-// cloneState returns a copy for a caller to do with what it wants.
-func cloneState(t *tls.ConnectionState) *tls.ConnectionState {
-	if t == nil {
-		return nil
-	}
-	s := *t
-	s.PeerCertificates = slices.Clone(s.PeerCertificates)
-	return &s
-}
-
-// certificates are those parsed lately: a store holds many responses of few origins.
-var certificates struct {
-	sync.Mutex
-	byDER map[string]*x509.Certificate
-}
-
-const maxCertificates = 256
-
-func parseCertificate(der []byte) (*x509.Certificate, error) {
-	certificates.Lock()
-	defer certificates.Unlock()
-	if cert := certificates.byDER[string(der)]; cert != nil {
-		return cert, nil
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
-	if certificates.byDER == nil || len(certificates.byDER) >= maxCertificates {
-		certificates.byDER = make(map[string]*x509.Certificate)
-	}
-	certificates.byDER[string(der)] = cert
-	return cert, nil
-}
-
-// arrival is a response that is under way, on its way to a caller as well: what it consists of in one piece of memory.
-type arrival struct {
-	resp    http.Response
-	decided decided
-	reader  reader
-}
-
-// join makes x's response of a download that is under way. It returns nil if that has no first bytes any more.
-func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *http.Response {
-	a := new(arrival)
-	resp, r := &a.resp, &a.reader
-	*resp = *d.resp
-	resp.TLS = cloneState(d.resp.TLS)
-	if leads {
-		resp.Header = d.resp.Header
-	} else {
-		resp.Header = d.record.Header.Clone()
-		resp.Header["Age"] = []string{strconv.FormatInt(int64(c.readingOf(d.record).alone[0].Age(c.now())/time.Second), 10)}
-	}
-	resp.Trailer = nil
-	if len(d.trailers) > 0 {
-		resp.Trailer = make(http.Header, len(d.trailers))
-		for _, name := range d.trailers {
-			resp.Trailer[name] = nil
-		}
-	}
-	if !d.attach(x.req.Context(), r, resp) {
-		return nil
-	}
-	resp.Body = r
-	if d.length == 0 && len(d.trailers) == 0 { // nobody need read or close what has no body
-		resp.Body = http.NoBody
-		end := func() { io.Copy(io.Discard, r); r.Close() }
-		if c.localStore {
-			end()
-		} else {
-			c.background.run(end)
-		}
-	}
-	parsed := c.readingOf(d.record).alone[0]
-	decision.Stored = true
-	decision.Key, decision.ID = d.record.Key, d.record.ID
-	decision.Age, decision.Lifetime = parsed.Age(c.now()), c.policy().Lifetime(parsed)
-	a.decided.decision = decision
-	return c.answerWith(x, resp, &a.decided)
-}
