@@ -274,7 +274,7 @@ func (d *download) commit() error {
 		return errors.New("its length is not that of its Content-Range")
 	}
 	if len(d.resp.Trailer) > 0 {
-		r.Trailer = d.c.storedHeader(d.x, d.resp.Trailer)
+		r.Trailer = d.x.rule.withhold(d.c.policy().StoredHeader(d.resp.Trailer))
 	}
 	err := d.digests.verify(d.resp.Trailer)
 	if err != nil {

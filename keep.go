@@ -13,12 +13,6 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// storedHeader returns the fields of h that are stored: not those that concern the connection alone, nor what
-// the rule strips, nor secrets.
-func (c *Cache) storedHeader(x *exchange, h http.Header) http.Header {
-	return x.rule.withhold(c.policy().StoredHeader(h))
-}
-
 // setDate adds the Date that a header which came then lacks (RFC 9110 §6.6.1).
 func setDate(h http.Header, received time.Time) {
 	if _, ok := h["Date"]; !ok {

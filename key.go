@@ -39,8 +39,8 @@ func appendField(b []byte, tag byte, value string) []byte {
 type target struct {
 	url       string // normalised; the secrets' values are REDACTED
 	keyURL    string // the same without the secrets
-	spelling  string // how path and query are sent, without secrets; "": as origins take for the same, unlike dot segments and escapes of unreserved characters
-	oddPath   bool   // it is the path that has such
+	spelling  string // path and query as they are sent, without secrets, if they have what origins may tell apart: dot segments, escapes of unreserved characters; else ""
+	oddPath   bool   // the path has such
 	redacted  []string
 	variation string
 }

@@ -1,6 +1,7 @@
 // Package rfc9111 holds the rules of HTTP caching as pure functions: RFC 9111, the parts of RFC 9110 it rests
-// on, stale responses by RFC 5861, immutable ones by RFC 8246 and targeted fields such as CDN-Cache-Control by RFC 9213. It does no I/O, reads no clock and starts
-// nothing; whoever keeps the responses brings the time along and does what the answer says.
+// on, stale responses by RFC 5861, immutable ones by RFC 8246 and targeted fields such as CDN-Cache-Control by RFC
+// 9213. It does no I/O, reads no clock and starts nothing; whoever keeps the responses brings the time along and does
+// what the answer says.
 //
 // The life of a response, and the function that has a say at each station:
 //

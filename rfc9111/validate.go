@@ -164,7 +164,8 @@ func ByHead(stored, head *Response) HeadEffect {
 
 // NotModified reports whether the caller's own conditions on a GET or HEAD are answered with 304 when resp, a
 // stored 200, would be served (RFC 9110 §13.2.2): If-None-Match by weak comparison, and only without it
-// If-Modified-Since. A stored tag without quotes matches the same without quotes. If-Match and If-Unmodified-Since are not for caches (RFC 9111 §4.3.2).
+// If-Modified-Since. A stored tag without quotes matches the same without quotes. If-Match and If-Unmodified-Since are not for
+// caches (RFC 9111 §4.3.2).
 func NotModified(reqHeader http.Header, resp *Response) bool {
 	if resp.Status != http.StatusOK {
 		return false
