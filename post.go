@@ -24,7 +24,7 @@ func (c *Cache) post(x exchange, why string) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(x.req.Context())
 	f := c.flights.alone(ctx, flightKey{key: get.key, method: http.MethodGet}, get.target.url)
 	requested := c.now()
-	resp, err := complete(c.base().RoundTrip(x.send.WithContext(ctx)))
+	resp, err := c.send(x.send.WithContext(ctx))
 	if err != nil {
 		c.land(f)
 		f.cancel()

@@ -302,7 +302,7 @@ func read(r *store.Record, targeted []string) *reading {
 
 // pass lets the origin answer a request that the cache takes no part in.
 func (c *Cache) pass(x exchange, why string) (*http.Response, error) {
-	resp, err := complete(c.base().RoundTrip(x.send))
+	resp, err := c.send(x.send)
 	if err != nil {
 		return nil, err
 	}

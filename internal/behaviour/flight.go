@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/larder-go/larder"
@@ -411,6 +413,24 @@ var flights = []test{
 		for _, a := range rest.done() {
 			a.wantStatus(larder.Miss, http.StatusOK)
 		}
+	}},
+	{name: "what fails in the network fails for all who wait, whatever they say beside", run: func(t *T) {
+		asked := make(gate)
+		var calls atomic.Int64
+		t.cache.Base = transport(func(r *http.Request) (*http.Response, error) {
+			calls.Add(1)
+			asked.wait(r)
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+		})
+		p := t.start(5, func(i int) answer { return t.try("GET", "/a", header("Traceparent", fmt.Sprint(i))) })
+		t.settle()
+		asked.open()
+		for _, a := range p.done() {
+			if !errors.Is(a.err, syscall.ECONNREFUSED) {
+				t.Errorf("got %d, error %v", a.status, a.err)
+			}
+		}
+		equal(t, "calls", calls.Load(), 1)
 	}},
 	{name: "an error page is nobody else's", run: func(t *T) {
 		t.origin.status("/a", http.StatusServiceUnavailable)

@@ -1,0 +1,171 @@
+package larder
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// notModified freshens what the origin's 304 says still holds (RFC 9111 §4.3.4), and settles f with it. It
+// returns false if that is nothing stored.
+func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, requested time.Time) bool {
+	now := c.now()
+	said := x.parse(resp, requested, now)
+	which := slices.DeleteFunc(rfc9111.Freshens(&said, x.stored, x.verdict.Index), func(i int) bool { return c.policy().Forbids(x.stored[i]) != 0 })
+	if len(which) == 0 {
+		return false
+	}
+	// Of several with the same tag it renews those that the request could have selected (RFC 9111 §4.3.4).
+	if able := slices.DeleteFunc(slices.Clone(which), func(i int) bool { return !rfc9111.Selects(x.records[i].Selecting, x.header) }); len(able) > 0 {
+		which = able
+	}
+	drain(resp)
+	all := make([]freshened, len(which))
+	chosen := &all[0]
+	for n, i := range which {
+		all[n] = c.freshen(x, x.records[i], resp.Header, requested, now)
+		if i == x.verdict.Index {
+			chosen = &all[n]
+		}
+	}
+	if c.localStore {
+		c.keepFresh(f, x, all)
+	}
+	f.settle(result{record: chosen.record, said: resp.Header, own: !chosen.storable, status: resp.StatusCode})
+	if !c.localStore { // the callers need not wait for that
+		c.background.run(func() { c.keepFresh(f, x, all) })
+	}
+	return true
+}
+
+// keepFresh stores what a 304 has freshened, and ends the flight. What must not be stored any more goes when those who are answered
+// with it have opened it.
+func (c *Cache) keepFresh(f *flight, x *exchange, all []freshened) {
+	var forbidden []*store.Record
+	for _, fresh := range all {
+		forbidden = append(forbidden, c.replace(f, x, fresh)...)
+	}
+	if len(forbidden) > 0 {
+		f.whenLeft(func() {
+			if c.localStore {
+				c.removeAll(f.values, x, forbidden)
+			} else {
+				c.background.run(func() { c.removeAll(f.values, x, forbidden) })
+			}
+		})
+	}
+	c.land(f)
+	f.cancel()
+}
+
+// replace puts what freshen has made in the place of what is stored. It returns what has to be removed since it says that it
+// must not be stored. If the request says so, or has an Authorization that makes it so, it does nothing: what is stored is not
+// of this request (RFC 9111 §5.2.1.5, §3.5).
+func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*store.Record) {
+	for _, part := range fresh.parts {
+		forbidden = append(forbidden, c.replace(f, x, part)...)
+	}
+	switch {
+	case fresh.parts != nil, x.noStore():
+	case fresh.storable:
+		c.update(f.ctx, x, fresh.record)
+	case fresh.why != rfc9111.Authorized || !c.storableForOthers(x, fresh.came):
+		forbidden = append(forbidden, fresh.record)
+	}
+	return forbidden
+}
+
+// storableForOthers reports whether r could be stored if the request had no Authorization.
+func (c *Cache) storableForOthers(x *exchange, r *rfc9111.Response) bool {
+	rr := x.rr
+	rr.Header = rr.Header.Clone()
+	rr.Header.Del("Authorization")
+	ok, _ := c.policy().Storable(&rr, r)
+	return ok
+}
+
+func (c *Cache) removeAll(ctx context.Context, x *exchange, records []*store.Record) {
+	for _, r := range records {
+		c.remove(ctx, x, r.Key, r.ID)
+	}
+}
+
+// freshened is a stored response that the origin says still holds.
+type freshened struct {
+	record   *store.Record
+	came     *rfc9111.Response // the same before the rule withheld something of it
+	storable bool
+	why      rfc9111.Reason // so, or not
+	parts    []freshened    // of what is put together, the others being of the whole; nil: it is one record
+}
+
+// freshen gives old the header fields and times of a response that says it still holds, whose values it keeps.
+func (c *Cache) freshen(x *exchange, old *store.Record, said http.Header, requested, now time.Time) freshened {
+	if a := c.readingOf(old).assembly; a != nil {
+		fresh, whole := freshened{storable: true}, new(assembly)
+		for _, old := range a.parts {
+			part := c.freshen(x, old, said, requested, now)
+			fresh.parts, whole.parts = append(fresh.parts, part), append(whole.parts, part.record)
+			fresh.storable = fresh.storable && part.storable
+		}
+		c.combine(whole)
+		fresh.record = whole.whole
+		return fresh
+	}
+	r := old.Clone()
+	header := c.policy().Freshen(old.Header, said)
+	setDate(header, now)
+	if said["Vary"] != nil && rfc9111.Selects(old.Selecting, x.header) { // which may name other fields now
+		r.Selecting = c.selecting(header, x.header)
+	}
+	r.Header = x.rule.withhold(header)
+	r.Tags = x.withGroups(old.Tags, r.Header)
+	r.Requested, r.Received = requested, now
+	if ttl := x.rule.ttl(x.ask, r.Status, now); ttl >= 0 {
+		r.TTL = ttl
+	}
+	c.setTimes(r)
+	fresh := freshened{record: r, came: c.asReceived(x, r, header)}
+	fresh.storable, fresh.why = c.policy().Storable(&x.rr, fresh.came)
+	return fresh
+}
+
+// byHead lets the response to a HEAD freshen or invalidate the stored GET (RFC 9111 §4.3.5).
+func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested time.Time) {
+	now := c.now()
+	said := x.parse(resp, requested, now)
+	records := x.records
+	if x.incomplete != nil {
+		records = append(slices.Clone(records), x.incomplete.whole)
+	}
+	for _, r := range records {
+		if r.Method == http.MethodHead || !rfc9111.Selects(r.Selecting, x.header) {
+			continue
+		}
+		switch rfc9111.ByHead(c.readingOf(r).alone[0], &said) {
+		case rfc9111.HeadFreshens:
+			fresh := c.freshen(x, r, resp.Header.Clone(), requested, now) // resp is the caller's
+			c.removeAll(f.ctx, x, c.replace(f, x, fresh))
+		case rfc9111.HeadInvalidates:
+			c.remove(f.ctx, x, r.Key, c.idsOf(r)...)
+		}
+	}
+}
+
+// byPart lets a part from the origin freshen the stored whole that it is a part of (RFC 9111 §3.4).
+func (c *Cache) byPart(f *flight, x *exchange, resp *http.Response, requested time.Time) {
+	now := c.now()
+	said := x.parse(resp, requested, now)
+	if part, _ := said.Part(); part.Length == 0 {
+		return
+	}
+	for _, r := range x.found {
+		if r.Status == http.StatusOK && rfc9111.Selects(r.Selecting, x.header) && rfc9111.Combinable(&c.readingOf(r).parsed, &said) {
+			c.removeAll(f.ctx, x, c.replace(f, x, c.freshen(x, r, resp.Header.Clone(), requested, now)))
+		}
+	}
+}
