@@ -134,6 +134,28 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestCodeThatIsNamed shows that docs/conformance-rfc9111.md names what is in the file that it says, of the root or of rfc9111.
+func TestCodeThatIsNamed(t *testing.T) {
+	doc, err := os.ReadFile("docs/conformance-rfc9111.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, m := range regexp.MustCompile("`(?:rfc9111/)?(\\w+\\.go)`((?:,? \\w+)*)").FindAllStringSubmatch(string(doc), -1) {
+		for name := range strings.FieldsFuncSeq(m[2], func(r rune) bool { return r == ',' || r == ' ' }) {
+			_, here := declaration(m[1], name)
+			_, there := declaration(filepath.Join("rfc9111", m[1]), name)
+			if here != nil && there != nil {
+				t.Errorf("%v; %v", here, there)
+			}
+			found++
+		}
+	}
+	if found < 100 {
+		t.Errorf("only %d names are there", found)
+	}
+}
+
 // TestTestsThatAreNamed shows that the tests which a document names are there.
 func TestTestsThatAreNamed(t *testing.T) {
 	there := make(map[string]bool)
