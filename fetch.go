@@ -266,8 +266,9 @@ func (c *Cache) send(req *http.Request) (resp *http.Response, err error) {
 }
 
 // parse returns what the origin answered to x as the standard sees it.
-func (x *exchange) parse(resp *http.Response, requested, received time.Time) rfc9111.Response {
-	return *rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: received})
+func (c *Cache) parse(x *exchange, resp *http.Response, requested, received time.Time) rfc9111.Response {
+	return *rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: received,
+		Targeted: c.targeted})
 }
 
 // originFailed reports whether the status is one that stale-if-error covers (RFC 5861 §4).

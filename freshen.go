@@ -14,7 +14,7 @@ import (
 // returns false if that is nothing stored.
 func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, requested time.Time) bool {
 	now := c.now()
-	said := x.parse(resp, requested, now)
+	said := c.parse(x, resp, requested, now)
 	which := slices.DeleteFunc(rfc9111.Freshens(&said, x.stored, x.verdict.Index), func(i int) bool { return c.policy().Forbids(x.stored[i]) != 0 })
 	if len(which) == 0 {
 		return false
@@ -137,7 +137,7 @@ func (c *Cache) freshen(x *exchange, old *store.Record, said http.Header, reques
 // byHead lets the response to a HEAD freshen or invalidate the stored GET (RFC 9111 §4.3.5).
 func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested time.Time) {
 	now := c.now()
-	said := x.parse(resp, requested, now)
+	said := c.parse(x, resp, requested, now)
 	records := x.records
 	if x.incomplete != nil {
 		records = append(slices.Clone(records), x.incomplete.whole)
@@ -159,7 +159,7 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 // byPart lets a part from the origin freshen the stored whole that it is a part of (RFC 9111 §3.4).
 func (c *Cache) byPart(f *flight, x *exchange, resp *http.Response, requested time.Time) {
 	now := c.now()
-	said := x.parse(resp, requested, now)
+	said := c.parse(x, resp, requested, now)
 	if part, _ := said.Part(); part.Length == 0 {
 		return
 	}

@@ -174,7 +174,7 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 	r, why := c.record(x, resp, requested, c.now())
 	if r == nil {
 		if !x.noStore() {
-			c.dropOutdated(f.ctx, x, resp)
+			c.dropOutdated(f.ctx, x, resp, requested)
 		}
 		return nil, why
 	}
@@ -246,8 +246,9 @@ func (c *Cache) isWholeOf(old, part *store.Record) bool {
 // sameVariant reports whether two responses were selected by the same values of the same fields.
 func sameVariant(a, b http.Header) bool { return maps.EqualFunc(a, b, slices.Equal[[]string]) }
 
-// dropOutdated removes the stored response that a newer one outdates which may not be stored itself.
-func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Response) {
+// dropOutdated removes the stored response that a newer one outdates which may not be stored itself; not if that is only since it is for
+// the one user whose request has an Authorization (RFC 9111 §3.5).
+func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Response, requested time.Time) {
 	switch resp.StatusCode {
 	case http.StatusPartialContent, http.StatusNotModified, http.StatusRequestedRangeNotSatisfiable, // of another request
 		http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests: // of no resource
@@ -255,6 +256,11 @@ func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Respon
 	}
 	if x.rr.Method == http.MethodHead || resp.StatusCode >= 500 {
 		return
+	}
+	if c.Shared && x.rr.Header["Authorization"] != nil {
+		if said := c.parse(x, resp, requested, c.now()); c.storableForOthers(x, &said) {
+			return
+		}
 	}
 	for _, r := range x.found {
 		if x.rule.statusAllowed(r.Status) && rfc9111.Selects(r.Selecting, x.header) {

@@ -3,8 +3,6 @@ package larder
 import (
 	"context"
 	"net/http"
-
-	"github.com/larder-go/larder/rfc9111"
 )
 
 // mayAnswerGet reports whether the response to x, which no rule allows to be stored for its like, may be one for a later GET.
@@ -50,9 +48,9 @@ func (c *Cache) post(x exchange, why string) (*http.Response, error) {
 
 // representsGet reports whether the response to x is what a GET of the same URL would bring.
 func (c *Cache) representsGet(x *exchange, resp *http.Response) bool {
-	said := rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Received: c.now(),
-		Targeted: c.targeted})
+	now := c.now()
+	said := c.parse(x, resp, now, now)
 	presented := x.presented()
-	u := c.policy().AsGet(&presented, said)
+	u := c.policy().AsGet(&presented, &said)
 	return u != nil && newTarget(u, normalPath(u), standard).url == newTarget(presented.URL, normalPath(presented.URL), standard).url
 }

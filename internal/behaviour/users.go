@@ -207,6 +207,17 @@ var users = []test{
 		t.get("/page", ttl(time.Hour))
 		t.get("/page").want(larder.Hit, "/page 1")
 	}},
+	{name: "in a shared cache an answer to one user does not remove what is stored for all", run: func(t *T) {
+		t.cache.Shared = true
+		as := credentials["/token"]("alice")
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		t.get("/a").want(larder.Miss, "/a 1")
+		t.get("/a", as, header("Cache-Control", "no-cache")).want(larder.Miss, "/a 2")
+		t.get("/a").want(larder.Hit, "/a 1")
+		t.origin.numbered("/a", "Cache-Control", "no-store")
+		t.get("/a", as, header("Cache-Control", "no-cache"))
+		t.get("/a").wantStatus(larder.Miss, http.StatusOK)
+	}},
 	{name: "in a shared cache a change invalidates also what the same user, or everybody, has for another TTL", run: func(t *T) {
 		t.cache.Shared = true
 		as := credentials["/token"]("alice")

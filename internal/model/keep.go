@@ -60,7 +60,7 @@ func (m *ideal) replace(q *request, old, fresh *kept) {
 		return
 	}
 	allowed := fresh.mayKeep(h)
-	if h.Del("Authorization"); !allowed && fresh.mayKeep(h) {
+	if !allowed && fresh.mayKeepForOthers(h) {
 		return
 	}
 	m.gone[old] = fmt.Sprintf("renewed by answer %s", fresh.header.Get("X-Answer"))

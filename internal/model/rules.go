@@ -218,6 +218,13 @@ func (k *kept) mayKeep(request http.Header) bool {
 	return !d.whole("no-cache") && k.age(k.gotAt) < usable
 }
 
+// mayKeepForOthers is mayKeep as if the request had no Authorization (RFC 9111 §3.5).
+func (k *kept) mayKeepForOthers(request http.Header) bool {
+	h := request.Clone()
+	h.Del("Authorization")
+	return k.mayKeep(h)
+}
+
 // withoutWhatIsNotStored returns a header without the fields of RFC 9111 §3.1.
 func withoutWhatIsNotStored(h http.Header, shared bool) http.Header {
 	out := withoutConnection(h)
