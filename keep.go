@@ -46,6 +46,10 @@ func (c *Cache) asReceived(x *exchange, r *store.Record, came http.Header) *rfc9
 	}
 	whole := *parsed
 	whole.Header = came
+	if !slices.Equal(r.Header["Set-Cookie"], came["Set-Cookie"]) { // what is withheld from all is no secret of one
+		whole.Header = maps.Clone(came)
+		delete(whole.Header, "Set-Cookie")
+	}
 	return rfc9111.Parse(whole)
 }
 

@@ -51,6 +51,9 @@ func checkDecision(t *testing.T, p Policy, req *Request, r *Response, after time
 	if r.TTL == 0 && r.cc.noStore && !r.cc.mustUnderstand && (ok || served) {
 		wrong("no-store was not heeded")
 	}
+	if r.TTL == 0 && p.Shared && len(r.Header["Set-Cookie"]) > 0 && p.Lifetime(r) == 0 && !r.cc.public && (ok || served) {
+		wrong("it gives one user's cookie to others")
+	}
 	if v.Action == ServeAndRefresh && now.After(p.UsableUntil(r)) {
 		wrong("it is served beyond its use")
 	}
@@ -74,7 +77,7 @@ func TestWhatHoldsForEveryDecision(t *testing.T) {
 		"max-age=60, must-revalidate", "max-age=60, proxy-revalidate", "s-maxage=60", "must-understand, no-store, max-age=60",
 		"max-age=60, immutable", "max-age=60, stale-while-revalidate=10, stale-if-error=10",
 		"max-age=60, stale-while-revalidate=10, must-revalidate"}
-	rest := []string{"A: 1", `ETag: "a"`, "Last-Modified: " + date(-10*hour), "Expires: 0", "Vary: *", "Vary: Accept-Language", "Age: 65"}
+	rest := []string{"A: 1", `ETag: "a"`, "Last-Modified: " + date(-10*hour), "Expires: 0", "Set-Cookie: a=1", "Vary: *", "Vary: Accept-Language", "Age: 65"}
 	given := map[Reason]bool{}
 	for _, shared := range []bool{false, true} {
 		for _, field := range requests {

@@ -37,6 +37,7 @@ const (
 	ResponseNoStore
 	PrivateResponse
 	Authorized
+	SetsCookie
 	VaryStar
 	MethodNotStored
 	InterimStatus
@@ -76,6 +77,7 @@ var reasons = [...]struct{ text, section string }{
 	ResponseNoStore:     {"the response says no-store", "RFC 9111 §5.2.2.5"},
 	PrivateResponse:     {"the response is private and the cache shared", "RFC 9111 §5.2.2.7"},
 	Authorized:          {"the request has Authorization and the cache is shared", "RFC 9111 §3.5"},
+	SetsCookie:          {"the response sets a cookie, does not say that others may have it, and the cache is shared", "RFC 9111 §7.3"},
 	VaryStar:            {"Vary matches no later request: it is *, or too long", "RFC 9111 §4.1"},
 	MethodNotStored:     {"responses to this method are not stored", "RFC 9111 §3"},
 	InterimStatus:       {"not a final response", "RFC 9111 §3"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -71,8 +72,11 @@ type Response struct {
 	part            Part // of a 206, with the size of the whole
 	size            int64
 	variesOnUnknown bool // Vary: *
+	setsCookie      bool // and lets it be stored
 	noStore         Reason
 }
+
+const setCookie = "Set-Cookie"
 
 // Parse returns r with its dates and directives read. It keeps r's header, which must not be changed
 // afterwards.
@@ -97,6 +101,7 @@ func (r *Response) parse() {
 	r.initialAge = r.correctedInitialAge()
 	r.etag = etagField(h)
 	r.variesOnUnknown = variesOnUnknown(h)
+	r.setsCookie = len(h[setCookie]) > 0 && !slices.Contains(r.cc.noCacheFields, setCookie) && !slices.Contains(r.cc.privateFields, setCookie)
 	if r.Status == http.StatusPartialContent {
 		r.part, r.size = contentRange(h)
 	}

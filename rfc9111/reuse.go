@@ -170,8 +170,8 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 }
 
 // Forbids returns why the cache must not use a stored response for any request, though another cache has put it into a store
-// that they share: it may be private, or the field that governs it for this one may say no-store (RFC 9111 §5.2.2.5,
-// §5.2.2.7). 0: nothing of that is so, or it has a TTL.
+// that they share: it may be private or set a cookie, or the field that governs it for this one may say no-store (RFC 9111
+// §5.2.2.5, §5.2.2.7, §7.3). 0: nothing of that is so, or it has a TTL.
 func (p Policy) Forbids(r *Response) Reason {
 	if r.TTL != 0 {
 		return 0
@@ -185,6 +185,8 @@ func (p Policy) forbids(r *Response) Reason {
 		return r.noStore
 	case p.Shared && (r.cc.private || slices.ContainsFunc(r.cc.privateFields, func(name string) bool { return len(r.Header[name]) > 0 })):
 		return PrivateResponse
+	case p.cookieOfOne(r):
+		return SetsCookie
 	}
 	return 0
 }

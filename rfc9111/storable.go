@@ -46,6 +46,8 @@ func (p Policy) unstorable(req *Request, resp *Response) Reason {
 		return PrivateResponse
 	case p.Shared && authorized && !cc.public && !cc.mustRevalidate && !cc.sMaxAge.set:
 		return Authorized
+	case p.cookieOfOne(resp):
+		return SetsCookie
 	case resp.variesOnUnknown:
 		return VaryStar
 	case !p.explicit(resp) && !HeuristicallyCacheable(resp.Status) && !cc.public && (p.Shared || !cc.private && len(cc.privateFields) == 0):
@@ -54,6 +56,12 @@ func (p Policy) unstorable(req *Request, resp *Response) Reason {
 		return NothingToReuseBy
 	}
 	return 0
+}
+
+// cookieOfOne reports whether a shared cache would give one user's cookie to others, as a session's to who comes next. The standard
+// leaves it to origins to forbid that (RFC 9111 §7.3), of which many do not: what sets a cookie has to say that it is public or fresh.
+func (p Policy) cookieOfOne(r *Response) bool {
+	return p.Shared && r.setsCookie && !r.cc.public && !(p.explicit(r) && p.Lifetime(r) > 0)
 }
 
 func (p Policy) storableMethod(resp *Response) bool {

@@ -79,6 +79,16 @@ func TestStorable(t *testing.T) {
 		{"Authorization, public and private", shared, []string{"Authorization: x"}, 200, []string{"Cache-Control: public, private, max-age=60"}, PrivateResponse},
 		{"Authorization and proxy-revalidate", shared, []string{"Authorization: x"}, 200, []string{"Cache-Control: proxy-revalidate, max-age=60"}, Authorized},
 
+		{"a cookie", private, nil, 200, []string{"Set-Cookie: a=1", old}, Allowed},
+		{"a cookie, shared", shared, nil, 200, []string{"Set-Cookie: a=1", old}, SetsCookie},
+		{"a cookie and a validator, shared", shared, nil, 200, []string{"Set-Cookie: a=1", `ETag: "a"`}, SetsCookie},
+		{"a cookie of what is fresh, shared", shared, nil, 200, []string{"Set-Cookie: a=1", maxAge}, Allowed},
+		{"a cookie of what is to be validated, shared", shared, nil, 200, []string{"Set-Cookie: a=1", "Cache-Control: max-age=0", `ETag: "a"`}, SetsCookie},
+		{"a cookie of what has ended, shared", shared, nil, 200, []string{"Set-Cookie: a=1", "Expires: 0", `ETag: "a"`}, SetsCookie},
+		{"a cookie of what is fresh in shared caches alone", shared, nil, 200, []string{"Set-Cookie: a=1", "Cache-Control: max-age=0, s-maxage=60"}, Allowed},
+		{"a cookie of what is public, shared", shared, nil, 200, []string{"Set-Cookie: a=1", "Cache-Control: public", old}, Allowed},
+		{"a cookie that is not stored, shared", shared, nil, 200, []string{"Set-Cookie: a=1", `Cache-Control: no-cache="set-cookie"`, old}, Allowed},
+
 		{"Vary", private, nil, 200, []string{maxAge, "Vary: Accept"}, Allowed},
 		{"Vary: *", private, nil, 200, []string{maxAge, "Vary: *"}, VaryStar},
 		{"Vary with a hundred names", private, nil, 200, []string{maxAge, "Vary: A" + strings.Repeat(", A", 99)}, Allowed},

@@ -207,6 +207,35 @@ var users = []test{
 		t.get("/page", ttl(time.Hour))
 		t.get("/page").want(larder.Hit, "/page 1")
 	}},
+	{name: "a shared cache gives nobody's cookie to others, unless the origin says so or a rule withholds it", run: func(t *T) {
+		t.cache.Shared = true
+		sets := func(path string, fields ...string) {
+			t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
+				for i := 0; i < len(fields); i += 2 {
+					w.Header().Set(fields[i], fields[i+1])
+				}
+				w.Header().Set("Set-Cookie", "session=1")
+				if r.Header.Get("If-None-Match") != "" {
+					w.WriteHeader(http.StatusNotModified)
+					return
+				}
+				io.WriteString(w, path)
+			})
+		}
+		sets("/old", "Last-Modified", "Mon, 02 Jan 1995 15:04:05 GMT")
+		sets("/tagged", "Etag", `"a"`, "Cache-Control", "max-age=0")
+		sets("/public", "Last-Modified", "Mon, 02 Jan 1995 15:04:05 GMT", "Cache-Control", "public")
+		sets("/fresh", "Cache-Control", "max-age=60")
+		for path, outcome := range map[string]larder.Outcome{"/old": larder.Miss, "/tagged": larder.Miss, "/public": larder.Hit, "/fresh": larder.Hit} {
+			t.get(path).want(larder.Miss, path)
+			t.get(path).want(outcome, path)
+		}
+		t.cache.SetRules(larder.Rule{Strip: []string{"Set-Cookie"}})
+		t.get("/old").want(larder.Miss, "/old")
+		stripped := t.get("/old")
+		stripped.want(larder.Hit, "/old")
+		equal(t, "Set-Cookie", stripped.header.Get("Set-Cookie"), "")
+	}},
 	{name: "in a shared cache an answer to one user does not remove what is stored for all", run: func(t *T) {
 		t.cache.Shared = true
 		as := credentials["/token"]("alice")

@@ -195,6 +195,7 @@ func (g *generator) page(path string) *page {
 		p.fault = pick(g.r, g.faults)
 	}
 	p.unsized, p.large, p.hop, p.ranges, p.blind = g.in(4), g.in(6), g.in(8), !g.in(3), g.in(5) || g.partly && g.in(3)
+	p.cookie = g.in(6)
 	return p
 }
 

@@ -176,6 +176,9 @@ func (p *page) answer(x *exchange, number int, method string, sent http.Header) 
 		h.Set("Connection", "X-Hop, close")
 		h.Set("X-Hop", "1")
 	}
+	if p.cookie {
+		h.Set("Set-Cookie", "session="+strconv.Itoa(number))
+	}
 	variant := p.variant(sent)
 	if method != http.MethodGet && method != http.MethodHead {
 		x.status = orStatus(p.unsafe)

@@ -32,6 +32,7 @@ type page struct {
 	large   bool   // more than fits into a record, or comes at once
 	layout  string // of dates: that of http.TimeFormat, if it is ""
 	hop     bool   // Connection lists a field
+	cookie  bool   // Set-Cookie
 	also    string // Location in answers to unsafe methods
 	content string // Content-Location in these
 	ranges  bool   // it heeds Range
@@ -99,6 +100,7 @@ func (p *page) String() string {
 	say(p.large, "large")
 	say(p.layout != "", "dates as in %s", p.layout)
 	say(p.hop, "Connection: X-Hop")
+	say(p.cookie, "Set-Cookie")
 	say(p.also != "", "Location of unsafe methods: %s", p.also)
 	say(p.content != "", "Content-Location of unsafe methods: %s", p.content)
 	say(p.ranges && !p.blind, "with ranges")
