@@ -123,3 +123,15 @@ func TestLeasesAreOnDigests(t *testing.T) {
 		t.Errorf("lease after Release: %v, %v", held, err)
 	}
 }
+
+// A table has the pieces of a body put before the head, and so with the end that Create was told of.
+func TestALongBodyExpiresWithItsRecord(t *testing.T) {
+	table := new(maptable.Table)
+	s := seal(t, chunked.New(table, nil), testKey(1))
+	r := record("key")
+	put(t, s, r, bodyOf(r.ID, 100<<10))
+	must(t, table.Expire(ctx, r.KeepUntil.AddDate(1, 0, 0)))
+	if n := table.Len(""); n > 0 {
+		t.Errorf("%d rows never expire", n)
+	}
+}

@@ -17,7 +17,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	w := &writer{store: s, ctx: ctx, key: r.Key, name: k.name(r.Key), id: r.ID, prefix: k.prefix()}
 	w.segments = k.segments(body, w.prefix[:], w.name, w.id)
 	var err error
-	w.in, err = s.Store.Create(ctx, &store.Record{Key: w.name, ID: r.ID, Size: sealedSize(r.Size)})
+	w.in, err = s.Store.Create(ctx, &store.Record{Key: w.name, ID: r.ID, Size: sealedSize(r.Size), KeepUntil: r.KeepUntil})
 	if err != nil {
 		return nil, fmt.Errorf("sealed: create %v: %w", r.ID, err)
 	}
