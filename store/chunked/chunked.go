@@ -176,9 +176,6 @@ func (s *Store) piecesEnd(r *store.Record) time.Time {
 func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) error {
 	dig := digest(key)
 	found, err := s.lookup(ctx, dig, key, ids...)
-	if err == nil && len(found) == 0 && len(ids) > 0 {
-		return nil
-	}
 	if err == nil || errors.Is(err, store.ErrCorrupt) { // also if a table that reads late has shown none
 		err = s.table.Delete(ctx, recordGroup(dig), items(ids)...)
 	}

@@ -808,12 +808,14 @@ func TestDeleteRemovesWhatALateReadDoesNotShow(t *testing.T) {
 	table := new(maptable.Table)
 	s := chunked.New(late{table}, nil)
 	defer s.Close()
-	r, body := record("a", 10)
-	put(t, s, r, body)
-	if err := s.Delete(t.Context(), "a"); err != nil {
-		t.Fatal(err)
+	for _, ids := range []int{0, 1} {
+		r, body := record("a", 10)
+		put(t, s, r, body)
+		if err := s.Delete(t.Context(), "a", []store.ID{r.ID}[:ids]...); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "records left", table.Len("r/"), 0)
 	}
-	equal(t, "records left", table.Len("r/"), 0)
 }
 
 func TestLeaseThatEndsWhileItIsAskedForIsFree(t *testing.T) {
