@@ -3,6 +3,7 @@ package chunked_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -797,6 +798,35 @@ func TestReadBackTakesBoundedMemory(t *testing.T) {
 		}
 		equal(t, "Gets for one piece", table.count("Get b")-before, 1)
 	})
+}
+
+// A checksum is no proof of who wrote a piece: one of another length is damage, and brings nobody down.
+func TestReadBackOfAForgedPieceIsDamage(t *testing.T) {
+	for _, length := range []int{1, 500, 40 << 10} {
+		synctest.Test(t, func(t *testing.T) {
+			table := new(maptable.Table)
+			s := chunked.New(table, &chunked.Options{Chunk: 32 << 10, Parallel: 1})
+			defer s.Close()
+			r, body := record("a", 1<<20)
+			w, err := s.Create(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			if _, err := w.Write(body); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // until all is put
+			forged := make([]byte, length)
+			forged = binary.BigEndian.AppendUint32(forged, store.Checksum(store.Checksum(0, r.ID[:]), forged))
+			if err := table.Change(chunked.BodyGroup(r.Key, r.ID), "00000000", func([]byte) []byte { return forged }); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := w.ReadAt(make([]byte, 100), 500); n > 0 || !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("a piece of %d bytes: %d bytes and %v, want store.ErrCorrupt", length, n, err)
+			}
+		})
+	}
 }
 
 // late is a table that does not show what was just written, as one that reads from a replica.

@@ -47,6 +47,17 @@ func (p *piece) wait() {
 	}
 }
 
+// bytes returns the piece when it is there, if it is as long as it has to be.
+func (p *piece) bytes(number, length int64) ([]byte, error) {
+	if p.wait(); p.err != nil {
+		return nil, p.err
+	}
+	if int64(len(p.b)) != length {
+		return nil, fmt.Errorf("piece %d of the body has %d bytes instead of %d: %w", number, len(p.b), length, store.ErrCorrupt)
+	}
+	return p.b, nil
+}
+
 // held are pieces kept for who reads back from a write: those not yet put, and the last used of the others.
 type held struct {
 	room    int
@@ -178,15 +189,11 @@ func (b *body) piece(number int64) ([]byte, error) {
 			b.pieces[n] = b.s.fetch(b.ctx, &b.running, bodyGroup(b.dig, b.id), b.seed, n)
 		}
 	}
-	p := b.pieces[number]
-	if p.wait(); p.err != nil {
+	got, err := b.pieces[number].bytes(number, min(b.chunk, b.size-number*b.chunk))
+	if err != nil {
 		delete(b.pieces, number)
-		return nil, p.err
 	}
-	if int64(len(p.b)) != min(b.chunk, b.size-number*b.chunk) {
-		return nil, fmt.Errorf("piece %d of the body has %d bytes: %w", number, len(p.b), store.ErrCorrupt)
-	}
-	return p.b, nil
+	return got, err
 }
 
 // failed removes the record if its body turns out to be damaged, or to lack a piece.

@@ -227,14 +227,16 @@ func (w *writer) at(off int64) ([]byte, error) {
 		p = w.s.fetch(w.ctx, &w.reads, w.group, w.seed, number)
 		w.held.add(number, p)
 	}
+	length := min(size, w.written-number*size)
 	w.mu.Unlock()
-	if p.wait(); p.err != nil {
+	b, err := p.bytes(number, length)
+	if err != nil {
 		w.mu.Lock()
 		w.held.drop(number, p)
 		w.mu.Unlock()
-		return nil, fmt.Errorf("read back record %s: %w", w.record.ID, p.err)
+		return nil, fmt.Errorf("read back record %s: %w", w.record.ID, err)
 	}
-	return p.b[within:], nil
+	return b[within:], nil
 }
 
 // Commit is described at store.Writer. An error may leave the record visible for a moment.
