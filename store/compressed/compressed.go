@@ -29,12 +29,9 @@ type Store struct {
 func New(inner store.Store) *Store { return &Store{wrap.Inner{Store: inner}, newCoder()} }
 
 // Lookup unpacks a body that came with its record if it has no more than 64 KiB. Longer ones are unpacked as they are
-// read.
+// read. What the inner store returns beside an error is passed on, for tiered.Store does so while its back fails.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	all, err := s.Store.Lookup(ctx, key)
-	if err != nil && !errors.Is(err, store.ErrCorrupt) {
-		return nil, fmt.Errorf("compressed: look up: %w", err)
-	}
 	found := make([]*store.Record, 0, len(all))
 	for _, in := range all {
 		r, damage := s.unpacked(in)

@@ -337,3 +337,20 @@ func TestExampleInTheDocumentation(t *testing.T) {
 		t.Errorf("the example is written as % x", x.encode())
 	}
 }
+
+// alone returns its records beside an error, as tiered.Store does while its back fails.
+type alone struct{ store.Store }
+
+func (s alone) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
+	found, _ := s.Store.Lookup(ctx, key)
+	return found, io.ErrClosedPipe
+}
+
+func TestWhatComesBesideAnErrorIsPassedOn(t *testing.T) {
+	s := New(alone{new(memory.Store)})
+	r := put(t, s, record("text/plain"), document(10_000), 10_000)
+	found, err := s.Lookup(ctx, r.Key)
+	if !errors.Is(err, io.ErrClosedPipe) || len(found) != 1 || !bytes.Equal(found[0].Body, document(10_000)) {
+		t.Errorf("Lookup: %d records, %v; want the one, unpacked, and the error", len(found), err)
+	}
+}

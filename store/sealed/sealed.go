@@ -34,15 +34,13 @@ func New(inner store.Store, keys ...Key) (*Store, error) {
 	return &Store{wrap.Inner{Store: inner}, ring}, nil
 }
 
-// Lookup asks the inner store once for each key.
+// Lookup asks the inner store once for each key, until it fails. What that returns beside an error is passed on, for
+// tiered.Store does so while its back fails.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	var found []*store.Record
 	var faults []error
 	for _, k := range s.keys {
 		all, err := s.Store.Lookup(ctx, k.name(key))
-		if err != nil && !errors.Is(err, store.ErrCorrupt) {
-			return nil, fmt.Errorf("sealed: look up: %w", err)
-		}
 		if err != nil {
 			faults = append(faults, err)
 		}
@@ -53,6 +51,9 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 				continue
 			}
 			found = append(found, r)
+		}
+		if err != nil && !errors.Is(err, store.ErrCorrupt) {
+			break
 		}
 	}
 	if len(s.keys) > 1 {

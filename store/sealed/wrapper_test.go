@@ -1,6 +1,7 @@
 package sealed
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -133,5 +134,21 @@ func TestALongBodyExpiresWithItsRecord(t *testing.T) {
 	must(t, table.Expire(ctx, r.KeepUntil.AddDate(1, 0, 0)))
 	if n := table.Len(""); n > 0 {
 		t.Errorf("%d rows never expire", n)
+	}
+}
+
+// alone returns its records beside an error, as tiered.Store does while its back fails.
+type alone struct{ store.Store }
+
+func (s alone) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
+	found, _ := s.Store.Lookup(ctx, key)
+	return found, io.ErrClosedPipe
+}
+
+func TestWhatComesBesideAnErrorIsPassedOn(t *testing.T) {
+	s := seal(t, alone{new(memory.Store)}, testKey(1), testKey(2))
+	r := keep(t, s, "key", 100)
+	if found, err := s.Lookup(ctx, "key"); !errors.Is(err, io.ErrClosedPipe) || len(found) != 1 || found[0].ID != r.ID {
+		t.Errorf("Lookup: %d records, %v; want the one, and the error", len(found), err)
 	}
 }
