@@ -108,17 +108,28 @@ func (t *table) Get(ctx context.Context, group string, items ...string) (rows []
 		if err != nil {
 			return err
 		}
-		var docs []document
-		if err := cursor.All(ctx, &docs); err != nil {
-			return err
-		}
-		for _, d := range docs {
+		defer end(ctx, cursor)
+		for cursor.Next(ctx) {
+			var d document
+			if err := cursor.Decode(&d); err != nil {
+				return err
+			}
 			rows = append(rows, chunked.Row{Item: strings.TrimPrefix(d.ID, group+separator), Value: d.Value})
 		}
-		return nil
+		return cursor.Err()
 	})
 	return rows, err
 }
+
+// end gives a cursor back, also when the call's context has ended. The driver would wait for the answer of a server that hangs
+// (and Cursor.All does); one that is not told ends the cursor by itself.
+func end(ctx context.Context, cursor *mongo.Cursor) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	cursor.Close(ctx)
+}
+
+const endTime = 250 * time.Millisecond
 
 func (t *table) Delete(ctx context.Context, group string, items ...string) error {
 	c := t.collections[group[0]]
@@ -164,7 +175,7 @@ func (t *table) Groups(ctx context.Context, prefix string) iter.Seq2[string, err
 			if err != nil {
 				return err
 			}
-			defer cursor.Close(context.WithoutCancel(ctx))
+			defer end(ctx, cursor)
 			for previous := ""; cursor.Next(ctx); {
 				group, _, _ := strings.Cut(cursor.Current.Lookup("_id").StringValue(), separator)
 				if group != previous && !yield(group, nil) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
 	"slices"
 	"strings"
@@ -353,5 +354,101 @@ func TestEndedContext(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s with an ended context: %v", what, err)
 		}
+	}
+}
+
+// hung returns the address of a server that answers until it is asked for the rest of a listing, and to nobody after that.
+func hung(t *testing.T) string {
+	hosts, _, err := address(serverURI(t, "larder"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hangs atomic.Bool
+	var running sync.WaitGroup
+	pass := func(from, to net.Conn) {
+		defer to.Close()
+		b := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(b)
+			if err != nil {
+				return
+			}
+			if bytes.Contains(b[:n], []byte("getMore")) {
+				hangs.Store(true)
+			}
+			if !hangs.Load() {
+				to.Write(b[:n])
+			}
+		}
+	}
+	running.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", strings.Split(hosts, ",")[0])
+			if err != nil {
+				client.Close()
+				continue
+			}
+			running.Go(func() { pass(client, server) })
+			running.Go(func() { pass(server, client) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		running.Wait()
+	})
+	return l.Addr().String()
+}
+
+func TestAListingEndsWithItsContextThoughTheServerHangs(t *testing.T) {
+	db := database(t)
+	var docs []any
+	for i := range batch + 1 {
+		docs = append(docs, document{ID: fmt.Sprintf("i/u/0:%06d", i)})
+	}
+	if _, err := db.Collection("larder.index").InsertMany(t.Context(), docs); err != nil {
+		t.Fatal(err)
+	}
+	for what, list := range map[string]func(*table, context.Context) error{
+		"Get": func(tb *table, ctx context.Context) error {
+			_, err := tb.Get(ctx, "i/u/0")
+			return err
+		},
+		"Groups": func(tb *table, ctx context.Context) (last error) {
+			for _, err := range tb.Groups(ctx, "i/") {
+				last = err
+			}
+			return last
+		},
+	} {
+		client, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + hung(t) + "/?directConnection=true"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tb := tableOf(client.Database(db.Name()))
+		var several sync.WaitGroup // so that there are connections that nobody uses
+		for range 3 {
+			several.Go(func() { tb.Get(t.Context(), "l/0", "l") })
+		}
+		several.Wait()
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		if err := list(tb, ctx); err == nil {
+			t.Errorf("%s: no error, though the server hangs", what)
+		}
+		cancel()
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("%s took %v, and its context 1 s", what, took)
+		}
+		ended, cancel := context.WithTimeout(t.Context(), 0)
+		client.Disconnect(ended)
+		cancel()
 	}
 }
