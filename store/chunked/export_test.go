@@ -13,3 +13,6 @@ func Held(w store.Writer) int {
 	defer c.mu.Unlock()
 	return len(c.held.pieces)
 }
+
+// Bound bounds what s does later, which is bounded by thousands else.
+func Bound(s *Store, running, waiting int) { s.later.maxRunning, s.later.maxWaiting = running, waiting }

@@ -18,6 +18,8 @@ type later struct {
 	slots   chan struct{}
 	ctx     context.Context // ends a while after close
 	cancel  context.CancelFunc
+
+	maxRunning, maxWaiting int
 }
 
 type waiter struct {
@@ -26,14 +28,14 @@ type waiter struct {
 }
 
 const (
-	maxLater      = 4096 // that run
+	maxRunning    = 4096
 	maxWaiting    = 8192 // half a KiB each
 	laterParallel = 16
 	laterTime     = 5 * time.Second // for each
 )
 
 func newLater() *later {
-	l := &later{slots: make(chan struct{}, laterParallel)}
+	l := &later{slots: make(chan struct{}, laterParallel), maxRunning: maxRunning, maxWaiting: maxWaiting}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l
 }
@@ -41,7 +43,7 @@ func newLater() *later {
 // run calls do in a goroutine of its own; where there are too many of them, the caller waits for it.
 func (l *later) run(do func(context.Context)) {
 	l.mu.Lock()
-	free := !l.closed && l.n < maxLater
+	free := !l.closed && l.n < l.maxRunning
 	if free {
 		l.begin(do)
 	}
@@ -65,7 +67,7 @@ func (l *later) after(wait time.Duration, do func(context.Context)) {
 			}
 		})
 		do = nil
-		if l.waiting.Len() > maxWaiting {
+		if l.waiting.Len() > l.maxWaiting {
 			do = l.take(l.waiting.Front())
 		}
 	}
