@@ -1,15 +1,11 @@
 package sealed
 
 import (
-	"bytes"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/larder-go/larder/internal/behaviour"
+	"github.com/larder-go/larder/internal/damage"
 	"github.com/larder-go/larder/internal/maptable"
 	"github.com/larder-go/larder/internal/model"
 	"github.com/larder-go/larder/store"
@@ -65,8 +61,8 @@ var diskKit = storetest.Kit{
 	},
 	Persistent: true,
 	Shared:     true,
-	DamageHead: func(dir string, r *store.Record) error { return flip(dir, ".head", r.ID, 60) },
-	DamageBody: func(dir string, r *store.Record) error { return flip(dir, ".body", r.ID, 70_000) },
+	DamageHead: func(dir string, r *store.Record) error { return damage.Head(dir, r.ID) },
+	DamageBody: func(dir string, r *store.Record) error { return damage.Body(dir, r.ID) },
 }
 
 func TestContractOnMemory(t *testing.T) {
@@ -150,26 +146,4 @@ func TestModel(t *testing.T) {
 func BenchmarkContract(b *testing.B) {
 	b.Run("memory", func(b *testing.B) { storetest.Benchmark(b, memoryKit) })
 	b.Run("disk", func(b *testing.B) { storetest.Benchmark(b, diskKit) })
-}
-
-// flip inverts one byte of the last file of this kind that is of the record with this id.
-func flip(dir, kind string, id store.ID, at int) error {
-	last := ""
-	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, kind) {
-			if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, id[:]) {
-				last = path
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	b, err := os.ReadFile(last)
-	if err != nil {
-		return err
-	}
-	b[at] ^= 0xff
-	return os.WriteFile(last, b, 0)
 }
