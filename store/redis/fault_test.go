@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -52,7 +53,7 @@ func TestURLs(t *testing.T) {
 		"redis://h?prefix=%zz", "redis+cluster://h/1", "redis+sentinel://h", "redis+sentinel://h/m/secret", "redis+sentinel:///m",
 		"redis://h?max-body=secret", "redis://h?near=-1", "redis://h?near=99999999999GiB", "redis://h?wanted=secret", "redis://h?secret",
 		"redis+sentinel://h/m?sentinel-password=open&secret",
-		"redis://h?cacert=/nowhere", "rediss://h?cacert=/nowhere", "rediss://h?cert=/nowhere", "rediss://h?cacert=fault_test.go",
+		"redis://h?cacert=/nowhere", "rediss://h?cacert=/nowhere", "rediss://h?cert=/nowhere", "rediss://h?key=/nowhere", "rediss://h?cacert=fault_test.go",
 	} {
 		_, err := Open(context.Background(), url, &Options{Lazy: true})
 		if err == nil {
@@ -66,27 +67,27 @@ func TestURLs(t *testing.T) {
 	}
 }
 
+// describe names what a URL has set.
 func describe(opts rueidis.ClientOption, o Options) string {
-	var b strings.Builder
-	b.WriteString("[" + strings.Join(opts.InitAddress, " ") + "]")
+	said := fmt.Sprint(opts.InitAddress)
+	if opts.TLSConfig != nil {
+		said += " TLS"
+	}
 	for _, part := range []struct {
-		name string
-		show bool
-		v    string
+		name  string
+		value any
 	}{
-		{"TLS", opts.TLSConfig != nil, ""},
-		{"user", opts.Username != "", opts.Username},
-		{"password", opts.Password != "", opts.Password},
-		{"master", opts.Sentinel.MasterSet != "", opts.Sentinel.MasterSet},
+		{"user", opts.Username}, {"password", opts.Password}, {"master", opts.Sentinel.MasterSet}, {"db", opts.SelectDB},
+		{"body", o.MaxBody}, {"near", o.Near}, {"sentinel", opts.Sentinel.Password}, {"prefix", o.Prefix},
 	} {
-		if part.show {
-			b.WriteString(strings.TrimRight(" "+part.name+" "+part.v, " "))
+		if !reflect.ValueOf(part.value).IsZero() {
+			said += fmt.Sprintf(" %s %v", part.name, part.value)
 		}
 	}
-	return b.String() + numbers(opts, o)
+	return said
 }
 
-// refused is what a test knows of an error: words that must be in it.
+// wantSentence checks that err is one sentence with these words, and without a secret.
 func wantSentence(t *testing.T, err error, words ...string) {
 	t.Helper()
 	if err == nil {
@@ -391,23 +392,4 @@ func wantNothingRefused(t *testing.T, admin rueidis.Client) {
 			t.Errorf("the server refused %s", object)
 		}
 	}
-}
-
-func numbers(opts rueidis.ClientOption, o Options) string {
-	var b strings.Builder
-	add := func(name string, n int64) {
-		if n != 0 {
-			fmt.Fprintf(&b, " %s %d", name, n)
-		}
-	}
-	add("db", int64(opts.SelectDB))
-	add("body", o.MaxBody)
-	add("near", o.Near)
-	if opts.Sentinel.Password != "" {
-		b.WriteString(" sentinel " + opts.Sentinel.Password)
-	}
-	if o.Prefix != "" {
-		b.WriteString(" prefix " + o.Prefix)
-	}
-	return b.String()
 }

@@ -41,10 +41,25 @@ func parse(s string, o Options) (opts rueidis.ClientOption, _ Options, err error
 	if err != nil || scheme != "redis" && scheme != "rediss" || strings.Contains(path+query, "@") {
 		return opts, o, errURL
 	}
+	if scheme == "rediss" {
+		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		opts.Sentinel.TLSConfig = opts.TLSConfig
+	}
+	if err := locate(kind, hosts, path, &opts); err != nil {
+		return opts, o, err
+	}
+	if err := settings(values, &opts, &o); err != nil {
+		return opts, o, fmt.Errorf("redis: %w", err)
+	}
+	return opts, o, nil
+}
+
+// locate reads where the servers are, of which kind, and which of their databases is meant.
+func locate(kind, hosts, path string, opts *rueidis.ClientOption) error {
 	for host := range strings.SplitSeq(hosts, ",") {
 		address, err := address(host, kind)
 		if err != nil {
-			return opts, o, err
+			return err
 		}
 		opts.InitAddress = append(opts.InitAddress, address)
 	}
@@ -52,34 +67,30 @@ func parse(s string, o Options) (opts rueidis.ClientOption, _ Options, err error
 	switch kind {
 	case "":
 		if len(opts.InitAddress) > 1 {
-			return opts, o, errURL
+			return errURL
 		}
 		opts.ForceSingleClient = true
 	case "sentinel":
 		opts.Sentinel.MasterSet, db, _ = strings.Cut(path, "/")
 		if opts.Sentinel.MasterSet == "" {
-			return opts, o, errors.New("redis: the URL does not name the master that the Sentinels watch: want redis+sentinel://host:port/MASTER")
+			return errors.New("redis: the URL does not name the master that the Sentinels watch: want redis+sentinel://host:port/MASTER")
 		}
 	case "cluster":
 		if db != "" {
-			return opts, o, errors.New("redis: a Cluster has no databases to choose from: want redis+cluster://host:port,host:port without a path")
+			return errors.New("redis: a Cluster has no databases to choose from: want redis+cluster://host:port,host:port without a path")
 		}
 	default:
-		return opts, o, errURL
+		return errURL
 	}
-	if db != "" {
-		if opts.SelectDB, err = strconv.Atoi(db); err != nil || opts.SelectDB < 0 {
-			return opts, o, errors.New("redis: what follows the address in the URL is the number of a database, as in redis://host:6379/0")
-		}
+	if db == "" {
+		return nil
 	}
-	if scheme == "rediss" {
-		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	n, err := strconv.Atoi(db)
+	if err != nil || n < 0 {
+		return errors.New("redis: what follows the address in the URL is the number of a database, as in redis://host:6379/0")
 	}
-	if err := settings(values, &opts, &o); err != nil {
-		return opts, o, fmt.Errorf("redis: %w", err)
-	}
-	opts.Sentinel.TLSConfig = opts.TLSConfig
-	return opts, o, nil
+	opts.SelectDB = n
+	return nil
 }
 
 // address returns host:port, with the port that is usual if none is given.
@@ -133,19 +144,26 @@ func settings(values url.Values, opts *rueidis.ClientOption, o *Options) (err er
 			return fmt.Errorf("the URL's option %q: %w; %s", name, err, wanted)
 		}
 	}
-	if ca == "" && cert == "" {
+	return certificates(opts.TLSConfig, ca, cert, key)
+}
+
+// certificates reads the files with those to trust, and to show; c is nil without TLS.
+func certificates(c *tls.Config, ca, cert, key string) error {
+	switch {
+	case ca == "" && cert == "" && key == "":
 		return nil
-	}
-	if opts.TLSConfig == nil {
+	case c == nil:
 		return errors.New("certificates are of use with rediss:// only")
+	case (cert == "") != (key == ""):
+		return errors.New("cert=FILE and key=FILE are of use together only")
 	}
 	if ca != "" {
 		pem, err := os.ReadFile(ca)
 		if err != nil {
 			return fmt.Errorf("the certificates to trust: %w", err)
 		}
-		opts.TLSConfig.RootCAs = x509.NewCertPool()
-		if !opts.TLSConfig.RootCAs.AppendCertsFromPEM(pem) {
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
 			return fmt.Errorf("the certificates to trust: there is none in %s", ca)
 		}
 	}
@@ -154,7 +172,7 @@ func settings(values url.Values, opts *rueidis.ClientOption, o *Options) (err er
 		if err != nil {
 			return fmt.Errorf("the certificate to show: %w", err)
 		}
-		opts.TLSConfig.Certificates = []tls.Certificate{pair}
+		c.Certificates = []tls.Certificate{pair}
 	}
 	return nil
 }
