@@ -49,4 +49,6 @@
 //
 // When a lease ends is reckoned by its holder's clock and judged by that of the database, or of the process that looks
 // where the database has none. One that was left by a clock that was far ahead is taken over when it is asked for.
+// What Sweep takes for remains it tells by the clocks of those that write: where one is an hour behind, what it is just writing may fail, or
+// be missed by a purge of its URL or tag.
 package chunked

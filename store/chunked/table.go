@@ -24,8 +24,8 @@ var ErrPresent = errors.New("the row is there already")
 // so that a database that spreads its data may keep these together.
 type Row struct {
 	Group, Item string
-	// Value has Options.Chunk bytes and 64 KiB at most, but in a group of records, where it is as long as the response's header makes
-	// it: a few KiB as a rule, and seldom some MiB. Where a row is too long, Put returns an error that wraps store.ErrTooLarge.
+	// Value is at most 4 bytes longer than Options.Chunk; in a group of records it is as long as the response's header and
+	// body of 32 KiB or less make it, which may be some MiB. Where that is too long, Put returns an error that wraps store.ErrTooLarge.
 	Value []byte
 	// Expires is when the database may remove the row by itself, to the millisecond; zero: never. It may be late: a row
 	// past it may still be read.

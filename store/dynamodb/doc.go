@@ -95,6 +95,6 @@
 // # What is not safe
 //
 // The checksums find accidents, not forgery: who can write to the table can put any response there; see package sealed. Machines
-// whose clocks differ disagree by as much on when a lease has ended. A lease whose taking was cut off and tried again may
+// whose clocks differ disagree by as much on when a lease has ended. A lease whose taking was cut off, each time that it was tried, may
 // be held by nobody until it ends.
 package dynamodb
