@@ -161,7 +161,7 @@ func (x *exchange) ask() {
 	case err != nil:
 		x.fail(body.classify(err))
 	case resp.StatusCode == http.StatusSwitchingProtocols:
-		x.tunnel(resp)
+		x.tunnel(resp, body)
 	default:
 		defer resp.Body.Close()
 		x.respond(resp)

@@ -11,12 +11,17 @@ import (
 )
 
 // tunnel passes bytes in both directions after the origin has agreed to another protocol (RFC 9110 §7.8).
-func (x *exchange) tunnel(resp *http.Response) {
+func (x *exchange) tunnel(resp *http.Response, body *requestBody) {
 	origin, ok := resp.Body.(io.ReadWriteCloser)
 	asked := x.out.Header.Get("Upgrade")
 	if !ok || asked == "" || !strings.EqualFold(resp.Header.Get("Upgrade"), asked) {
 		resp.Body.Close()
 		x.fail(gateway(http.StatusBadGateway, "http_upgrade_failed", "the origin changed to a protocol that was not asked for"))
+		return
+	}
+	if body.rc != nil && !body.ended.Load() { // else two would read from the client
+		resp.Body.Close()
+		x.fail(gateway(http.StatusBadGateway, "http_upgrade_failed", "the origin changed the protocol before it had the whole request"))
 		return
 	}
 	defer origin.Close()

@@ -164,6 +164,32 @@ func TestUpgradeIsNotCached(t *testing.T) {
 	}
 }
 
+// TestUpgradeWithABody shows that a request with a body may change the protocol, but not before all of the body has been sent.
+func TestUpgradeWithABody(t *testing.T) {
+	p := run(t, raw(t, func(conn net.Conn, r *bufio.Reader) {
+		if strings.HasPrefix(head(r), "POST /wait ") {
+			io.CopyN(io.Discard, r, int64(len("body")))
+		}
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: tcp\r\n\r\n")
+		line, _ := r.ReadString('\n')
+		io.WriteString(conn, strings.ToUpper(line))
+	}))
+	const request = "POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 4\r\n\r\n"
+	conn, r := p.dial()
+	fmt.Fprintf(conn, request+"bodyhello\n", "/wait")
+	if got := head(r); !strings.HasPrefix(got, "HTTP/1.1 101 ") {
+		t.Fatalf("got %q", got)
+	}
+	if line, err := r.ReadString('\n'); line != "HELLO\n" {
+		t.Errorf("got %q, %v", line, err)
+	}
+	conn, r = p.dial()
+	fmt.Fprintf(conn, request, "/at-once")
+	if got := head(r); !strings.HasPrefix(got, "HTTP/1.1 502 ") || !strings.Contains(got, "error=http_upgrade_failed") {
+		t.Errorf("before the body comes %q", got)
+	}
+}
+
 // TestUpgradeOfOldClients shows that HTTP/1.0 has none (RFC 9110 §7.8).
 func TestUpgradeOfOldClients(t *testing.T) {
 	p := run(t, raw(t, echo))
