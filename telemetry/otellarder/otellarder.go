@@ -99,6 +99,9 @@ func (t *Transport) Close() error {
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, span := t.tracer.Start(req.Context(), "larder")
 	if !span.IsRecording() {
+		if span.SpanContext().IsValid() { // a sampler has left it out, and what is below it
+			req = req.WithContext(ctx)
+		}
 		return t.cache.RoundTrip(req)
 	}
 	resp, err := t.cache.RoundTrip(req.WithContext(ctx))

@@ -158,6 +158,41 @@ func TestSpans(t *testing.T) {
 	}
 }
 
+// leaving is a sampler that leaves out the spans of requests to the cache.
+type leaving struct{ trace.Sampler }
+
+func (s leaving) ShouldSample(p trace.SamplingParameters) trace.SamplingResult {
+	if p.Name == "larder" {
+		return trace.NeverSample().ShouldSample(p)
+	}
+	return s.Sampler.ShouldSample(p)
+}
+
+// TestLeftOut shows that where a request's span is left out, those below are too, and are no traces of their own.
+func TestLeftOut(t *testing.T) {
+	url := serve(t, "Cache-Control", "max-age=60")
+	spans := tracetest.NewSpanRecorder()
+	cache := &larder.Cache{Store: distant{new(memory.Store)}}
+	rt, err := otellarder.Instrument(cache, &otellarder.Options{TracerProvider: trace.NewTracerProvider(trace.WithSpanProcessor(spans),
+		trace.WithSampler(trace.ParentBased(leaving{trace.AlwaysSample()})))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rt.Close()
+	resp, err := (&http.Client{Transport: rt}).Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	if err := cache.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, s := range spans.Ended() {
+		t.Errorf("there is a span %s", s.Name())
+	}
+}
+
 func TestLocalStoresHaveNoSpansOfReading(t *testing.T) {
 	url := serve(t, "Cache-Control", "max-age=60")
 	x := instrument(t, &larder.Cache{})
