@@ -102,6 +102,9 @@ func TestLoad(t *testing.T) {
 	if n := l.wrong.Load(); n > 0 {
 		t.Errorf("%d answers are wrong", n)
 	}
+	if hits := l.outcomes["hit"]; hits < answered/4 { // a third are for the same hundred pages
+		t.Errorf("only %d of %d answers are hits", hits, answered)
+	}
 	if rss == 0 || rss > maxRSS {
 		t.Errorf("larder serve took %d MiB of memory, want at most %d", rss>>20, maxRSS>>20)
 	}

@@ -49,15 +49,15 @@ func TestHTTP2(t *testing.T) {
 
 // TestGracefulStop shows that what is under way when the server is told to stop comes to its end, and nothing else begins.
 func TestGracefulStop(t *testing.T) {
-	next := make(chan struct{})
-	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "max-age=60")
-		io.WriteString(w, "one ")
-		http.NewResponseController(w).Flush()
-		<-next
-		io.WriteString(w, "two")
-	}))
-	for _, two := range []bool{false} {
+	for _, two := range []bool{false, true} {
+		next := make(chan struct{})
+		p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			io.WriteString(w, "one ")
+			http.NewResponseController(w).Flush()
+			<-next
+			io.WriteString(w, "two")
+		}))
 		resp, err := p.client(two).Get(p.url + "/")
 		if err != nil {
 			t.Fatal(err)
@@ -77,14 +77,14 @@ func TestGracefulStop(t *testing.T) {
 		})
 		close(next)
 		if rest, err := io.ReadAll(resp.Body); string(rest) != "two" || err != nil {
-			t.Errorf("then comes %q, %v", rest, err)
+			t.Errorf("HTTP/2 %v: then comes %q, %v", two, rest, err)
 		}
-	}
-	if err := p.wait(); err != nil {
-		t.Errorf("serve: %v", err)
-	}
-	if s := p.p.Cache.Stats(); s.Stored != 1 {
-		t.Errorf("it is not stored: %+v", s)
+		if err := p.wait(); err != nil {
+			t.Errorf("HTTP/2 %v: serve: %v", two, err)
+		}
+		if s := p.p.Cache.Stats(); s.Stored != 1 {
+			t.Errorf("HTTP/2 %v: it is not stored: %+v", two, s)
+		}
 	}
 }
 
