@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -19,48 +20,46 @@ func (x *exchange) tunnel(resp *http.Response, body *requestBody) {
 		x.fail(gateway(http.StatusBadGateway, "http_upgrade_failed", "the origin changed to a protocol that was not asked for"))
 		return
 	}
+	defer origin.Close()
 	if body.rc != nil && !body.ended.Load() { // else two would read from the client
-		resp.Body.Close()
 		x.fail(gateway(http.StatusBadGateway, "http_upgrade_failed", "the origin changed the protocol before it had the whole request"))
 		return
 	}
-	defer origin.Close()
 	conn, rw, err := x.c.Hijack()
 	if err != nil {
 		x.fail(&Fault{Status: http.StatusInternalServerError, Type: "proxy_internal_error", Detail: "the connection cannot be upgraded", Err: err})
 		return
 	}
 	defer conn.Close()
-	protocol := resp.Header.Get("Upgrade")
 	h := make(http.Header, len(resp.Header)+2)
 	copyMessage(h, resp.Header)
 	h.Set("Connection", "Upgrade")
-	h.Set("Upgrade", protocol)
+	h.Set("Upgrade", resp.Header.Get("Upgrade"))
 	x.p.addVia(h, resp.ProtoMajor, resp.ProtoMinor)
 	conn.SetWriteDeadline(time.Now().Add(x.p.stallTimeout()))
 	if err := writeHead(rw.Writer, h); err != nil {
 		return
 	}
 	conn.SetWriteDeadline(time.Time{})
-
-	ended := make(chan error, 2)
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // past these it would be net/http that reads, and ends the context with the client's half
-	go func() { ended <- pass(origin, io.MultiReader(bytes.NewReader(early), conn)) }()
-	go func() { ended <- pass(conn, origin) }()
+	passBoth(x.r.Context(), conn, io.MultiReader(bytes.NewReader(early), conn), origin)
+}
+
+// passBoth copies what comes from the client to the origin, and the other way, until both have ended, one has failed, or ctx ends, as it does
+// when the server is shutting down.
+func passBoth(ctx context.Context, client io.WriteCloser, fromClient io.Reader, origin io.ReadWriteCloser) {
+	ended := make(chan error, 2)
+	go func() { ended <- pass(origin, fromClient) }()
+	go func() { ended <- pass(client, origin) }()
 	passing := 2
-	select {
-	case err = <-ended:
-		passing--
-		if err == nil { // the other side may still have something to say
-			select {
-			case <-ended:
-				passing--
-			case <-x.r.Context().Done():
-			}
+	for err := error(nil); passing > 0 && err == nil && ctx.Err() == nil; {
+		select {
+		case err = <-ended: // nil: the other side may still have something to say
+			passing--
+		case <-ctx.Done():
 		}
-	case <-x.r.Context().Done(): // the server is shutting down
 	}
-	conn.Close()
+	client.Close()
 	origin.Close()
 	for range passing {
 		<-ended
