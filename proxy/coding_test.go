@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,54 +14,6 @@ import (
 
 	"github.com/larder-go/larder/proxy"
 )
-
-// answering answers each connection's first request with answer, and closes the connection when it is told to.
-func answering(t *testing.T, answer string, end <-chan struct{}) (url string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	answerAt(t, l, answer, end)
-	return "http://" + l.Addr().String()
-}
-
-// answeringTLS is answering over TLS.
-func answeringTLS(t *testing.T, answer string, end <-chan struct{}) (url string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	answerAt(t, tls.NewListener(l, certificate(t)), answer, end)
-	return "https://" + l.Addr().String()
-}
-
-func answerAt(t *testing.T, l net.Listener, answer string, end <-chan struct{}) {
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				for sent := ""; !strings.HasSuffix(sent, "\r\n\r\n"); { // the request
-					var b [1]byte
-					if _, err := conn.Read(b[:]); err != nil {
-						return
-					}
-					sent += string(b[:])
-				}
-				io.WriteString(conn, answer)
-				<-end
-			}()
-		}
-	}()
-}
-
-var ended = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 func TestTransferCodings(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\r\nX-A: 1\r\n"
@@ -83,7 +36,7 @@ func TestTransferCodings(t *testing.T) {
 		{"a head that is too long", head + "X-B: " + strings.Repeat("x", 20<<10) + "\r\nTransfer-Encoding: fugazi\r\n\r\nhello", ""},
 		{"no head", "hello", ""},
 	} {
-		for _, url := range []string{answering(t, c.answer, ended), answeringTLS(t, c.answer, ended)} {
+		for _, url := range []string{raw(t, saying(c.answer)), rawTLS(t, saying(c.answer))} {
 			secure := strings.HasPrefix(url, "https:")
 			t.Run(fmt.Sprint(c.name, ", TLS ", secure), func(t *testing.T) {
 				transport := proxy.NewTransport(proxy.TransportOptions{})
@@ -114,11 +67,14 @@ func TestTransferCodings(t *testing.T) {
 }
 
 func TestUnheardOfCodingEndsWithItsCaller(t *testing.T) {
-	end := make(chan struct{})
-	defer close(end)
+	origin := raw(t, func(conn net.Conn, r *bufio.Reader) {
+		saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: fugazi\r\n\r\nhello")(conn, r)
+		io.Copy(io.Discard, r) // until the other side closes
+	})
 	transport := proxy.NewTransport(proxy.TransportOptions{})
 	ctx, cancel := context.WithCancel(t.Context())
-	req, _ := http.NewRequestWithContext(ctx, "GET", answering(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: fugazi\r\n\r\nhello", end), nil)
+	defer cancel()
+	req, _ := http.NewRequestWithContext(ctx, "GET", origin, nil)
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +92,7 @@ func TestUnheardOfCodingEndsWithItsCaller(t *testing.T) {
 // TestConnectionBesideClose shows that fields which a response lists beside close are neither passed on nor stored.
 func TestConnectionBesideClose(t *testing.T) {
 	const answer = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nconnection: close, X-Hop\r\nX-Hop: 1\r\nX-End: 2\r\nContent-Length: 5\r\n\r\nhello"
-	for _, origin := range []string{answering(t, answer, ended), answeringTLS(t, answer, ended)} {
+	for _, origin := range []string{raw(t, saying(answer)), rawTLS(t, saying(answer))} {
 		p := run(t, origin, func(p *running) { p.base.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} })
 		for _, outcome := range []string{"stored", "hit"} {
 			resp, err := http.Get(p.url + "/")
@@ -153,7 +109,7 @@ func TestConnectionBesideClose(t *testing.T) {
 }
 
 func TestUnheardOfCodingThroughTheProxy(t *testing.T) {
-	p := run(t, answering(t, "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: fugazi\r\n\r\nhello", ended))
+	p := run(t, raw(t, saying("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: fugazi\r\n\r\nhello")))
 	for _, outcome := range []string{"stored", "hit"} {
 		resp, err := http.Get(p.url + "/")
 		if err != nil {

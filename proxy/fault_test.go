@@ -20,9 +20,7 @@ import (
 
 // TestFaults shows what a client is told of an origin that fails, by RFC 9209 §2.3.
 func TestFaults(t *testing.T) {
-	says := func(response string) string {
-		return raw(t, func(conn net.Conn, r *bufio.Reader) { head(r); io.WriteString(conn, response) })
-	}
+	says := func(response string) string { return raw(t, saying(response)) }
 	noTLS := func(response string) string {
 		origin := raw(t, func(conn net.Conn, r *bufio.Reader) { r.ReadByte(); io.WriteString(conn, response) })
 		return strings.Replace(origin, "http:", "https:", 1)
@@ -144,7 +142,7 @@ func TestBrokenBodies(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n",
 	} {
-		p := run(t, raw(t, func(conn net.Conn, r *bufio.Reader) { head(r); io.WriteString(conn, response) }))
+		p := run(t, raw(t, saying(response)))
 		for _, two := range []bool{false, true} {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
@@ -174,10 +172,7 @@ func TestBrokenBodies(t *testing.T) {
 // TestBrokenBodiesForOldClients shows that who speaks HTTP/1.0, and gets no Content-Length, sees that a response is not whole.
 func TestBrokenBodiesForOldClients(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		p := run(t, raw(t, func(conn net.Conn, r *bufio.Reader) {
-			head(r)
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n")
-		}), func(p *running) {
+		p := run(t, raw(t, saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n")), func(p *running) {
 			if secure {
 				p.s.TLS = certificate(t)
 			}

@@ -113,10 +113,23 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 // raw runs an origin that says what it wants on each connection.
 func raw(t *testing.T, talk func(net.Conn, *bufio.Reader)) string {
 	t.Helper()
+	return "http://" + talking(t, talk, func(l net.Listener) net.Listener { return l })
+}
+
+// rawTLS is raw over TLS.
+func rawTLS(t *testing.T, talk func(net.Conn, *bufio.Reader)) string {
+	t.Helper()
+	secure := certificate(t)
+	return "https://" + talking(t, talk, func(l net.Listener) net.Listener { return tls.NewListener(l, secure) })
+}
+
+func talking(t *testing.T, talk func(net.Conn, *bufio.Reader), wrap func(net.Listener) net.Listener) (addr string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	l = wrap(l)
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -135,7 +148,15 @@ func raw(t *testing.T, talk func(net.Conn, *bufio.Reader)) string {
 		l.Close()
 		all.Wait()
 	})
-	return "http://" + l.Addr().String()
+	return l.Addr().String()
+}
+
+// saying is an origin that answers with response, whatever it is asked.
+func saying(response string) func(net.Conn, *bufio.Reader) {
+	return func(conn net.Conn, r *bufio.Reader) {
+		head(r)
+		io.WriteString(conn, response)
+	}
 }
 
 // head reads the head of a message, in lines.
