@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -238,15 +237,6 @@ func root(err error) error {
 		}
 		err = inner
 	}
-}
-
-// inProcess is an origin that needs no socket.
-type inProcess http.HandlerFunc
-
-func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
-	h(w, r)
-	return w.Result(), nil
 }
 
 // limited sets a limit of the process.

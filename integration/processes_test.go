@@ -115,6 +115,15 @@ func changingBody(path, variant, version string) []byte {
 	return body
 }
 
+// inProcess is an origin that needs no socket.
+type inProcess http.HandlerFunc
+
+func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	h(w, r)
+	return w.Result(), nil
+}
+
 func writersChild(args []string) (any, error) {
 	kind, dir, url := args[0], args[1], args[2]
 	length, err := time.ParseDuration(args[3])
