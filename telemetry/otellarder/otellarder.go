@@ -74,8 +74,8 @@ func Instrument(c *larder.Cache, o *Options) (*Transport, error) {
 		if base == nil {
 			base = http.DefaultTransport
 		}
-		c.Base = otelhttp.NewTransport(base, otelhttp.WithTracerProvider(tracers), otelhttp.WithMeterProvider(meters),
-			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }))
+		c.Base = fetcher{otelhttp.NewTransport(base, otelhttp.WithTracerProvider(tracers), otelhttp.WithMeterProvider(meters),
+			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method })), base}
 	}
 	before := c.Observe
 	c.Observe = func(e larder.Event) {
@@ -86,6 +86,21 @@ func Instrument(c *larder.Cache, o *Options) (*Transport, error) {
 	}
 	return t, nil
 }
+
+// fetcher is a Base that tells of fetches. otelhttp hides that the one below can close its connections.
+type fetcher struct {
+	*otelhttp.Transport
+	base http.RoundTripper
+}
+
+func (f fetcher) CloseIdleConnections() {
+	if c, ok := f.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// CloseIdleConnections is that of the Cache.
+func (t *Transport) CloseIdleConnections() { t.cache.CloseIdleConnections() }
 
 // Close ends the watch on how much the store holds. It is to be called before the store is closed.
 func (t *Transport) Close() error {

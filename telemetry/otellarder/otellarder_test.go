@@ -291,10 +291,12 @@ func TestErrors(t *testing.T) {
 	if d := x.get("http://example.com/"); !errors.Is(d.Err, fault) {
 		t.Errorf("got %v", d.Err)
 	}
+	told := make(map[string]bool)
 	for _, s := range x.spans.Ended() {
-		if (s.Name() == "larder" || s.Name() == "GET") && s.Status().Description == "" {
-			t.Errorf("the status of %s is %v", s.Name(), s.Status())
-		}
+		told[s.Name()] = s.Status().Description != ""
+	}
+	if !told["larder"] || !told["GET"] {
+		t.Errorf("an error is told of in %v", told)
 	}
 	if n := x.metrics()["larder.request.duration{error.type=_OTHER,larder.outcome=none}"]; n != 1 {
 		t.Errorf("%v", x.metrics())
@@ -304,6 +306,25 @@ func TestErrors(t *testing.T) {
 type base func(*http.Request) (*http.Response, error)
 
 func (f base) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// pool is a way to the origin that counts how often it is told to close its connections.
+type pool struct {
+	base
+	closed int
+}
+
+func (p *pool) CloseIdleConnections() { p.closed++ }
+
+// TestCloseIdleConnections shows that a client reaches the connections through all that tells of it.
+func TestCloseIdleConnections(t *testing.T) {
+	p := new(pool)
+	x := instrument(t, &larder.Cache{Base: p})
+	(&http.Client{Transport: x.rt}).CloseIdleConnections()
+	x.cache.Client().CloseIdleConnections()
+	if p.closed != 2 {
+		t.Errorf("they are closed %d times, want 2", p.closed)
+	}
+}
 
 // metrics returns counts and gauges by name and attributes; of a histogram the count.
 func (x *told) metrics() map[string]int64 {
