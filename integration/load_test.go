@@ -58,39 +58,9 @@ func TestLoad(t *testing.T) {
 		l.bodies = append(l.bodies, page{path, body})
 	}
 
-	ticks := make(chan int, *rate)
-	var workers, sampler sync.WaitGroup
-	for range 64 {
-		workers.Go(func() {
-			for n := range ticks {
-				l.one(n)
-			}
-		})
-	}
-	done := make(chan struct{})
-	var rss int64
-	sampler.Go(func() {
-		for every := time.NewTicker(100 * time.Millisecond); ; {
-			rss = max(rss, resident(p.cmd.Process.Pid))
-			select {
-			case <-done:
-				return
-			case <-every.C:
-			}
-		}
-	})
-	begun := time.Now()
-	n := 0
-	for every := time.NewTicker(5 * time.Millisecond); time.Since(begun) < *load; <-every.C {
-		for due := int(time.Since(begun).Seconds() * float64(*rate)); n < due; n++ {
-			ticks <- n
-		}
-	}
-	close(ticks)
-	workers.Wait()
-	took := time.Since(begun)
-	close(done)
-	sampler.Wait()
+	most := watchMemory(p.cmd.Process.Pid)
+	took := l.run(*load, *rate)
+	rss := most()
 
 	slices.Sort(l.times)
 	answered := len(l.times)
@@ -102,7 +72,7 @@ func TestLoad(t *testing.T) {
 	if n := l.wrong.Load(); n > 0 {
 		t.Errorf("%d answers are wrong", n)
 	}
-	if hits := l.outcomes["hit"]; hits < answered/4 { // a third are for the same hundred pages
+	if hits := l.outcomes["hit"]; hits+110 < answered/4 { // five in twelve ask for one of a hundred pages and ten variants
 		t.Errorf("only %d of %d answers are hits", hits, answered)
 	}
 	if rss == 0 || rss > maxRSS {
@@ -110,6 +80,29 @@ func TestLoad(t *testing.T) {
 	}
 	if got := float64(answered) / took.Seconds(); *load >= 30*time.Second && got < 0.98*float64(*rate) {
 		t.Errorf("%.0f requests a second, want %d", got, *rate)
+	}
+}
+
+// watchMemory watches how much memory a process holds, until most is asked for the most it was.
+func watchMemory(pid int) (most func() int64) {
+	done, rss := make(chan struct{}), int64(0)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		every := time.NewTicker(100 * time.Millisecond)
+		defer every.Stop()
+		for {
+			rss = max(rss, resident(pid))
+			select {
+			case <-done:
+				return
+			case <-every.C:
+			}
+		}
+	})
+	return func() int64 {
+		close(done)
+		watching.Wait()
+		return rss
 	}
 }
 
@@ -141,6 +134,30 @@ type loader struct {
 	times    []time.Duration
 	outcomes map[string]int
 	faults   []error
+}
+
+// run makes so many requests a second, and returns how long it took until the last one was answered.
+func (l *loader) run(during time.Duration, perSecond int) time.Duration {
+	ticks := make(chan int, perSecond)
+	var workers sync.WaitGroup
+	for range 64 {
+		workers.Go(func() {
+			for n := range ticks {
+				l.one(n)
+			}
+		})
+	}
+	every := time.NewTicker(5 * time.Millisecond)
+	defer every.Stop()
+	begun := time.Now()
+	for n := 0; time.Since(begun) < during; <-every.C {
+		for due := int(time.Since(begun).Seconds() * float64(perSecond)); n < due; n++ {
+			ticks <- n
+		}
+	}
+	close(ticks)
+	workers.Wait()
+	return time.Since(begun)
 }
 
 func (l *loader) one(n int) {

@@ -109,7 +109,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(&Fault{Status: http.StatusInternalServerError, Type: "proxy_configuration_error", Detail: "the proxy is not set up", Err: err})
 		return
 	}
-	x.c.SetWriteDeadline(time.Time{}) // of the connection's last response
+	x.c.SetWriteDeadline(time.Time{}) // of a server that bounds whole responses: here each write has its own
 	origin, fault := p.admit(r)
 	switch {
 	case fault != nil:

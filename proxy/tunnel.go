@@ -41,7 +41,8 @@ func (x *exchange) tunnel(resp *http.Response, body *requestBody) {
 		return
 	}
 	conn.SetWriteDeadline(time.Time{})
-	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // past these it would be net/http that reads, and ends the context with the client's half
+	// Only what has come already is read from rw: there net/http would take a client that has closed its half for one that has left.
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	passBoth(x.r.Context(), conn, io.MultiReader(bytes.NewReader(early), conn), origin)
 }
 
