@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/larder-go/larder"
 )
 
 // Fault is why the proxy answered by itself, or could not pass on a response whole.
@@ -38,9 +40,7 @@ func refusal(status int, detail string) *Fault {
 
 // status returns f as a member of Proxy-Status.
 func (f *Fault) status(name string) string {
-	if !token(name) {
-		name = strconv.QuoteToASCII(name)
-	}
+	name = larder.Decision{}.CacheStatus(name) // which is the name alone, as that field has it
 	return name + "; error=" + f.Type + f.params + `; detail="` + f.Detail + `"`
 }
 

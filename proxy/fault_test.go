@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dunglas/httpsfv"
+
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/proxy"
 )
@@ -211,6 +213,23 @@ func TestFaultOfTheCache(t *testing.T) {
 	resp, _ := p.get("/")
 	if got := resp.Header.Get("Proxy-Status"); resp.StatusCode != 500 || !strings.HasPrefix(got, "larder; error=proxy_internal_error;") {
 		t.Errorf("%s, Proxy-Status %s (%v)", resp.Status, got, p.lastFault())
+	}
+}
+
+// TestNames shows that Proxy-Status can be read, whatever the cache's name, and has it as Cache-Status does.
+func TestNames(t *testing.T) {
+	origin := serve(t, func(http.ResponseWriter, *http.Request) {})
+	for _, name := range []string{"larder", "two words", "2nd", "!", "a/b:c", `"`, "caf\u00e9", "\t"} {
+		p := run(t, origin, func(p *running) { p.p.Cache.Name = name })
+		fault, _ := p.get("/", "Host: evil.example")
+		answer, _ := p.get("/")
+		got, err := httpsfv.UnmarshalList(fault.Header["Proxy-Status"])
+		want, err2 := httpsfv.UnmarshalList(answer.Header["Cache-Status"])
+		if err != nil || err2 != nil {
+			t.Errorf("%q: %v of %q, %v", name, err, fault.Header["Proxy-Status"], err2)
+		} else if got, want := got[0].(httpsfv.Item).Value, want[0].(httpsfv.Item).Value; got != want {
+			t.Errorf("%q: it is %v, want %v", name, got, want)
+		}
 	}
 }
 
