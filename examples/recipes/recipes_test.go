@@ -112,7 +112,12 @@ func TestGitHub(t *testing.T) {
 }
 
 func TestScraper(t *testing.T) {
+	var down atomic.Bool
 	o := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		w.Header().Set("Cache-Control", "no-cache, no-store")
 		w.Header().Set("Set-Cookie", "session=1")
 		if r.URL.Path == "/gone" {
@@ -121,6 +126,12 @@ func TestScraper(t *testing.T) {
 		io.WriteString(w, r.URL.Path)
 	})
 	client := scraper(new(memory.Store))
+	client.Transport.(*larder.Cache).Now = func() time.Time {
+		if down.Load() { // two days later
+			return time.Now().Add(48 * time.Hour)
+		}
+		return time.Now()
+	}
 	want(t, client, o.URL+"/a?x=1&y=2&utm_source=z", "/a", larder.Miss)
 	want(t, client, o.URL+"/a?y=2&x=1", "/a", larder.Hit)
 	want(t, client, o.URL+"/gone", "/gone", larder.Miss)
@@ -133,6 +144,8 @@ func TestScraper(t *testing.T) {
 	if resp.Header["Set-Cookie"] != nil {
 		t.Errorf("a stored page sets %q", resp.Header["Set-Cookie"])
 	}
+	down.Store(true)
+	want(t, client, o.URL+"/a?x=1&y=2", "/a", larder.Stale)
 }
 
 func TestOnTrain(t *testing.T) {
