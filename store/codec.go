@@ -19,7 +19,7 @@ const (
 	magic   = "LRD"
 	version = 1
 
-	maxEncoded = 16 << 20 // longer ones are not decoded, which takes many times their size
+	maxEncoded = 16 << 20 // longer ones are not stored, and not decoded, which takes many times their size
 )
 
 const (
@@ -50,6 +50,15 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Checksum returns the CRC-32C of b, continuing sum; start with 0.
 func Checksum(sum uint32, b []byte) uint32 { return crc32.Update(sum, castagnoli, b) }
+
+// EncodeHead is AppendHead for a store: the error wraps ErrTooLarge if the encoding is longer than DecodeHead takes. It then returns dst.
+func EncodeHead(dst []byte, r *Record) ([]byte, error) {
+	b := AppendHead(dst, r)
+	if n := len(b) - len(dst); n > maxEncoded {
+		return dst, fmt.Errorf("a head of %d bytes, more than %d: %w", n, maxEncoded, ErrTooLarge)
+	}
+	return b, nil
+}
 
 // AppendHead appends the encoding of r without its body to dst.
 func AppendHead(dst []byte, r *Record) []byte {

@@ -266,9 +266,25 @@ func TestHostileHeadsTakeLittleMemory(t *testing.T) {
 			t.Errorf("%s: %d times as much as it is long, %v", what, n/size, err)
 		}
 	}
-	r := &Record{Key: "k", Head: Head{URL: strings.Repeat("u", maxEncoded)}}
+}
+
+func TestNoHeadIsStoredThatIsTooLongToBeRead(t *testing.T) {
+	r := &Record{Key: "k"}
+	r.URL = strings.Repeat("u", maxEncoded-100)
+	r.URL += strings.Repeat("u", maxEncoded-len(AppendHead(nil, r)))
+	longest, err := EncodeHead([]byte("before"), r)
+	if err != nil || len(longest) != len("before")+maxEncoded {
+		t.Fatalf("%d bytes, %v", len(longest), err)
+	}
+	if _, err := DecodeHead(longest[len("before"):]); err != nil {
+		t.Errorf("the longest head: %v", err)
+	}
+	r.URL += "u"
+	if b, err := EncodeHead([]byte("before"), r); !errors.Is(err, ErrTooLarge) || string(b) != "before" {
+		t.Errorf("a longer one: %d bytes, %v; want ErrTooLarge", len(b), err)
+	}
 	if _, err := DecodeHead(AppendHead(nil, r)); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("a head of more than 16 MiB: %v", err)
+		t.Errorf("a longer one is read: %v", err)
 	}
 }
 

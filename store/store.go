@@ -20,7 +20,7 @@ import (
 var (
 	// ErrNotFound says that the record is not there, or not there any more.
 	ErrNotFound = errors.New("not in the store")
-	// ErrTooLarge says that the body is larger than this store takes. It is no fault of the store.
+	// ErrTooLarge says that the body, or the head, is larger than this store takes. It is no fault of the store.
 	ErrTooLarge = errors.New("larger than the store takes")
 	// ErrCorrupt says that stored bytes are not what was written: torn, altered, or of an unknown format.
 	ErrCorrupt = errors.New("stored bytes are damaged")

@@ -188,7 +188,11 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 		}
 		updated := r.Clone()
 		updated.Size = old.Size
-		return tx.Bucket(records).Put(k, store.AppendHead(nil, updated))
+		head, err := store.EncodeHead(nil, updated)
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(records).Put(k, head)
 	})
 	if err != nil {
 		return fmt.Errorf("bolt: update record %s: %w", r.ID, err)

@@ -144,7 +144,11 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 				return err
 			}
 		}
-		return tx.Bucket(records).Put(w.key, store.AppendHead(nil, r))
+		head, err := store.EncodeHead(nil, r)
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(records).Put(w.key, head)
 	})
 	if err != nil {
 		return w.fail(err)

@@ -158,7 +158,11 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 			until = end
 		}
 	}
-	return s.table.Put(ctx, recordRow(dig, updated, old.Body, until), IfPresent)
+	row, err := recordRow(dig, updated, old.Body, until)
+	if err != nil {
+		return err
+	}
+	return s.table.Put(ctx, row, IfPresent)
 }
 
 // piecesEnd returns when the pieces of r's body are to expire.

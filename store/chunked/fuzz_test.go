@@ -13,7 +13,11 @@ import (
 func FuzzDecode(f *testing.F) {
 	for _, body := range []string{"", "hello"} {
 		r := &store.Record{Key: "key", ID: store.NewID(time.Unix(1, 0)), Size: int64(len(body))}
-		f.Add(recordRow("digest", r, []byte(body), time.UnixMilli(99)).Value)
+		row, err := recordRow("digest", r, []byte(body), time.UnixMilli(99))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(row.Value)
 	}
 	f.Add([]byte(recordMagic))
 	f.Add([]byte(recordMagic + "00000000\xff\xff\xff\xff0000"))
@@ -25,7 +29,11 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		again, sameUntil, err := decode(recordRow("digest", r, r.Body, until).Value, store.DecodeHead)
+		row, err := recordRow("digest", r, r.Body, until)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, sameUntil, err := decode(row.Value, store.DecodeHead)
 		if err != nil || again.Key != r.Key || again.ID != r.ID || !bytes.Equal(again.Body, r.Body) || !until.Equal(sameUntil) {
 			t.Errorf("encoded and decoded again: %v", err)
 		}

@@ -16,17 +16,20 @@ const (
 )
 
 // recordRow returns the row of r, with its body unless that is in pieces; until is when those expire.
-func recordRow(dig string, r *store.Record, body []byte, until time.Time) Row {
+func recordRow(dig string, r *store.Record, body []byte, until time.Time) (Row, error) {
 	b := make([]byte, recordFixed, recordFixed+1024+len(body)+sumSize)
 	copy(b, recordMagic)
 	if !until.IsZero() {
 		binary.BigEndian.PutUint64(b[len(recordMagic):], uint64(until.UnixMilli()))
 	}
-	b = store.AppendHead(b, r)
+	b, err := store.EncodeHead(b, r)
+	if err != nil {
+		return Row{}, err
+	}
 	binary.BigEndian.PutUint32(b[recordFixed-4:], uint32(len(b)-recordFixed))
 	b = append(b, body...)
 	b = binary.BigEndian.AppendUint32(b, store.Checksum(0, b))
-	return Row{Group: recordGroup(dig), Item: r.ID.String(), Value: b, Expires: earliest(r.KeepUntil, until)}
+	return Row{Group: recordGroup(dig), Item: r.ID.String(), Value: b, Expires: earliest(r.KeepUntil, until)}, nil
 }
 
 // earliest returns the earlier of two times of which either may be zero: never.

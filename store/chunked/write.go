@@ -242,10 +242,14 @@ func (w *writer) at(off int64) ([]byte, error) {
 // Commit is described at store.Writer. An error may leave the record visible for a moment.
 func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 	body, err := w.finish(r)
+	var row Row
+	if err == nil {
+		row, err = recordRow(w.dig, r, body, w.until)
+	}
 	if err != nil {
 		return fmt.Errorf("commit record %s: %w", r.ID, err)
 	}
-	if err := w.s.table.Put(w.ctx, recordRow(w.dig, r, body, w.until), Always); err != nil {
+	if err := w.s.table.Put(w.ctx, row, Always); err != nil {
 		w.mu.Lock()
 		w.unclear = true
 		w.mu.Unlock()

@@ -28,12 +28,11 @@ const (
 
 // encodeHead returns the head file of r; inline says that body goes with it.
 func encodeHead(r *store.Record, body []byte, inline bool) ([]byte, error) {
-	b := make([]byte, prefixSize, prefixSize+1024+len(body))
-	b = store.AppendHead(b, r)
-	head := len(b) - prefixSize
-	if head > maxHead-inlineMax-prefixSize {
-		return nil, fmt.Errorf("a head of %d bytes: %w", head, store.ErrTooLarge)
+	b, err := store.EncodeHead(make([]byte, prefixSize, prefixSize+1024+len(body)), r)
+	if err != nil {
+		return nil, err
 	}
+	head := len(b) - prefixSize
 	copy(b, headMagic)
 	binary.BigEndian.PutUint32(b[4:], uint32(head))
 	if inline {

@@ -22,8 +22,8 @@ const (
 	// inlineMax is the largest body that travels in the head file. A larger one is read faster from a file of its own,
 	// through a buffer that is used again (BenchmarkInline).
 	inlineMax = 32 << 10
-	// maxHead bounds the size of a head file: a larger one was not written by this package.
-	maxHead = 16<<20 + inlineMax
+	// maxHead bounds the size of a head file: a larger one was not written by this package, for no head is longer than 16 MiB.
+	maxHead = prefixSize + 16<<20 + inlineMax
 )
 
 type fan struct {

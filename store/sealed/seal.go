@@ -110,7 +110,7 @@ func sealedSize(size int64) int64 {
 }
 
 // seal returns what the inner store keeps of r, without the body.
-func (k *key) seal(r *store.Record) *store.Record {
+func (k *key) seal(r *store.Record) (*store.Record, error) {
 	in := &store.Record{
 		Key: k.name(r.Key), ID: r.ID, Size: sealedSize(r.Size),
 		FreshUntil: r.FreshUntil, KeepUntil: r.KeepUntil,
@@ -120,10 +120,13 @@ func (k *key) seal(r *store.Record) *store.Record {
 		in.Tags = append(in.Tags, k.alias('t', tag))
 	}
 	prefix := k.prefix()
-	b := store.AppendHead(append(make([]byte, 0, 2<<10), prefix[:]...), r)
+	b, err := store.EncodeHead(append(make([]byte, 0, 2<<10), prefix[:]...), r)
+	if err != nil {
+		return nil, err
+	}
 	b = k.segments(head, prefix[:], in.Key, in.ID).seal(b[:prefixSize], b[prefixSize:], 0, true)
 	in.Header = http.Header{headField: {string(b)}}
-	return in
+	return in, nil
 }
 
 // sealedHead returns what is sealed of in, nil if in is no sealed record.

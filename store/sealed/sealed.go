@@ -148,7 +148,11 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 		}
 		r = r.Clone()
 		r.Size = old.Size
-		return s.Store.Update(ctx, k.seal(r))
+		in, err := k.seal(r)
+		if err != nil {
+			return err
+		}
+		return s.Store.Update(ctx, in)
 	}
 	return store.ErrNotFound
 }

@@ -149,7 +149,11 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 			return err
 		}
 	}
-	if err := w.in.Commit(w.store.keys[0].seal(r), superseded...); err != nil {
+	in, err := w.store.keys[0].seal(r)
+	if err == nil {
+		err = w.in.Commit(in, superseded...)
+	}
+	if err != nil {
 		return err
 	}
 	w.done = true

@@ -246,7 +246,11 @@ func (w *writer) settle(c *conn) error {
 }
 
 func (c *conn) insertEntry(r *store.Record, chunks int64, body []byte) error {
-	entry := append(c.entry(r, chunks, body, nil), nil)
+	entry, err := c.entry(r, chunks, body, nil)
+	if err != nil {
+		return err
+	}
+	entry = append(entry, nil)
 	for try := 1; ; try++ {
 		c.stored = max(c.stored+1, time.Now().UnixMicro())
 		entry[len(entry)-1] = c.stored
@@ -261,20 +265,26 @@ func (c *conn) insertEntry(r *store.Record, chunks int64, body []byte) error {
 // and a DELETE take (go test -bench 'Store/1KB/store-again').
 func (c *conn) replaceEntry(old store.ID, r *store.Record, body []byte) (replaced bool, err error) {
 	lastUsed := time.Now().UnixMilli() // for its n is that of an older one
-	n, err := c.exec(replaceSQL, append(c.entry(r, 0, body, lastUsed), old[:])...)
+	entry, err := c.entry(r, 0, body, lastUsed)
+	if err != nil {
+		return false, err
+	}
+	n, err := c.exec(replaceSQL, append(entry, old[:])...)
 	return n > 0, err
 }
 
 // entry returns the entryColumns and the key.
-func (c *conn) entry(r *store.Record, chunks int64, body []byte, lastUsed any) []any {
+func (c *conn) entry(r *store.Record, chunks int64, body []byte, lastUsed any) (entry []any, err error) {
 	var sum any
 	if chunks == 0 {
 		sum = inlineSum(r.ID, body)
 	}
-	c.head = store.AppendHead(c.head[:0], r)
+	if c.head, err = store.EncodeHead(c.head[:0], r); err != nil {
+		return nil, err
+	}
 	return []any{r.ID[:], r.URL, store.Host(r.URL), r.Method, r.Status,
 		unixMilli(r.Received), unixMilli(r.FreshUntil), unixMilli(r.KeepUntil), lastUsed,
-		r.Size, chunks, c.bytes(r), tagList(r.Tags), sum, c.head, body, []byte(r.Key)}
+		r.Size, chunks, c.bytes(r), tagList(r.Tags), sum, c.head, body, []byte(r.Key)}, nil
 }
 
 // bytes is what r counts for in Size; its head is in c.head.
@@ -355,7 +365,9 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 }
 
 func (c *conn) updateEntry(r *store.Record) (changed bool, err error) {
-	c.head = store.AppendHead(c.head[:0], r)
+	if c.head, err = store.EncodeHead(c.head[:0], r); err != nil {
+		return false, err
+	}
 	n, err := c.exec(`UPDATE entries SET url = ?, host = ?, method = ?, status = ?, received = ?, fresh_until = ?, keep_until = ?,
 			bytes = ?, tags = ?, head = ?
 		WHERE key = ? AND id = ? AND size = ?`,

@@ -51,6 +51,9 @@ var broken = []brokenStore{
 		}
 	})},
 	{"a head of 100 KB comes back", "cuts the header", onCommit(func(r *store.Record) { r.Header["Link"] = r.Header["Link"][:min(50, len(r.Header["Link"]))] })},
+	{"a head of 17 MiB comes back or is refused", "loses it", onLookup(func(found []*store.Record) []*store.Record {
+		return slices.DeleteFunc(found, func(r *store.Record) bool { return len(r.Header.Get("Long")) > 16<<20 })
+	})},
 	{"a record with nothing but a key comes back", "fills in a method", onCommit(func(r *store.Record) {
 		if r.Method == "" {
 			r.Method = "GET"

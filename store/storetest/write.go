@@ -19,6 +19,7 @@ var writing = []test{
 	{"a record comes back as it was stored", "every field of the head is needed to use the response again", roundTrip},
 	{"odd header values come back", "header values are bytes of the origin's choosing", oddHeaders},
 	{"a head of 100 KB comes back", "an origin may send a long header", longHead},
+	{"a head of 17 MiB comes back or is refused", "what is stored can be read; ErrTooLarge stores nothing and harms nothing", tooLongHead},
 	{"a record with nothing but a key comes back", "no field but Key and ID is bound to be set", bareRecord},
 	{"bodies of every size come back", "a body is bytes, of any number, whatever the hint said of it", bodySizes},
 	{"a body written byte by byte comes back", "Write appends, whatever the size of the pieces", tinyWrites},
@@ -92,6 +93,39 @@ func longHead(t *check) {
 	r.URL = "https://example.com/" + strings.Repeat("u", 4000)
 	t.put(s, r, 10)
 	t.sameHead(t.one(s, r.Key), r)
+}
+
+func tooLongHead(t *check) {
+	s := t.store()
+	for _, size := range []int{100, 200_000} {
+		old := t.put(s, t.record("key"), size)
+		long := http.Header{"Long": {strings.Repeat("l", 17<<20)}}
+		want := old
+		r := t.record("key")
+		r.Header = long
+		w := t.create(s, r, int64(size))
+		t.write(w, bodyOf(r.Key, r.ID, size))
+		r.Size = int64(size)
+		switch err := w.Commit(r, old.ID); {
+		case err == nil:
+			want = r
+		case !errors.Is(err, store.ErrTooLarge):
+			t.errorf("Commit: %v, want ErrTooLarge or none", err)
+		}
+		t.close(w)
+		u := want.Clone()
+		u.Header = long
+		switch err := s.Update(t.ctx, u); {
+		case err == nil:
+			want = u
+		case !errors.Is(err, store.ErrTooLarge):
+			t.errorf("Update: %v, want ErrTooLarge or none", err)
+		}
+		got := t.one(s, "key")
+		t.sameHead(got, want)
+		t.wantBody(s, got, size)
+		t.delete(s, "key")
+	}
 }
 
 func bareRecord(t *check) {
