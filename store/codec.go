@@ -368,8 +368,11 @@ func (d *decoder) tls() *Connection {
 		d.fail()
 	}
 	c := &Connection{Version: uint16(version), CipherSuite: uint16(suite), ServerName: d.str(), Protocol: d.str()}
-	for range d.count() {
-		c.Certificates = append(c.Certificates, []byte(d.str()))
+	if n := d.count(); n > 0 {
+		c.Certificates = make([][]byte, n)
+	}
+	for i := range c.Certificates {
+		c.Certificates[i] = []byte(d.str())
 	}
 	return c
 }
