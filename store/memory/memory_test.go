@@ -191,6 +191,34 @@ func TestBodiesBeingWrittenCount(t *testing.T) {
 	}
 }
 
+func TestCommitThatFailedEndsTheWrite(t *testing.T) {
+	s := &Store{MaxBytes: 10_000}
+	r := record("key", time.Now())
+	r.Size = 2000 // of which 1900 come
+	w, err := s.Create(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	body := make([]byte, 1900)
+	if _, err := w.Write(body); err != nil {
+		t.Fatal(err)
+	}
+	r.Size = int64(len(body))
+	long := r.Clone()
+	long.URL = strings.Repeat("u", 10_000)
+	if err := w.Commit(long); !errors.Is(err, store.ErrTooLarge) {
+		t.Fatalf("a head without room: %v, want ErrTooLarge", err)
+	}
+	if err := w.Commit(r); err == nil {
+		found, _ := s.Lookup(t.Context(), "key")
+		t.Errorf("Commit after one that failed: no error, and %d of %d bytes", len(found[0].Body), r.Size)
+	}
+	if _, err := w.Write(body); err == nil {
+		t.Error("Write after a Commit that failed: no error")
+	}
+}
+
 func TestLargestBody(t *testing.T) {
 	s := &Store{MaxBytes: 1 << 20}
 	for _, c := range []struct {

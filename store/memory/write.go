@@ -101,7 +101,7 @@ func (w *writer) writable() error {
 	case w.state == committed:
 		return errors.New("the record is committed")
 	case w.state == failed:
-		return errors.New("an earlier write failed")
+		return errors.New("an earlier Write or Commit failed")
 	}
 	return w.ctx.Err()
 }
@@ -172,6 +172,7 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 	r = r.WithBody(whole, r.Size)
 	r.Key, r.ID = w.key, w.id
 	if err := w.store.insert(r, body, w.reserved, superseded); err != nil {
+		w.state = failed // what settle did cannot be done twice
 		return fmt.Errorf("memory: commit %v: %w", w.id, err)
 	}
 	w.state = committed
