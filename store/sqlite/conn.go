@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // background is the context of every statement: one that can be cancelled costs a goroutine a statement in the
@@ -125,17 +126,26 @@ func (c *conn) close() error {
 	return c.sql.Close()
 }
 
-// write runs f with the writing connection when it is its turn.
+// write runs f with the writing connection when it is its turn. Who has waited for that behind one who waited for another process in
+// vain fails with that one: else many would wait one after the other for what one waits for.
 func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	begun := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return errClosed
 	}
-	return s.noteDamage(f(s.writer))
+	if begun.Before(s.locked.at) {
+		return s.locked.err
+	}
+	err := f(s.writer)
+	if resultCode(err) == codeBusy {
+		s.locked.at, s.locked.err = time.Now(), err
+	}
+	return s.noteDamage(err)
 }
 
 // read runs f with a reading connection or, where none can be opened, as without descriptors or when the file was deleted, with

@@ -35,11 +35,11 @@
 // commits.
 //
 // Any number of processes of one machine may share the file, each with several readers, who wait for nobody,
-// and one writer, who waits for the other writers, up to five seconds. A Lookup takes the writer's connection if that is
-// free, and a reader's otherwise.
+// and one writer, who waits for the other writers, up to five seconds; the writes that wait behind it then fail with it. A Lookup
+// takes the writer's connection if that is free, and a reader's otherwise.
 //
 // Who reads a body while its record goes can read on: as long as it takes in the process that deletes, for a minute
-// in the others. Then Read fails with store.ErrNotFound, and never returns a byte of another body.
+// in the others if its room is not needed. Then Read fails with store.ErrNotFound, and never returns a byte of another body.
 //
 // # Damage
 //
@@ -53,7 +53,8 @@
 // Options.MaxBytes bounds the pages of the file that are in use, whoever filled them. A goroutine in the
 // background removes the least recently used records down to 31/32 of the limit, 64 of them in a transaction.
 // Where it does not keep up, and the limit is exceeded by a sixteenth, the writers do so themselves, one
-// transaction for each 256th of the limit that they write. The write-ahead log comes on top: 4 MB as a rule,
+// transaction for each 256th of the limit that they write. Where nothing is left that could go, since all is being written, a Write
+// fails with store.ErrTooLarge. The write-ahead log comes on top: 4 MB as a rule,
 // more while somebody reads for long.
 //
 // A hit writes nothing. That a record was used is remembered, for up to 8192 keys, and written down when

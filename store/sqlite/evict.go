@@ -4,27 +4,33 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"math"
 	"slices"
 
 	"github.com/larder-go/larder/store"
 )
 
-// wrote looks at the limit now and then, and has the least recently used records removed when it is exceeded: in the
-// background, but by the writers themselves when that does not keep up with them. The writer must be held.
-func (s *Store) wrote(c *conn, n int64) {
+// keepLimit looks at the limit now and then, told of each n bytes that are written, and has the least recently used records removed
+// when it is exceeded: in the background, but by the writers themselves when that does not keep up with them. The error wraps
+// store.ErrTooLarge when nothing is left that could go, for all is being written or read. The writer must be held.
+func (s *Store) keepLimit(c *conn, n int64) error {
 	if s.unchecked += n; s.unchecked < s.limit/256 {
-		return
+		return nil
 	}
 	s.unchecked = 0
 	used, err := c.used()
 	if err != nil || used <= s.limit { // an error shows in the next write, too
-		return
+		return nil
 	}
 	if used-s.limit > s.limit/16 {
-		s.evictSome(c, used)
+		_, progress, err := s.evictSome(c, used)
+		if err == nil && !progress {
+			return fmt.Errorf("no room beside the bodies that are being written: %w", store.ErrTooLarge)
+		}
 	}
 	s.tidy()
+	return nil
 }
 
 // tidy flushes the touches and sees to the limit in the background, unless that is under way. The writer must be

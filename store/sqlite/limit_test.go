@@ -51,6 +51,38 @@ func TestLimitHoldsUnderManyTimesAsMuch(t *testing.T) {
 	}
 }
 
+func TestBodiesBeingWrittenKeepTheLimit(t *testing.T) {
+	const limit = 4 << 20
+	s := mustOpen(t, temp(t), &Options{MaxBytes: limit})
+	mustPut(t, s, "key", make([]byte, 1000))
+	writing := make(map[store.ID]store.Writer)
+	for i := range 8 {
+		r := newRecord(fmt.Sprint("key", i), time.Now())
+		r.Size = -1
+		w, err := s.Create(ctx, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		writing[r.ID] = w
+	}
+	for range 3 << 20 / chunkSize {
+		for id, w := range writing {
+			if _, err := w.Write(make([]byte, chunkSize)); errors.Is(err, store.ErrTooLarge) {
+				delete(writing, id)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if used, err := s.writer.used(); used > limit+limit/8 || err != nil {
+			t.Fatalf("%d bytes are in use, %v; the limit is %d", used, err, limit)
+		}
+	}
+	if len(writing) == 8 {
+		t.Error("nobody was told that there is no room")
+	}
+}
+
 func TestLeastRecentlyUsedGoFirst(t *testing.T) {
 	for _, c := range []struct {
 		name     string

@@ -246,3 +246,32 @@ func writeForever(path string) error {
 		fmt.Println(r.Key)
 	}
 }
+
+func TestWritesWaitForAnotherProcessTogether(t *testing.T) {
+	const writes, each = 8, 300 * time.Millisecond
+	path := temp(t)
+	s, other := mustOpen(t, path, nil), mustOpen(t, path, nil)
+	if err := s.writer.pragmas(fmt.Sprintf("busy_timeout = %d", each.Milliseconds())); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.writer.exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	var all sync.WaitGroup
+	for i := range writes {
+		all.Go(func() {
+			if err := put(s, newRecord(fmt.Sprint("key", i), begun), nil); resultCode(err) != codeBusy {
+				t.Errorf("a write while the file is locked: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if waited := time.Since(begun); waited > writes*each/2 {
+		t.Errorf("%d writes waited for %v, each for %v after the other", writes, waited, each)
+	}
+	if _, err := other.writer.exec("ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, s, "key", nil)
+}

@@ -23,7 +23,8 @@ import (
 // Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
 type Options struct {
 	// MaxBytes is how much of the database file may be in use, whoever wrote it. Above it the least recently used
-	// records go. 0: 1 GiB; negative: no limit. A body that is larger by itself is refused with store.ErrTooLarge.
+	// records go. 0: 1 GiB; negative: no limit. A body that is larger by itself, or for which there is no room beside others that are
+	// being written, is refused with store.ErrTooLarge.
 	MaxBytes int64
 
 	// Readers is how many connections may read at once; each is opened when it is first needed, and like the one
@@ -56,8 +57,12 @@ type Store struct {
 	mu        sync.Mutex // the writer's turn
 	writer    *conn
 	closed    bool
-	unchecked int64 // bytes written since the limit was last looked at
-	used      int64 // the entries with a smaller n have all been used since they were stored
+	unchecked int64    // bytes written since the limit was last looked at
+	locked    struct { // when a write last failed because another process wrote, and how
+		at  time.Time
+		err error
+	}
+	used int64 // the entries with a smaller n have all been used since they were stored
 
 	touched touches
 	inUse   inUse

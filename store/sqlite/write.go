@@ -78,7 +78,10 @@ func (w *writer) Write(p []byte) (int, error) {
 // flush makes a row of the full buffer. Readers read from the buffer while that is under way.
 func (w *writer) flush() error {
 	err := w.s.write(w.ctx, func(c *conn) error {
-		err := c.transaction(func() error {
+		if err := w.s.keepLimit(c, chunkSize); err != nil {
+			return err
+		}
+		return c.transaction(func() error {
 			q := `UPDATE loose SET since = ? WHERE id = ? AND writing = 1`
 			if w.chunks == 0 {
 				q = `INSERT INTO loose (since, id, writing) VALUES (?, ?, 1)`
@@ -92,10 +95,6 @@ func (w *writer) flush() error {
 			}
 			return c.insertChunk(w.id, w.chunks, w.buf[:])
 		})
-		if err == nil {
-			w.s.wrote(c, chunkSize)
-		}
-		return err
 	})
 	if err != nil {
 		return fmt.Errorf("sqlite: write the body of %v: %w", w.id, err)
@@ -191,7 +190,7 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 		if err := w.insert(c, r, inline, superseded); err != nil {
 			return err
 		}
-		w.s.wrote(c, int64(w.n+len(c.head)))
+		w.s.keepLimit(c, int64(w.n+len(c.head))) // if all else is being written, what was stored goes again
 		return nil
 	})
 	if err != nil {
