@@ -269,6 +269,10 @@ func TestTheLedgerMayBeDamaged(t *testing.T) {
 			}
 			must(t, s.Close())
 			must(t, spoil(paths[0]))
+			paths, _ = filepath.Glob(filepath.Join(dir, "v1", "usage-*"))
+			for _, path := range paths {
+				setTime(t, path, time.Now().Add(-time.Minute)) // nobody is making it
+			}
 			s, err := disk.Open(dir, nil)
 			must(t, err)
 			defer s.Close()

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/larder-go/larder/store"
 )
@@ -103,7 +104,12 @@ func (l *ledger) open(top *os.Root) (made bool, err error) {
 			return false, err
 		}
 		l.use(f, number)
-		if l.read() != nil || l.off == 0 {
+		err = l.read()
+		if err == nil && l.abandoned() {
+			l.file.Write(appendEntry(nil, 0, closing)) // for others that have it open
+			err = errTurn
+		}
+		if err != nil {
 			made = true // it may have ended too early, or does not begin with the sum
 			l.turn(top)
 		}
@@ -243,7 +249,7 @@ func (l *ledger) turn(top *os.Root) error {
 			top.Remove(usageName(ended))
 		}
 		err = l.read()
-		if err == nil && l.off == 0 { // without links: who made it was killed before it could write the sum
+		if err == nil && l.abandoned() {
 			if _, err = f.Write(appendEntry(nil, sum.bytes, sum.records)); err == nil {
 				err = l.read()
 			}
@@ -253,6 +259,16 @@ func (l *ledger) turn(top *os.Root) error {
 		}
 	}
 	return errors.New("the ledger changes too fast")
+}
+
+// abandoned reports whether the sum was never written, as where there are no links by a process that is killed after it made the
+// file. One that lives writes it at once, and the order of entries does not matter.
+func (l *ledger) abandoned() bool {
+	if l.off > 0 {
+		return false
+	}
+	info, err := l.file.Stat()
+	return err == nil && time.Since(info.ModTime()) > 10*time.Second
 }
 
 // add enters a change and learns of those of other processes. It fails in silence: a total that is a little off

@@ -4,6 +4,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestLedgersAgreeAcrossTurns(t *testing.T) {
@@ -47,19 +48,59 @@ func TestLedgersAgreeAcrossTurns(t *testing.T) {
 	}
 }
 
-// TestLedgerGoesOnWithTheSum where the next one is there, and empty.
+// TestLedgerGoesOnWithTheSum where the next one is there, and empty: another process is about to write the sum, or was killed.
 func TestLedgerGoesOnWithTheSum(t *testing.T) {
-	l, top := openLedgers(t)
-	l.add(3, 1)
-	l.file.Write(appendEntry(nil, 0, closing))
-	if err := top.WriteFile(usageName(2), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
+	for _, killed := range []bool{false, true} {
+		l, top := openLedgers(t)
+		l.add(3, 1)
+		l.file.Write(appendEntry(nil, 0, closing))
+		next, err := beginLedger(top, usageName(2), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer next.Close()
+		if killed {
+			long := time.Now().Add(-time.Minute)
+			if err := top.Chtimes(usageName(2), long, long); err != nil {
+				t.Fatal(err)
+			}
+		}
 		l.add(4, 1)
+		if !killed {
+			next.Write(appendEntry(nil, 3, 1))
+		}
+		l.add(4, 1)
+		if bytes, records := l.total(); bytes != 11 || records != 3 || l.number != 2 {
+			t.Errorf("killed %v: ledger %d: %d bytes, %d records; want 11, 3 of ledger 2", killed, l.number, bytes, records)
+		}
 	}
-	if bytes, records := l.total(); bytes != 11 || records != 3 || l.number != 2 {
-		t.Errorf("ledger %d: %d bytes, %d records; want 11, 3 of ledger 2", l.number, bytes, records)
+}
+
+// TestLedgerWithoutSum that another process has made just now, or could not write for long.
+func TestLedgerWithoutSum(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		l, top := openLedgers(t)
+		l.file.Truncate(0)
+		l.off = 0
+		if killed {
+			long := time.Now().Add(-time.Minute)
+			if err := top.Chtimes(usageName(1), long, long); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other := &ledger{top: l.top}
+		made, err := other.open(top)
+		defer other.close()
+		if made != killed || err != nil {
+			t.Errorf("killed %v: open: to be counted anew: %v, %v", killed, made, err)
+		}
+		l.add(3, 1)
+		other.add(4, 1)
+		for _, l := range []*ledger{l, other} {
+			if bytes, records := l.total(); bytes != 7 || records != 2 {
+				t.Errorf("killed %v: ledger %d: %d bytes, %d records; want 7, 2", killed, l.number, bytes, records)
+			}
+		}
 	}
 }
 
