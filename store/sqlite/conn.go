@@ -26,6 +26,8 @@ type conn struct {
 	see    func(row) // while each runs
 }
 
+const busyTimeout = "busy_timeout = 5000"
+
 // connect opens a connection and sets up what is its own, not the file's.
 func (s *Store) connect() (*conn, error) {
 	sc, err := s.db.Conn(background)
@@ -34,7 +36,7 @@ func (s *Store) connect() (*conn, error) {
 	}
 	c := &conn{sql: sc, stmts: make(map[string]*sql.Stmt), selections: make(map[*selection]*sql.Stmt)}
 	err = c.pragmas(
-		"busy_timeout = 5000",
+		busyTimeout,
 		"synchronous = NORMAL",
 		fmt.Sprintf("cache_size = -%d", cacheKiB),
 		fmt.Sprintf("journal_size_limit = %d", walBytes),
@@ -145,7 +147,21 @@ func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 	if resultCode(err) == codeBusy {
 		s.locked.at, s.locked.err = time.Now(), err
 	}
+	if s.writes++; s.writes%restartEvery == 0 {
+		s.writer.restartLog()
+	}
 	return s.noteDamage(err)
+}
+
+// restartEvery is after how many writes the log is begun anew: some 20 MB of it, or less.
+const restartEvery = 256
+
+// restartLog has the next write begin the log anew. SQLite does so by itself only at a moment at which nobody reads, and under many
+// readers that may not come. This waits for those who read now, who read from the file from then on; not for long, for others may.
+func (c *conn) restartLog() {
+	c.pragmas("busy_timeout = 100")
+	c.drain("PRAGMA wal_checkpoint(RESTART)") // what fails is tried again later
+	c.pragmas(busyTimeout)
 }
 
 // read runs f with a reading connection or, where none can be opened, as without descriptors or when the file was deleted, with

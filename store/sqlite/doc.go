@@ -55,7 +55,7 @@
 // Where it does not keep up, and the limit is exceeded by a sixteenth, the writers do so themselves, one
 // transaction for each 256th of the limit that they write. Where nothing is left that could go, since all is being written, a Write
 // fails with store.ErrTooLarge. The write-ahead log comes on top: 4 MB as a rule,
-// more while somebody reads for long.
+// some 20 MB under many readers, more while somebody reads for long.
 //
 // A hit writes nothing. That a record was used is remembered, for up to 8192 keys, and written down when
 // records have to go, when so many are remembered, at Sweep and at Close; one process does not know what

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,6 +81,52 @@ func TestBodiesBeingWrittenKeepTheLimit(t *testing.T) {
 	}
 	if len(writing) == 8 {
 		t.Error("nobody was told that there is no room")
+	}
+}
+
+// Two readers, of whom each ends when the other has begun, so that at no moment nobody reads.
+func TestTheLogStaysShortUnderReadersThatNeverCease(t *testing.T) {
+	t.Parallel()
+	path := temp(t)
+	s := mustOpen(t, path, nil)
+	turns, stop := [2]chan bool{make(chan bool, 1), make(chan bool, 1)}, make(chan bool)
+	turns[0] <- true
+	var readers sync.WaitGroup
+	for i := range turns {
+		c, err := s.connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		readers.Go(func() {
+			defer c.close()
+			for {
+				select {
+				case <-turns[i]:
+				case <-stop:
+					return
+				}
+				c.exec("COMMIT") // fails the first time
+				c.exec("BEGIN")
+				var n int // takes some milliseconds, in which others write
+				if err := c.row(`SELECT (SELECT count(*) FROM leases) + max(x) FROM (
+					WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 3000) SELECT x FROM c)`, nil, []any{&n}); err != nil {
+					t.Error(err)
+				}
+				turns[1-i] <- true
+			}
+		})
+	}
+	for i := range 128 {
+		mustPut(t, s, fmt.Sprint("key", i), make([]byte, 1<<20))
+	}
+	close(stop)
+	readers.Wait()
+	info, err := os.Stat(path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > 100<<20 { // 20 as a rule, 160 without restartLog
+		t.Errorf("after 128 MiB were stored the log has %d MiB", info.Size()>>20)
 	}
 }
 

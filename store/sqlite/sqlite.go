@@ -57,6 +57,7 @@ type Store struct {
 	mu        sync.Mutex // the writer's turn
 	writer    *conn
 	closed    bool
+	writes    int64    // so far
 	unchecked int64    // bytes written since the limit was last looked at
 	locked    struct { // when a write last failed because another process wrote, and how
 		at  time.Time
