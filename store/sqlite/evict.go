@@ -73,15 +73,8 @@ func (s *Store) evict(ctx context.Context) (removed int, err error) {
 // evictSome removes chunks that belong to no record; if there are none, records, as many as it seems to need.
 // One whose last use is not written down yet gets that instead.
 func (s *Store) evictSome(c *conn, used int64) (removed int, progress bool, err error) {
-	ids, err := c.ids(`SELECT id FROM loose WHERE writing = 0 ORDER BY since`)
-	if err != nil {
-		return 0, false, err
-	}
-	for _, id := range ids {
-		if !s.inUse.has(id) {
-			_, err := c.removeChunks(id)
-			return 0, true, err
-		}
+	if progress, err := s.evictLoose(c); progress || err != nil {
+		return 0, progress, err
 	}
 	oldest, more, err := s.leastUsed(c)
 	if err != nil || len(oldest) == 0 {
@@ -107,6 +100,28 @@ func (s *Store) evictSome(c *conn, used int64) (removed int, progress bool, err 
 		return 0, false, err
 	}
 	return removed, true, nil
+}
+
+// evictLoose removes chunks of several ids that are loose, for to find these it looks at all that are.
+func (s *Store) evictLoose(c *conn) (progress bool, err error) {
+	ids, err := c.ids(`SELECT id FROM loose WHERE writing = 0 ORDER BY since LIMIT ?`, rowsAtOnce+s.inUse.len())
+	if err != nil {
+		return false, err
+	}
+	for _, id := range ids {
+		if s.inUse.has(id) {
+			continue
+		}
+		progress = true
+		more, err := c.removeChunks(id)
+		if err != nil || more {
+			return progress, err
+		}
+		if used, err := c.used(); err != nil || used <= s.limit-s.limit/32 {
+			return progress, err
+		}
+	}
+	return progress, nil
 }
 
 // Entries that were used since they were stored are in an index by their last use. Those that were not, most as a rule,

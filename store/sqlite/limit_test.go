@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -81,6 +82,39 @@ func TestBodiesBeingWrittenKeepTheLimit(t *testing.T) {
 	}
 	if len(writing) == 8 {
 		t.Error("nobody was told that there is no room")
+	}
+}
+
+func TestLooseChunksGoSeveralAtOnceAndBeforeAllElse(t *testing.T) {
+	s := mustOpen(t, temp(t), &Options{MaxBytes: 1 << 20})
+	mustPut(t, s, "stays", make([]byte, 20_000))
+	for i := range 40 {
+		r := mustPut(t, s, "key", make([]byte, 20_000))
+		if i == 0 {
+			body, err := s.Open(ctx, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer body.Close()
+		}
+		if err := s.Delete(ctx, r.Key, r.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.limit /= 8
+	used, err := s.writer.used()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if removed, progress, err := s.evictSome(s.writer, used); removed != 0 || !progress || err != nil {
+		t.Errorf("%d records removed, progress %v, %v", removed, progress, err)
+	}
+	loose, err := s.writer.ids(`SELECT id FROM loose`)
+	if len(loose) > 5 || !slices.ContainsFunc(loose, s.inUse.has) || err != nil {
+		t.Errorf("%d loose ids are left, %v; want a few, with the one that is being read", len(loose), err)
+	}
+	if n, _, err := s.Size(ctx); n != 1 || err != nil {
+		t.Errorf("%d records are left, %v; want 1", n, err)
 	}
 }
 

@@ -280,6 +280,12 @@ func (u *inUse) remove(id store.ID) {
 	}
 }
 
+func (u *inUse) len() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.ids)
+}
+
 func (u *inUse) has(id store.ID) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
