@@ -61,6 +61,12 @@ func recordKey(key store.Key, id store.ID) []byte {
 	return append(digest[:], id[:]...)
 }
 
+// pastKey returns what sorts after all records of the same key, and before those of others.
+func pastKey(record []byte) []byte {
+	digest := record[:len(record)-len(store.ID{})]
+	return append(bytes.Clone(digest), bytes.Repeat([]byte{0xff}, len(store.ID{})+1)...)
+}
+
 func pieceKey(record []byte, number int64) []byte {
 	return binary.BigEndian.AppendUint32(bytes.Clone(record), uint32(number))
 }
@@ -275,20 +281,19 @@ func (p *pieces) ReadAt(b []byte, off int64) (n int, err error) {
 }
 
 // Find is described at store.Finder. It reads a hundred heads in a transaction and yields them after it, since the caller
-// may want to delete what it gets.
+// may want to delete what it gets. All records of a key are among the same hundred, so that it ends also if each is replaced.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		n := 0
-		var last []byte
+		var from []byte
 		for {
 			var keys, heads [][]byte
 			err := s.db.View(func(tx *bbolt.Tx) error {
 				c := tx.Bucket(records).Cursor()
-				k, v := c.Seek(last)
-				if last != nil && bytes.Equal(k, last) {
-					k, v = c.Next()
-				}
-				for ; k != nil && len(keys) < 100; k, v = c.Next() {
+				for k, v := c.Seek(from); k != nil; k, v = c.Next() {
+					if len(keys) >= 100 && bytes.Compare(k, pastKey(keys[len(keys)-1])) > 0 {
+						break
+					}
 					keys, heads = append(keys, bytes.Clone(k)), append(heads, bytes.Clone(v))
 				}
 				return nil
@@ -300,7 +305,7 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 			if len(keys) == 0 {
 				return
 			}
-			last = keys[len(keys)-1]
+			from = pastKey(keys[len(keys)-1])
 			for i, k := range keys {
 				if err := ctx.Err(); err != nil {
 					yield(nil, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -13,14 +14,19 @@ import (
 )
 
 // Find reads the table in steps of a few rows and holds nothing between them. Key, Tag and Ended go by an
-// index, the other fields by the columns of every row.
+// index, the other fields by the columns of every row. What is stored from its begin on it leaves out: else who replaces what it
+// yields would not come to an end.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		where, args := conditions(&q)
-		query := `SELECT n, key, id, head FROM entries WHERE n > ?` + where + ` ORDER BY n LIMIT ?`
+		query := `SELECT n, key, id, head FROM entries WHERE n > ? AND n <= ?` + where + ` ORDER BY n LIMIT ?`
+		end, err := s.lastNumber(ctx)
 		found := 0
 		for last := int64(0); ; {
-			page, err := s.page(ctx, query, append(append([]any{last}, args...), rowsAtOnce))
+			var page []foundRow
+			if err == nil {
+				page, err = s.page(ctx, query, slices.Concat([]any{last, end}, args, []any{rowsAtOnce}))
+			}
 			if err != nil {
 				yield(nil, fmt.Errorf("sqlite: find: %w", err))
 				return
@@ -48,6 +54,14 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 			}
 		}
 	}
+}
+
+// lastNumber returns that of the entry stored last.
+func (s *Store) lastNumber(ctx context.Context) (n int64, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.row(`SELECT coalesce(max(n), 0) FROM entries`, nil, []any{&n})
+	})
+	return n, err
 }
 
 func (s *Store) removeRow(ctx context.Context, n int64) error {

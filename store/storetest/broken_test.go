@@ -620,6 +620,19 @@ var broken = []brokenStore{
 			return h.take(key, holder, ttl)
 		}
 	}},
+	{"Find ends when what it yields is replaced", "begins again", func(h *hooked) {
+		h.find = func(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
+			return func(yield func(*store.Record, error) bool) {
+				for {
+					for r, err := range h.Store.Find(ctx, q) {
+						if !yield(r, err) {
+							return
+						}
+					}
+				}
+			}
+		}
+	}},
 }
 
 // hanging are broken stores that are only noticed by waiting.

@@ -19,6 +19,7 @@ var finding = []test{
 	{"Find stops after Limit", "Limit bounds the listing", findLimit},
 	{"Find may be broken off", "the loop's end frees what the listing holds", findBreak},
 	{"the store may be used inside Find", "a purge deletes what it finds, while it finds", findDelete},
+	{"Find ends when what it yields is replaced", "who refreshes all that is stored comes to an end", findReplace},
 	{"Find runs beside writes", "what is stored or removed meanwhile may or may not be seen; the rest is", findBeside},
 }
 
@@ -230,6 +231,25 @@ func findBreak(t *check) {
 	t.put(s, t.record("after"), 10)
 	if got := len(t.find(f, store.Query{})); got != 51 {
 		t.errorf("Find after broken off ones: %d records, want 51", got)
+	}
+}
+
+func findReplace(t *check) {
+	s := t.store()
+	f := want[store.Finder](t, s, "Finder")
+	for _, size := range []int{10, 40_000} {
+		all := t.several(100, func(i int) { t.put(s, t.record(store.Key(fmt.Sprint("key", size, i))), size) })
+		q := store.Query{Filter: func(r *store.Record) bool { return r.Size == int64(size) }}
+		n := 0
+		for r, err := range f.Find(t.ctx, q) {
+			if err != nil {
+				t.fatalf("Find: %v", err)
+			}
+			if n++; n > 3*all {
+				t.fatalf("Find of %d records yields more than %d, since each is replaced by one of %d bytes", all, 3*all, size)
+			}
+			t.put(s, t.record(r.Key), size, r.ID)
+		}
 	}
 }
 
