@@ -238,12 +238,15 @@ func findReplace(t *check) {
 	s := t.store()
 	f := want[store.Finder](t, s, "Finder")
 	for _, size := range []int{10, 40_000} {
-		all := t.several(100, func(i int) { t.put(s, t.record(store.Key(fmt.Sprint("key", size, i))), size) })
+		all := t.several(70, func(i int) { t.put(s, t.record(store.Key(fmt.Sprint("key", size, i))), size) })
 		q := store.Query{Filter: func(r *store.Record) bool { return r.Size == int64(size) }}
-		n := 0
+		n, end := 0, time.Now().Add(enough)
 		for r, err := range f.Find(t.ctx, q) {
 			if err != nil {
 				t.fatalf("Find: %v", err)
+			}
+			if time.Now().After(end) {
+				break
 			}
 			if n++; n > 3*all {
 				t.fatalf("Find of %d records yields more than %d, since each is replaced by one of %d bytes", all, 3*all, size)
