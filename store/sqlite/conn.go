@@ -148,7 +148,7 @@ func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 		s.locked.at, s.locked.err = time.Now(), err
 	}
 	if s.writes++; s.writes%restartEvery == 0 {
-		s.writer.restartLog()
+		s.writer.restartLog(100 * time.Millisecond)
 	}
 	return s.noteDamage(err)
 }
@@ -157,9 +157,9 @@ func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 const restartEvery = 256
 
 // restartLog has the next write begin the log anew. SQLite does so by itself only at a moment at which nobody reads, and under many
-// readers that may not come. This waits for those who read now, who read from the file from then on; not for long, for others may.
-func (c *conn) restartLog() {
-	c.pragmas("busy_timeout = 100")
+// readers that may not come. This waits for those who read now; others who come meanwhile read from the file.
+func (c *conn) restartLog(wait time.Duration) {
+	c.pragmas(fmt.Sprintf("busy_timeout = %d", wait.Milliseconds()))
 	c.drain("PRAGMA wal_checkpoint(RESTART)") // what fails is tried again later
 	c.pragmas(busyTimeout)
 }
