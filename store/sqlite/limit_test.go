@@ -76,7 +76,10 @@ func TestBodiesBeingWrittenKeepTheLimit(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if used, err := s.writer.used(); used > limit+limit/8 || err != nil {
+		s.mu.Lock() // for the background may be at work
+		used, err := s.writer.used()
+		s.mu.Unlock()
+		if used > limit+limit/8 || err != nil {
 			t.Fatalf("%d bytes are in use, %v; the limit is %d", used, err, limit)
 		}
 	}
@@ -101,6 +104,8 @@ func TestLooseChunksGoSeveralAtOnceAndBeforeAllElse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s.mu.Lock() // for the background may be at work
+	defer s.mu.Unlock()
 	s.limit /= 8
 	used, err := s.writer.used()
 	if err != nil {
