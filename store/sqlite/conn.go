@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 )
@@ -147,14 +148,19 @@ func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 	if resultCode(err) == codeBusy {
 		s.locked.at, s.locked.err = time.Now(), err
 	}
-	if s.writes++; s.writes%restartEvery == 0 {
+	if s.writes++; s.writes%lookEvery == 0 && s.logIsLong() {
 		s.writer.restartLog(100 * time.Millisecond)
 	}
 	return s.noteDamage(err)
 }
 
-// restartEvery is after how many writes the log is begun anew: some 20 MB of it, or less.
-const restartEvery = 256
+// lookEvery is after how many writes the length of the log is looked at.
+const lookEvery = 64
+
+func (s *Store) logIsLong() bool {
+	info, err := os.Stat(s.log)
+	return err == nil && info.Size() > walBytes
+}
 
 // restartLog has the next write begin the log anew. SQLite does so by itself only at a moment at which nobody reads, and under many
 // readers that may not come. This waits for those who read now; others who come meanwhile read from the file.

@@ -57,6 +57,7 @@ type Store struct {
 	mu        sync.Mutex // the writer's turn
 	writer    *conn
 	closed    bool
+	log       string   // the write-ahead log's file
 	writes    int64    // so far
 	unchecked int64    // bytes written since the limit was last looked at
 	locked    struct { // when a write last failed because another process wrote, and how
@@ -221,6 +222,10 @@ func open(db *sql.DB, opts *Options) (*Store, error) {
 		return nil, wrapDamage(err)
 	}
 	s.writer = writer
+	if err := writer.row(`SELECT file || '-wal' FROM pragma_database_list WHERE name = 'main'`, nil, []any{&s.log}); err != nil {
+		writer.close()
+		return nil, err
+	}
 	if readers > 0 {
 		s.readers = newPool(readers, s.connect)
 	}
