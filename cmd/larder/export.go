@@ -77,7 +77,7 @@ func (e *export) run(cmd *cobra.Command, a *app) error {
 	}
 	toFile := e.output != "" && e.output != "-"
 	if toFile {
-		err = writeFile(e.output, func(w io.Writer) error { return e.all(cmd.Context(), q, w) })
+		err = writeFile(cmd.Context(), e.output, func(w io.Writer) error { return e.all(cmd.Context(), q, w) })
 	} else {
 		err = e.all(cmd.Context(), q, cmd.OutOrStdout())
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -155,21 +156,21 @@ func (g *get) one(ctx context.Context, u *url.URL) (err error) {
 	case g.fail && resp.StatusCode >= 400:
 		return &exitError{exitStatus, fmt.Errorf("%s: the answer is %s", u.Redacted(), resp.Status)}
 	}
-	if _, err := unlessInterrupted(whole, interruptTime, func() (struct{}, error) { return struct{}{}, g.write(resp) }); err != nil { // a pipe may be full
+	if err := g.write(ctx, resp); err != nil {
 		return fmt.Errorf("%s: %w", u.Redacted(), err)
 	}
 	return nil
 }
 
 // write writes the response where it is wanted.
-func (g *get) write(resp *http.Response) error {
+func (g *get) write(ctx context.Context, resp *http.Response) error {
 	if g.output == "" || g.output == "-" {
-		return g.writeTo(g.out, resp)
+		return g.writeTo(ctx, g.out, resp)
 	}
-	return writeFile(g.output, func(w io.Writer) error { return g.writeTo(w, resp) })
+	return writeFile(ctx, g.output, func(w io.Writer) error { return g.writeTo(ctx, w, resp) })
 }
 
-func (g *get) writeTo(w io.Writer, resp *http.Response) error {
+func (g *get) writeTo(ctx context.Context, w io.Writer, resp *http.Response) error {
 	if g.include || g.head {
 		if _, err := fmt.Fprintf(w, "%s %s\n", printable(resp.Proto), printable(resp.Status)); err != nil {
 			return err
@@ -181,24 +182,24 @@ func (g *get) writeTo(w io.Writer, resp *http.Response) error {
 			return err
 		}
 	}
-	_, err := io.Copy(w, resp.Body)
-	return err
+	return copyBody(ctx, w, resp.Body)
 }
 
-// writeFile makes or replaces a file when all of it has been written, and not before. What is no regular file is written to as it is.
-func writeFile(path string, write func(io.Writer) error) (err error) {
+// writeFile makes or replaces a file when all of it has been written, and not before. What is no regular file, such as a pipe, is
+// written to as it is, until ctx ends.
+func writeFile(ctx context.Context, path string, write func(io.Writer) error) (err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
 	old, err := os.Stat(path)
 	if err == nil && !old.Mode().IsRegular() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		f, err := unlessInterrupted(ctx, interruptTime, func() (*os.File, error) { return os.OpenFile(path, os.O_WRONLY, 0) })
 		if err != nil {
 			return err
 		}
-		return errors.Join(write(f), f.Close())
+		return errors.Join(write(patient{ctx, f}), f.Close())
 	}
-	part := fmt.Sprintf("%s.part-%d", path, os.Getpid())
+	part := path + ".part-" + rand.Text()[:8]
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err

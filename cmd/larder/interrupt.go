@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 	"time"
 )
 
@@ -53,4 +54,45 @@ func (i *interruptible) Read(p []byte) (int, error) {
 	n := copy(p, i.rest)
 	i.rest = i.rest[n:]
 	return n, nil
+}
+
+// openInterruptible opens a file for reading. It may be a pipe to which nobody writes: both that and Read end with ctx.
+func openInterruptible(ctx context.Context, path string) (io.ReadCloser, error) {
+	f, err := unlessInterrupted(ctx, 0, func() (*os.File, error) { return os.Open(path) })
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{&interruptible{ctx: ctx, r: f}, f}, nil
+}
+
+// patient is a writer whose Write ends, at the latest, interruptTime after ctx: nobody may read what is written. What was being
+// written must not be changed after that.
+type patient struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (p patient) Write(b []byte) (int, error) {
+	return unlessInterrupted(p.ctx, interruptTime, func() (int, error) { return p.w.Write(b) })
+}
+
+// copyBody is io.Copy that ends with ctx, which a body from a store on this machine does not.
+func copyBody(ctx context.Context, w io.Writer, body io.Reader) error {
+	_, err := io.Copy(w, untilEnd{ctx, body})
+	return err
+}
+
+type untilEnd struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (u untilEnd) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.Reader.Read(p)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -106,10 +107,7 @@ func TestInterruptLeavesNothing(t *testing.T) {
 func TestInterruptWhileOthersWait(t *testing.T) {
 	t.Parallel()
 	u, o := newUser(t, ""), newOrigin(t)
-	from, to, url := u.path("HOME/from"), u.path("HOME/to"), o.URL+"/bytes/1000000?seed=1"
-	if err := errors.Join(syscall.Mkfifo(from, 0o600), syscall.Mkfifo(to, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	url := o.URL + "/bytes/1000000?seed=1"
 	u.ok("get", "--ttl", "1h", "-o", "out", url)
 	for _, test := range []struct {
 		args  string
@@ -119,13 +117,22 @@ func TestInterruptWhileOthersWait(t *testing.T) {
 		{"why -d @- " + url, "stdin"},
 		{"show -d @- " + url, "stdin"},
 		{"rm -d @- " + url, "stdin"},
-		{"get -d @" + from + " " + url, "from"},
-		{"get -v -o " + to + " " + url, "stderr"},
+		{"get -d @PIPE " + url, "pipe"},
+		{"warm --from PIPE", "pipe"},
+		{"import PIPE", "pipe"},
+		{"get -v -o PIPE " + url, "stderr"},
 		{"get " + url, "stdout"},
+		{"show --body " + url, "stdout"},
+		{"export", "stdout"},
+		{"ls --format {{printf\t`%01000000d`\t.Size}}", "stdout"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			t.Parallel()
-			cmd := u.command(strings.Fields(test.args)...)
+			pipe := filepath.Join(t.TempDir(), "pipe")
+			if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := u.command(strings.Split(strings.ReplaceAll(test.args, "PIPE", pipe), " ")...)
 			in, err1 := cmd.StdinPipe()
 			out, err2 := cmd.StdoutPipe()
 			errs, err3 := cmd.StderrPipe()
@@ -142,7 +149,7 @@ func TestInterruptWhileOthersWait(t *testing.T) {
 				_, err = io.ReadFull(errs, make([]byte, 10))
 			default:
 				var f *os.File
-				f, err = os.OpenFile(from, os.O_WRONLY, 0) // which waits for the reader
+				f, err = os.OpenFile(pipe, os.O_WRONLY, 0) // which waits for the reader
 				defer f.Close()
 			}
 			if err != nil {

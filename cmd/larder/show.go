@@ -150,8 +150,7 @@ func writeBody(cmd *cobra.Command, c *larder.Cache, records []*store.Record) err
 		return err
 	}
 	defer body.Close()
-	_, err = io.Copy(cmd.OutOrStdout(), body)
-	return err
+	return copyBody(cmd.Context(), cmd.OutOrStdout(), body)
 }
 
 func showRecord(w io.Writer, r *store.Record, further, asJSON bool, now time.Time) error {

@@ -172,9 +172,7 @@ func (w *warm) all(cmd *cobra.Command) error {
 	telling()
 	err := context.Cause(going)
 	stop(nil)
-	if !w.list.readsStdin() || err == nil { // which cannot be interrupted
-		<-listed
-	}
+	<-listed
 	w.progress.done()
 	if w.state != nil {
 		err = errors.Join(err, w.state.save(true))
@@ -208,7 +206,7 @@ func (w *warm) feed(ctx context.Context, errands chan<- errand) error {
 	w.list.fetch = w.sitemap
 	expected, taken := int64(0), int64(0)
 	if w.progress.watched() {
-		if expected = w.list.count(); expected > 0 {
+		if expected = w.list.count(ctx); expected > 0 {
 			w.progress.total(expected)
 		}
 	}

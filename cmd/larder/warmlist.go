@@ -8,7 +8,6 @@ import (
 	"iter"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/larder-go/larder/internal/sitemap"
@@ -45,12 +44,12 @@ func (l *urlList) all(ctx context.Context) iter.Seq2[item, error] {
 				if !yield(item{url: arg}, nil) {
 					return
 				}
-			} else if !lines(l.stdin, "standard input", yield) {
+			} else if !lines(&interruptible{ctx: ctx, r: l.stdin}, "standard input", yield) {
 				return
 			}
 		}
 		for _, path := range l.files {
-			if !l.file(path, yield) {
+			if !l.file(ctx, path, yield) {
 				return
 			}
 		}
@@ -63,11 +62,11 @@ func (l *urlList) all(ctx context.Context) iter.Seq2[item, error] {
 	}
 }
 
-func (l *urlList) file(path string, yield func(item, error) bool) bool {
+func (l *urlList) file(ctx context.Context, path string, yield func(item, error) bool) bool {
 	if path == "-" {
-		return lines(l.stdin, "standard input", yield)
+		return lines(&interruptible{ctx: ctx, r: l.stdin}, "standard input", yield)
 	}
-	f, err := os.Open(path)
+	f, err := openInterruptible(ctx, path)
 	if err != nil {
 		return yield(item{}, err)
 	}
@@ -143,12 +142,8 @@ func (l *urlList) read(ctx context.Context, url string) (m sitemap.Sitemap, err 
 	return m, err
 }
 
-func (l *urlList) readsStdin() bool {
-	return slices.Contains(l.args, "-") || slices.Contains(l.files, "-")
-}
-
 // count returns how many URLs are listed, if that can be told without waiting for any; 0: it cannot.
-func (l *urlList) count() (n int64) {
+func (l *urlList) count(ctx context.Context) (n int64) {
 	for _, arg := range l.args {
 		if arg == "-" {
 			return 0
@@ -159,7 +154,7 @@ func (l *urlList) count() (n int64) {
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 			return 0
 		}
-		l.file(path, func(item, error) bool { n++; return true })
+		l.file(ctx, path, func(item, error) bool { n++; return true })
 	}
 	if len(l.sitemaps) > 0 {
 		return 0

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -125,5 +126,5 @@ func (s *warmState) save(now bool) error {
 		}
 	}
 	s.mu.Unlock()
-	return writeFile(s.path, func(w io.Writer) error { return json.NewEncoder(w).Encode(out) })
+	return writeFile(context.Background(), s.path, func(w io.Writer) error { return json.NewEncoder(w).Encode(out) })
 }
