@@ -52,6 +52,26 @@ func TestConfigurationFile(t *testing.T) {
 	}
 }
 
+// TestWhyByFile shows that why names the rule of the file that applies, and advises accordingly.
+func TestWhyByFile(t *testing.T) {
+	t.Parallel()
+	u := newUser(t, "")
+	path := u.file("rules: [{match: a.example/v1/**, ttl: 1h}, {match: a.example/v2/**, methods: [POST]}, {match: a.example, tags: [b]}]\n")
+	const ifAllowed = "larder get stores the answer if its header allows it"
+	for _, test := range []struct{ args, rule, orElse string }{
+		{"http://a.example/v1/x", "the one for a.example/v1/**, TTL 1h0m0s", "larder get with the same flags stores the answer"},
+		{"-d y http://a.example/v2/x", "the one for a.example/v2/**, for POST", ifAllowed},
+		{"http://a.example/x", "the one for a.example", ifAllowed},
+		{"--ttl 5m http://a.example/x", "the one for a.example; --ttl 5m", "larder get with the same flags stores the answer"},
+		{"http://b.example/x", "none, the standard decides", ifAllowed},
+	} {
+		why := u.ok(append([]string{"--config", path, "why"}, strings.Fields(test.args)...)...)
+		if !strings.Contains(why, "\nrule       "+test.rule+"\n") || !strings.Contains(why, "\nor else    "+test.orElse+"\n") {
+			t.Errorf("why %s says\n%s", test.args, why)
+		}
+	}
+}
+
 func TestServeByFile(t *testing.T) {
 	o := newOrigin(t)
 	u := newUser(t, "memory:")

@@ -165,7 +165,7 @@ func (x *explained) writeSteps(w io.Writer) error {
 func (x *explained) rule() string {
 	var parts []string
 	if x.Rule != nil {
-		parts = append(parts, strings.Join(x.Rule.Methods, ", ")+" may be stored")
+		parts = append(parts, x.Steps()[0].Answer)
 	}
 	if x.asked.ttl != 0 {
 		parts = append(parts, "--ttl "+x.asked.ttl.String())
@@ -272,7 +272,7 @@ func (x *explained) advice() []string {
 		return []string{"larder get fetches what is missing, or the whole if the part has no strong validator", "-H Range:bytes=FIRST-LAST asks for what is there"}
 	case x.others > 0:
 		return []string{"larder show lists what is stored for others", "send the same credentials, method and body as then"}
-	case x.asked.ttl == 0:
+	case x.asked.ttl == 0 && (x.Rule == nil || x.Rule.TTL == 0 && x.Rule.Expires.IsZero()):
 		return []string{"larder get stores the answer if its header allows it", "larder get --ttl DURATION stores it whatever its header says"}
 	}
 	return []string{"larder get with the same flags stores the answer"}
