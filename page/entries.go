@@ -79,7 +79,7 @@ type tie struct {
 }
 
 // entries lists what matches a filter: the rows that follow a cursor, in an order. A store yields in no order, so it is looked
-// through for each page, for as long as patience lasts; no more than the rows of a page are held.
+// through for each page, for as long as patience lasts; no more than the rows of two pages are held.
 func (p *Page) entries(w http.ResponseWriter, r *http.Request) error {
 	v := r.URL.Query()
 	f, err := readFilter(v)
@@ -124,12 +124,13 @@ func (p *Page) entries(w http.ResponseWriter, r *http.Request) error {
 			top.Add(e)
 		}
 	}
-	if len(top.Records) > l.rows {
-		top.Records = top.Records[:l.rows]
-		out.Next = cursor(top.Records[l.rows-1])
+	first := top.First()
+	if len(first) > l.rows {
+		first = first[:l.rows]
+		out.Next = cursor(first[l.rows-1])
 	}
-	out.Entries = make([]row, len(top.Records))
-	for i, e := range top.Records {
+	out.Entries = make([]row, len(first))
+	for i, e := range first {
 		out.Entries[i] = newRow(e, l.asOf)
 	}
 	out.Hosts, out.Tags = hosts.ties(), tags.ties()

@@ -35,8 +35,8 @@ func newLs(a *app) *cobra.Command {
 AGE is that of RFC 9111: since the origin made or last validated the response. FRESH is how long it
 is still fresh, or has been stale.
 
---sort reads all before it writes, and with --limit N keeps no more than N. --format has the fields
-of the JSON form in Go's spelling: .URL .Status .Size .Age .Fresh .FreshUntil .Header .Tags ...`,
+--sort reads all before it writes, and with --limit N keeps no more than twice N. --format has the
+fields of the JSON form in Go's spelling: .URL .Status .Size .Age .Fresh .FreshUntil .Header ...`,
 		Example: `  larder ls --host api.example.com --stale
   larder ls --match 'api.example.com/v1/**' --limit 20
   larder ls --status 4xx,5xx --sort -size --limit 10
@@ -88,7 +88,7 @@ func (l *ls) run(cmd *cobra.Command, a *app) error {
 		if err := each(cmd, c, q, func(r *store.Record) error { top.Add(r); return nil }); err != nil {
 			return err
 		}
-		for _, r := range top.Records {
+		for _, r := range top.First() {
 			if err := write(r); err != nil {
 				return err
 			}

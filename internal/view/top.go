@@ -8,19 +8,25 @@ import (
 
 // Top keeps the records that come first in an order.
 type Top struct {
-	Limit   int // 0: all
-	Order   func(a, b *store.Record) int
-	Records []*store.Record // in order
+	Limit int // 0: all
+	Order func(a, b *store.Record) int
+
+	kept []*store.Record // the first are among them; fewer than twice Limit
 }
 
-// Add takes r in, if it is among the first.
+// Add takes r in, if it may be among the first.
 func (t *Top) Add(r *store.Record) {
-	i, _ := slices.BinarySearchFunc(t.Records, r, t.Order)
-	if t.Limit > 0 && len(t.Records) == t.Limit {
-		if i == t.Limit {
-			return
-		}
-		t.Records = t.Records[:t.Limit-1]
+	t.kept = append(t.kept, r)
+	if t.Limit > 0 && len(t.kept) == 2*t.Limit {
+		t.First()
 	}
-	t.Records = slices.Insert(t.Records, i, r)
+}
+
+// First returns those that come first, in order.
+func (t *Top) First() []*store.Record {
+	slices.SortFunc(t.kept, t.Order)
+	if t.Limit > 0 && len(t.kept) > t.Limit {
+		t.kept = slices.Delete(t.kept, t.Limit, len(t.kept))
+	}
+	return t.kept
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"image"
@@ -153,5 +154,44 @@ func TestEntryAndTTL(t *testing.T) {
 		if got := TTL(ttl); got != want {
 			t.Errorf("%v: %q, want %q", ttl, got, want)
 		}
+	}
+}
+
+func TestTop(t *testing.T) {
+	bySize := func(a, b *store.Record) int { return cmp.Compare(a.Size, b.Size) }
+	for _, limit := range []int{0, 1, 2, 7, 100, 200} {
+		top, want := Top{Limit: limit, Order: bySize}, 100
+		for i := range 100 {
+			top.Add(&store.Record{Size: int64(i * 37 % 100)})
+			if limit > 0 {
+				want = min(100, limit)
+				if len(top.kept) > 2*limit {
+					t.Fatalf("limit %d: %d are kept", limit, len(top.kept))
+				}
+			}
+		}
+		first := top.First()
+		if len(first) != want {
+			t.Errorf("limit %d: %d, want %d", limit, len(first), want)
+		}
+		for i, r := range first {
+			if r.Size != int64(i) {
+				t.Errorf("limit %d: number %d is %d", limit, i, r.Size)
+			}
+		}
+	}
+}
+
+// TestTopOfMany took a minute when each record was put in its place at once.
+func TestTopOfMany(t *testing.T) {
+	many := Top{Order: func(a, b *store.Record) int { return cmp.Compare(a.Size, b.Size) }}
+	const n = 300_000
+	records := make([]store.Record, n)
+	for i := range records {
+		records[i].Size = int64(i * 7919 % n)
+		many.Add(&records[i])
+	}
+	if first := many.First(); first[n-1].Size != n-1 {
+		t.Errorf("the last one is %d", first[n-1].Size)
 	}
 }
