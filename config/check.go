@@ -108,7 +108,7 @@ func (c *Config) checkServe() (faults Faults) {
 func CheckAddress(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if _, number := strconv.ParseUint(port, 10, 16); err != nil || host == "" || number != nil {
-		return errors.New("want HOST:PORT, such as 127.0.0.1:8080; 0.0.0.0:8080 is every network")
+		return errors.New("want HOST:PORT, where the HOST 127.0.0.1 is this machine alone, and 0.0.0.0 every network")
 	}
 	return nil
 }

@@ -88,9 +88,9 @@ func TestServeUI(t *testing.T) {
 func TestWrongUI(t *testing.T) {
 	u := newUser(t, "memory:")
 	for args, want := range map[string]string{
-		"ui --listen 8090":                  `--listen "8090": want HOST:PORT, such as 127.0.0.1:8080`,
+		"ui --listen 8090":                  `--listen "8090": want HOST:PORT, where the HOST 127.0.0.1 is this machine alone`,
 		"ui x":                              `"x": no arguments are expected`,
-		"serve --origin http://a --ui 8090": `--ui "8090": want HOST:PORT, such as 127.0.0.1:8080`,
+		"serve --origin http://a --ui 8090": `--ui "8090": want HOST:PORT, where the HOST 127.0.0.1 is this machine alone`,
 	} {
 		if r := u.run(strings.Fields(args)...); r.code != 2 || !strings.Contains(r.err, want) {
 			t.Errorf("larder %s: code %d, %s; want %s", args, r.code, r.err, want)
