@@ -67,6 +67,17 @@ func TestGetWritesWhatTheOriginSends(t *testing.T) {
 	}
 }
 
+func TestBlanksInAURL(t *testing.T) {
+	t.Parallel()
+	u, o := newUser(t, ""), newOrigin(t)
+	if out := u.ok("get", "--ttl", "1h", o.URL+"/anything/two words?q=two more"); !strings.Contains(out, "/anything/two%20words?q=two%20more") {
+		t.Errorf("%s", out)
+	}
+	if a := u.answer(0, o.URL+"/anything/two%20words?q=two%20more"); a.Outcome != "hit" {
+		t.Errorf("escaped it is another: %+v", a)
+	}
+}
+
 // TestGetAsks shows what each mode makes of what is stored: of a fresh response and of a stale one, both with an ETag, and of none.
 func TestGetAsks(t *testing.T) {
 	t.Parallel()

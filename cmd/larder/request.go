@@ -63,6 +63,9 @@ func (r *request) exact() bool { return r.method != "" || r.head || r.headers !=
 
 // prepare reads what the flags refer to, unless it is interrupted.
 func (r *request) prepare(cmd *cobra.Command) error {
+	if r.method != "" && !isToken(r.method) {
+		return usagef("--request %q: want a method, such as PUT", r.method)
+	}
 	r.header = http.Header{"User-Agent": {"larder"}}
 	given := make(map[string]bool)
 	for _, line := range r.headers {
@@ -71,7 +74,7 @@ func (r *request) prepare(cmd *cobra.Command) error {
 			name, ok = strings.CutSuffix(line, ";")
 		}
 		name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-		if !ok || name == "" || !printableASCII(name) || strings.ContainsFunc(value, controls) {
+		if !ok || !isToken(name) || strings.ContainsFunc(value, controls) {
 			return usagef("--header %q: want \"Name: value\" or \"Name;\"", line)
 		}
 		if name == "Host" {
@@ -113,8 +116,9 @@ func (r *request) prepare(cmd *cobra.Command) error {
 
 func controls(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
-func printableASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+// isToken reports whether s can be a method, or a field's name (RFC 9110 §5.6.2).
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) })
 }
 
 func (r *request) verb() string {
@@ -195,9 +199,12 @@ func (r *request) to(ctx context.Context, u *url.URL) (*http.Request, error) {
 	return req, nil
 }
 
-// parseURL reads an absolute http or https URL.
+// parseURL reads an absolute http or https URL. It may have blanks, as those that people copy have.
 func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
+	if err == nil {
+		u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20") // as a path is escaped, but no query
+	}
 	lower := strings.ToLower(s)
 	switch {
 	case !strings.HasPrefix(lower, "http://") && !strings.HasPrefix(lower, "https://"):

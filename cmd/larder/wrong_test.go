@@ -99,8 +99,9 @@ func TestWrongInput(t *testing.T) {
 		{"show --json --body {url}", 2, "--body and --json exclude each other"},
 		{"show --id 12 {url}", 2, `--id: record id "12": want 32 hexadecimal digits`},
 		{"get -H nonsense {url}", 2, `--header "nonsense": want "Name: value" or "Name;"`},
+		{"get -H A(b):c {url}", 2, `--header "A(b):c": want "Name: value" or "Name;"`},
 		{"get -H Host:x {url}", 2, `--header "Host:x": the cache tells origins apart by the URL`},
-		{"get -X B@D {url}", 2, `invalid method "B@D"`},
+		{"get -X B@D {url}", 2, `--request "B@D": want a method, such as PUT`},
 		{"get -o {home}/out {url} {url}", 2, "--output takes the body of one URL, and 2 are given"},
 
 		{"get {gone}/", 1, `Get "{gone}/": dial tcp `},
