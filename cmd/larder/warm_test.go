@@ -132,6 +132,17 @@ func TestWarm(t *testing.T) {
 }
 
 // TestWarmSitemap reads an index, with a packed sitemap and one of text, and one that is not there.
+func TestWarmOddLists(t *testing.T) {
+	t.Parallel()
+	u, o := newUser(t, ""), newOrigin(t)
+	long := strings.Repeat("x", 70_000)
+	write(t, u.path("HOME/list"), "\ufeff"+o.URL+"/base64/YQ==\r\n\n # a comment, and a long one:\n#"+long+"\n"+o.URL+"/"+long+"\n"+o.URL+"/base64/Yg==")
+	got, r := u.warmed(1, "--from", "list")
+	if want := "larder: list:5: the line is longer than 64 KiB\n"; got.Fetched != 2 || got.Failed != 1 || r.err != want {
+		t.Errorf("%+v, says %s", got, r.err)
+	}
+}
+
 func TestWarmSitemap(t *testing.T) {
 	t.Parallel()
 	u := newUser(t, "disk:HOME/files")

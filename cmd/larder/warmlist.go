@@ -76,23 +76,34 @@ func (l *urlList) file(ctx context.Context, path string, yield func(item, error)
 
 // lines yields what is on the lines of r that are neither empty nor comments (#).
 func lines(r io.Reader, name string, yield func(item, error) bool) bool {
-	in := bufio.NewScanner(r)
-	in.Buffer(nil, longestLine)
-	n := 0
-	for in.Scan() {
-		n++
-		line := strings.TrimSpace(in.Text())
-		if line == "" || line[0] == '#' {
-			continue
+	in := bufio.NewReaderSize(r, longestLine)
+	for n := 1; ; n++ {
+		line, more, err := in.ReadLine()
+		text, long := string(line), more
+		for more && err == nil {
+			_, more, err = in.ReadLine()
 		}
-		if !yield(item{line, fmt.Sprintf("%s:%d: ", name, n)}, nil) {
+		if n == 1 {
+			text = strings.TrimPrefix(text, "\ufeff") // as some editors begin a file
+		}
+		text = strings.TrimSpace(text)
+		at := fmt.Sprintf("%s:%d: ", name, n)
+		on := true
+		switch {
+		case err == io.EOF && !long:
+			return true
+		case err != nil && err != io.EOF:
+			return yield(item{}, fmt.Errorf("%s%w", at, err))
+		case text == "" || text[0] == '#':
+		case long:
+			on = yield(item{}, fmt.Errorf("%sthe line is longer than %d KiB", at, longestLine>>10))
+		default:
+			on = yield(item{text, at}, nil)
+		}
+		if !on {
 			return false
 		}
 	}
-	if err := in.Err(); err != nil {
-		return yield(item{}, fmt.Errorf("%s:%d: %w", name, n+1, err))
-	}
-	return true
 }
 
 // sitemap yields the URLs of a sitemap, and of those that it lists. Each is read to its end before the first of them is
