@@ -75,7 +75,7 @@ func TestLatencyText(t *testing.T) {
 // TestHistoryEnds writes hours of 40 days, as a process does that runs so long: the last ones stay.
 func TestHistoryEnds(t *testing.T) {
 	h := history{filepath.Join(t.TempDir(), "deeper", "history.sqlite"), "sqlite:a"}
-	other := history{h.path, "sqlite:b"}
+	other, gone := history{h.path, "sqlite:b"}, history{h.path, "sqlite:c"}
 	begin := time.Date(2026, 11, 1, 10, 20, 0, 0, time.UTC)
 	write := func(h history, at time.Time) {
 		t.Helper()
@@ -85,7 +85,8 @@ func TestHistoryEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(other, begin)
+	write(gone, begin)
+	write(other, begin.AddDate(0, 0, 20))
 	for day := range 41 {
 		write(h, begin.AddDate(0, 0, day))
 		write(h, begin.AddDate(0, 0, day).Add(10*time.Minute)) // of the same hour
@@ -103,6 +104,9 @@ func TestHistoryEnds(t *testing.T) {
 	}
 	if all, err := other.read(t.Context(), time.Time{}); err != nil || len(all) != 1 || all[0].Hits != 1 {
 		t.Errorf("the other store: %+v; %v", all, err)
+	}
+	if all, err := gone.read(t.Context(), time.Time{}); err != nil || len(all) != 0 {
+		t.Errorf("a store of which nothing is heard any more: %+v; %v", all, err)
 	}
 	if _, err := (history{filepath.Join(h.path, "below"), "sqlite:a"}).read(t.Context(), time.Time{}); err == nil || !strings.Contains(err.Error(), h.path) {
 		t.Errorf("a path that cannot be: %v", err)

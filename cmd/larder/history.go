@@ -44,7 +44,8 @@ const historySchema = `CREATE TABLE IF NOT EXISTS answered (
 	store TEXT, hour INTEGER, host TEXT,
 	hits INTEGER, stale INTEGER, revalidated INTEGER, misses INTEGER, bypassed INTEGER, refused INTEGER, saved INTEGER,
 	store_responses INTEGER, store_time INTEGER, origin_responses INTEGER, origin_time INTEGER, origin_bytes INTEGER,
-	PRIMARY KEY (store, hour, host)) WITHOUT ROWID`
+	PRIMARY KEY (store, hour, host)) WITHOUT ROWID;
+	CREATE INDEX IF NOT EXISTS answered_hour ON answered (hour)`
 
 // historyColumns are those of columnsOf.
 var historyColumns = []string{"hits", "stale", "revalidated", "misses", "bypassed", "refused", "saved",
@@ -151,7 +152,7 @@ func (h history) open(ctx context.Context) (db *sql.DB, err error) {
 	return db, nil
 }
 
-// add adds what s counted, and removes what is too old.
+// add adds what s counted, and removes what is too old, also of stores that nobody uses any more.
 func (h history) add(s figures.Snapshot) (err error) {
 	if len(s.Hosts) == 0 {
 		return nil
@@ -180,7 +181,7 @@ func (h history) add(s figures.Snapshot) (err error) {
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM answered WHERE store = ? AND hour < ?", h.store, hour.AddDate(0, 0, -historyDays).Unix()); err != nil {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM answered WHERE hour < ?", hour.AddDate(0, 0, -historyDays).Unix()); err != nil {
 		return err
 	}
 	return tx.Commit()
