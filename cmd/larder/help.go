@@ -55,6 +55,15 @@ func unknownCommand(root *cobra.Command, args []string) error {
 	return err
 }
 
+// helpArgs accepts what names a command: cobra's help is that of the root for all else.
+func helpArgs(help *cobra.Command, args []string) error {
+	of, rest, err := help.Root().Find(args)
+	if err != nil {
+		return err
+	}
+	return unknownCommand(of, rest)
+}
+
 // exclusive allows at most one of the flags.
 func exclusive(cmd *cobra.Command, names ...string) {
 	cmd.MarkFlagsMutuallyExclusive(names...) // for the completion; its message speaks of groups

@@ -147,6 +147,10 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 	complete(root, "store", completeStore)
 	addCommands(root, newGet(a), newLs(a), newShow(a), newWhy(a), newRm(a), newPurge(a), newStats(a), newSweep(a), newWarm(a),
 		newCp(a), newVerify(a), newExport(a), newImport(a), newServe(a), newUI(a), newConfig(a), newCompletion())
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Args = helpArgs
+	}
 	return root
 }
 

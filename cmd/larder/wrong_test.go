@@ -31,6 +31,7 @@ func TestWrongInput(t *testing.T) {
 		{"fetch", 2, `unknown command "fetch"`},
 		{"gte {url}", 2, `unknown command "gte"`},
 		{"gt", 2, `unknown command "gt"; did you mean get?`},
+		{"help fetch", 2, `unknown command "fetch"`},
 		{"get --nope {url}", 2, "unknown flag: --nope"},
 		{"get", 2, "no URL is given"},
 		{"show {url} {url}", 2, "2 URLs are given, want 1"},
