@@ -99,6 +99,10 @@ func TestWrongConfigurationFile(t *testing.T) {
 	if lines := strings.Split(strings.TrimSpace(r.out), "\n"); r.code != 1 || len(lines) != 2 || !strings.HasPrefix(lines[1], path+":3:3: rules[1]: there is no field \"colour\"") || r.err != "" {
 		t.Errorf("check: code %d\n%s%s", r.code, r.out, r.err)
 	}
+	told := "larder: " + strings.ReplaceAll(strings.TrimSpace(r.out), "\n", "\nlarder: ") + "\n"
+	if r := u.run("--config", path, "ls"); r.code != 2 || r.err != told {
+		t.Errorf("ls: code %d, says\n%swant\n%s", r.code, r.err, told)
+	}
 	if r := u.run("--config", "none", "ls"); r.code != 0 {
 		t.Errorf("none: code %d, %s", r.code, r.err)
 	}

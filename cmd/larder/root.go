@@ -79,10 +79,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	code := exitCode(ctx, err)
 	var exit *exitError
+	var faults config.Faults
 	switch told := errors.As(err, &exit) && exit.err == nil; {
 	case told, code == exitBrokenPipe:
 	case code == exitInterrupted:
 		fmt.Fprintln(stderr, "larder: interrupted")
+	case errors.As(err, &faults):
+		for _, f := range faults {
+			tell(stderr, f)
+		}
 	case code == exitUsage:
 		fmt.Fprintf(stderr, "larder: %s (see %s --help)\n", printable(err.Error()), cmd.CommandPath())
 	default:
