@@ -122,9 +122,7 @@ func openFor(cmd *cobra.Command, spec string, create bool) (store.Store, func() 
 	if err != nil {
 		return nil, nil, &exitError{exitUsage, err}
 	}
-	s, closeStore, err := at.open(cmd.Context(), create, func(warning string) {
-		fmt.Fprintln(cmd.ErrOrStderr(), "larder:", printable(warning))
-	})
+	s, closeStore, err := at.open(cmd.Context(), create, warner(cmd))
 	if err != nil {
 		return nil, nil, fmt.Errorf("the store %s cannot be used: %w", at, err)
 	}

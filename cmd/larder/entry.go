@@ -8,30 +8,16 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// entry is a stored response in JSON.
-type entry = view.Entry
-
-func newEntry(r *store.Record, now time.Time) entry { return view.NewEntry(r, now) }
-
-func keyText(k store.Key) string { return view.Key(k) }
-
-func ageOf(r *store.Record, now time.Time) time.Duration { return view.Age(r, now) }
-
-func fresh(r *store.Record, now time.Time) bool { return view.Fresh(r, now) }
-
 // freshText says how long r is still fresh, or has been stale.
 func freshText(r *store.Record, now time.Time) string {
 	switch {
 	case r.FreshUntil.IsZero():
 		return "forever"
-	case fresh(r, now):
+	case view.Fresh(r, now):
 		return durationText(r.FreshUntil.Sub(now))
 	}
 	return "stale " + durationText(now.Sub(r.FreshUntil))
 }
-
-// ttlText is the lifetime that somebody set in place of the header's; "": nobody.
-func ttlText(r *store.Record) string { return view.TTL(r.TTL) }
 
 func timeText(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 -0700") }
 
@@ -49,5 +35,5 @@ func untilText(t, now time.Time) string {
 var entryColumns = []column{{"METHOD", -6}, {"STATUS", 6}, {"SIZE", 8}, {"AGE", 4}, {"FRESH", 9}, {"URL", 0}}
 
 func entryCells(r *store.Record, now time.Time) []string {
-	return []string{r.Method, fmt.Sprint(r.Status), bytesText(r.Size), durationText(ageOf(r, now)), freshText(r, now), r.URL}
+	return []string{r.Method, fmt.Sprint(r.Status), bytesText(r.Size), durationText(view.Age(r, now)), freshText(r, now), r.URL}
 }

@@ -59,7 +59,7 @@ func (f *filter) query(cmd *cobra.Command, now time.Time) (q store.Query, given 
 		return q, true, usagef("--status: %w", err)
 	}
 	q.Filter = func(r *store.Record) bool {
-		return (f.match == "" || match(r)) && status(r.Status) && (!f.fresh || fresh(r, now)) &&
+		return (f.match == "" || match(r)) && status(r.Status) && (!f.fresh || view.Fresh(r, now)) &&
 			(f.newerThan == 0 || r.Received.After(now.Add(-time.Duration(f.newerThan))))
 	}
 	if f.match == "" && f.status == "" && !f.fresh && f.newerThan == 0 {

@@ -103,12 +103,12 @@ func entryWriter(w io.Writer, asJSON bool, shape *template.Template, now time.Ti
 	return func(r *store.Record) error {
 		switch {
 		case asJSON:
-			return writeJSON(w, newEntry(r, now))
+			return writeJSON(w, view.NewEntry(r, now))
 		case shape == nil:
 			return t.row(entryCells(r, now)...)
 		}
 		var line strings.Builder
-		if err := shape.Execute(&line, newEntry(r, now)); err != nil {
+		if err := shape.Execute(&line, view.NewEntry(r, now)); err != nil {
 			return usagef("%w", err)
 		}
 		cells := strings.Split(line.String(), "\t")
@@ -135,7 +135,7 @@ func ordering(key string, now time.Time) (func(a, b *store.Record) int, error) {
 	case "size":
 		by = func(a, b *store.Record) int { return cmp.Compare(a.Size, b.Size) }
 	case "age":
-		by = func(a, b *store.Record) int { return cmp.Compare(ageOf(a, now), ageOf(b, now)) }
+		by = func(a, b *store.Record) int { return cmp.Compare(view.Age(a, now), view.Age(b, now)) }
 	case "received":
 		by = func(a, b *store.Record) int { return a.Received.Compare(b.Received) }
 	case "status":

@@ -61,12 +61,23 @@ func (r *request) modeFlags(cmd *cobra.Command) {
 // exact reports whether the command line describes a request, and not only a URL.
 func (r *request) exact() bool { return r.method != "" || r.head || r.headers != nil || r.data != nil }
 
-// prepare reads what the flags refer to, unless it is interrupted.
+// prepare reads the flags and what they refer to, unless it is interrupted.
 func (r *request) prepare(cmd *cobra.Command) error {
 	if r.method != "" && !isToken(r.method) {
 		return usagef("--request %q: want a method, such as PUT", r.method)
 	}
 	r.header = http.Header{"User-Agent": {"larder"}}
+	if r.data != nil {
+		r.header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if err := r.readHeader(); err != nil {
+		return err
+	}
+	return r.readBody(cmd)
+}
+
+// readHeader takes the fields that are given, the first of a name in place of a default one.
+func (r *request) readHeader() error {
 	given := make(map[string]bool)
 	for _, line := range r.headers {
 		name, value, ok := strings.Cut(line, ":")
@@ -86,6 +97,10 @@ func (r *request) prepare(cmd *cobra.Command) error {
 		}
 		r.header.Add(name, strings.TrimSpace(value))
 	}
+	return nil
+}
+
+func (r *request) readBody(cmd *cobra.Command) error {
 	if r.data == nil {
 		return nil
 	}
@@ -107,9 +122,6 @@ func (r *request) prepare(cmd *cobra.Command) error {
 			}
 		}
 		r.body = append(r.body, b...)
-	}
-	if !given["Content-Type"] {
-		r.header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	return nil
 }

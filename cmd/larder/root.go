@@ -116,6 +116,11 @@ func tell(stderr io.Writer, err error) {
 	fmt.Fprintln(stderr, "larder:", printable(err.Error()))
 }
 
+// warner returns what tells on standard error of what the user should know, though it is no error.
+func warner(cmd *cobra.Command) func(warning string) {
+	return func(warning string) { tell(cmd.ErrOrStderr(), errors.New(warning)) }
+}
+
 func newRoot() *cobra.Command {
 	a := new(app)
 	root := &cobra.Command{
@@ -187,9 +192,7 @@ func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStor
 	if err := a.readFile(); err != nil {
 		return nil, nil, err
 	}
-	s, closeStore, err := a.openStore(cmd.Context(), create, func(warning string) {
-		fmt.Fprintln(cmd.ErrOrStderr(), "larder:", printable(warning))
-	})
+	s, closeStore, err := a.openStore(cmd.Context(), create, warner(cmd))
 	if err != nil {
 		return nil, nil, err
 	}

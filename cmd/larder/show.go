@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/view"
 	"github.com/larder-go/larder/store"
 )
 
@@ -155,7 +156,7 @@ func writeBody(cmd *cobra.Command, c *larder.Cache, records []*store.Record) err
 
 func showRecord(w io.Writer, r *store.Record, further, asJSON bool, now time.Time) error {
 	if asJSON {
-		return writeJSON(w, newEntry(r, now))
+		return writeJSON(w, view.NewEntry(r, now))
 	}
 	if further {
 		fmt.Fprintln(w)
@@ -165,7 +166,7 @@ func showRecord(w io.Writer, r *store.Record, further, asJSON bool, now time.Tim
 	detail(w, "response", "%s %d, %s", r.Proto, r.Status, bytesText(r.Size))
 	detail(w, "received", "%s, %s ago", timeText(r.Received), durationText(now.Sub(r.Received)))
 	detail(w, "fresh", "%s", untilText(r.FreshUntil, now))
-	if ttl := ttlText(r); ttl != "" {
+	if ttl := view.TTL(r.TTL); ttl != "" {
 		detail(w, "", "as --ttl %s or a rule said", ttl)
 	}
 	detail(w, "kept", "%s", untilText(r.KeepUntil, now))
@@ -173,7 +174,7 @@ func showRecord(w io.Writer, r *store.Record, further, asJSON bool, now time.Tim
 		detail(w, "tags", "%s", strings.Join(r.Tags, ", "))
 	}
 	detail(w, "id", "%s", r.ID)
-	detail(w, "key", "%s", keyText(r.Key))
+	detail(w, "key", "%s", view.Key(r.Key))
 	fmt.Fprintln(w)
 	if err := writeHeader(w, "  ", r.Header); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/internal/figures"
+	"github.com/larder-go/larder/internal/view"
 	"github.com/larder-go/larder/store"
 )
 
@@ -39,7 +40,7 @@ const hostDays = 7
 func (t *totals) add(r *store.Record, now time.Time) {
 	t.Responses++
 	t.BodyBytes += r.Size
-	if fresh(r, now) {
+	if view.Fresh(r, now) {
 		t.Fresh++
 	} else {
 		t.Stale++

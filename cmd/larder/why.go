@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/view"
 	"github.com/larder-go/larder/rfc9111"
 	"github.com/larder-go/larder/store"
 )
@@ -95,7 +96,7 @@ func (x *explained) write(w io.Writer) error {
 	detail(w, "request", "%s %s", x.req.Method, x.URL)
 	detail(w, "rule", "%s", x.rule())
 	if x.Key != "" {
-		detail(w, "key", "%s", keyText(x.Key))
+		detail(w, "key", "%s", view.Key(x.Key))
 	}
 	detail(w, "stored", "%s", x.stored())
 	if len(x.Records) > 0 {
@@ -280,20 +281,20 @@ func (x *explained) advice() []string {
 
 // explanation is what why tells in JSON.
 type explanation struct {
-	Method   string    `json:"method"`
-	URL      string    `json:"url"`
-	Key      string    `json:"key,omitempty"`
-	Rule     string    `json:"rule"`
-	Action   string    `json:"action"`
-	Reason   string    `json:"reason"`
-	Section  string    `json:"section,omitempty"`
-	Age      *float64  `json:"age,omitempty"`
-	Lifetime *float64  `json:"lifetime"`
-	Selected string    `json:"selected,omitempty"`
-	Steps    []whyStep `json:"steps"`
-	Stored   []entry   `json:"stored"`
-	Others   int       `json:"others"`
-	Advice   []string  `json:"advice"`
+	Method   string       `json:"method"`
+	URL      string       `json:"url"`
+	Key      string       `json:"key,omitempty"`
+	Rule     string       `json:"rule"`
+	Action   string       `json:"action"`
+	Reason   string       `json:"reason"`
+	Section  string       `json:"section,omitempty"`
+	Age      *float64     `json:"age,omitempty"`
+	Lifetime *float64     `json:"lifetime"`
+	Selected string       `json:"selected,omitempty"`
+	Steps    []whyStep    `json:"steps"`
+	Stored   []view.Entry `json:"stored"`
+	Others   int          `json:"others"`
+	Advice   []string     `json:"advice"`
 }
 
 // whyStep is a larder.Step in JSON.
@@ -307,9 +308,9 @@ type whyStep struct {
 
 func (x *explained) json() explanation {
 	out := explanation{Method: x.req.Method, URL: x.URL, Rule: x.rule(), Action: x.Verdict.Action.String(),
-		Reason: x.Verdict.Reason.String(), Section: x.Verdict.Reason.Section(), Stored: []entry{}, Others: x.others, Advice: x.advice()}
+		Reason: x.Verdict.Reason.String(), Section: x.Verdict.Reason.Section(), Stored: []view.Entry{}, Others: x.others, Advice: x.advice()}
 	if x.Key != "" {
-		out.Key = keyText(x.Key)
+		out.Key = view.Key(x.Key)
 	}
 	if x.Bypass != "" {
 		out.Action, out.Reason = "bypass", x.Bypass
@@ -323,7 +324,7 @@ func (x *explained) json() explanation {
 		out.Steps = append(out.Steps, whyStep(s))
 	}
 	for _, r := range x.Records {
-		out.Stored = append(out.Stored, newEntry(r, x.now))
+		out.Stored = append(out.Stored, view.NewEntry(r, x.now))
 	}
 	return out
 }
