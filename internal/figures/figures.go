@@ -13,35 +13,35 @@ import (
 )
 
 const (
-	// Minutes is how far back the minutes are kept.
-	Minutes = 60
-	// MaxHosts is how many hosts are counted by themselves; what goes to further ones is in the counts of Others.
-	MaxHosts = 200
-	// Others is the name under which the hosts beyond MaxHosts are counted.
-	Others = "(others)"
+	// keptMinutes is how far back the minutes are kept.
+	keptMinutes = 60
+	// maxHosts is how many hosts are counted by themselves; what goes to further ones is in the counts of others.
+	maxHosts = 200
+	// others is the name under which the hosts beyond maxHosts are counted.
+	others = "(others)"
 )
 
 // Counts are what was answered.
 type Counts struct {
-	Hits        int64 `json:"hits"`
-	Stale       int64 `json:"stale"`
-	Revalidated int64 `json:"revalidated"`
-	Misses      int64 `json:"misses"`
-	Bypassed    int64 `json:"bypassed"`
-	Refused     int64 `json:"refused"`
+	Hits        int64
+	Stale       int64
+	Revalidated int64
+	Misses      int64
+	Bypassed    int64
+	Refused     int64
 	// Store are the responses that came from the store without asking the origin; Origin those for which it was asked.
-	Store  Side `json:"store"`
-	Origin Side `json:"origin"`
+	Store  Side
+	Origin Side
 	// Saved are the bytes of bodies that came from the store, those of revalidated responses included.
-	Saved int64 `json:"saved"`
+	Saved int64
 }
 
 // Side is what came from one side.
 type Side struct {
-	Responses int64         `json:"responses"`
-	Bytes     int64         `json:"bytes"` // of bodies, where the head told
-	Time      time.Duration `json:"time"`  // until the head, in all
-	Times     Histogram     `json:"times"`
+	Responses int64
+	Bytes     int64         // of bodies, where the head told
+	Time      time.Duration // until the head, in all
+	Times     Histogram
 }
 
 // Histogram counts durations: those up to 1 µs first, each following one up to twice as long.
@@ -138,22 +138,22 @@ func (c *Counts) count(e larder.Event) {
 
 // Minute is what happened in one minute.
 type Minute struct {
-	Time time.Time `json:"time"` // at which it began
+	Time time.Time // at which it began
 	Counts
 }
 
 // Host is what happened to requests for one host.
 type Host struct {
-	Host string `json:"host"`
+	Host string
 	Counts
 }
 
 // Snapshot is what a Recorder has counted.
 type Snapshot struct {
-	Since   time.Time `json:"since"`   // the first request; zero: there was none
-	Total   Counts    `json:"total"`   // since then
-	Hosts   []Host    `json:"hosts"`   // since then; those with the most requests first
-	Minutes []Minute  `json:"minutes"` // the last ones in which something happened, oldest first; at most Minutes
+	Since   time.Time // the first request; zero: there was none
+	Total   Counts    // since then
+	Hosts   []Host    // since then; those with the most requests first
+	Minutes []Minute  // the last ones in which something happened, oldest first; at most keptMinutes
 }
 
 // Recorder counts the events of a Cache: its Observe is to be called with each. The zero value is ready. It is safe for concurrent
@@ -163,7 +163,7 @@ type Recorder struct {
 	since   time.Time
 	total   Counts
 	hosts   map[string]*Counts
-	minutes [Minutes]Minute // by minute modulo Minutes
+	minutes [keptMinutes]Minute // by minute modulo keptMinutes
 }
 
 // Observe counts e.
@@ -181,8 +181,8 @@ func (r *Recorder) Observe(e larder.Event) {
 	}
 	r.total.count(e)
 	of := r.hosts[host]
-	if of == nil && len(r.hosts) >= MaxHosts {
-		host = Others
+	if of == nil && len(r.hosts) >= maxHosts {
+		host = others
 		of = r.hosts[host]
 	}
 	if of == nil {
@@ -190,7 +190,7 @@ func (r *Recorder) Observe(e larder.Event) {
 		r.hosts[host] = of
 	}
 	of.count(e)
-	if m := &r.minutes[at.Unix()/60%Minutes]; !at.Before(m.Time) { // else it is one that is over
+	if m := &r.minutes[at.Unix()/60%keptMinutes]; !at.Before(m.Time) { // else it is one that is over
 		if at.After(m.Time) {
 			*m = Minute{Time: at}
 		}
@@ -210,7 +210,7 @@ func (r *Recorder) Take(now time.Time) Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.snapshot(now)
-	r.since, r.total, r.hosts, r.minutes = time.Time{}, Counts{}, nil, [Minutes]Minute{}
+	r.since, r.total, r.hosts, r.minutes = time.Time{}, Counts{}, nil, [keptMinutes]Minute{}
 	return s
 }
 
@@ -222,7 +222,7 @@ func (r *Recorder) snapshot(now time.Time) Snapshot {
 	slices.SortFunc(s.Hosts, func(a, b Host) int {
 		return cmp.Or(cmp.Compare(b.Requests(), a.Requests()), cmp.Compare(a.Host, b.Host))
 	})
-	first := now.UTC().Truncate(time.Minute).Add(-(Minutes - 1) * time.Minute)
+	first := now.UTC().Truncate(time.Minute).Add(-(keptMinutes - 1) * time.Minute)
 	for _, m := range r.minutes {
 		if !m.Time.IsZero() && !m.Time.Before(first) {
 			s.Minutes = append(s.Minutes, m)

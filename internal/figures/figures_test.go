@@ -59,24 +59,24 @@ func TestCounts(t *testing.T) {
 func TestMinutesEnd(t *testing.T) {
 	var r Recorder
 	r.Observe(answered(0, "a", larder.Hit, 1, 0))
-	r.Observe(answered(Minutes*time.Minute, "a", larder.Hit, 1, 0)) // takes the place of the first
-	r.Observe(answered(0, "a", larder.Hit, 1, 0))                   // comes late: counted, but in no minute
-	s := r.Snapshot(noon.Add(Minutes * time.Minute))
+	r.Observe(answered(keptMinutes*time.Minute, "a", larder.Hit, 1, 0)) // takes the place of the first
+	r.Observe(answered(0, "a", larder.Hit, 1, 0))                       // comes late: counted, but in no minute
+	s := r.Snapshot(noon.Add(keptMinutes * time.Minute))
 	if len(s.Minutes) != 1 || s.Minutes[0].Hits != 1 || s.Total.Hits != 3 {
 		t.Errorf("minutes: %+v, total %+v", s.Minutes, s.Total)
 	}
-	if s := r.Snapshot(noon.Add(2 * Minutes * time.Minute)); len(s.Minutes) != 0 {
+	if s := r.Snapshot(noon.Add(2 * keptMinutes * time.Minute)); len(s.Minutes) != 0 {
 		t.Errorf("an hour later: %+v", s.Minutes)
 	}
 }
 
 func TestHostsAreBounded(t *testing.T) {
 	var r Recorder
-	for i := range 2 * MaxHosts {
+	for i := range 2 * maxHosts {
 		r.Observe(answered(0, fmt.Sprint("h", i), larder.Miss, 1, 0))
 	}
 	s := r.Snapshot(noon)
-	if len(s.Hosts) != MaxHosts+1 || s.Hosts[0].Host != Others || s.Hosts[0].Misses != MaxHosts {
+	if len(s.Hosts) != maxHosts+1 || s.Hosts[0].Host != others || s.Hosts[0].Misses != maxHosts {
 		t.Errorf("%d hosts, the first %s with %d", len(s.Hosts), s.Hosts[0].Host, s.Hosts[0].Misses)
 	}
 }

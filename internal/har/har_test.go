@@ -222,8 +222,8 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// source returns what Writer is to write of a content.
-func source(text string, encoding string) Source {
+// sourceOf returns what Writer is to write of a content.
+func sourceOf(text string, encoding string) source {
 	if text == "" {
 		return nil
 	}
@@ -242,7 +242,7 @@ func FuzzHAR(f *testing.F) {
 	w := NewWriter(&b, "larder", "1")
 	for _, e := range []*Entry{entry("accept: x", "content-encoding: gzip", 200, text("line \"é\U0001f600\"\n")), entry("", "a: b|c", 404, inBase64("\xff"))} {
 		e.Larder = &Larder{ID: "1", Tags: []string{"a"}, TTL: "1h0m0s", Length: -1, Trailers: []Pair{{"A", "b"}}, Latin1: true}
-		if err := w.Write(e, source(e.Response.Content.Text, e.Response.Content.Encoding), nil); err != nil {
+		if err := w.write(e, sourceOf(e.Response.Content.Text, e.Response.Content.Encoding), nil); err != nil {
 			f.Fatal(err)
 		}
 	}
@@ -269,7 +269,7 @@ func FuzzHAR(f *testing.F) {
 				content.Text = base64.StdEncoding.EncodeToString(must(base64.StdEncoding.DecodeString(content.Text)))
 			}
 			want = append(want, e)
-			if err := w.Write(e, source(content.Text, content.Encoding), nil); err != nil {
+			if err := w.write(e, sourceOf(content.Text, content.Encoding), nil); err != nil {
 				t.Fatal(err)
 			}
 		}

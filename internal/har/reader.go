@@ -11,8 +11,8 @@ import (
 	"reflect"
 )
 
-// MaxEntry is the length of the longest entry that is read, in bytes.
-const MaxEntry = 128 << 20
+// maxEntry is the length of the longest entry that is read, in bytes.
+const maxEntry = 128 << 20
 
 var errTooLong = errors.New("it is longer than is read at once")
 
@@ -20,7 +20,7 @@ var errTooLong = errors.New("it is longer than is read at once")
 type Reader struct {
 	in      input
 	dec     *json.Decoder
-	max     int64 // MaxEntry
+	max     int64 // maxEntry
 	at      place
 	found   bool // log.entries
 	entries int
@@ -42,7 +42,7 @@ func NewReader(r io.Reader) *Reader {
 	if bom, _ := b.Peek(3); string(bom) == "\ufeff" {
 		b.Discard(3)
 	}
-	out := &Reader{in: input{r: b}, max: MaxEntry}
+	out := &Reader{in: input{r: b}, max: maxEntry}
 	out.dec = json.NewDecoder(&out.in)
 	return out
 }

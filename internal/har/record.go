@@ -41,7 +41,7 @@ func (w *Writer) Record(s *Stored) error {
 	e := newEntry(s.record)
 	content := &e.Response.Content
 	content.Size = s.size
-	var text, stored Source
+	var text, stored source
 	if s.size > 0 {
 		text = s.content
 		if !s.utf8 {
@@ -52,7 +52,7 @@ func (w *Writer) Record(s *Stored) error {
 		content.Compression = s.size - s.record.Size
 		stored = s.raw
 	}
-	return w.Write(e, text, stored)
+	return w.write(e, text, stored)
 }
 
 // coding is the content coding that there is to undo; "": none, or of a part, of which that cannot be undone.

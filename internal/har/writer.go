@@ -30,12 +30,12 @@ func (w *Writer) Close() error {
 	return w.out.Flush()
 }
 
-// Source opens what is to be written.
-type Source func() (io.Reader, error)
+// source opens what is to be written.
+type source func() (io.Reader, error)
 
-// Write writes an entry. Its content's text, in base64 if Encoding says so, and Stored come from the sources, unless they are nil,
+// write writes an entry. Its content's text, in base64 if Encoding says so, and Stored come from the sources, unless they are nil,
 // and not from e. After an error the HAR is of no use.
-func (w *Writer) Write(e *Entry, text, stored Source) error {
+func (w *Writer) write(e *Entry, text, stored source) error {
 	head := *e
 	content := &head.Response.Content
 	content.Text, content.Stored = "", ""
@@ -71,7 +71,7 @@ func (w *Writer) Write(e *Entry, text, stored Source) error {
 }
 
 // copy writes what is inside of a JSON string.
-func (w *Writer) copy(from Source, binary bool) error {
+func (w *Writer) copy(from source, binary bool) error {
 	r, err := from()
 	if err != nil {
 		return err

@@ -44,9 +44,8 @@ type Span struct {
 
 // Life is the times of a stored response, to be drawn.
 type Life struct {
-	Moments []Moment  `json:"moments"` // in the order of time; what never comes is left out
-	Spans   []Span    `json:"spans"`   // in the order of their names above; those that are empty are left out
-	Now     time.Time `json:"now"`
+	Moments []Moment // in the order of time; what never comes is left out
+	Spans   []Span   // in the order of their names above; those that are empty are left out
 }
 
 // Timeline returns the life of r, as a cache with policy p reckons the windows in which it may be used stale.
@@ -59,7 +58,7 @@ func Timeline(p rfc9111.Policy, r *store.Record, now time.Time) Life {
 	if r.ID == (store.ID{}) || first.After(r.Received) || r.Received.Sub(first) < time.Second { // an ID has but milliseconds
 		first = r.Received
 	}
-	l := Life{Now: now, Moments: []Moment{{Made, made}, {Received, first}}}
+	l := Life{Moments: []Moment{{Made, made}, {Received, first}}}
 	if first != r.Received {
 		l.moment(Validated, r.Received)
 	}
@@ -119,15 +118,4 @@ func (l *Life) Place(t time.Time) float64 {
 		return 0
 	}
 	return before / all
-}
-
-// In returns the names of the spans that t is in.
-func (l *Life) In(t time.Time) []string {
-	var names []string
-	for _, s := range l.Spans {
-		if !t.Before(s.From) && (s.To.IsZero() || t.Before(s.To)) {
-			names = append(names, s.Name)
-		}
-	}
-	return names
 }
