@@ -90,7 +90,7 @@ func (e *export) run(cmd *cobra.Command, a *app) error {
 	case e.json:
 		err = writeJSON(cmd.OutOrStdout(), e.exported)
 	case toFile:
-		err = e.write(cmd.OutOrStdout())
+		err = buffered(cmd, e.exported.write)
 	}
 	if err == nil && e.Damaged > 0 {
 		err = &exitError{code: exitFailed}
@@ -153,12 +153,12 @@ func decode(coding string, body io.Reader) (io.Reader, error) {
 }
 
 func (e *exported) write(w io.Writer) error {
-	err := detailOf(w, "exported", e.Exported, e.Bytes, e.Seconds)
+	detailOf(w, "exported", e.Exported, e.Bytes, e.Seconds)
 	if e.Damaged > 0 {
-		err = errors.Join(err, detail(w, "damaged", "%d", e.Damaged))
+		detail(w, "damaged", "%d", e.Damaged)
 	}
 	if e.Gone > 0 {
-		err = errors.Join(err, detail(w, "gone", "%d", e.Gone))
+		detail(w, "gone", "%d", e.Gone)
 	}
-	return err
+	return nil
 }

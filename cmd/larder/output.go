@@ -3,8 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -49,10 +49,11 @@ func printable(s string) string {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
 
-// buffered gives do a buffered standard output.
+// buffered gives do a buffered standard output, which remembers that it could not be written to.
 func buffered(cmd *cobra.Command, do func(io.Writer) error) error {
 	w := bufio.NewWriter(cmd.OutOrStdout())
-	return errors.Join(do(w), w.Flush())
+	err := do(w)
+	return cmp.Or(err, w.Flush())
 }
 
 // writeJSON writes v as one line. What a terminal would obey is escaped there, too.

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/internal/units"
@@ -46,6 +50,28 @@ func TestPrintable(t *testing.T) {
 	} {
 		if got := printable(in); got != want {
 			t.Errorf("printable(%q) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+// broken is a writer to which nothing can be written.
+type broken struct{ error }
+
+func (b broken) Write([]byte) (int, error) { return 0, b.error }
+
+func TestFaultOfOutputIsToldOnce(t *testing.T) {
+	full := errors.New("no space left")
+	cmd := new(cobra.Command)
+	cmd.SetOut(broken{full})
+	for _, lines := range []int{1, 10_000} { // which are written at the end, and before
+		err := buffered(cmd, func(w io.Writer) (err error) {
+			for range lines {
+				err = detail(w, "name", "value")
+			}
+			return err
+		})
+		if err == nil || err.Error() != full.Error() {
+			t.Errorf("%d lines: %q", lines, err)
 		}
 	}
 }

@@ -86,7 +86,7 @@ func (v *verify) run(cmd *cobra.Command, a *app) error {
 	if v.json {
 		err = writeJSON(cmd.OutOrStdout(), v.verified)
 	} else {
-		err = v.write(cmd.OutOrStdout(), v.remove)
+		err = buffered(cmd, func(w io.Writer) error { v.write(w, v.remove); return nil })
 	}
 	if err == nil && v.Damaged > 0 {
 		err = &exitError{code: exitFailed}
@@ -150,17 +150,16 @@ func readAll(ctx context.Context, s store.Store, r *store.Record) error {
 	return fmt.Errorf("%s: %w", r.URL, err)
 }
 
-func (v *verified) write(w io.Writer, removed bool) error {
-	err := detailOf(w, "whole", v.Whole, v.Bytes, v.Seconds)
+func (v *verified) write(w io.Writer, removed bool) {
+	detailOf(w, "whole", v.Whole, v.Bytes, v.Seconds)
 	if v.Damaged > 0 {
 		what := "left; --remove removes it"
 		if removed {
 			what = "removed"
 		}
-		err = errors.Join(err, detail(w, "damaged", "%d, %s", v.Damaged, what))
+		detail(w, "damaged", "%d, %s", v.Damaged, what)
 	}
 	if v.Gone > 0 {
-		err = errors.Join(err, detail(w, "gone", "%d", v.Gone))
+		detail(w, "gone", "%d", v.Gone)
 	}
-	return err
 }
