@@ -75,44 +75,57 @@ func showPreview(ctx context.Context, w io.Writer, c *larder.Cache, r *store.Rec
 	if err != nil {
 		return err
 	}
-	what := string(p.Kind)
-	switch {
-	case p.Format != "":
-		what = fmt.Sprintf("%s, %d by %d pixels", p.Format, p.Width, p.Height)
-	case p.Unpacked:
-		what += ", unpacked from " + p.Coding
-	case p.Range != "":
-		what += ", " + p.Range
-	}
-	if _, err := fmt.Fprintf(w, "\n  (body: %s)\n", printable(what)); err != nil {
+	if _, err := fmt.Fprintf(w, "\n  (body: %s)\n", printable(previewKind(&p))); err != nil {
 		return err
 	}
-	var text string
-	switch data := p.Data; {
-	case p.Kind == view.JSON:
-		text = string(view.IndentJSON(data))
-	case p.Kind == view.Text, p.Kind == view.Markup, p.Kind == view.Part && view.LooksLikeText(data):
-		text = string(data)
-	case p.Kind == view.Image && p.Format != "":
-		return nil
-	default:
-		text = hex.Dump(data[:min(len(data), dumpBytes)])
-	}
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	for _, line := range lines[:min(len(lines), previewLines)] {
-		cells := strings.Split(strings.TrimSuffix(line, "\r"), "\t")
-		for i := range cells {
-			cells[i] = printable(cells[i])
-		}
-		if len(line) > 0 {
-			line = strings.Join(cells, "    ")
-		}
+	lines, more := previewText(&p)
+	for _, line := range lines {
 		if _, err := fmt.Fprintf(w, "  %s\n", line); err != nil {
 			return err
 		}
 	}
-	if len(lines) > previewLines || !p.Whole {
+	if more {
 		_, err = fmt.Fprintln(w, "  (and more: --body writes all of it)")
 	}
 	return err
+}
+
+// previewKind says what a body is.
+func previewKind(p *view.Preview) string {
+	kind := string(p.Kind)
+	switch {
+	case p.Format != "":
+		return fmt.Sprintf("%s, %d by %d pixels", p.Format, p.Width, p.Height)
+	case p.Unpacked:
+		kind += ", unpacked from " + p.Coding
+	case p.Range != "":
+		kind += ", " + p.Range
+	}
+	return kind
+}
+
+// previewText returns the first lines of a body, and whether there are more. Of an image that can be measured there are none.
+func previewText(p *view.Preview) (lines []string, more bool) {
+	var text string
+	switch {
+	case p.Kind == view.JSON:
+		text = string(view.IndentJSON(p.Data))
+	case p.Kind == view.Text, p.Kind == view.Markup, p.Kind == view.Part && view.LooksLikeText(p.Data):
+		text = string(p.Data)
+	case p.Kind == view.Image && p.Format != "":
+		return nil, false
+	default:
+		text = hex.Dump(p.Data[:min(len(p.Data), dumpBytes)])
+	}
+	lines = strings.Split(strings.TrimRight(text, "\n"), "\n")
+	more = len(lines) > previewLines || !p.Whole
+	lines = lines[:min(len(lines), previewLines)]
+	for i, line := range lines {
+		cells := strings.Split(strings.TrimSuffix(line, "\r"), "\t")
+		for j := range cells {
+			cells[j] = printable(cells[j])
+		}
+		lines[i] = strings.Join(cells, "    ")
+	}
+	return lines, more
 }
