@@ -107,6 +107,7 @@ func previewKind(p *view.Preview) string {
 // previewText returns the first lines of a body, and whether there are more. Of an image that can be measured there are none.
 func previewText(p *view.Preview) (lines []string, more bool) {
 	var text string
+	more = !p.Whole
 	switch {
 	case p.Kind == view.JSON:
 		text = string(view.IndentJSON(p.Data))
@@ -116,9 +117,10 @@ func previewText(p *view.Preview) (lines []string, more bool) {
 		return nil, false
 	default:
 		text = hex.Dump(p.Data[:min(len(p.Data), dumpBytes)])
+		more = more || len(p.Data) > dumpBytes
 	}
 	lines = strings.Split(strings.TrimRight(text, "\n"), "\n")
-	more = len(lines) > previewLines || !p.Whole
+	more = more || len(lines) > previewLines
 	lines = lines[:min(len(lines), previewLines)]
 	for i, line := range lines {
 		cells := strings.Split(strings.TrimSuffix(line, "\r"), "\t")

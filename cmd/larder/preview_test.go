@@ -9,11 +9,12 @@ func TestShowDrawsAndPreviews(t *testing.T) {
 	t.Parallel()
 	u, o := newUser(t, ""), newOrigin(t)
 	for path, want := range map[string][]string{
-		"/json":           {"(body: json)", "\n    \"slideshow\": {\n"},
-		"/html":           {"(body: markup)", "\n  <!DOCTYPE html>"},
-		"/image/png":      {"(body: png, 100 by 100 pixels)"},
-		"/bytes/9?seed=1": {"(body: binary)", "\n  00000000  "},
-		"/gzip":           {"(body: json)"},
+		"/json":            {"(body: json)", "\n    \"slideshow\": {\n"},
+		"/html":            {"(body: markup)", "\n  <!DOCTYPE html>"},
+		"/image/png":       {"(body: png, 100 by 100 pixels)"},
+		"/bytes/9?seed=1":  {"(body: binary)", "\n  00000000  "},
+		"/bytes/99?seed=1": {"\n  00000030  ", "|\n  (and more: --body writes all of it)\n"},
+		"/gzip":            {"(body: json)"},
 	} {
 		u.ok("get", "--ttl", "1h", o.URL+path)
 		out := u.ok("show", o.URL+path)
