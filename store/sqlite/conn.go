@@ -132,26 +132,33 @@ func (c *conn) close() error {
 // write runs f with the writing connection when it is its turn. Who has waited for that behind one who waited for another process in
 // vain fails with that one: else many would wait one after the other for what one waits for.
 func (s *Store) write(ctx context.Context, f func(*conn) error) error {
+	begun := time.Now()
+	return s.turn(ctx, func(c *conn) error {
+		if begun.Before(s.locked.at) {
+			return s.locked.err
+		}
+		err := f(c)
+		if resultCode(err) == codeBusy {
+			s.locked.at, s.locked.err = time.Now(), err
+		}
+		if s.writes++; s.writes%lookEvery == 0 && s.logIsLong() {
+			c.restartLog(100 * time.Millisecond)
+		}
+		return err
+	})
+}
+
+// turn runs f with the writing connection when it is its turn.
+func (s *Store) turn(ctx context.Context, f func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	begun := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return errClosed
 	}
-	if begun.Before(s.locked.at) {
-		return s.locked.err
-	}
-	err := f(s.writer)
-	if resultCode(err) == codeBusy {
-		s.locked.at, s.locked.err = time.Now(), err
-	}
-	if s.writes++; s.writes%lookEvery == 0 && s.logIsLong() {
-		s.writer.restartLog(100 * time.Millisecond)
-	}
-	return s.noteDamage(err)
+	return s.noteDamage(f(s.writer))
 }
 
 // lookEvery is after how many writes the length of the log is looked at.
@@ -177,19 +184,19 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 		return err
 	}
 	if s.readers == nil {
-		return s.write(ctx, f)
+		return s.turn(ctx, f)
 	}
 	c, err := s.readers.get(ctx)
 	if err != nil && (ctx.Err() != nil || errors.Is(err, errClosed)) {
 		return err
 	}
 	if err != nil {
-		return s.write(ctx, f)
+		return s.turn(ctx, f)
 	}
 	err = f(c)
 	s.readers.put(c)
 	if err = wrapDamage(err); errors.Is(err, errDamaged) {
-		s.write(background, func(*conn) error { return err }) // to mark the file
+		s.turn(background, func(*conn) error { return err }) // to mark the file
 	}
 	return err
 }

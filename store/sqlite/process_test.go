@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bufio"
 	"bytes"
+	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
@@ -274,4 +275,31 @@ func TestWritesWaitForAnotherProcessTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustPut(t, s, "key", nil)
+}
+
+// A store with one connection reads by the one that writes.
+func TestReadsDoNotFailWithAWriteThatWaited(t *testing.T) {
+	path := temp(t)
+	db := sql.OpenDB(foreign(path))
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	s, err := New(db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r := mustPut(t, s, "key", nil)
+	s.mu.Lock()
+	s.locked.at, s.locked.err = time.Now().Add(time.Hour), errors.New("database is locked") // as if all from here on had waited
+	s.mu.Unlock()
+	if err := put(s, newRecord("key", time.Now()), nil); err == nil {
+		t.Error("a write that waited: no error")
+	}
+	err = s.read(ctx, func(c *conn) error { return c.row("SELECT 1", nil, []any{new(int)}) })
+	if err != nil {
+		t.Errorf("a read that waited: %v", err)
+	}
+	if found, err := s.Lookup(ctx, r.Key); len(found) != 1 || err != nil {
+		t.Errorf("Lookup: %d records, %v", len(found), err)
+	}
 }
