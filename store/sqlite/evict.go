@@ -20,12 +20,15 @@ func (s *Store) keepLimit(c *conn, n int64) error {
 	}
 	s.unchecked = 0
 	used, err := c.used()
-	if err != nil || used <= s.limit { // an error shows in the next write, too
-		return nil
+	if err != nil || used <= s.limit {
+		return err
 	}
 	if used-s.limit > s.limit/16 {
 		_, progress, err := s.evictSome(c, used)
-		if err == nil && !progress {
+		if err != nil {
+			return err
+		}
+		if !progress {
 			return fmt.Errorf("no room beside the bodies that are being written: %w", store.ErrTooLarge)
 		}
 	}
@@ -73,7 +76,7 @@ func (s *Store) evict(ctx context.Context) (removed int, err error) {
 // evictSome removes chunks that belong to no record; if there are none, records, as many as it seems to need.
 // One whose last use is not written down yet gets that instead.
 func (s *Store) evictSome(c *conn, used int64) (removed int, progress bool, err error) {
-	if progress, err := s.evictLoose(c); progress || err != nil {
+	if progress, err := s.evictLoose(c, used); progress || err != nil {
 		return 0, progress, err
 	}
 	oldest, more, err := s.leastUsed(c)
@@ -102,8 +105,10 @@ func (s *Store) evictSome(c *conn, used int64) (removed int, progress bool, err 
 	return removed, true, nil
 }
 
-// evictLoose removes chunks of several ids that are loose, for to find these it looks at all that are.
-func (s *Store) evictLoose(c *conn) (progress bool, err error) {
+// evictLoose removes chunks of several ids that are loose, for to find these it looks at all that are: some 2 MiB of them, so
+// that the next writer waits for a few milliseconds.
+func (s *Store) evictLoose(c *conn, used int64) (progress bool, err error) {
+	enough := max(s.limit-s.limit/32, used-chunksAtOnce*chunkSize)
 	ids, err := c.ids(`SELECT id FROM loose WHERE writing = 0 ORDER BY since LIMIT ?`, rowsAtOnce+s.inUse.len())
 	if err != nil {
 		return false, err
@@ -117,7 +122,7 @@ func (s *Store) evictLoose(c *conn) (progress bool, err error) {
 		if err != nil || more {
 			return progress, err
 		}
-		if used, err := c.used(); err != nil || used <= s.limit-s.limit/32 {
+		if used, err := c.used(); err != nil || used <= enough {
 			return progress, err
 		}
 	}

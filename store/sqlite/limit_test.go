@@ -123,6 +123,54 @@ func TestLooseChunksGoSeveralAtOnceAndBeforeAllElse(t *testing.T) {
 	}
 }
 
+func TestLooseChunksGoAFewMiBAtOnce(t *testing.T) {
+	s := mustOpen(t, temp(t), nil)
+	for i := range 5 {
+		r := mustPut(t, s, fmt.Sprint("key", i), make([]byte, (chunksAtOnce-1)*chunkSize))
+		if err := s.Delete(ctx, r.Key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = 1 << 20
+	before, err := s.writer.used()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, progress, err := s.evictSome(s.writer, before); !progress || err != nil {
+		t.Errorf("progress %v, %v", progress, err)
+	}
+	if used, err := s.writer.used(); before-used > 2*chunksAtOnce*chunkSize || err != nil {
+		t.Errorf("%d bytes went at once, %v", before-used, err)
+	}
+}
+
+// Else the write would wait a second time, by itself.
+func TestAWriteWaitsForAnotherProcessOnce(t *testing.T) {
+	path := temp(t)
+	s, other := mustOpen(t, path, nil), mustOpen(t, path, nil)
+	r := mustPut(t, s, "key", make([]byte, 2*chunkSize))
+	if err := s.Delete(ctx, r.Key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.writer.exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.writer.pragmas("busy_timeout = 1"); err != nil {
+		t.Fatal(err)
+	}
+	s.limit, s.unchecked = chunkSize, chunkSize
+	if err := s.keepLimit(s.writer, 0); resultCode(err) != codeBusy {
+		t.Errorf("making room while the file is locked: %v", err)
+	}
+	if _, err := other.writer.exec("ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Two readers, of whom each ends when the other has begun, so that at no moment nobody reads.
 func TestTheLogBeginsAnewUnderReadersThatNeverCease(t *testing.T) {
 	s := mustOpen(t, temp(t), nil)
