@@ -141,6 +141,18 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 	if err != nil {
 		return err
 	}
+	updated := r.Clone()
+	updated.Size = old.Size
+	keeper, can := s.table.(Keeper)
+	end := s.piecesEnd(r)
+	longer := can && !until.IsZero() && (end.IsZero() || end.After(until))
+	if longer {
+		until = end
+	}
+	row, err := recordRow(dig, updated, old.Body, until)
+	if err != nil {
+		return err
+	}
 	entries := marks(dig, r)
 	for i := range entries { // if it comes to no more than these, they must last as long as the old record
 		entries[i].Expires = latest(r.KeepUntil, old.KeepUntil)
@@ -148,19 +160,10 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 	if err := s.put(ctx, entries); err != nil {
 		return err
 	}
-	updated := r.Clone()
-	updated.Size = old.Size
-	if k, ok := s.table.(Keeper); ok && !until.IsZero() {
-		if end := s.piecesEnd(r); end.IsZero() || end.After(until) {
-			if err := k.Keep(ctx, bodyGroup(dig, r.ID), end); err != nil {
-				return err
-			}
-			until = end
+	if longer {
+		if err := keeper.Keep(ctx, bodyGroup(dig, r.ID), until); err != nil {
+			return err
 		}
-	}
-	row, err := recordRow(dig, updated, old.Body, until)
-	if err != nil {
-		return err
 	}
 	return s.table.Put(ctx, row, IfPresent)
 }

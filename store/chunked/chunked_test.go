@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -445,6 +446,27 @@ func TestPiecesMoveWithTheirRecordWhereTheTableCanKeepThem(t *testing.T) {
 			equal(t, c.name+": the expiry of "+item, row.Expires, c.wantBody)
 		}
 	}
+}
+
+func TestARefusedUpdateLeavesNothing(t *testing.T) {
+	table := keeper{new(maptable.Table)}
+	s := chunked.New(table, nil)
+	defer s.Close()
+	r, body := record("a", 300_000)
+	r.KeepUntil = time.Now().Add(time.Hour)
+	put(t, s, r, body)
+	rows := table.Len("")
+	piece, _ := table.Row(chunked.BodyGroup("a", r.ID), "00000000")
+	u := r.Clone()
+	u.KeepUntil = time.Time{}
+	u.Tags = []string{"new"}
+	u.Header = http.Header{"Long": {strings.Repeat("l", 17<<20)}}
+	if err := s.Update(t.Context(), u); !errors.Is(err, store.ErrTooLarge) {
+		t.Fatalf("a head of 17 MiB: %v, want ErrTooLarge", err)
+	}
+	equal(t, "rows", table.Len(""), rows)
+	now, _ := table.Row(chunked.BodyGroup("a", r.ID), "00000000")
+	equal(t, "expiry of a piece", now.Expires, piece.Expires)
 }
 
 func TestForeverStaysForever(t *testing.T) {
