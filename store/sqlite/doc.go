@@ -52,15 +52,15 @@
 //
 // Options.MaxBytes bounds the pages of the file that are in use, whoever filled them. A goroutine in the
 // background removes the least recently used records down to 31/32 of the limit, 64 of them in a transaction.
-// Where it does not keep up, and the limit is exceeded by a sixteenth, the writers do so themselves, one
-// transaction for each 256th of the limit that they write. Where nothing is left that could go, since all is being written, a Write
+// Where it does not keep up, and the limit is exceeded by a sixteenth, the writers do so themselves, for
+// some milliseconds at each 256th of the limit that they write. Where nothing is left that could go, since all is being written, a Write
 // fails with store.ErrTooLarge. The write-ahead log comes on top: 4 MB as a rule,
 // some 20 MB under many readers, more while somebody reads for long.
 //
 // A hit writes nothing. That a record was used is remembered, for up to 8192 keys, and written down when
 // records have to go, when so many are remembered, at Sweep and at Close; one process does not know what
 // another remembers. Records that were not used since they were stored go by the order in which that was: if the clock is
-// set back, those stored from then on count as older.
+// set back, those stored from then on, until a Find, count as older.
 //
 // The file does not shrink when records go: their pages are used again. Sweep gives pages back to the file
 // system when an eighth of the file is free, in steps of a megabyte. There is no VACUUM.

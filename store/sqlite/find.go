@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/larder-go/larder/store"
@@ -56,11 +57,17 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 	}
 }
 
-// lastNumber returns that of the entry stored last.
+// lastNumber returns the greatest number of an entry. What this store stores from now on gets a greater one, also if the clock was set back.
 func (s *Store) lastNumber(ctx context.Context) (n int64, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		return c.row(`SELECT coalesce(max(n), 0) FROM entries`, nil, []any{&n})
 	})
+	if err == nil && n > time.Now().UnixMicro() {
+		err = s.turn(ctx, func(c *conn) error {
+			c.stored = max(c.stored, n)
+			return nil
+		})
+	}
 	return n, err
 }
 

@@ -210,3 +210,28 @@ func TestClosingTwiceIsNoError(t *testing.T) {
 		t.Errorf("Lookup afterwards: got %v, want %v", err, errClosed)
 	}
 }
+
+func TestFindEndsThoughTheClockWasSetBack(t *testing.T) {
+	const all = rowsAtOnce + 6
+	s := mustOpen(t, temp(t), nil)
+	for i := range all {
+		if i == all-1 { // before that
+			s.writer.stored += time.Hour.Microseconds()
+		}
+		mustPut(t, s, fmt.Sprint("key", i), make([]byte, inlineMax+1))
+	}
+	s.writer.stored = 0 // as in a process that began after it
+	n := 0
+	for r, err := range s.Find(ctx, store.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n > 3*all {
+			t.Fatalf("Find of %d records yields more than %d", all, n)
+		}
+		mustPut(t, s, string(r.Key), make([]byte, inlineMax+1), r.ID)
+	}
+	if n < all {
+		t.Errorf("Find yields %d of %d", n, all)
+	}
+}
