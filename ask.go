@@ -60,8 +60,9 @@ func WithMode(ctx context.Context, m Mode) context.Context {
 // WithTTL returns a context whose responses are stored and fresh for ttl, whatever their headers and the rules
 // say: a positive duration, Forever, or Never, as which any negative one counts; 0 takes an earlier WithTTL or
 // WithExpiry back. What is stored already, or on its way for another request, keeps the lifetime it has until it
-// is stored or validated anew. In a shared cache requests without a TTL are not answered with what the origin
-// forbids to share, though one with a TTL has stored it.
+// is stored or validated anew. In a shared cache requests without a TTL are not answered with what one with
+// a TTL has stored against the origin's word: what it forbids to share, or what sets a cookie and is neither public
+// nor fresh.
 func WithTTL(ctx context.Context, ttl time.Duration) context.Context {
 	a := asked(ctx)
 	a.ttl, a.expires = max(ttl, Never), time.Time{}

@@ -46,7 +46,7 @@ func (c *Cache) asReceived(x *exchange, r *store.Record, came http.Header) *rfc9
 	}
 	whole := *parsed
 	whole.Header = came
-	if !slices.Equal(r.Header["Set-Cookie"], came["Set-Cookie"]) { // what is withheld from all is no secret of one
+	if came["Set-Cookie"] != nil && r.Header["Set-Cookie"] == nil { // what is stripped is no secret of one any more
 		whole.Header = maps.Clone(came)
 		delete(whole.Header, "Set-Cookie")
 	}

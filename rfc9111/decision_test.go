@@ -51,7 +51,7 @@ func checkDecision(t *testing.T, p Policy, req *Request, r *Response, after time
 	if r.TTL == 0 && r.cc.noStore && !r.cc.mustUnderstand && (ok || served) {
 		wrong("no-store was not heeded")
 	}
-	if r.TTL == 0 && p.Shared && len(r.Header["Set-Cookie"]) > 0 && p.Lifetime(r) == 0 && !r.cc.public && (ok || served) {
+	if r.TTL == 0 && p.Shared && len(r.Header["Set-Cookie"]) > 0 && (p.Lifetime(r) == 0 || r.cc.noCache) && !r.cc.public && (ok || served) {
 		wrong("it gives one user's cookie to others")
 	}
 	if v.Action == ServeAndRefresh && now.After(p.UsableUntil(r)) {

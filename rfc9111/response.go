@@ -33,7 +33,7 @@ type Request struct {
 	// too, and without asking the origin.
 	TakeStale bool
 	// NoTTL says that no TTL holds for it. A shared cache does not answer it with what is stored since one held for another request,
-	// though the response forbids that: by no-store, private or Vary: *.
+	// though the response forbids that: by no-store, private or Vary: *, or since it sets a cookie.
 	NoTTL bool
 }
 

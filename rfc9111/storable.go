@@ -59,9 +59,15 @@ func (p Policy) unstorable(req *Request, resp *Response) Reason {
 }
 
 // cookieOfOne reports whether a shared cache would give one user's cookie to others, as a session's to who comes next. The standard
-// leaves it to origins to forbid that (RFC 9111 §7.3), of which many do not: what sets a cookie has to say that it is public or fresh.
+// leaves it to origins to forbid that (RFC 9111 §7.3), of which many do not: what sets a cookie has to say that it is public, or fresh
+// and not no-cache. A TTL says nothing of that.
 func (p Policy) cookieOfOne(r *Response) bool {
-	return p.Shared && r.setsCookie && !r.cc.public && !(p.explicit(r) && p.Lifetime(r) > 0)
+	if !p.Shared || !r.setsCookie || r.cc.public {
+		return false
+	}
+	said := *r
+	said.TTL = 0
+	return r.cc.noCache || !p.explicit(&said) || p.Lifetime(&said) == 0
 }
 
 func (p Policy) storableMethod(resp *Response) bool {

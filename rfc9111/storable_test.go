@@ -84,6 +84,7 @@ func TestStorable(t *testing.T) {
 		{"a cookie and a validator, shared", shared, nil, 200, []string{"Set-Cookie: a=1", `ETag: "a"`}, SetsCookie},
 		{"a cookie of what is fresh, shared", shared, nil, 200, []string{"Set-Cookie: a=1", maxAge}, Allowed},
 		{"a cookie of what is to be validated, shared", shared, nil, 200, []string{"Set-Cookie: a=1", "Cache-Control: max-age=0", `ETag: "a"`}, SetsCookie},
+		{"a cookie of what is fresh and to be validated, shared", shared, nil, 200, []string{"Set-Cookie: a=1", "Cache-Control: no-cache, max-age=60", `ETag: "a"`}, SetsCookie},
 		{"a cookie of what has ended, shared", shared, nil, 200, []string{"Set-Cookie: a=1", "Expires: 0", `ETag: "a"`}, SetsCookie},
 		{"a cookie of what is fresh in shared caches alone", shared, nil, 200, []string{"Set-Cookie: a=1", "Cache-Control: max-age=0, s-maxage=60"}, Allowed},
 		{"a cookie of what is public, shared", shared, nil, 200, []string{"Set-Cookie: a=1", "Cache-Control: public", old}, Allowed},

@@ -197,11 +197,13 @@ var users = []test{
 		t.cache.Shared = true
 		for path, fields := range map[string][]string{
 			"/private": {"Cache-Control", "private"}, "/no-store": {"Cache-Control", "no-store"}, "/star": {"Vary", "*"},
+			"/cookie": {"Set-Cookie", "session=1"},
 		} {
 			t.personal(path, fields...)
 			t.get(path, ttl(time.Hour)).want(larder.Miss, path+" for nobody")
 			t.get(path, ttl(time.Hour)).want(larder.Hit, path+" for nobody")
 			t.get(path, credentials["/cookie"]("bob")).want(larder.Miss, path+" for bob")
+			t.get(path).want(larder.Miss, path+" for nobody")
 		}
 		t.origin.numbered("/page", "Cache-Control", "max-age=60")
 		t.get("/page", ttl(time.Hour))
@@ -214,19 +216,20 @@ var users = []test{
 				for i := 0; i < len(fields); i += 2 {
 					w.Header().Set(fields[i], fields[i+1])
 				}
-				w.Header().Set("Set-Cookie", "session=1")
 				if r.Header.Get("If-None-Match") != "" {
 					w.WriteHeader(http.StatusNotModified)
 					return
 				}
+				w.Header().Set("Set-Cookie", "session=1")
 				io.WriteString(w, path)
 			})
 		}
 		sets("/old", "Last-Modified", "Mon, 02 Jan 1995 15:04:05 GMT")
 		sets("/tagged", "Etag", `"a"`, "Cache-Control", "max-age=0")
+		sets("/checked", "Etag", `"a"`, "Cache-Control", "no-cache, max-age=60")
 		sets("/public", "Last-Modified", "Mon, 02 Jan 1995 15:04:05 GMT", "Cache-Control", "public")
 		sets("/fresh", "Cache-Control", "max-age=60")
-		for path, outcome := range map[string]larder.Outcome{"/old": larder.Miss, "/tagged": larder.Miss, "/public": larder.Hit, "/fresh": larder.Hit} {
+		for path, outcome := range map[string]larder.Outcome{"/old": larder.Miss, "/tagged": larder.Miss, "/checked": larder.Miss, "/public": larder.Hit, "/fresh": larder.Hit} {
 			t.get(path).want(larder.Miss, path)
 			t.get(path).want(outcome, path)
 		}
@@ -235,6 +238,13 @@ var users = []test{
 		stripped := t.get("/old")
 		stripped.want(larder.Hit, "/old")
 		equal(t, "Set-Cookie", stripped.header.Get("Set-Cookie"), "")
+		sets("/redacted", "Last-Modified", "Mon, 02 Jan 1995 15:04:05 GMT")
+		t.cache.SetRules(larder.Rule{Redact: []string{"Set-Cookie"}})
+		redacted := t.get("/redacted")
+		if redacted.Stored {
+			t.Error("what no request can be answered with is stored")
+		}
+		redacted.want(larder.Miss, "/redacted")
 	}},
 	{name: "in a shared cache an answer to one user does not remove what is stored for all", run: func(t *T) {
 		t.cache.Shared = true

@@ -204,7 +204,7 @@ func (k *kept) mayKeep(request http.Header) bool {
 		d.has("no-store") && !d.has("must-understand"),
 		k.shared && d.whole("private"),
 		k.shared && request.Get("Authorization") != "" && !d.has("public") && !d.has("must-revalidate") && !d.has("s-maxage"),
-		k.shared && k.header["Set-Cookie"] != nil && !d.has("public") && !(k.explicit() && k.lifetime() > 0),
+		k.shared && k.header["Set-Cookie"] != nil && !d.has("public") && (d.whole("no-cache") || !k.explicit() || k.lifetime() == 0),
 		strings.Contains(k.header.Get("Vary"), "*"),
 		!k.explicit() && !heuristicStatus(k.status) && !d.has("public") && (k.shared || !d.has("private")):
 		return false
