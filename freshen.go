@@ -73,15 +73,18 @@ func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*s
 	case fresh.parts != nil, x.noStore():
 	case fresh.storable:
 		c.update(f.ctx, x, fresh.record)
-	case fresh.why != rfc9111.Authorized || !c.storableForOthers(x, fresh.came):
+	case !c.forOneUser(x, fresh.came):
 		forbidden = append(forbidden, fresh.record)
 	}
 	return forbidden
 }
 
-// storableForOthers reports whether r could be stored if the request had no Authorization.
-func (c *Cache) storableForOthers(x *exchange, r *rfc9111.Response) bool {
+// forOneUser reports whether r must not be stored only since the request has an Authorization (RFC 9111 §3.5).
+func (c *Cache) forOneUser(x *exchange, r *rfc9111.Response) bool {
 	rr := x.rr
+	if _, why := c.policy().Storable(&rr, r); why != rfc9111.Authorized {
+		return false
+	}
 	rr.Header = rr.Header.Clone()
 	rr.Header.Del("Authorization")
 	ok, _ := c.policy().Storable(&rr, r)
@@ -99,8 +102,7 @@ type freshened struct {
 	record   *store.Record
 	came     *rfc9111.Response // the same before the rule withheld something of it
 	storable bool
-	why      rfc9111.Reason // so, or not
-	parts    []freshened    // of what is put together, the others being of the whole; nil: it is one record
+	parts    []freshened // of what is put together, the others being of the whole; nil: it is one record
 }
 
 // freshen gives old the header fields and times of a response that says it still holds, whose values it keeps.
@@ -130,7 +132,7 @@ func (c *Cache) freshen(x *exchange, old *store.Record, said http.Header, reques
 	}
 	c.setTimes(r)
 	fresh := freshened{record: r, came: c.asReceived(x, r, header)}
-	fresh.storable, fresh.why = c.policy().Storable(&x.rr, fresh.came)
+	fresh.storable, _ = c.policy().Storable(&x.rr, fresh.came)
 	return fresh
 }
 

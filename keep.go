@@ -262,7 +262,9 @@ func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Respon
 		return
 	}
 	if c.Shared && x.rr.Header["Authorization"] != nil {
-		if said := c.parse(x, resp, requested, c.now()); c.storableForOthers(x, &said) {
+		now := c.now()
+		r, came := c.recordOf(x, resp, x.rule.ttl(x.ask, resp.StatusCode, now), requested, now)
+		if c.forOneUser(x, c.asReceived(x, r, came)) {
 			return
 		}
 	}

@@ -256,6 +256,21 @@ var users = []test{
 		t.origin.numbered("/a", "Cache-Control", "no-store")
 		t.get("/a", as, header("Cache-Control", "no-cache"))
 		t.get("/a").wantStatus(larder.Miss, http.StatusOK)
+
+		t.cache.SetRules(larder.Rule{Strip: []string{"Set-Cookie"}})
+		t.origin.numbered("/b", "Set-Cookie", "session=1", "Last-Modified", "Mon, 02 Jan 1995 15:04:05 GMT")
+		t.get("/b").want(larder.Miss, "/b 1")
+		t.get("/b", as, header("Cache-Control", "no-cache")).want(larder.Miss, "/b 2")
+		t.get("/b").want(larder.Hit, "/b 1")
+	}},
+	{name: "in a shared cache an answer for all that is not stored removes the old one, whoever asked", run: func(t *T) {
+		t.cache.Shared = true
+		t.rule(larder.Rule{Filter: func(r *http.Response) bool { return r.Header.Get("X-Broken") == "" }})
+		t.origin.numbered("/a", "Cache-Control", "public, max-age=60")
+		t.get("/a").want(larder.Miss, "/a 1")
+		t.origin.numbered("/a", "Cache-Control", "public, max-age=60", "X-Broken", "1")
+		t.get("/a", credentials["/token"]("alice"), header("Cache-Control", "no-cache")).want(larder.Miss, "/a 2")
+		t.get("/a").want(larder.Miss, "/a 3")
 	}},
 	{name: "in a shared cache a change invalidates also what the same user, or everybody, has for another TTL", run: func(t *T) {
 		t.cache.Shared = true
