@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -71,8 +72,17 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 // failedFor reports whether f's error may be x's as well: that of the network, or x asks in the same words. Else it may be the fault of
 // what the leader asked.
 func (f *flight) failedFor(x *exchange) bool {
+	return ofNetwork(f.err) || x.content == "" && maps.EqualFunc(f.led.header, x.header, slices.Equal)
+}
+
+// ofNetwork reports whether err is that the origin could not be reached, gave no answer in time, or closed the connection without one.
+func ofNetwork(err error) bool {
+	var client *url.Error // where Base has a client in it: it is a net.Error, whatever it wraps
+	if errors.As(err, &client) {
+		err = client.Err
+	}
 	var network net.Error
-	return errors.As(f.err, &network) || x.content == "" && maps.EqualFunc(f.led.header, x.header, slices.Equal)
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // standIn returns the stale response in the place of what the origin failed to give; nil if its body is gone.

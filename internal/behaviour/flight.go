@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -399,7 +400,11 @@ var flights = []test{
 			if r.Header.Get("X-Bad") != "" {
 				asked.wait(r)
 			}
-			return t.origin.transport.RoundTrip(r)
+			resp, err := t.origin.transport.RoundTrip(r)
+			if err != nil { // as of a client in Base
+				err = &url.Error{Op: "Get", URL: r.URL.String(), Err: err}
+			}
+			return resp, err
 		})
 		bad := t.start(1, func(int) answer { return t.try("GET", "/a", header("X-Bad", "a\nb")) })
 		t.settle()
@@ -417,22 +422,25 @@ var flights = []test{
 		}
 	}},
 	{name: "what fails in the network fails for all who wait, whatever they say beside", run: func(t *T) {
-		asked := make(gate)
-		var calls atomic.Int64
-		t.cache.Base = transport(func(r *http.Request) (*http.Response, error) {
-			calls.Add(1)
-			asked.wait(r)
-			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-		})
-		p := t.start(5, func(i int) answer { return t.try("GET", "/a", header("Traceparent", fmt.Sprint(i))) })
-		t.settle()
-		asked.open()
-		for _, a := range p.done() {
-			if !errors.Is(a.err, syscall.ECONNREFUSED) {
-				t.Errorf("got %d, error %v", a.status, a.err)
+		refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+		for _, fault := range []error{refused, &url.Error{Op: "Get", URL: "/a", Err: refused}, io.EOF, fmt.Errorf("broken: %w", io.ErrUnexpectedEOF)} {
+			asked := make(gate)
+			var calls atomic.Int64
+			t.cache.Base = transport(func(r *http.Request) (*http.Response, error) {
+				calls.Add(1)
+				asked.wait(r)
+				return nil, fault
+			})
+			p := t.start(5, func(i int) answer { return t.try("GET", "/a", header("Traceparent", fmt.Sprint(i))) })
+			t.settle()
+			asked.open()
+			for _, a := range p.done() {
+				if !errors.Is(a.err, fault) {
+					t.Errorf("got %d, error %v", a.status, a.err)
+				}
 			}
+			equal(t, "calls that fail by "+fault.Error(), calls.Load(), 1)
 		}
-		equal(t, "calls", calls.Load(), 1)
 	}},
 	{name: "an error page is nobody else's", run: func(t *T) {
 		t.origin.status("/a", http.StatusServiceUnavailable)
