@@ -129,6 +129,9 @@ func (x *exchange) detach() {
 // lead asks the origin and settles f.
 func (c *Cache) lead(f *flight, x *exchange) {
 	if err := c.inquire(f, x); err != nil {
+		if f.isSettled() { // a panic when all had what they waited for: there is nobody to be told
+			panic(err)
+		}
 		c.land(f)
 		f.settle(result{err: err})
 		f.cancel()

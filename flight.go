@@ -265,6 +265,13 @@ func (f *flight) settle(r result) {
 	}
 }
 
+// isSettled reports whether the result is there.
+func (f *flight) isSettled() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.settled
+}
+
 // whenLeft sees to it that do is called when all who wait have what they wanted: now, if that is so.
 func (f *flight) whenLeft(do func()) {
 	f.mu.Lock()
