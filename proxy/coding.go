@@ -21,7 +21,8 @@ import (
 // forward proxy. It takes a response with a transfer coding of which nobody has heard, such as the identity that went out of HTTP in
 // 2014: nobody can undo such a coding, and servers that name one mean nothing by it; so its body is taken as it comes, up to the end
 // of the connection (RFC 9112 §6.3), as browsers do. And it tells what else a response lists in Connection beside close, so that those
-// fields can be removed (RFC 9110 §7.6.1).
+// fields can be removed (RFC 9110 §7.6.1). A request's TE it sends to http origins with the Connection that it must have (§10.1.4), which
+// HTTP/2 does not know.
 type Transport struct{ http.Transport }
 
 // RoundTrip implements http.RoundTripper.
@@ -34,7 +35,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Header.Get("Upgrade") != "" {
 		ctx = context.WithValue(ctx, upgrading{}, true)
 	}
-	resp, err := t.Transport.RoundTrip(req.WithContext(ctx))
+	out := req.WithContext(ctx)
+	if out.Header["Te"] != nil && out.URL.Scheme == "http" && (t.Protocols == nil || t.Protocols.HTTP1()) { // else it may be HTTP/2 that is spoken
+		out.Header = out.Header.Clone()
+		out.Header.Add("Connection", "TE")
+	}
+	resp, err := t.Transport.RoundTrip(out)
 	conn := used.Load()
 	if conn == nil {
 		return resp, err

@@ -348,3 +348,19 @@ func TestMethodsThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// TestTEByHTTP2 shows that TE gets to an http origin that is asked by HTTP/2 as well, which knows no Connection.
+func TestTEByHTTP2(t *testing.T) {
+	origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.Proto+" "+r.Header.Get("TE"))
+	}))
+	var two http.Protocols
+	two.SetUnencryptedHTTP2(true)
+	origin.Config.Protocols = &two
+	origin.Start()
+	defer origin.Close()
+	p := run(t, origin.URL, func(p *running) { p.base.Protocols = &two })
+	if resp, body := p.get("/", "TE: trailers"); body != "HTTP/2.0 trailers" {
+		t.Errorf("got %d, %q", resp.StatusCode, body)
+	}
+}

@@ -74,9 +74,6 @@ func (p *Proxy) outgoing(ctx context.Context, r *http.Request, o *Origin, body *
 	}
 	if hasToken(r.Header["Te"], "trailers") {
 		h.Set("Te", "trailers")
-		if o.URL.Scheme == "http" { // else it may be HTTP/2 that is spoken, which has no Connection
-			h.Add("Connection", "TE") // (RFC 9110 §10.1.4)
-		}
 	}
 	if r.Method == http.MethodOptions {
 		if n := maxForwards(r); n > 0 {
