@@ -2,17 +2,19 @@ package larder
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
 )
 
 // unheeding is a Base that answers even when nobody waits any more.
-type unheeding struct{}
+type unheeding http.Header
 
-func (unheeding) RoundTrip(*http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Cache-Control": {"max-age=60"}}, ContentLength: -1,
-		Body: http.NoBody}, nil
+func (u unheeding) RoundTrip(*http.Request) (*http.Response, error) {
+	h := http.Header{"Cache-Control": {"max-age=60"}}
+	maps.Copy(h, u)
+	return &http.Response{StatusCode: http.StatusOK, Header: h, ContentLength: -1, Body: http.NoBody}, nil
 }
 
 // TestPanicAfterTheEnd shows that a panic after a flight has been settled is told of as it is, and settles nothing once more.
@@ -42,4 +44,17 @@ func TestPanicAfterTheEnd(t *testing.T) {
 		}
 	}()
 	c.lead(f, x)
+}
+
+// TestPanicInAPost shows that a panic in a rule's filter, too, ends the flight by which a POST answers later GETs.
+func TestPanicInAPost(t *testing.T) {
+	c := &Cache{Base: unheeding{"Content-Location": {"http://example.com/"}}, Rules: []Rule{{Filter: func(*http.Response) bool { panic("a bug") }}}}
+	resp, err := c.Client().Post("http://example.com/", "text/plain", strings.NewReader("a"))
+	if err == nil {
+		resp.Body.Close()
+		t.Fatalf("got %d", resp.StatusCode)
+	}
+	if !strings.Contains(err.Error(), "a bug") || len(c.flights.under) != 0 {
+		t.Errorf("%d flights are left after %v", len(c.flights.under), err)
+	}
 }

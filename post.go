@@ -14,19 +14,24 @@ func (x *exchange) mayAnswerGet() bool {
 
 // post is pass for what may answer a later GET: a response that is the new representation of its own URL takes the place of
 // what it has made invalid there (RFC 9110 §9.3.3), unless another request has changed that meanwhile.
-func (c *Cache) post(x exchange, why string) (*http.Response, error) {
+func (c *Cache) post(x exchange, why string) (answer *http.Response, err error) {
 	get, err := c.getFor(&x, x.req.URL.String())
 	if err != nil {
 		return c.pass(x, why)
 	}
 	ctx, cancel := context.WithCancel(x.req.Context())
 	f := c.flights.alone(ctx, flightKey{key: get.key, method: http.MethodGet}, get.target.url)
+	defer func() {
+		if err != nil {
+			c.land(f)
+			f.cancel()
+			cancel()
+		}
+	}()
+	defer recovered(&err)
 	requested := c.now()
 	resp, err := c.send(x.send.WithContext(ctx))
 	if err != nil {
-		c.land(f)
-		f.cancel()
-		cancel()
 		return nil, err
 	}
 	c.invalidate(&x, resp, f)
