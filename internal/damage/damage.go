@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/larder-go/larder/store"
@@ -19,11 +18,17 @@ func Body(dir string, id store.ID) error { return flip(dir, ".body", id, 70_000)
 
 // flip inverts one byte of the last file of this kind that is of the record with this id.
 func flip(dir, kind string, id store.ID, at int) error {
-	last := ""
-	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	var last string
+	var found []byte
+	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(path, kind) {
-			if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, id[:]) {
-				last = path
+			if b, err := root.ReadFile(path); err == nil && bytes.Contains(b, id[:]) {
+				last, found = path, b
 			}
 		}
 		return err
@@ -31,10 +36,9 @@ func flip(dir, kind string, id store.ID, at int) error {
 	if err != nil {
 		return err
 	}
-	b, err := os.ReadFile(last)
-	if err != nil {
-		return err
+	if last == "" {
+		return fs.ErrNotExist
 	}
-	b[at] ^= 0xff
-	return os.WriteFile(last, b, 0)
+	found[at] ^= 0xff
+	return root.WriteFile(last, found, 0)
 }
