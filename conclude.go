@@ -19,7 +19,7 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
 		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads, NotShared: x.alone}
 	switch {
-	case f.err != nil && !leads && !f.failedFor(x):
+	case f.err != nil && !leads && !f.failedFor(x): // x asks by itself
 	case (f.err != nil || originFailed(f.status)) && c.staleAllowed(x, f.err):
 		if resp := c.standIn(x, f, d); resp != nil {
 			return resp, nil

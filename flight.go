@@ -168,14 +168,16 @@ func (f *flight) mayHave(origin string, tags []string) bool {
 	return slices.ContainsFunc(r.Tags, func(tag string) bool { return slices.Contains(tags, tag) })
 }
 
-// land forgets f, so that the next caller looks into the store again.
-func (fs *flights) land(f *flight) {
+// land forgets f, so that the next caller looks into the store again. It returns false if that was done before.
+func (fs *flights) land(f *flight) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.landed.Add(1)
-	if fs.under[f.at] == f {
-		delete(fs.under, f.at)
+	if fs.under[f.at] != f {
+		return false
 	}
+	delete(fs.under, f.at)
+	fs.landed.Add(1)
+	return true
 }
 
 // worthWaiting reports whether the last answer for key could be shared, as far as is known.

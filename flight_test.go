@@ -58,3 +58,16 @@ func TestPanicInAPost(t *testing.T) {
 		t.Errorf("%d flights are left after %v", len(c.flights.under), err)
 	}
 }
+
+// TestLandingTwice shows that a flight lands once, as where a panic follows.
+func TestLandingTwice(t *testing.T) {
+	var c Cache
+	f := c.flights.alone(t.Context(), flightKey{}, "http://example.com/")
+	defer f.cancel()
+	f.landed = make(chan struct{})
+	c.land(f)
+	c.land(f)
+	if n := c.flights.landed.Load(); n != 1 {
+		t.Errorf("it has landed %d times", n)
+	}
+}

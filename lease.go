@@ -141,8 +141,7 @@ func (c *Cache) answeredMeanwhile(f *flight, x *exchange) bool {
 
 // land forgets f, so that the next caller looks into the store again, and lets go of its lease.
 func (c *Cache) land(f *flight) {
-	c.flights.land(f)
-	if f.landed != nil {
+	if c.flights.land(f) && f.landed != nil {
 		close(f.landed)
 	}
 }
