@@ -258,7 +258,7 @@ func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Respon
 		http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests: // of no resource
 		return
 	}
-	if x.rr.Method == http.MethodHead || resp.StatusCode >= 500 {
+	if x.rr.Method == http.MethodHead || resp.StatusCode >= 500 || len(x.found) == 0 {
 		return
 	}
 	if c.Shared && x.rr.Header["Authorization"] != nil {
