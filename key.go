@@ -200,7 +200,7 @@ func normalEscapes(s string, path bool) string { return escapes(s, path, true) }
 func escapes(s string, path, decode bool) string {
 	clean := true
 	for i := range len(s) {
-		if c := s[i]; c == '%' || c <= ' ' || c >= 0x7f || strings.IndexByte(`"<>\^`+"`{|}", c) >= 0 {
+		if c := s[i]; c == '%' || foreign(c) {
 			clean = false
 			break
 		}
@@ -223,13 +223,22 @@ func escapes(s string, path, decode bool) string {
 			i += 2
 		case c == '%' && !path: // a stray percent sign in a query goes out as it is
 			b = append(b, c)
-		case c <= ' ' || c >= 0x7f || strings.IndexByte(`"<>\^`+"`{|}", c) >= 0:
+		case foreign(c):
 			b = append(b, '%', hex[c>>4], hex[c&15])
 		default:
 			b = append(b, c)
 		}
 	}
 	return string(b)
+}
+
+// foreign reports whether c may stand nowhere in a URL (RFC 3986 §2), but for square brackets, which many a client sends in a query.
+func foreign(c byte) bool {
+	switch c {
+	case '"', '<', '>', '\\', '^', '`', '{', '|', '}':
+		return true
+	}
+	return c <= ' ' || c >= 0x7f
 }
 
 func isHex(c byte) bool {

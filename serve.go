@@ -111,35 +111,35 @@ type fields struct {
 	used   atomic.Bool
 	once   sync.Once
 	all    []field
-	values int
+	values []string // of all fields, one after the other
 }
 
 type field struct {
-	name   string
-	values []string
+	name string
+	end  int // of its values
 }
 
 // newHeader returns a copy of the stored header that shares nothing with it, with the Age field.
 func (v *reading) newHeader(age time.Duration) http.Header {
 	h, f := v.parsed.Header, &v.header
 	out := make(http.Header, len(h)+1)
-	var values []string // of all fields, in one array as a rule
-	add := func(name string, vv []string) {
-		n := len(values)
-		values = append(values, vv...)
-		out[name] = values[n:len(values):len(values)]
-	}
+	var values []string // of all fields, in one array
 	if f.used.Load() {
 		f.once.Do(func() { f.list(h) })
-		values = make([]string, 0, f.values+1)
-		for _, f := range f.all {
-			add(f.name, f.values)
+		values = make([]string, len(f.values), len(f.values)+1)
+		copy(values, f.values)
+		start := 0
+		for _, field := range f.all {
+			out[field.name] = values[start:field.end:field.end]
+			start = field.end
 		}
 	} else {
 		f.used.Store(true)
-		values = make([]string, 0, len(h)+1)
+		values = make([]string, 0, len(h)+1) // or more arrays, where fields have several values
 		for name, vv := range h {
-			add(name, vv)
+			start := len(values)
+			values = append(values, vv...)
+			out[name] = values[start:len(values):len(values)]
 		}
 	}
 	values = append(values, strconv.FormatInt(int64(age/time.Second), 10))
@@ -148,10 +148,10 @@ func (v *reading) newHeader(age time.Duration) http.Header {
 }
 
 func (f *fields) list(h http.Header) {
-	f.all = make([]field, 0, len(h))
+	f.all, f.values = make([]field, 0, len(h)), make([]string, 0, len(h))
 	for name, vv := range h {
-		f.all = append(f.all, field{name, vv})
-		f.values += len(vv)
+		f.values = append(f.values, vv...)
+		f.all = append(f.all, field{name, len(f.values)})
 	}
 }
 
