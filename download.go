@@ -3,6 +3,7 @@ package larder
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -153,6 +154,12 @@ var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 // pull writes the chunk to the store, and reads the next one from the origin or, after the last, ends the download.
 func (d *download) pull() {
+	defer func() {
+		if p := recover(); p != nil { // of the store or Observe; a server, say, goes on all the same, and nobody is to wait for ever
+			d.over(fmt.Errorf("larder: panic: %v", p))
+			panic(p)
+		}
+	}()
 	if len(d.chunk) > 0 && !d.broken { // only pulls change chunk, broken and came
 		d.write(d.chunk, d.start+int64(len(d.chunk)))
 	}
@@ -251,6 +258,11 @@ func (d *download) end(err error) {
 	} else if err != io.EOF && !d.broken && !d.keepBeginning() {
 		d.c.discarded(d.x, err)
 	}
+	d.over(err)
+}
+
+// over tells the readers that the download has ended with err.
+func (d *download) over(err error) {
 	d.resp.Body.Close()
 	d.c.land(d.flight) // before any reader sees the end
 	d.flight.cancel()

@@ -2,10 +2,12 @@ package larder
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // unheeding is a Base that answers even when nobody waits any more.
@@ -70,4 +72,31 @@ func TestLandingTwice(t *testing.T) {
 	if n := c.flights.landed.Load(); n != 1 {
 		t.Errorf("it has landed %d times", n)
 	}
+}
+
+// TestPanicInAPull shows that whoever else reads a body gets an error, and does not wait for ever, when what one reader does panics.
+func TestPanicInAPull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Cache{Base: oneOrigin{apiHeader(), make([]byte, 1024)}, Observe: func(e Event) {
+			if e.Kind == StoredResponse {
+				panic("a bug")
+			}
+		}}
+		get := func() io.ReadCloser {
+			resp, err := c.Client().Get("http://example.com/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return resp.Body
+		}
+		one, other := get(), get()
+		defer other.Close()
+		func() {
+			defer func() { recover() }() // as a server does around its handlers
+			io.Copy(io.Discard, one)
+		}()
+		if _, err := io.Copy(io.Discard, other); err == nil || !strings.Contains(err.Error(), "a bug") {
+			t.Errorf("the other reader got %v", err)
+		}
+	})
 }
