@@ -14,7 +14,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// conclude makes x's response of what the flight brought; none, if that is nothing for x.
+// conclude makes the response to x from what the flight brought. It returns nil if that is of no use for x.
 func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, error) {
 	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
 		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads, NotShared: x.alone}

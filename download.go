@@ -38,12 +38,12 @@ var errOutdated = errors.New("it was invalidated on its way")
 // errAbandoned is why a response is not stored whose readers all left early.
 var errAbandoned = errors.New("every reader left before the end")
 
-// download is one body on its way from the origin to any number of readers and into the store. Nothing pumps: a
-// reader that wants bytes which nobody has yet starts a pull, one at a time, which writes the last chunk to the
-// store and reads the next one from the origin; so no byte waits for the store that has come already. Readers
-// further behind read back from the store's Writer, so that a slow one holds nobody back. Once the store has
-// failed, or the body has grown too long for it, the next chunk waits until every reader has had this one, for lagTime at
-// most: who has not by then gets an error.
+// download is one body on its way from the origin to any number of readers and into the store. Nothing pumps: the
+// first reader that wants bytes which nobody has yet starts a pull, which writes the last chunk to the store and
+// reads the next one from the origin. So a byte that has come never waits for the store. Readers further behind read
+// back from the store's Writer, so that a slow one holds nobody back. Once the store has failed, or the body has
+// grown too long for it, the next chunk waits until every reader has had this one, for lagTime at most: a reader that
+// has not had it by then gets an error.
 type download struct {
 	c          *Cache
 	x          *exchange

@@ -16,8 +16,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// fetch answers x from the origin: by the flight under way for the same, or one of its own. No response and no error
-// mean that x, with what has been learnt by then, is to be looked at anew, since that brought nothing for it.
+// fetch answers x from the origin, by a flight that is under way for the same or by one of its own. Where it returns neither a
+// response nor an error, the flight brought nothing for x, and the exchange that it returns, which has learnt from that, is to be
+// looked at anew.
 func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error) {
 	f, leads := c.flightFor(&x, attempt)
 	if leads {
@@ -138,7 +139,7 @@ func (c *Cache) lead(f *flight, x *exchange) {
 	}
 }
 
-// inquire is lead, except where it fails.
+// inquire does what lead does, but returns the error where that fails.
 func (c *Cache) inquire(f *flight, x *exchange) (err error) {
 	defer recovered(&err)
 	// If another flight has ended since the store was looked into, it was perhaps with what is wanted here.

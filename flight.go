@@ -97,8 +97,8 @@ func (fs *flights) alone(ctx context.Context, key flightKey, url string) *flight
 	return fs.begin(ctx, key, url)
 }
 
-// join returns the flight under way for key, or a new one that the caller leads. To a caller that comes after the
-// answer that must suit as a stored response would.
+// join returns the flight under way for key, or a new one that the caller leads. A caller that comes after the answer joins
+// only if that suits it, as a stored response would have to.
 func (fs *flights) join(ctx context.Context, key flightKey, url string, suits func(*result) bool) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -126,8 +126,8 @@ func (fs *flights) outdateOthers(base string) {
 	})
 }
 
-// outdateGroups outdates what is under way that has one of the tags, or may come to have it: of what an origin has not yet
-// answered nobody knows. origin is how its URLs begin. Not meant is own.
+// outdateGroups outdates what is under way, own excepted, that has one of the tags, or may turn out to: of a request that is not
+// answered yet nobody knows, if its URL begins with origin.
 func (fs *flights) outdateGroups(origin string, tags []string, own *flight) {
 	fs.outdateAll(func(_ flightKey, f *flight) bool { return f != own && f.mayHave(origin, tags) })
 }

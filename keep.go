@@ -37,8 +37,8 @@ func (r *rule) withhold(h http.Header) http.Header {
 	return h
 }
 
-// asReceived returns r as the standard sees it with the header that came, of which the rule may have withheld something in which the
-// origin forbids to store it.
+// asReceived returns r as the standard sees it with the header as it came: what the rule has withheld from r may be what forbids to
+// store it.
 func (c *Cache) asReceived(x *exchange, r *store.Record, came http.Header) *rfc9111.Response {
 	parsed := c.readingOf(r).alone[0]
 	if len(x.rule.Strip) == 0 && len(x.rule.redact) == 0 {
@@ -250,8 +250,8 @@ func (c *Cache) isWholeOf(old, part *store.Record) bool {
 // sameVariant reports whether two responses were selected by the same values of the same fields.
 func sameVariant(a, b http.Header) bool { return maps.EqualFunc(a, b, slices.Equal[[]string]) }
 
-// dropOutdated removes the stored response that a newer one outdates which may not be stored itself; not if that is only since it is for
-// the one user whose request has an Authorization (RFC 9111 §3.5).
+// dropOutdated removes what is stored for x when the origin has answered with something newer that may not be stored. It leaves it
+// where the newer one is not stored only because it is for the user whose Authorization the request has (RFC 9111 §3.5).
 func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Response, requested time.Time) {
 	switch resp.StatusCode {
 	case http.StatusPartialContent, http.StatusNotModified, http.StatusRequestedRangeNotSatisfiable, // of another request

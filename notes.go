@@ -13,10 +13,10 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// A note is a record without a response: it says of a URL without its query that answers for it are stored under keys that
-// are not to be guessed from the URL. It is written before them, and kept longer; one too many costs a look into the store,
-// one too few hides them. Before the first note of an origin one is written that says that there are such, so that of origins
-// without them nothing is asked for each URL. Entries does not show notes.
+// A note is a record without a response. It says of a URL, without its query, that responses for it are stored under keys that
+// cannot be worked out from the URL. It is written before them and kept longer: a note too many costs a look into the store, one
+// too few hides responses. An origin whose URLs have notes has one itself, written first, so that for URLs of other origins no
+// note is looked for. Entries does not show notes.
 type note struct {
 	value     string             // the variation as text, or a method: answers to requests with that are stored
 	variation *rfc9111.Variation // of No-Vary-Search; nil: the value is a method

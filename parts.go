@@ -29,9 +29,9 @@ type assembly struct {
 
 func isPart(r *store.Record) bool { return r.Status == http.StatusPartialContent }
 
-// assemble puts the parts in records, newest first, together. It returns what the request can be answered with: the wholes,
-// and in place of its parts the head of each representation of which all is there that the request wants. x.incomplete is
-// the newest of the others that the request selects, and that this cache may use at all.
+// assemble puts the parts among records, which are newest first, together. It returns what can answer the request: the whole
+// responses, and for each representation whose parts hold all that the request wants, the head of the whole in their place.
+// x.incomplete becomes the newest of the other representations that the request selects and this cache may use.
 func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
 	var all []*assembly // in the order of their newest parts; one with a single whole record is none
 	for _, r := range records {
@@ -91,8 +91,8 @@ func (c *Cache) combine(a *assembly) {
 	c.readingOf(a.whole).assembly = a
 }
 
-// beginning returns r, or its part, as it is when it has broken off after n bytes: a part. It returns nil if that is of no use:
-// it could not be put together with anything, nor be told from what it is a part of.
+// beginning returns what has come of r, which broke off after n bytes, as a part. It returns nil if that could not be put
+// together with the rest later.
 func (c *Cache) beginning(r *store.Record, n int64) *store.Record {
 	parsed := &c.readingOf(r).parsed
 	part, size := parsed.Part()

@@ -30,7 +30,7 @@ type exchange struct {
 	header  http.Header     // the request's fields as Vary sees them
 	rr      rfc9111.Request // the request as the rules see it
 
-	landed     int64               // how many flights had, before the store was looked into
+	landed     int64               // how many flights had landed before the store was looked into
 	found      []*store.Record     // stored under key, newest first
 	records    []*store.Record     // those of them that the rule allows
 	stored     []*rfc9111.Response // the same as the standard sees them
@@ -39,12 +39,12 @@ type exchange struct {
 	verdict    rfc9111.Verdict
 	withheld   http.Header // what the response says to the caller alone, where stored parts have gone into it
 	troubled   bool        // the store failed to tell what is stored
-	alone      bool        // no flight of somebody else's has anything for it
+	alone      bool        // a flight that it waited for had nothing for it: it asks by itself
 	unusable   bool        // the body of what is stored is gone, or the filter turned it away: as if nothing were
 }
 
-// reads reports whether the request reads what the stored response is of, so that conditions and ranges are about that; with
-// other methods they mean another thing (RFC 9110 §13.1.2 and §14.2, RFC 10008 §2.6 and §2.8).
+// reads reports whether the request's conditions and ranges are about the stored response. With other methods they mean
+// something else (RFC 9110 §13.1.2 and §14.2, RFC 10008 §2.6 and §2.8).
 func (x *exchange) reads() bool {
 	switch x.rr.Method {
 	case http.MethodGet, http.MethodHead, methodQuery:
@@ -70,7 +70,7 @@ func (c *Cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// tellFailed tells that req, which came then, ended in an error.
+// tellFailed emits the event of a request that came at that time and ended in an error.
 func (c *Cache) tellFailed(req *http.Request, came time.Time, err error) {
 	e := Event{Kind: Failed, Method: cmp.Or(req.Method, http.MethodGet), Duration: c.now().Sub(came), Err: err}
 	if set := c.rules.Load(); req.URL != nil && set.err == nil { // faulty rules do not say what is secret
@@ -146,7 +146,8 @@ func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, er
 	}
 }
 
-// look looks into the store for x, and weighs what is there; what is stored for other queries only if that for its own does not do.
+// look looks into the store for x and weighs what is there. What is stored for other queries counts where nothing stored for its own
+// can be served.
 func (c *Cache) look(ctx context.Context, x *exchange) ([]*store.Record, error) {
 	records, err := c.lookup(ctx, x)
 	if err != nil {
@@ -357,7 +358,7 @@ func (x *exchange) presented() rfc9111.Request {
 	return rr
 }
 
-// getFor returns the GET for u, a URL of the origin that x asks, that whoever sends x might have sent as well.
+// getFor returns the GET for u, a URL of x's origin, as the sender of x would send it.
 func (c *Cache) getFor(x *exchange, u string) (*exchange, error) {
 	req, err := http.NewRequestWithContext(context.WithoutCancel(x.req.Context()), http.MethodGet, u, nil)
 	if err != nil {
@@ -374,8 +375,8 @@ func (c *Cache) getFor(x *exchange, u string) (*exchange, error) {
 	return get, nil
 }
 
-// twinOf returns get as the same user might have sent it as well: with a TTL of its own if it has none, and without otherwise. A shared
-// cache may keep that under another key.
+// twinOf returns get as it would be with a TTL of its own, if it has none, or without one, if it has. In a shared cache the two may have
+// different keys.
 func (c *Cache) twinOf(get *exchange) *exchange {
 	twin := *get
 	if twin.ask = (ask{ttl: Forever}); get.rule.ttl(get.ask, http.StatusOK, get.now) > 0 {

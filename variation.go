@@ -89,8 +89,8 @@ func (c *Cache) equivalents(ctx context.Context, x *exchange, records []*store.R
 	return all, nil
 }
 
-// removeFor removes all that is stored for x's URL and for those that are the same, and of every user what a note of the URL speaks of; it
-// returns the cache groups that it was in, but for what answers other methods, added to groups.
+// removeFor removes what is stored for x's URL and for those that are the same, and, of every user, what the URL's notes speak of. It
+// returns groups with the cache groups of all this added, but for those of responses to other methods.
 func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []string {
 	for _, key := range c.allKeys(ctx, x) {
 		records, _ := c.lookupUnder(ctx, x, key)
