@@ -93,14 +93,7 @@ func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, er
 	}
 	x := exchange{req: req, send: req, came: came, now: came, ask: asked(req.Context())}
 	if why := c.prepare(&x, set.rules); why != "" {
-		if x.rr.OnlyStored {
-			x.verdict.Reason = rfc9111.OnlyIfCached
-			return c.refuse(&x), nil
-		}
-		if x.mayAnswerGet() {
-			return c.post(x, why)
-		}
-		return c.pass(x, why)
+		return c.leave(x, why)
 	}
 	if c.noted(&x) {
 		c.keepNotes(&x)
@@ -115,26 +108,8 @@ func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, er
 			closeBody(x.send)
 			return nil, err
 		}
-		switch x.verdict.Action {
-		case rfc9111.Serve, rfc9111.ServeAndRefresh:
-			d := Decision{Outcome: Hit}
-			if x.verdict.Age >= x.verdict.Lifetime {
-				d.Outcome = Stale
-			}
-			if resp := c.serve(&x, x.records[x.verdict.Index], x.now, d); resp != nil {
-				if x.verdict.Action == rfc9111.ServeAndRefresh {
-					c.refresh(x)
-				}
-				closeBody(x.send)
-				return resp, nil
-			}
-			x.unusable = true
-			c.weigh(&x, records)
-			if x.rr.OnlyStored {
-				return c.refuse(&x), nil
-			}
-		case rfc9111.Refuse:
-			return c.refuse(&x), nil
+		if resp := c.fromStore(&x, records); resp != nil {
+			return resp, nil
 		}
 		resp, next, err := c.fetch(x, attempt)
 		if resp != nil || err != nil {
@@ -144,6 +119,46 @@ func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, er
 			return nil, err
 		}
 	}
+}
+
+// leave answers a request that the cache takes no part in.
+func (c *Cache) leave(x exchange, why string) (*http.Response, error) {
+	switch {
+	case x.rr.OnlyStored:
+		x.verdict.Reason = rfc9111.OnlyIfCached
+		return c.refuse(&x), nil
+	case x.mayAnswerGet():
+		return c.post(x, why)
+	}
+	return c.pass(x, why)
+}
+
+// fromStore answers x with what is stored for it, which is records, or refuses it. It returns nil if the origin is to be asked.
+func (c *Cache) fromStore(x *exchange, records []*store.Record) *http.Response {
+	switch x.verdict.Action {
+	case rfc9111.Refuse:
+		return c.refuse(x)
+	case rfc9111.Serve, rfc9111.ServeAndRefresh:
+	default:
+		return nil
+	}
+	d := Decision{Outcome: Hit}
+	if x.verdict.Age >= x.verdict.Lifetime {
+		d.Outcome = Stale
+	}
+	if resp := c.serve(x, x.records[x.verdict.Index], x.now, d); resp != nil {
+		if x.verdict.Action == rfc9111.ServeAndRefresh {
+			c.refresh(*x)
+		}
+		closeBody(x.send)
+		return resp
+	}
+	x.unusable = true
+	c.weigh(x, records)
+	if x.rr.OnlyStored {
+		return c.refuse(x)
+	}
+	return nil
 }
 
 // look looks into the store for x and weighs what is there. What is stored for other queries counts where nothing stored for its own
