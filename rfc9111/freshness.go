@@ -30,19 +30,17 @@ func (r *Response) correctedInitialAge() time.Duration {
 	return min(max(0, apparent, corrected), maxDelta)
 }
 
-// age reads the Age field: the first member of the first line, 0 if that is no number (RFC 9111 §5.1). A
-// parameter behind the number is passed over.
+// age reads the Age field: the first member of the list, 0 if that is no number or there is none (RFC 9111 §5.1). Empty members
+// do not count (RFC 9110 §5.6.1.2), and a parameter behind the number is passed over.
 func age(h http.Header) time.Duration {
-	v := h["Age"]
-	if len(v) == 0 {
-		return 0
+	for m := range members(h["Age"]) {
+		if m != "" {
+			number, _, _ := strings.Cut(m, ";")
+			n, _ := seconds(trim(number))
+			return n
+		}
 	}
-	s := v[0]
-	if i := strings.IndexAny(s, ",;"); i >= 0 {
-		s = s[:i]
-	}
-	n, _ := seconds(trim(s))
-	return n
+	return 0
 }
 
 // Lifetime returns the freshness lifetime (RFC 9111 §4.2.1): the response is fresh as long as its Age is
