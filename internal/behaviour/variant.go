@@ -96,6 +96,12 @@ var variants = []test{
 		t.get("/a", header("Accept", "text/html")).want(larder.Hit, `for "text/html"`)
 		t.wantStored(2)
 	}},
+	{name: "no tag of another variant is sent where none matches", run: func(t *T) {
+		t.origin.varies("/a", "Accept-Language", "ETag", `"all"`)
+		t.get("/a", header("Accept-Language", "de"))
+		t.get("/a", header("Accept-Language", "en")).want(larder.Miss, `for "en"`)
+		equal(t, "If-None-Match", t.origin.last("/a").Header.Get("If-None-Match"), "")
+	}},
 	{name: "a 304 that brings a Vary makes a variant of what was none", run: func(t *T) {
 		t.origin.tagged("/a", `"1"`, "english", "Cache-Control", "max-age=0")
 		t.get("/a", header("Accept-Language", "en"))
