@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 
 // Bounds of what is read to find URLs.
 const (
-	longestLine    = 64 << 10
 	mostSitemaps   = 10_000 // indexes included
 	deepestSitemap = 3      // indexes in indexes
 )
@@ -76,13 +74,9 @@ func (l *urlList) file(ctx context.Context, path string, yield func(item, error)
 
 // lines yields what is on the lines of r that are neither empty nor comments (#).
 func lines(r io.Reader, name string, yield func(item, error) bool) bool {
-	in := bufio.NewReaderSize(r, longestLine)
-	for n := 1; ; n++ {
-		line, more, err := in.ReadLine()
-		text, long := string(line), more
-		for more && err == nil {
-			_, more, err = in.ReadLine()
-		}
+	n := 0
+	for text, err := range sitemap.Lines(r) {
+		n++
 		if n == 1 {
 			text = strings.TrimPrefix(text, "\ufeff") // as some editors begin a file
 		}
@@ -90,20 +84,17 @@ func lines(r io.Reader, name string, yield func(item, error) bool) bool {
 		at := fmt.Sprintf("%s:%d: ", name, n)
 		on := true
 		switch {
-		case err == io.EOF && !long:
-			return true
-		case err != nil && err != io.EOF:
-			return yield(item{}, fmt.Errorf("%s%w", at, err))
-		case text == "" || text[0] == '#':
-		case long:
-			on = yield(item{}, fmt.Errorf("%sthe line is longer than %d KiB", at, longestLine>>10))
-		default:
+		case strings.HasPrefix(text, "#"):
+		case err != nil:
+			on = yield(item{}, fmt.Errorf("%s%w", at, err))
+		case text != "":
 			on = yield(item{text, at}, nil)
 		}
 		if !on {
 			return false
 		}
 	}
+	return true
 }
 
 // sitemap yields the URLs of a sitemap, and of those that it lists. Each is read to its end before the first of them is
@@ -119,6 +110,11 @@ func (l *urlList) sitemap(ctx context.Context, url string, depth int, seen map[s
 	m, err := l.read(ctx, url)
 	if err != nil {
 		return yield(item{}, fmt.Errorf("sitemap %s: %w", url, err))
+	}
+	for _, n := range m.LongLines {
+		if !yield(item{}, fmt.Errorf("sitemap %s:%d: %w", url, n, sitemap.ErrLongLine)) {
+			return false
+		}
 	}
 	l.found(len(m.URLs))
 	for _, u := range m.URLs {

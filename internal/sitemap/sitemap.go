@@ -9,22 +9,33 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 )
 
 // MaxBytes is how long a sitemap may be when it is unpacked, as the protocol has it.
 const MaxBytes = 50 << 20
 
-// ErrTooLong says that a sitemap is longer than MaxBytes.
-var ErrTooLong = fmt.Errorf("longer than %d MiB", MaxBytes>>20)
+// MaxLine is how long a line may be.
+const MaxLine = 64 << 10
+
+var (
+	// ErrTooLong says that a sitemap is longer than MaxBytes.
+	ErrTooLong = fmt.Errorf("longer than %d MiB", MaxBytes>>20)
+	// ErrLongLine says that a line is longer than MaxLine.
+	ErrLongLine = fmt.Errorf("the line is longer than %d KiB", MaxLine>>10)
+)
 
 // Sitemap is what a sitemap lists. An index lists Sitemaps, others list URLs.
 type Sitemap struct {
 	URLs, Sitemaps []string
+	LongLines      []int // the numbers, from 1, of the lines that are longer than MaxLine, and left out
 }
 
 // Read reads a sitemap: XML, or text with a URL on each line; packed by gzip or not.
-func Read(r io.Reader) (Sitemap, error) {
+func Read(r io.Reader) (Sitemap, error) { return readUpTo(MaxBytes, r) }
+
+func readUpTo(most int64, r io.Reader) (Sitemap, error) {
 	in := bufio.NewReader(r)
 	if magic, _ := in.Peek(2); string(magic) == "\x1f\x8b" {
 		unpacked, err := gzip.NewReader(in)
@@ -33,7 +44,7 @@ func Read(r io.Reader) (Sitemap, error) {
 		}
 		in = bufio.NewReader(unpacked)
 	}
-	in = bufio.NewReader(&limited{in, MaxBytes + 1})
+	in = bufio.NewReader(&limited{in, most + 1})
 	if mark, _ := in.Peek(3); string(mark) == "\xef\xbb\xbf" {
 		in.Discard(3)
 	}
@@ -50,14 +61,49 @@ func Read(r io.Reader) (Sitemap, error) {
 	return readXML(in)
 }
 
-func readText(in io.Reader) (s Sitemap, err error) {
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		if line := strings.TrimSpace(lines.Text()); line != "" {
-			s.URLs = append(s.URLs, line)
+func readText(r io.Reader) (s Sitemap, err error) {
+	n := 0
+	for line, err := range Lines(r) {
+		n++
+		url := strings.TrimSpace(line)
+		switch {
+		case err == ErrLongLine:
+			s.LongLines = append(s.LongLines, n)
+		case err != nil:
+			return s, err
+		case url != "":
+			s.URLs = append(s.URLs, url)
 		}
 	}
-	return s, lines.Err()
+	return s, nil
+}
+
+// Lines yields the lines of r, without their ends. Of a line that is longer than MaxLine it yields the beginning, with ErrLongLine. An
+// error of r comes last.
+func Lines(r io.Reader) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		in := bufio.NewReaderSize(r, MaxLine)
+		for {
+			line, more, err := in.ReadLine()
+			if err == io.EOF {
+				return
+			}
+			text, fault := string(line), err
+			if more {
+				fault = ErrLongLine
+			}
+			for more && err == nil {
+				_, more, err = in.ReadLine()
+			}
+			if err != nil && err != io.EOF {
+				yield("", err)
+				return
+			}
+			if !yield(text, fault) {
+				return
+			}
+		}
+	}
 }
 
 // readXML takes the loc elements of url and sitemap elements, and passes over all that extensions add.
@@ -101,17 +147,16 @@ func readXML(in io.Reader) (s Sitemap, err error) {
 	}
 }
 
-// limited is an io.LimitedReader that tells when there is more.
+// limited is an io.LimitedReader that tells when all that it may read has been read.
 type limited struct {
 	r    io.Reader
 	left int64
 }
 
 func (l *limited) Read(p []byte) (int, error) {
-	if l.left <= 0 {
-		return 0, ErrTooLong
-	}
 	n, err := l.r.Read(p[:min(int64(len(p)), l.left)])
-	l.left -= int64(n)
+	if l.left -= int64(n); l.left == 0 {
+		err = ErrTooLong
+	}
 	return n, err
 }

@@ -64,12 +64,47 @@ func TestReadWrong(t *testing.T) {
 	}
 }
 
-// TestTooLong shows that what a few bytes unpack to is bounded.
+// TestTooLong shows that what a few bytes unpack to is bounded, to the byte: here by less than MaxBytes.
 func TestTooLong(t *testing.T) {
-	for _, in := range []string{"<urlset>" + strings.Repeat(" ", sitemap.MaxBytes), strings.Repeat("http://a/\n", sitemap.MaxBytes/10+1)} {
-		if _, err := sitemap.Read(strings.NewReader(packed(in))); !errors.Is(err, sitemap.ErrTooLong) {
-			t.Errorf("%v, want ErrTooLong", err)
+	const most = 10_000
+	for _, test := range []struct{ name, begin, end string }{
+		{"XML", "<urlset>", "</urlset>"},
+		{"text", "http://a/\n", "\nhttp://b/"},
+		{"an index", "<sitemapindex>", "</sitemapindex>"},
+	} {
+		fits := test.begin + strings.Repeat(" ", most-len(test.begin+test.end)) + test.end
+		for _, in := range []string{fits, packed(fits)} {
+			if _, err := sitemap.ReadUpTo(most, strings.NewReader(in)); err != nil {
+				t.Errorf("%s of %d bytes: %v", test.name, most, err)
+			}
 		}
+		for _, in := range []string{fits + "\n", packed(fits + "\n")} {
+			if _, err := sitemap.ReadUpTo(most, strings.NewReader(in)); !errors.Is(err, sitemap.ErrTooLong) {
+				t.Errorf("%s of %d bytes: %v, want ErrTooLong", test.name, most+1, err)
+			}
+		}
+	}
+}
+
+// TestMaxBytes shows that the bound of Read is MaxBytes.
+func TestMaxBytes(t *testing.T) {
+	const parts = 50
+	part := "http://a/" + strings.Repeat(" ", sitemap.MaxBytes/parts-len("http://a/\n")) + "\n"
+	fits := strings.Repeat(packed(part), parts) // a file of gzip may have several members
+	s, err := sitemap.Read(strings.NewReader(fits))
+	if err != nil || len(s.LongLines) != parts {
+		t.Errorf("of MaxBytes: %d lines, %v", len(s.LongLines), err)
+	}
+	if _, err := sitemap.Read(strings.NewReader(fits + packed("\n"))); !errors.Is(err, sitemap.ErrTooLong) {
+		t.Errorf("of a byte more: %v, want ErrTooLong", err)
+	}
+}
+
+func TestLongLines(t *testing.T) {
+	long := strings.Repeat("x", sitemap.MaxLine+1)
+	s, err := sitemap.Read(strings.NewReader("http://a/1\n" + long + "\nhttp://a/3\r\n" + long + long))
+	if err != nil || !slices.Equal(s.URLs, []string{"http://a/1", "http://a/3"}) || !slices.Equal(s.LongLines, []int{2, 4}) {
+		t.Errorf("%q, long are %d, %v", s.URLs, s.LongLines, err)
 	}
 }
 

@@ -1,0 +1,4 @@
+package sitemap
+
+// ReadUpTo is Read with another bound than MaxBytes.
+var ReadUpTo = readUpTo
