@@ -55,6 +55,18 @@ func unknownCommand(root *cobra.Command, args []string) error {
 	return err
 }
 
+// help is write, unless it is asked for a command that there is not: cobra looks at no arguments before it.
+func (a *app) help(write func(*cobra.Command, []string)) func(*cobra.Command, []string) {
+	return func(cmd *cobra.Command, args []string) {
+		if cmd.HasSubCommands() {
+			a.noHelp = unknownCommand(cmd, cmd.Flags().Args())
+		}
+		if a.noHelp == nil {
+			write(cmd, args)
+		}
+	}
+}
+
 // helpArgs accepts what names a command: cobra's help is that of the root for all else.
 func helpArgs(help *cobra.Command, args []string) error {
 	of, rest, err := help.Root().Find(args)

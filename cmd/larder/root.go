@@ -64,16 +64,21 @@ type app struct {
 	wrappers wrappers
 	config   string         // the --config flag
 	file     *config.Config // what it names, once it has been read
+	noHelp   error          // why there is no help to what was asked about; cobra's help cannot fail
 }
 
 // run is the program: it returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRoot()
+	a := new(app)
+	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(patient{ctx, stdout})
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = a.noHelp
+	}
 	if err == nil {
 		return 0
 	}
@@ -121,8 +126,7 @@ func warner(cmd *cobra.Command) func(warning string) {
 	return func(warning string) { tell(cmd.ErrOrStderr(), errors.New(warning)) }
 }
 
-func newRoot() *cobra.Command {
-	a := new(app)
+func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "larder",
 		Short: "A persistent HTTP cache",
@@ -144,6 +148,7 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 		SilenceUsage:  true,
 	}
 	root.SetUsageFunc(usage)
+	root.SetHelpFunc(a.help(root.HelpFunc()))
 	root.SuggestionsMinimumDistance = 1
 	root.CompletionOptions.DisableDefaultCmd = true // ours is newCompletion
 	root.PersistentFlags().StringVar(&a.store, "store", "", "the `STORE`, such as sqlite:PATH or redis://HOST; see larder --help (default $"+
