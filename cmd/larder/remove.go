@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"time"
 
@@ -18,13 +20,15 @@ type removal struct {
 	DryRun  bool `json:"dry_run,omitempty"`
 }
 
-// removed tells how many responses are gone.
-func removed(cmd *cobra.Command, n int, asJSON bool) error {
+// removed tells how many responses are gone, also when err ended it before its time, and returns err.
+func removed(cmd *cobra.Command, n int, asJSON bool, err error) error {
+	var telling error
 	if asJSON {
-		return writeJSON(cmd.OutOrStdout(), removal{Removed: n})
+		telling = writeJSON(cmd.OutOrStdout(), removal{Removed: n})
+	} else {
+		_, telling = fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", countText(n, "response"))
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", countText(n, "response"))
-	return err
+	return cmp.Or(err, telling)
 }
 
 type rm struct {
@@ -65,29 +69,30 @@ func (r *rm) run(cmd *cobra.Command, a *app, args []string) error {
 		return err
 	}
 	defer closeStore()
-	total := 0
-	var missing error
+	n, err := r.remove(cmd, a, c, urls)
+	return removed(cmd, n, r.json, err)
+}
+
+// remove removes what is stored of urls, and returns how many responses that were.
+func (r *rm) remove(cmd *cobra.Command, a *app, c *larder.Cache, urls []*url.URL) (total int, missing error) {
 	for _, u := range urls {
 		records, err := r.find(cmd, a, c, u, store.ID{})
 		if err != nil {
-			return err
+			return total, err
 		}
 		for _, stored := range records {
 			n, err := c.Purge(cmd.Context(), store.Query{Key: stored.Key, ID: stored.ID})
-			if err != nil {
-				return err
-			}
 			total += n
+			if err != nil {
+				return total, err
+			}
 		}
 		if len(records) == 0 {
 			tell(cmd.ErrOrStderr(), fmt.Errorf("nothing is stored of %s%s", u.Redacted(), r.orElse()))
 			missing = &exitError{code: exitFailed}
 		}
 	}
-	if err := removed(cmd, total, r.json); err != nil {
-		return err
-	}
-	return missing
+	return total, missing
 }
 
 type purge struct {
@@ -135,10 +140,7 @@ func (p *purge) run(cmd *cobra.Command, a *app) error {
 		return wouldRemove(cmd, c, q, p.json, now)
 	}
 	n, err := c.Purge(cmd.Context(), q)
-	if err != nil {
-		return fmt.Errorf("%w; %s removed so far", err, countText(n, "response"))
-	}
-	return removed(cmd, n, p.json)
+	return removed(cmd, n, p.json, err)
 }
 
 // wouldRemove lists what q means; in JSON it tells the number alone.
@@ -181,10 +183,7 @@ the store is above its limit, the least recently used responses.`,
 			}
 			defer closeStore()
 			n, err := c.Sweep(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return removed(cmd, n, asJSON)
+			return removed(cmd, n, asJSON, err)
 		},
 	}
 	jsonFlag(cmd, &asJSON)
