@@ -3,8 +3,6 @@ package page
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -78,8 +76,7 @@ type tie struct {
 	Bytes   int64  `json:"bytes"`
 }
 
-// entries lists what matches a filter: the rows that follow a cursor, in an order. A store yields in no order, so it is looked
-// through for each page, for as long as patience lasts; no more than the rows of two pages are held.
+// entries lists what matches a filter: the rows that follow a cursor, in an order.
 func (p *Page) entries(w http.ResponseWriter, r *http.Request) error {
 	v := r.URL.Query()
 	f, err := readFilter(v)
@@ -95,21 +92,31 @@ func (p *Page) entries(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(r.Context(), l.patience)
+	out, err := p.scan(r.Context(), f, l)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, out)
+}
+
+// scan looks through the store for a page of a list, for as long as patience lasts: a store yields in no order, so each page is a look
+// of its own. No more than the rows of two pages are held.
+func (p *Page) scan(ctx context.Context, f filter, l list) (*listing, error) {
+	patient, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	out := listing{AsOf: l.asOf, Whole: true}
+	out := &listing{AsOf: l.asOf, Whole: true, Entries: []row{}}
 	hosts, tags := make(names), make(names)
 	top := view.Top{Limit: l.rows + 1, Order: l.order}
-	for e, err := range p.Cache.Entries(ctx, f.query(l.asOf)) {
+	for e, err := range p.Cache.Entries(patient, f.query(l.asOf)) {
 		switch {
 		case errors.Is(err, store.ErrCorrupt):
 			out.Damaged++
 			continue
-		case err != nil && ctx.Err() != nil && r.Context().Err() == nil:
+		case err != nil && patient.Err() != nil && ctx.Err() == nil:
 			out.Whole = false
 			continue // the listing ends
 		case err != nil:
-			return err
+			return nil, err
 		}
 		out.Matches++
 		out.Bytes += e.Size
@@ -129,12 +136,11 @@ func (p *Page) entries(w http.ResponseWriter, r *http.Request) error {
 		first = first[:l.rows]
 		out.Next = cursor(first[l.rows-1])
 	}
-	out.Entries = make([]row, len(first))
-	for i, e := range first {
-		out.Entries[i] = newRow(e, l.asOf)
+	for _, e := range first {
+		out.Entries = append(out.Entries, newRow(e, l.asOf))
 	}
 	out.Hosts, out.Tags = hosts.ties(), tags.ties()
-	return writeJSON(w, out)
+	return out, nil
 }
 
 // list is which part of a list is wanted.
@@ -144,38 +150,6 @@ type list struct {
 	after    *store.Record // the last one of the page before; nil: this is the first
 	rows     int
 	patience time.Duration
-}
-
-// orders say which of two records comes first. No two have the same id.
-var orders = map[string]func(a, b *store.Record) int{
-	"":      newest,
-	"new":   newest,
-	"old":   func(a, b *store.Record) int { return newest(b, a) },
-	"large": func(a, b *store.Record) int { return cmp.Or(cmp.Compare(b.Size, a.Size), newest(a, b)) },
-	"small": func(a, b *store.Record) int { return cmp.Or(cmp.Compare(a.Size, b.Size), newest(a, b)) },
-	"url":   func(a, b *store.Record) int { return cmp.Or(cmp.Compare(a.URL, b.URL), newest(a, b)) },
-	"fresh": func(a, b *store.Record) int { return cmp.Or(compareEnds(b.FreshUntil, a.FreshUntil), newest(a, b)) },
-	"stale": func(a, b *store.Record) int { return cmp.Or(compareEnds(a.FreshUntil, b.FreshUntil), newest(a, b)) },
-}
-
-func newest(a, b *store.Record) int {
-	return cmp.Or(compare(b.Received, a.Received), slices.Compare(b.ID[:], a.ID[:]))
-}
-
-// compare goes by the wall clock alone, since that is what a cursor has.
-func compare(a, b time.Time) int { return a.Round(0).Compare(b.Round(0)) }
-
-// compareEnds is time.Time.Compare with zero as the last moment.
-func compareEnds(a, b time.Time) int {
-	switch {
-	case a.IsZero() && b.IsZero():
-		return 0
-	case a.IsZero():
-		return 1
-	case b.IsZero():
-		return -1
-	}
-	return compare(a, b)
 }
 
 func readList(v map[string][]string, now time.Time) (l list, err error) {
@@ -212,36 +186,6 @@ func readTime(s string, otherwise time.Time) (time.Time, error) {
 		return t, faultf(http.StatusBadRequest, "as_of is %q, want the time that a list told", s)
 	}
 	return t, nil
-}
-
-// position is what of a record the orders look at.
-type position struct {
-	ID                   store.ID
-	URL                  string
-	Size                 int64
-	Received, FreshUntil time.Time
-}
-
-func cursor(r *store.Record) string {
-	b, err := json.Marshal(position{r.ID, r.URL, r.Size, r.Received, r.FreshUntil})
-	if err != nil {
-		return "" // a year beyond 9999: the list ends there
-	}
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-func readCursor(s string) (*store.Record, error) {
-	var p position
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err == nil {
-		err = json.Unmarshal(b, &p)
-	}
-	if err != nil {
-		return nil, faultf(http.StatusBadRequest, "after is no cursor that a list told")
-	}
-	r := &store.Record{ID: p.ID, Size: p.Size, FreshUntil: p.FreshUntil}
-	r.URL, r.Received = p.URL, p.Received
-	return r, nil
 }
 
 // names counts by name: those that come first, up to mostNames.
