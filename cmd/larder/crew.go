@@ -19,9 +19,11 @@ type crew struct {
 	patience time.Duration // how long a host may want to be left alone
 	do       func(errand) report
 
-	hosts  map[string]*host // those with something to do or to wait for
-	order  []*host          // the same, in the order in which they are asked
-	queued int
+	reports chan report      // of those that are under way,
+	running int              // which are so many
+	hosts   map[string]*host // those with something to do or to wait for
+	order   []*host          // the same, in the order in which they are asked
+	queued  int              // errands, at all of them
 }
 
 // errand is one URL on its way.
@@ -69,64 +71,67 @@ type host struct {
 // run does the errands that come, until there are no more or ctx ends: then no other is begun, and those under way are waited for. settle is
 // called with the last report of each errand, by one goroutine.
 func (c *crew) run(ctx context.Context, errands <-chan errand, settle func(report)) {
-	c.hosts = make(map[string]*host)
-	reports := make(chan report)
-	running, ended := 0, false
-	begin := func(e errand) {
-		running++
-		go func() { reports <- c.do(e) }()
-	}
-	alarm := time.NewTimer(0)
-	defer alarm.Stop()
+	c.reports, c.hosts = make(chan report), make(map[string]*host)
+	ended, end := false, ctx.Done()
 	for {
-		alarm.Stop()
-		for running < c.jobs && !ended {
-			now := time.Now()
-			e, givenUp, wake := c.startable(now)
-			if givenUp != nil {
-				settle(*givenUp)
-				continue
-			}
-			if e == nil {
-				if !wake.IsZero() {
-					alarm.Reset(wake.Sub(now))
-				}
-				break
-			}
-			begin(*e)
+		var alarm <-chan time.Time
+		if !ended {
+			alarm = c.beginQueued(settle)
 		}
-		if running == 0 && (ended || errands == nil && c.queued == 0) {
+		if c.running == 0 && (ended || errands == nil && c.queued == 0) {
 			return
 		}
-		incoming, stop := errands, ctx.Done()
-		if ended || running >= c.jobs || c.queued >= mostQueued {
+		incoming := errands
+		if ended || c.running >= c.jobs || c.queued >= mostQueued {
 			incoming = nil
-		}
-		if ended {
-			stop = nil
 		}
 		select {
 		case e, more := <-incoming:
 			if more {
-				begin(e)
+				c.begin(e)
 			} else {
 				errands = nil
 			}
-		case r := <-reports:
-			running--
+		case r := <-c.reports:
+			c.running--
 			switch c.take(r); {
 			case r.next == settled:
 				settle(r)
 			case r.next == sentElse && !ended:
 				e := r.errand
 				e.turn = ""
-				begin(e)
+				c.begin(e)
 			}
-		case <-alarm.C:
-		case <-stop:
-			ended = true
+		case <-alarm:
+		case <-end:
+			ended, end = true, nil
 		}
 	}
+}
+
+func (c *crew) begin(e errand) {
+	c.running++
+	go func() { c.reports <- c.do(e) }()
+}
+
+// beginQueued begins the errands whose turn it is, and settles those that are given up. It returns an alarm for when it is the next
+// one's turn, if that is a matter of time alone.
+func (c *crew) beginQueued(settle func(report)) (alarm <-chan time.Time) {
+	for c.running < c.jobs {
+		now := time.Now()
+		e, givenUp, wake := c.startable(now)
+		switch {
+		case givenUp != nil:
+			settle(*givenUp)
+		case e != nil:
+			c.begin(*e)
+		case wake.IsZero():
+			return nil
+		default:
+			return time.After(wake.Sub(now))
+		}
+	}
+	return nil
 }
 
 // take gives the turn back, and queues the errand if it needs one.

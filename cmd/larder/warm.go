@@ -296,34 +296,24 @@ func (w *warm) once(ctx context.Context, e errand) report {
 	return r
 }
 
+// fetch asks the cache, unless the errand has to wait for a turn, and takes down in r what came of it.
 func (w *warm) fetch(ctx context.Context, r *report, silence *time.Timer) error {
-	e := &r.errand
-	req, err := w.to(ctx, e.url)
+	req, err := w.requestFor(ctx, &r.errand)
 	if err != nil {
 		return err
 	}
-	if e.url.Host != e.first.Host { // as http.Client does it
-		req.Header.Del("Authorization")
-		req.Header.Del("Cookie")
-	}
-	if e.turn == "" {
-		x, err := w.cache.Explain(ctx, req)
-		if err != nil {
-			w.stop(err) // the store does not answer, so that there is nothing to be done
+	if r.turn == "" {
+		if err := w.needsTurn(ctx, req, r); err != nil || r.next == needsTurn {
 			return err
 		}
-		if x.Bypass != "" || x.Verdict.Action != rfc9111.Serve {
-			r.next, e.shown, e.refresh = needsTurn, x.URL, x.Verdict.Action == rfc9111.ServeAndRefresh
-			return nil
-		}
 	}
-	if e.refresh { // here and now, since the turn is for that
+	if r.refresh { // here and now, since the turn is for that
 		req = req.WithContext(larder.WithMode(ctx, larder.Refresh))
 	}
-	w.discarded.expect(e.shown)
+	w.discarded.expect(r.shown)
 	resp, err := w.client.Do(req)
 	if err != nil {
-		w.discarded.why(e.shown)
+		w.discarded.why(r.shown)
 		return errors.Unwrap(err) // of a *url.Error, which begins with the URL
 	}
 	defer resp.Body.Close()
@@ -333,16 +323,44 @@ func (w *warm) fetch(ctx context.Context, r *report, silence *time.Timer) error 
 	if asked {
 		r.bytes, err = io.Copy(alive{silence, time.Duration(w.timeout)}, resp.Body)
 	}
-	r.notStored = cmp.Or(d.NotStored, w.discarded.why(e.shown))
+	r.notStored = cmp.Or(d.NotStored, w.discarded.why(r.shown))
 	if d.Outcome == larder.Bypassed {
 		r.notStored = d.Reason
 	}
 	if err != nil {
 		return err
 	}
-	if r.after = retryAfter(resp, time.Now()); asked && r.after > 0 && e.tries < mostTries {
+	return w.heed(r, resp, asked)
+}
+
+// requestFor returns the request to where an errand has got to. Credentials go to the host for which they were given, as http.Client does it.
+func (w *warm) requestFor(ctx context.Context, e *errand) (*http.Request, error) {
+	req, err := w.to(ctx, e.url)
+	if err == nil && e.url.Host != e.first.Host {
+		req.Header.Del("Authorization")
+		req.Header.Del("Cookie")
+	}
+	return req, err
+}
+
+// needsTurn lets r say that its errand needs a turn, unless what is stored answers it.
+func (w *warm) needsTurn(ctx context.Context, req *http.Request, r *report) error {
+	x, err := w.cache.Explain(ctx, req)
+	if err != nil {
+		w.stop(err) // the store does not answer, so that there is nothing to be done
+		return err
+	}
+	if x.Bypass != "" || x.Verdict.Action != rfc9111.Serve {
+		r.next, r.shown, r.refresh = needsTurn, x.URL, x.Verdict.Action == rfc9111.ServeAndRefresh
+	}
+	return nil
+}
+
+// heed does what a response asks for: to leave its host alone, if the origin was asked, or to follow a redirect.
+func (w *warm) heed(r *report, resp *http.Response, asked bool) error {
+	if r.after = retryAfter(resp, time.Now()); asked && r.after > 0 && r.tries < mostTries {
 		r.next = putOff
-		e.tries++
+		r.tries++
 		return nil
 	}
 	if to := resp.Header.Get("Location"); w.follow && to != "" && slices.Contains([]int{301, 302, 303, 307, 308}, resp.StatusCode) {
