@@ -106,19 +106,22 @@ func (g *get) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	if !g.follow {
 		g.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
+	return g.all(cmd.Context(), urls)
+}
 
-	var first error
+// all fetches the URLs one after the other. What is wrong with one is told, and keeps none of the others; the first fault gives the exit code.
+func (g *get) all(ctx context.Context, urls []*url.URL) (first error) {
 	for _, u := range urls {
-		err := g.one(cmd.Context(), u)
+		err := g.one(ctx, u)
 		if err == nil {
 			continue
 		}
-		if cmd.Context().Err() != nil || errors.Is(err, syscall.EPIPE) {
+		if ctx.Err() != nil || errors.Is(err, syscall.EPIPE) {
 			return err
 		}
 		tell(g.err, err)
 		if first == nil {
-			first = &exitError{code: exitCode(cmd.Context(), ranError{err})}
+			first = &exitError{code: exitCode(ctx, ranError{err})}
 		}
 	}
 	return first

@@ -114,17 +114,9 @@ func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) 
 	i.now.Store(&i.began)
 	c.Now = func() time.Time { return *i.now.Load() }
 
-	wrong := false
-	for _, name := range files {
-		err := i.file(cmd, name)
-		var inFile *fileError
-		if err != nil && !errors.As(err, &inFile) {
-			return err
-		}
-		if err != nil {
-			wrong = true
-			tell(i.bar, err)
-		}
+	wrong, err := i.files(cmd, files)
+	if err != nil {
+		return err
 	}
 	i.bar.done()
 	took := time.Since(i.began)
@@ -138,6 +130,22 @@ func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) 
 		err = &exitError{code: exitFailed}
 	}
 	return err
+}
+
+// files imports HARs one after the other, and reports whether any was wrong. An error is the store's, or an interrupt.
+func (i *importing) files(cmd *cobra.Command, names []string) (wrong bool, err error) {
+	for _, name := range names {
+		err := i.file(cmd, name)
+		var inFile *fileError
+		switch {
+		case errors.As(err, &inFile):
+			wrong = true
+			tell(i.bar, err)
+		case err != nil:
+			return wrong, err
+		}
+	}
+	return wrong, nil
 }
 
 // fileError is what is wrong with a HAR, and with it alone.

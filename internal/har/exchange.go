@@ -59,34 +59,12 @@ func (e *Entry) Exchange(decode Decode) (*Exchange, error) {
 		return nil, noResponse
 	}
 	x := new(Exchange)
-	if err := x.times(e); err != nil {
-		return nil, err
+	for _, take := range []func(*Entry) error{x.times, x.head, x.request} {
+		if err := take(e); err != nil {
+			return nil, err
+		}
 	}
-	header, okRequest := headerOf(e.Request.Headers, ours && e.Larder.Latin1)
-	x.Response = http.Response{StatusCode: e.Response.Status, Proto: proto(e.Response.HTTPVersion)}
-	var okResponse bool
-	x.Response.Header, okResponse = headerOf(e.Response.Headers, ours && e.Larder.Latin1)
-	if !okRequest || !okResponse {
-		return nil, wrongField
-	}
-	u, err := url.Parse(e.Request.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, notHTTP
-	}
-	u.Fragment, u.RawFragment = "", ""
-	if x.Request, err = http.NewRequest(e.Request.Method, u.String(), nil); err != nil {
-		return nil, notHTTP
-	}
-	if host := header.Get("Host"); host != "" {
-		x.Request.Host = host
-	}
-	for _, name := range []string{"Host", "Connection", "Content-Length", "If-None-Match", "If-Modified-Since", "If-Range"} {
-		header.Del(name) // conditions would be answered, and not the request
-	}
-	if e.Response.Status != http.StatusPartialContent {
-		header.Del("Range")
-	}
-	x.Request.Header = header
+	var err error
 	if ours {
 		err = x.stored(e)
 	} else {
@@ -98,6 +76,45 @@ func (e *Entry) Exchange(decode Decode) (*Exchange, error) {
 	}
 	return x, err
 }
+
+// head takes the head of the response.
+func (x *Exchange) head(e *Entry) error {
+	header, ok := headerOf(e.Response.Headers, e.latin1())
+	if !ok {
+		return wrongField
+	}
+	x.Response = http.Response{StatusCode: e.Response.Status, Proto: proto(e.Response.HTTPVersion), Header: header}
+	return nil
+}
+
+// request takes the request, without what would make it conditional: the response would then be the answer to that alone.
+func (x *Exchange) request(e *Entry) error {
+	header, ok := headerOf(e.Request.Headers, e.latin1())
+	if !ok {
+		return wrongField
+	}
+	u, err := url.Parse(e.Request.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return notHTTP
+	}
+	u.Fragment, u.RawFragment = "", ""
+	if x.Request, err = http.NewRequest(e.Request.Method, u.String(), nil); err != nil {
+		return notHTTP
+	}
+	if host := header.Get("Host"); host != "" {
+		x.Request.Host = host
+	}
+	for _, name := range []string{"Host", "Connection", "Content-Length", "If-None-Match", "If-Modified-Since", "If-Range"} {
+		header.Del(name)
+	}
+	if e.Response.Status != http.StatusPartialContent {
+		header.Del("Range")
+	}
+	x.Request.Header = header
+	return nil
+}
+
+func (e *Entry) latin1() bool { return e.Larder != nil && e.Larder.Latin1 }
 
 // times takes when it was.
 func (x *Exchange) times(e *Entry) error {
