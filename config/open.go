@@ -76,7 +76,7 @@ func (c *Config) OpenStore(ctx context.Context, d *Drivers) (s store.Store, clos
 		}
 		return nil
 	}
-	if s, err = c.Wrap(bare, d); err != nil {
+	if s, err = c.wrap(bare, d); err != nil {
 		closeStore()
 		return nil, nil, err
 	}
@@ -108,9 +108,9 @@ func (c *Config) openAt(ctx context.Context, at Location, d *Drivers) (store.Sto
 	return s, nil
 }
 
-// Wrap puts the encryption and compression that the file wants around a store: compression outside, for what is encrypted
-// does not shrink. The front is not among it.
-func (c *Config) Wrap(s store.Store, d *Drivers) (store.Store, error) {
+// wrap puts the encryption and compression that the file wants around a store: compression outside, for what is encrypted
+// does not shrink.
+func (c *Config) wrap(s store.Store, d *Drivers) (store.Store, error) {
 	var keys []sealed.Key
 	for i, file := range c.Store.EncryptKeyFiles {
 		key, err := c.key(file)
@@ -127,7 +127,7 @@ func (c *Config) Wrap(s store.Store, d *Drivers) (store.Store, error) {
 		s = around
 	}
 	if c.Store.Compress {
-		if d == nil || d.Compress == nil {
+		if d.Compress == nil {
 			return nil, c.fault("store.compress", "this program cannot compress: want config.Drivers.Compress")
 		}
 		s = d.Compress(s)

@@ -280,24 +280,13 @@ func (p *pieces) ReadAt(b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// Find is described at store.Finder. It reads a hundred heads in a transaction and yields them after it, since the caller
-// may want to delete what it gets. All records of a key are among the same hundred, so that it ends also if each is replaced.
+// Find is described at store.Finder. It yields what it has read after the transaction, since the caller may want to delete what it gets.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		n := 0
 		var from []byte
 		for {
-			var keys, heads [][]byte
-			err := s.db.View(func(tx *bbolt.Tx) error {
-				c := tx.Bucket(records).Cursor()
-				for k, v := c.Seek(from); k != nil; k, v = c.Next() {
-					if len(keys) >= 100 && bytes.Compare(k, pastKey(keys[len(keys)-1])) > 0 {
-						break
-					}
-					keys, heads = append(keys, bytes.Clone(k)), append(heads, bytes.Clone(v))
-				}
-				return nil
-			})
+			keys, heads, err := s.heads(from)
 			if err != nil {
 				yield(nil, fmt.Errorf("bolt: find: %w", err))
 				return
@@ -330,6 +319,22 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 			}
 		}
 	}
+}
+
+// heads returns about a hundred records as they are stored, from a key on. It does not stop between the records of one store.Key: so Find
+// ends, even if each record is replaced as soon as it is yielded.
+func (s *Store) heads(from []byte) (keys, heads [][]byte, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(records).Cursor()
+		for k, v := c.Seek(from); k != nil; k, v = c.Next() {
+			if len(keys) >= 100 && bytes.Compare(k, pastKey(keys[len(keys)-1])) > 0 {
+				break
+			}
+			keys, heads = append(keys, bytes.Clone(k)), append(heads, bytes.Clone(v))
+		}
+		return nil
+	})
+	return keys, heads, err
 }
 
 // Sweep is described at store.Sweeper.

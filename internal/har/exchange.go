@@ -87,7 +87,7 @@ func (x *Exchange) head(e *Entry) error {
 	return nil
 }
 
-// request takes the request, without what would make it conditional: the response would then be the answer to that alone.
+// request takes the request, without its conditions: those would be answered in its place.
 func (x *Exchange) request(e *Entry) error {
 	header, ok := headerOf(e.Request.Headers, e.latin1())
 	if !ok {
