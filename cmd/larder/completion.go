@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,4 +132,51 @@ func (a *app) completeFrom(cmd *cobra.Command, q store.Query, word string, words
 		}
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeStore completes the scheme, the path and the options.
+func completeStore(_ *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	const directive = cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+	var all []string
+	scheme, path, found := strings.Cut(word, ":")
+	switch before, options, hasOptions := strings.Cut(word, "?"); {
+	case !found:
+		all = []string{"sqlite:", "disk:", "memory:", "redis://", "rediss://", "redis+cluster://", "redis+sentinel://",
+			"mongodb://", "mongodb+srv://", "dynamodb://"}
+	case hasOptions:
+		if i := strings.LastIndexByte(options, '&'); i >= 0 {
+			before += "?" + options[:i] // before, too, is what stands already
+		}
+		sep := word[len(before):][:1]
+		all = []string{before + sep + "max-bytes=", before + sep + "max-bytes=512MiB", before + sep + "max-bytes=2GiB", before + sep + "max-bytes=none"}
+		if scheme == "sqlite" {
+			all = append(all, before+sep+"damaged=fail", before+sep+"damaged=rebuild")
+		}
+	case scheme == "sqlite" || scheme == "disk":
+		all = completePath(scheme+":", path, scheme == "disk")
+	}
+	return slices.DeleteFunc(all, func(s string) bool { return !strings.HasPrefix(s, word) }), directive
+}
+
+// completePath returns the files and folders, or folders alone, whose path begins with path, each after scheme.
+func completePath(scheme, path string, foldersOnly bool) []string {
+	dir, _ := filepath.Split(path)
+	at := dir
+	if home, err := os.UserHomeDir(); err == nil && strings.HasPrefix(dir, "~/") {
+		at = home + dir[1:]
+	}
+	entries, err := os.ReadDir(cmp.Or(at, "."))
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		name := scheme + dir + e.Name()
+		if info, err := os.Stat(filepath.Join(at, e.Name())); err == nil && info.IsDir() {
+			out = append(out, name+"/")
+		} else if !foldersOnly {
+			out = append(out, name)
+		}
+	}
+	return out
 }

@@ -1,15 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -83,11 +81,7 @@ func (g *get) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closing := closeCache(cmd.Context(), c, closeStore); err == nil {
-			err = closing
-		}
-	}()
+	defer func() { err = cmp.Or(err, closeCache(cmd.Context(), c, closeStore)) }()
 	if err := g.setRules(a, c); err != nil {
 		return err
 	}
@@ -186,38 +180,4 @@ func (g *get) writeTo(ctx context.Context, w io.Writer, resp *http.Response) err
 		}
 	}
 	return copyBody(ctx, w, resp.Body)
-}
-
-// writeFile makes or replaces a file when all of it has been written, and not before. What is no regular file, such as a pipe, is
-// written to as it is, until ctx ends.
-func writeFile(ctx context.Context, path string, write func(io.Writer) error) (err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	old, err := os.Stat(path)
-	if err == nil && !old.Mode().IsRegular() {
-		f, err := unlessInterrupted(ctx, interruptTime, func() (*os.File, error) { return os.OpenFile(path, os.O_WRONLY, 0) })
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(patient{ctx, f}), f.Close())
-	}
-	part := path + ".part-" + rand.Text()[:8]
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return err
-	}
-	if old != nil {
-		err = f.Chmod(old.Mode())
-	}
-	if err == nil {
-		err = write(f)
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(part, path)
-	}
-	if err != nil {
-		os.Remove(part)
-	}
-	return err
 }

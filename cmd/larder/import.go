@@ -94,11 +94,7 @@ func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) 
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closing := closeCache(cmd.Context(), c, closeStore); err == nil {
-			err = closing
-		}
-	}()
+	defer func() { err = cmp.Or(err, closeCache(cmd.Context(), c, closeStore)) }()
 	i.app, i.cache, i.began = a, c, time.Now()
 	i.bar = newProgress(cmd, i.quiet, "importing", "entries")
 	defer i.bar.done()

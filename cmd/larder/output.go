@@ -20,9 +20,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/internal/har"
-	"github.com/larder-go/larder/internal/units"
 )
 
 // printable returns s with everything that a terminal would obey, or show as something else, escaped as in Go: control
@@ -148,57 +146,4 @@ func writeHeader(w io.Writer, indent string, h http.Header) error {
 		}
 	}
 	return nil
-}
-
-// bytesText returns a size for people: 512 B, 1.5 KiB, 34 MiB.
-func bytesText(n int64) string {
-	if n < 1<<10 {
-		return fmt.Sprintf("%d B", n)
-	}
-	names := [...]string{"KiB", "MiB", "GiB", "TiB"}
-	f, unit := float64(n)/(1<<10), 0
-	for f >= 1023.5 && unit < 3 {
-		f /= 1 << 10
-		unit++
-	}
-	if f < 9.95 {
-		return fmt.Sprintf("%.1f %s", f, names[unit])
-	}
-	return fmt.Sprintf("%.0f %s", f, names[unit])
-}
-
-// durationText returns a duration for people, in its largest unit, rounded: 45s, 3m, 2h, 9d.
-func durationText(d time.Duration) string {
-	if d == larder.Forever {
-		return "forever"
-	}
-	for _, u := range []struct {
-		name       string
-		size, most time.Duration
-	}{{"s", time.Second, 59 * time.Second}, {"m", time.Minute, 59 * time.Minute}, {"h", time.Hour, 47 * time.Hour}} {
-		if rounded := max(0, d).Round(u.size); rounded <= u.most {
-			return fmt.Sprintf("%d%s", rounded/u.size, u.name)
-		}
-	}
-	return fmt.Sprintf("%dd", d.Round(units.Day)/units.Day)
-}
-
-// tookText returns for people how long something took: 12ms, 1.3s, 2m5s.
-func tookText(d time.Duration) string {
-	to := time.Second
-	switch {
-	case d < time.Second:
-		to = time.Millisecond
-	case d < time.Minute:
-		to = 100 * time.Millisecond
-	}
-	return units.DurationText(d.Round(to))
-}
-
-// countText returns "1 response", "2 responses".
-func countText(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-
-	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder/config"
 	"github.com/larder-go/larder/store"
@@ -108,51 +104,4 @@ func (at location) open(ctx context.Context, create bool, warn func(string)) (s 
 
 func emptyStore(at location) (store.Store, func() error, error) {
 	return &memory.Store{MaxBytes: at.MaxBytes}, func() error { return nil }, nil
-}
-
-// completeStore completes the scheme, the path and the options.
-func completeStore(_ *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	const directive = cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
-	var all []string
-	scheme, path, found := strings.Cut(word, ":")
-	switch before, options, hasOptions := strings.Cut(word, "?"); {
-	case !found:
-		all = []string{"sqlite:", "disk:", "memory:", "redis://", "rediss://", "redis+cluster://", "redis+sentinel://",
-			"mongodb://", "mongodb+srv://", "dynamodb://"}
-	case hasOptions:
-		if i := strings.LastIndexByte(options, '&'); i >= 0 {
-			before += "?" + options[:i] // before, too, is what stands already
-		}
-		sep := word[len(before):][:1]
-		all = []string{before + sep + "max-bytes=", before + sep + "max-bytes=512MiB", before + sep + "max-bytes=2GiB", before + sep + "max-bytes=none"}
-		if scheme == "sqlite" {
-			all = append(all, before+sep+"damaged=fail", before+sep+"damaged=rebuild")
-		}
-	case scheme == "sqlite" || scheme == "disk":
-		all = completePath(scheme+":", path, scheme == "disk")
-	}
-	return slices.DeleteFunc(all, func(s string) bool { return !strings.HasPrefix(s, word) }), directive
-}
-
-// completePath returns the files and folders, or folders alone, whose path begins with path, each after scheme.
-func completePath(scheme, path string, foldersOnly bool) []string {
-	dir, _ := filepath.Split(path)
-	at := dir
-	if home, err := os.UserHomeDir(); err == nil && strings.HasPrefix(dir, "~/") {
-		at = home + dir[1:]
-	}
-	entries, err := os.ReadDir(cmp.Or(at, "."))
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		name := scheme + dir + e.Name()
-		if info, err := os.Stat(filepath.Join(at, e.Name())); err == nil && info.IsDir() {
-			out = append(out, name+"/")
-		} else if !foldersOnly {
-			out = append(out, name)
-		}
-	}
-	return out
 }

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/rfc9111"
+)
+
+// result is what came of a URL in the end.
+type result struct {
+	outcome   larder.Outcome
+	notStored string // why; "": it was, or is
+	bytes     int64  // fetched
+	err       error
+}
+
+var errSilent = errors.New("nothing came any more")
+
+const (
+	mostHops  = 10
+	mostTries = 3
+)
+
+// once does an errand as far as that goes.
+func (w *warm) once(ctx context.Context, e errand) report {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(time.Duration(w.timeout), func() { cancel(errSilent) })
+	defer silence.Stop()
+	r := report{errand: e}
+	if r.err = w.fetch(ctx, &r, silence); r.err != nil && context.Cause(ctx) == errSilent {
+		r.err = fmt.Errorf("nothing came for %s", &w.timeout)
+	}
+	return r
+}
+
+// fetch asks the cache, unless the errand has to wait for a turn, and takes down in r what came of it.
+func (w *warm) fetch(ctx context.Context, r *report, silence *time.Timer) error {
+	req, err := w.requestFor(ctx, &r.errand)
+	if err != nil {
+		return err
+	}
+	if r.turn == "" {
+		if err := w.needsTurn(ctx, req, r); err != nil || r.next == needsTurn {
+			return err
+		}
+	}
+	if r.refresh { // here and now, since the turn is for that
+		req = req.WithContext(larder.WithMode(ctx, larder.Refresh))
+	}
+	w.discarded.expect(r.shown)
+	resp, err := w.client.Do(req)
+	if err != nil {
+		w.discarded.why(r.shown)
+		return errors.Unwrap(err) // of a *url.Error, which begins with the URL
+	}
+	defer resp.Body.Close()
+	d := larder.Info(resp)
+	r.outcome = d.Outcome
+	asked := d.Outcome != larder.Hit && d.Outcome != larder.Stale
+	if asked {
+		r.bytes, err = io.Copy(alive{silence, time.Duration(w.timeout)}, resp.Body)
+	}
+	r.notStored = cmp.Or(d.NotStored, w.discarded.why(r.shown))
+	if d.Outcome == larder.Bypassed {
+		r.notStored = d.Reason
+	}
+	if err != nil {
+		return err
+	}
+	return w.heed(r, resp, asked)
+}
+
+// requestFor returns the request to where an errand has got to. Credentials go to the host for which they were given, as http.Client does it.
+func (w *warm) requestFor(ctx context.Context, e *errand) (*http.Request, error) {
+	req, err := w.to(ctx, e.url)
+	if err == nil && e.url.Host != e.first.Host {
+		req.Header.Del("Authorization")
+		req.Header.Del("Cookie")
+	}
+	return req, err
+}
+
+// needsTurn lets r say that its errand needs a turn, unless what is stored answers it.
+func (w *warm) needsTurn(ctx context.Context, req *http.Request, r *report) error {
+	x, err := w.cache.Explain(ctx, req)
+	if err != nil {
+		w.stop(err) // the store does not answer, so that there is nothing to be done
+		return err
+	}
+	if x.Bypass != "" || x.Verdict.Action != rfc9111.Serve {
+		r.next, r.shown, r.refresh = needsTurn, x.URL, x.Verdict.Action == rfc9111.ServeAndRefresh
+	}
+	return nil
+}
+
+// heed does what a response asks for: to leave its host alone, if the origin was asked, or to follow a redirect.
+func (w *warm) heed(r *report, resp *http.Response, asked bool) error {
+	if r.after = retryAfter(resp, time.Now()); asked && r.after > 0 && r.tries < mostTries {
+		r.next = putOff
+		r.tries++
+		return nil
+	}
+	if to := resp.Header.Get("Location"); w.follow && to != "" && slices.Contains([]int{301, 302, 303, 307, 308}, resp.StatusCode) {
+		return r.goTo(to)
+	}
+	if resp.StatusCode >= 400 {
+		return fmt.Errorf("the answer is %s", resp.Status)
+	}
+	return nil
+}
+
+// goTo makes the errand one to where a redirect leads.
+func (r *report) goTo(location string) error {
+	to, err := r.url.Parse(location)
+	if err == nil {
+		to, err = parseURL(to.String())
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("it redirects to %q: %w", location, err)
+	case r.hops == mostHops:
+		return fmt.Errorf("it redirects more than %d times", mostHops)
+	}
+	r.hops++
+	r.url, r.shown, r.refresh, r.next = to, "", false, sentElse
+	return nil
+}
+
+// retryAfter returns how long the host wants to be left alone (RFC 9110 §10.2.3); 0: it does not say that.
+func retryAfter(resp *http.Response, now time.Time) time.Duration {
+	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return 0
+	}
+	value := resp.Header.Get("Retry-After")
+	if s, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(s) * time.Second
+	}
+	if t, err := http.ParseTime(value); err == nil {
+		return max(0, t.Sub(now))
+	}
+	return 0
+}
+
+// alive puts an alarm off with each write.
+type alive struct {
+	alarm *time.Timer
+	by    time.Duration
+}
+
+func (a alive) Write(p []byte) (int, error) {
+	a.alarm.Reset(a.by)
+	return len(p), nil
+}
