@@ -305,14 +305,13 @@ func (i *importing) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (i *imported) write(out io.Writer, took time.Duration) error {
-	fmt.Fprintf(out, "%-12s %7d  %s\n", "imported", i.Imported, bytesText(i.Bytes))
+	sumUp(out, "imported", i.Imported, "  "+bytesText(i.Bytes))
 	if i.Present > 0 {
-		fmt.Fprintf(out, "%-12s %7d\n", "present", i.Present)
+		sumUp(out, "present", i.Present, "")
 	}
 	if n := i.NotStored.sum(); n > 0 {
-		fmt.Fprintf(out, "%-12s %7d\n", "not stored", n)
+		sumUp(out, "not stored", n, "")
 		i.NotStored.write(out)
 	}
-	_, err := fmt.Fprintf(out, "%-12s %7s\n", "time", tookText(took))
-	return err
+	return sumUp(out, "time", tookText(took), "")
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// What larder warm and import find out, and tell, about what is not stored.
+// This file is what larder warm and import share: they find out what is not stored and why, and sum up.
 
 // discarded finds out whether a response that was being stored was stored in the end. It is safe for concurrent use.
 type discarded struct {
@@ -47,6 +47,12 @@ func (d *discarded) why(url string) string {
 	return why
 }
 
+// sumUp writes a line of a summary: a name, what there is of it, and more.
+func sumUp(out io.Writer, name string, n any, more string) error {
+	_, err := fmt.Fprintf(out, "%-12s %7v%s\n", name, n, more)
+	return err
+}
+
 // counts are numbers by name. Beyond mostCounts names the others are counted together.
 type counts map[string]int
 
@@ -69,7 +75,7 @@ func (c counts) sum() (n int) {
 	return n
 }
 
-// write writes them, the largest first.
+// write writes them below a line of sumUp, the largest first.
 func (c counts) write(out io.Writer) {
 	for _, name := range slices.SortedFunc(maps.Keys(c), func(a, b string) int { return cmp.Or(cmp.Compare(c[b], c[a]), cmp.Compare(a, b)) }) {
 		fmt.Fprintf(out, "             %7d  %s\n", c[name], printable(name))

@@ -105,22 +105,21 @@ func (w *warm) tell(cmd *cobra.Command) error {
 		return writeJSON(cmd.OutOrStdout(), t)
 	}
 	return buffered(cmd, func(out io.Writer) error {
-		line := func(n int, name, more string) {
-			if n > 0 || name == "fetched" {
-				fmt.Fprintf(out, "%-12s %7d%s\n", name, n, more)
+		line := func(name string, n int) {
+			if n > 0 {
+				sumUp(out, name, n, "")
 			}
 		}
-		line(t.Fetched, "fetched", "  "+bytesText(t.Bytes))
-		line(t.Hits, "hits", "")
-		line(t.Stale, "stale", "")
-		line(t.Revalidated, "revalidated", "")
-		line(t.DoneBefore, "done before", "")
-		line(t.NotStored.sum(), "not stored", "")
+		sumUp(out, "fetched", t.Fetched, "  "+bytesText(t.Bytes))
+		line("hits", t.Hits)
+		line("stale", t.Stale)
+		line("revalidated", t.Revalidated)
+		line("done before", t.DoneBefore)
+		line("not stored", t.NotStored.sum())
 		t.NotStored.write(out)
-		line(t.Failed, "failed", "")
+		line("failed", t.Failed)
 		t.FailedHosts.write(out)
-		line(t.Unfinished, "unfinished", "")
-		_, err := fmt.Fprintf(out, "%-12s %7s\n", "time", tookText(took))
-		return err
+		line("unfinished", t.Unfinished)
+		return sumUp(out, "time", tookText(took), "")
 	})
 }
