@@ -11,7 +11,7 @@ import (
 	"github.com/larder-go/larder/internal/units"
 )
 
-// answered is what stats tells in JSON of the requests that the history knows of.
+// answered is, in JSON, what stats tells of the requests in the history.
 type answered struct {
 	Requests      int64    `json:"requests"`
 	HitRatio      float64  `json:"hit_ratio"`
@@ -94,7 +94,7 @@ type span struct {
 // spans are pieces of the past, one after the other, the newest last.
 type spans []span
 
-// newSpans returns n spans. begin says when that of so many spans ago began; the last one is 0 ago.
+// newSpans returns n spans. begin says when one began: 0 ago is the last one, 1 ago the one before it.
 func newSpans(n int, begin func(ago int) time.Time) spans {
 	s := make(spans, n)
 	for i := range s {
@@ -126,7 +126,7 @@ func (s spans) add(hour time.Time, c *figures.Counts) {
 	}
 }
 
-// sparklines returns the requests and, to the same scale, those that were answered from the store.
+// sparklines returns a line for the requests and, to the same scale, one for those that were answered from the store.
 func (s spans) sparklines() (requests, hits string) {
 	var most int64
 	for _, p := range s {
@@ -140,7 +140,7 @@ func (s spans) sparklines() (requests, hits string) {
 	return r.String(), h.String()
 }
 
-// bar returns a bar of n to a scale that ends with most. The lowest one is for nothing alone.
+// bar returns a bar as high as n, where most is the full height. Only 0 has the lowest bar.
 func bar(n, most int64) rune {
 	if n == 0 {
 		return '▁'

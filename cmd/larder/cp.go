@@ -129,7 +129,7 @@ func openFor(cmd *cobra.Command, spec string, create bool) (store.Store, func() 
 	return s, closeStore, nil
 }
 
-// all copies what q means, notes that larder keeps for itself among it. It returns what ended it early.
+// all copies what q means, also the notes that larder keeps for itself. It returns what ended it early.
 func (c *copying) all(ctx context.Context, q store.Query) error {
 	finder, ok := store.As[store.Finder](c.from)
 	if !ok {
@@ -208,7 +208,7 @@ func (c *copying) tell(err error, what *int) {
 	tell(c.bar, err)
 }
 
-// errDamaged says that it is the store that is copied which cannot give a body.
+// errDamaged says that the store that is copied cannot give a body.
 var errDamaged = errors.New("its body cannot be read")
 
 // copy copies r, unless it is there, and returns the counter to increase.
@@ -233,7 +233,7 @@ func (c *copying) copy(ctx context.Context, r *store.Record) (was *int, err erro
 	return &c.Copied, c.verify(ctx, r, sum)
 }
 
-// find returns what is stored of r where it is copied to; nil: nothing.
+// find returns what the other store has of r; nil: nothing.
 func (c *copying) find(ctx context.Context, r *store.Record) (*store.Record, error) {
 	all, err := c.to.Lookup(ctx, r.Key)
 	if err != nil && !errors.Is(err, store.ErrCorrupt) {

@@ -10,8 +10,8 @@ import (
 	"github.com/larder-go/larder/internal/units"
 )
 
-// crew does the errands of larder warm: several at once, and few at once at any host. What is stored already waits for no host: an
-// errand queues for a turn only when it has said that it needs one.
+// crew does the errands of larder warm: several at once, but few of them at one host. An errand queues for its host only when it has said
+// that it needs a turn: what is stored already waits for nobody.
 type crew struct {
 	jobs     int           // errands at once
 	perHost  int           // of them at a host
@@ -57,7 +57,7 @@ const (
 	sentElse // by a redirect, which is in the errand already
 )
 
-// mostQueued is how many errands wait for hosts at most. Then none are taken any more, so that memory is bounded.
+// mostQueued bounds how many errands wait for hosts, and so memory: above it no more are taken in.
 const mostQueued = 1024
 
 type host struct {
@@ -68,8 +68,8 @@ type host struct {
 	shut  time.Time // until when it wants to be left alone
 }
 
-// run does the errands that come, until there are no more or ctx ends: then no other is begun, and those under way are waited for. settle is
-// called with the last report of each errand, by one goroutine.
+// run does the errands that come, until there are no more. When ctx ends, it begins no other, and waits for those under way. It calls settle,
+// from one goroutine, with the last report of each errand.
 func (c *crew) run(ctx context.Context, errands <-chan errand, settle func(report)) {
 	c.reports, c.hosts = make(chan report), make(map[string]*host)
 	ended, end := false, ctx.Done()
@@ -114,8 +114,8 @@ func (c *crew) begin(e errand) {
 	go func() { c.reports <- c.do(e) }()
 }
 
-// beginQueued begins the errands whose turn it is, and settles those that are given up. It returns an alarm for when it is the next
-// one's turn, if that is a matter of time alone.
+// beginQueued begins the errands whose turn it is, and settles those that are given up. If the next one only has to wait for its time, it
+// returns an alarm for that.
 func (c *crew) beginQueued(settle func(report)) (alarm <-chan time.Time) {
 	for c.running < c.jobs {
 		now := time.Now()
@@ -163,7 +163,7 @@ func (c *crew) host(name string) *host {
 }
 
 // startable returns an errand whose turn it is; or the report of one that is given up, since its host wants to be left alone for
-// too long; or when to ask again, if that is a matter of time alone.
+// too long; or when to ask again, if the next one only has to wait for its time.
 func (c *crew) startable(now time.Time) (e *errand, givenUp *report, wake time.Time) {
 	c.order = slices.DeleteFunc(c.order, func(h *host) bool {
 		idle := len(h.queue) == 0 && h.busy == 0 && !h.next.After(now) && !h.shut.After(now)

@@ -43,14 +43,14 @@ func (w *warm) once(ctx context.Context, e errand) report {
 	return r
 }
 
-// fetch asks the cache, unless the errand has to wait for a turn, and takes down in r what came of it.
+// fetch asks the cache, unless the errand needs a turn for that, and notes in r what came of it.
 func (w *warm) fetch(ctx context.Context, r *report, silence *time.Timer) error {
 	req, err := w.requestFor(ctx, &r.errand)
 	if err != nil {
 		return err
 	}
 	if r.turn == "" {
-		if err := w.needsTurn(ctx, req, r); err != nil || r.next == needsTurn {
+		if err := w.askForTurn(ctx, req, r); err != nil || r.next == needsTurn {
 			return err
 		}
 	}
@@ -80,7 +80,7 @@ func (w *warm) fetch(ctx context.Context, r *report, silence *time.Timer) error 
 	return w.heed(r, resp, asked)
 }
 
-// requestFor returns the request to where an errand has got to. Credentials go to the host for which they were given, as http.Client does it.
+// requestFor returns the request to where an errand has got to. Like http.Client it sends credentials only to the host for which they were given.
 func (w *warm) requestFor(ctx context.Context, e *errand) (*http.Request, error) {
 	req, err := w.to(ctx, e.url)
 	if err == nil && e.url.Host != e.first.Host {
@@ -90,8 +90,8 @@ func (w *warm) requestFor(ctx context.Context, e *errand) (*http.Request, error)
 	return req, err
 }
 
-// needsTurn lets r say that its errand needs a turn, unless what is stored answers it.
-func (w *warm) needsTurn(ctx context.Context, req *http.Request, r *report) error {
+// askForTurn makes r ask for a turn, unless what is stored answers req.
+func (w *warm) askForTurn(ctx context.Context, req *http.Request, r *report) error {
 	x, err := w.cache.Explain(ctx, req)
 	if err != nil {
 		w.stop(err) // the store does not answer, so that there is nothing to be done
@@ -119,7 +119,7 @@ func (w *warm) heed(r *report, resp *http.Response, asked bool) error {
 	return nil
 }
 
-// goTo makes the errand one to where a redirect leads.
+// goTo sends the errand to where a redirect leads.
 func (r *report) goTo(location string) error {
 	to, err := r.url.Parse(location)
 	if err == nil {

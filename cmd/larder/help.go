@@ -43,7 +43,7 @@ func usage(cmd *cobra.Command) error {
 	return err
 }
 
-// unknownCommand is what an argument of the root is, since it has none.
+// unknownCommand is the error for arguments of a command that has subcommands, and so no arguments.
 func unknownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -55,7 +55,7 @@ func unknownCommand(root *cobra.Command, args []string) error {
 	return err
 }
 
-// help is write, unless it is asked for a command that there is not: cobra looks at no arguments before it.
+// help returns a help function that calls write, unless it is asked about a command that there is not. Cobra checks no arguments before.
 func (a *app) help(write func(*cobra.Command, []string)) func(*cobra.Command, []string) {
 	return func(cmd *cobra.Command, args []string) {
 		if cmd.HasSubCommands() {
@@ -67,7 +67,7 @@ func (a *app) help(write func(*cobra.Command, []string)) func(*cobra.Command, []
 	}
 }
 
-// helpArgs accepts what names a command: cobra's help is that of the root for all else.
+// helpArgs accepts the name of a command. For anything else cobra would show the help of the root.
 func helpArgs(help *cobra.Command, args []string) error {
 	of, rest, err := help.Root().Find(args)
 	if err != nil {

@@ -27,7 +27,7 @@ const (
 	historyTime  = 2 * time.Second  // a write may take so long
 )
 
-// history is what caches answered, by hour and host, in a file that outlives the processes: for larder stats.
+// history keeps what caches answered, by hour and host, in a file that outlives the processes. larder stats shows it.
 type history struct {
 	path  string // empty: none is kept
 	store string // whose it is
@@ -81,8 +81,8 @@ func (a *app) history() (history, error) {
 	return h, nil
 }
 
-// count counts what c answers, and writes it down, until end is called. It is called before c is used. The first fault of the history
-// is told; it keeps nothing from being answered.
+// count counts what c answers, and writes it to the history, until end is called. It must be called before c is used. It tells the first
+// fault of the history; no fault keeps c from answering.
 func (a *app) count(c *larder.Cache, tell func(error)) (end func(), err error) {
 	h, err := a.history()
 	if err != nil {

@@ -144,7 +144,7 @@ func (i *importing) files(cmd *cobra.Command, names []string) (wrong bool, err e
 	return wrong, nil
 }
 
-// fileError is what is wrong with a HAR, and with it alone.
+// fileError is a fault of one HAR, which does not concern the others.
 type fileError struct{ error }
 
 func (e *fileError) Unwrap() error { return e.error }
@@ -219,7 +219,7 @@ const (
 	isGone    = "the store has not kept it"
 )
 
-// play lets the request of x be answered by its response, and returns why that was not stored.
+// play sends the request of x through the cache, with its response as the origin's answer. It returns why that was not stored.
 func (i *importing) play(ctx context.Context, x *har.Exchange) (why string, err error) {
 	if err := i.setRules(x); err != nil {
 		return "", err
@@ -275,7 +275,7 @@ func (i *importing) kept(ctx context.Context, d larder.Decision) (why string, er
 	return isEnded, i.cache.Store.Delete(ctx, d.Key, d.ID)
 }
 
-// setRules puts in force what larder had set for x, behind the configuration file's rules.
+// setRules puts a rule with what larder had set for x behind those of the configuration file.
 func (i *importing) setRules(x *har.Exchange) error {
 	own := larder.Rule{StaleWhileRevalidate: x.StaleWhileRevalidate, StaleIfError: x.StaleIfError}
 	for _, tag := range x.Tags {
@@ -291,7 +291,7 @@ func (i *importing) setRules(x *har.Exchange) error {
 	return i.cache.SetRules(i.app.file.LarderRules(own)...)
 }
 
-// RoundTrip is the origin: what is being played.
+// RoundTrip is the origin. It answers with the exchange that is being played.
 func (i *importing) RoundTrip(req *http.Request) (*http.Response, error) {
 	x := i.playing
 	i.now.Store(&x.Received)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// unlessInterrupted returns what f does. If ctx ends, f has grace to end as well; then nobody waits for it: the program ends.
+// unlessInterrupted returns what f returns. If ctx ends, f has grace to return, too. After that nobody waits for it: the program ends.
 func unlessInterrupted[T any](ctx context.Context, grace time.Duration, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -68,8 +68,8 @@ func openInterruptible(ctx context.Context, path string) (io.ReadCloser, error) 
 	}{&interruptible{ctx: ctx, r: f}, f}, nil
 }
 
-// patient is a writer whose Write ends, at the latest, interruptTime after ctx: nobody may read what is written. What was being
-// written must not be changed after that.
+// patient is a writer whose Write returns interruptTime after ctx at the latest, even if nobody reads what is written. The caller must not
+// change b after that: it may still be being written.
 type patient struct {
 	ctx context.Context
 	w   io.Writer
@@ -79,7 +79,7 @@ func (p patient) Write(b []byte) (int, error) {
 	return unlessInterrupted(p.ctx, interruptTime, func() (int, error) { return p.w.Write(b) })
 }
 
-// copyBody is io.Copy that ends with ctx, which a body from a store on this machine does not.
+// copyBody is io.Copy that ends with ctx. A body from a store on this machine does not end with it by itself.
 func copyBody(ctx context.Context, w io.Writer, body io.Reader) error {
 	_, err := io.Copy(w, untilEnd{ctx, body})
 	return err

@@ -120,7 +120,7 @@ func entryWriter(w io.Writer, asJSON bool, shape *template.Template, now time.Ti
 	}
 }
 
-// ordering reads the value of --sort; nil: as the store has them.
+// ordering reads the value of --sort; nil: the order in which the store has them.
 func ordering(key string, now time.Time) (func(a, b *store.Record) int, error) {
 	name, descending := strings.CutPrefix(key, "-")
 	var by func(a, b *store.Record) int

@@ -47,14 +47,14 @@ func printable(s string) string {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
 
-// buffered gives do a buffered standard output, which remembers that it could not be written to.
+// buffered gives do a buffered standard output. do may ignore errors of writing: they are remembered, and returned in the end.
 func buffered(cmd *cobra.Command, do func(io.Writer) error) error {
 	w := bufio.NewWriter(cmd.OutOrStdout())
 	err := do(w)
 	return cmp.Or(err, w.Flush())
 }
 
-// writeJSON writes v as one line. What a terminal would obey is escaped there, too.
+// writeJSON writes v as one line, with everything escaped that a terminal would obey.
 func writeJSON(w io.Writer, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -67,7 +67,7 @@ func writeJSON(w io.Writer, v any) error {
 	return err
 }
 
-// column is one of a table. A cell that is wider moves the rest of its line; the last column has no width.
+// column is one of a table. A cell that is wider than its column moves the rest of the line. The last column has no width.
 type column struct {
 	name  string
 	width int // negative: aligned to the left

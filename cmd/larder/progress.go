@@ -52,7 +52,7 @@ func newProgress(cmd *cobra.Command, quiet bool, what, unit string) *progress {
 	return p
 }
 
-// unwrapped writes to a terminal what it cuts off at its last column, in place of going on in the next line.
+// unwrapped writes to a terminal lines that it cuts off at its last column, and does not wrap.
 type unwrapped struct{ terminal io.Writer }
 
 func (u unwrapped) Write(p []byte) (int, error) {
@@ -63,7 +63,7 @@ func (u unwrapped) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// watched reports whether there is anybody to work out a total for.
+// watched reports whether the progress is shown, so that working out a total is worth it.
 func (p *progress) watched() bool { return p.bar != nil }
 
 // total says how many there are in all; 0: not known.

@@ -17,7 +17,7 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// request is what a command line says of its requests, all but their URL.
+// request is what a command line says of its requests, except their URLs.
 type request struct {
 	method  string
 	head    bool
@@ -31,7 +31,7 @@ type request struct {
 	body   []byte      // of data; nil: none
 }
 
-// flags adds those that a request consists of, and so its key.
+// flags adds the flags that make up a request, and so its key.
 func (r *request) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&r.method, "request", "X", "", "the request's `METHOD` (default GET, POST with --data)")
@@ -43,7 +43,7 @@ func (r *request) flags(cmd *cobra.Command) {
 	complete(cmd, "request", oneOf("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"))
 }
 
-// modeFlags adds those that ask something of the cache.
+// modeFlags adds the flags that ask something of the cache.
 func (r *request) modeFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.Var(&r.ttl, "ttl", "keep it as fresh for `DURATION`: 90s, 15m, 2h, 7d, forever or never")
@@ -76,7 +76,7 @@ func (r *request) prepare(cmd *cobra.Command) error {
 	return r.readBody(cmd)
 }
 
-// readHeader takes the fields that are given, the first of a name in place of a default one.
+// readHeader takes the fields that are given. The first one of a name replaces the default.
 func (r *request) readHeader() error {
 	given := make(map[string]bool)
 	for _, line := range r.headers {
@@ -145,7 +145,7 @@ func (r *request) verb() string {
 	return http.MethodGet
 }
 
-// keyRules puts the rules in force under which the request has a key, whatever its method, behind those of the configuration file.
+// keyRules puts the rules in force under which the request has a key, whatever its method. They come after those of the configuration file.
 func (r *request) keyRules(a *app, c *larder.Cache) error {
 	if err := c.SetRules(a.file.LarderRules(r.rules()...)...); err != nil {
 		return &exitError{exitUsage, err}
@@ -161,7 +161,7 @@ func (r *request) rules() []larder.Rule {
 	return nil
 }
 
-// setRules puts the rules in force that the command line asks for: with --ttl other methods than those are cached, too.
+// setRules puts the rules in force that the command line asks for: with --ttl, responses to its method are stored, whatever that is.
 func (r *request) setRules(a *app, c *larder.Cache) error {
 	if r.ttl == 0 {
 		return nil
@@ -211,7 +211,7 @@ func (r *request) to(ctx context.Context, u *url.URL) (*http.Request, error) {
 	return req, nil
 }
 
-// parseURL reads an absolute http or https URL. It may have blanks, as those that people copy have.
+// parseURL reads an absolute http or https URL. It may have blanks, like URLs that people copy.
 func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err == nil {

@@ -34,7 +34,7 @@ const exitCodes = `Exit codes:
   130  interrupted
   141  nobody reads the output any more`
 
-// exitError is an error with an exit code of its own. Without err it has been told of already.
+// exitError is an error with an exit code of its own. If err is nil, it has been told already.
 type exitError struct {
 	code int
 	err  error
@@ -121,7 +121,7 @@ func tell(stderr io.Writer, err error) {
 	fmt.Fprintln(stderr, "larder:", printable(err.Error()))
 }
 
-// warner returns what tells on standard error of what the user should know, though it is no error.
+// warner returns a function that tells the user, on standard error, of something that is no error.
 func warner(cmd *cobra.Command) func(warning string) {
 	return func(warning string) { tell(cmd.ErrOrStderr(), errors.New(warning)) }
 }
@@ -191,8 +191,8 @@ func version() string {
 	return info.Main.Version
 }
 
-// cache opens the store and puts a cache in front of it, which the caller must close. Unless create is set, a store that is not there
-// is not made: it is as an empty one.
+// cache opens the store, and puts a cache in front of it. The caller must close both. Unless create is set, a missing store is not made: it is
+// like an empty one.
 func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStore func() error, err error) {
 	if err := a.readFile(); err != nil {
 		return nil, nil, err
@@ -210,11 +210,9 @@ func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStor
 	return c, closeStore, nil
 }
 
-// After the last body a refresh in the background may take backgroundTime; after an interrupt, interruptTime is for
-// what was being stored to be discarded.
 const (
-	backgroundTime = 30 * time.Second
-	interruptTime  = 5 * time.Second
+	backgroundTime = 30 * time.Second // for a refresh in the background, after the last body
+	interruptTime  = 5 * time.Second  // for discarding what was being stored, after an interrupt
 )
 
 // closeCache lets the work in the background end, and closes the store.
@@ -230,7 +228,7 @@ func closeCache(ctx context.Context, c *larder.Cache, closeStore func() error) e
 	return closeStore()
 }
 
-// closeServed is closeCache where an interrupt is how it ends: the work in the background may then go on for interruptTime.
+// closeServed is closeCache for a command that an interrupt ends: the work in the background may go on for interruptTime.
 func closeServed(ctx context.Context, c *larder.Cache, closeStore func() error) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruptTime)
 	defer cancel()
@@ -238,7 +236,7 @@ func closeServed(ctx context.Context, c *larder.Cache, closeStore func() error) 
 	return closeStore()
 }
 
-// urlArgs accepts one argument at least, and most at most; most < 0: any number.
+// urlArgs accepts at least one argument, and no more than most; most < 0: any number.
 func urlArgs(most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {

@@ -34,7 +34,7 @@ type totals struct {
 	counts figures.Counts
 }
 
-// hostDays is of how many days a host's sparkline is.
+// hostDays is how many days the sparkline of a host shows.
 const hostDays = 7
 
 func (t *totals) add(r *store.Record, now time.Time) {

@@ -23,7 +23,7 @@ import (
 
 const storeEnv = "LARDER_STORE"
 
-// location says where a store is: the value of --store, read.
+// location says where a store is, as --store gives it.
 type location struct{ config.Location }
 
 // closer is a store that somebody has to close.
@@ -32,14 +32,14 @@ type closer interface {
 	Close() error
 }
 
-// databases opens those that are named by a URL, which is the drivers' to read.
+// databases opens the stores that a URL names. The drivers read the URL.
 var databases = map[string]func(ctx context.Context, url string) (closer, error){
 	"redis":    func(ctx context.Context, url string) (closer, error) { return redis.Open(ctx, url, nil) },
 	"mongodb":  func(ctx context.Context, url string) (closer, error) { return mongodb.Open(ctx, url, nil) },
 	"dynamodb": func(ctx context.Context, url string) (closer, error) { return dynamodb.Open(ctx, url, nil) },
 }
 
-// locate reads the first of specs that is set; none: the user's own cache.
+// locate reads the first of specs that is not empty. Without any it returns the user's own cache.
 func locate(specs ...string) (location, error) {
 	if i := slices.IndexFunc(specs, func(s string) bool { return s != "" }); i >= 0 {
 		return parseLocation(specs[i])
@@ -59,7 +59,7 @@ func parseLocation(spec string) (location, error) {
 	return location{at}, err
 }
 
-// open opens the store. Unless create is set it makes no file: a store that is not there is as an empty one, and a damaged one an error.
+// open opens the store. Unless create is set it makes no file: a missing store is like an empty one, and a damaged one is an error.
 func (at location) open(ctx context.Context, create bool, warn func(string)) (s store.Store, closeStore func() error, err error) {
 	if at.Kind == "memory" {
 		return emptyStore(at)

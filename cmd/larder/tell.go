@@ -10,14 +10,14 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// teller tells on err of what happens in the cache.
+// teller writes to err what happens in the cache.
 type teller struct {
 	err     io.Writer
 	verbose bool
 	json    bool
 }
 
-// observe tells of trouble always, of the rest if it is wanted.
+// observe always tells of trouble, and of the rest if verbose or json is set.
 func (t *teller) observe(e larder.Event) {
 	switch e.Kind {
 	case larder.StoreFailed, larder.Damaged, larder.RefreshFailed:
@@ -35,7 +35,7 @@ func (t *teller) observe(e larder.Event) {
 	}
 }
 
-// alsoObserve lets also see what happens in c, before who sees it already. It is called before c is used.
+// alsoObserve makes c call also before the Observe that it has. It must be called before c is used.
 func alsoObserve(c *larder.Cache, also func(larder.Event)) {
 	observe := c.Observe
 	c.Observe = func(e larder.Event) {
