@@ -29,7 +29,7 @@ func (c *Config) checkStore() (faults Faults) {
 	return faults
 }
 
-// checkRules leaves it to larder.Rule.Check, which is shown one field after the other, to tell which is at fault.
+// checkRules shows larder.Rule.Check one field of a rule after the other, and so finds the one at fault.
 func (c *Config) checkRules() (faults Faults) {
 	for i := range c.Rules {
 		rule := c.Rules[i].larder()

@@ -123,7 +123,7 @@ type Serve struct {
 // maxFile is the size in bytes of the largest file that is read.
 const maxFile = 1 << 20
 
-// Load reads a file, of at most 1 MiB. What is wrong with it are Faults.
+// Load reads a file of at most 1 MiB. If something is wrong with what it says, the error is Faults.
 func Load(path string) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -137,8 +137,8 @@ func Load(path string) (*Config, error) {
 	return Parse(path, text)
 }
 
-// Parse reads text, of at most 1 MiB. name is its file's, for errors, and tells the folder that relative paths in it are in; one
-// that is not there need not be. What is wrong with it are Faults. Nothing is opened.
+// Parse reads text of at most 1 MiB. name is that of its file, which need not exist: errors begin with it, and relative paths in the
+// text are in its folder. If something is wrong with the text, the error is Faults. Parse opens nothing.
 func Parse(name string, text []byte) (*Config, error) {
 	c := &Config{file: name, at: make(map[string]position)}
 	faults := c.decode(text)
@@ -190,8 +190,8 @@ func (c *Config) Apply(to *larder.Cache) {
 // set sets what is given.
 func set[T comparable](to *T, v T) { *to = cmp.Or(v, *to) }
 
-// LarderRules returns the rules for a larder.Cache: those of c, then more, each with what c redacts for all, and at last one that
-// does nothing but that.
+// LarderRules returns the rules for a larder.Cache: those of c, then more. Each also redacts what c redacts for all requests. If that is
+// anything, a last rule does it for the requests that no other rule means.
 func (c *Config) LarderRules(more ...larder.Rule) []larder.Rule {
 	var rules []larder.Rule
 	for i := range c.Rules {

@@ -208,7 +208,7 @@ func (d *decoder) isScalar(n *yaml.Node, path, want string) bool {
 	return n.Kind == yaml.ScalarNode
 }
 
-// isString refuses what YAML takes for something else than text: an editor that goes by the schema does so, too.
+// isString refuses what YAML takes for something else than text. An editor that goes by the schema does so, too.
 func (d *decoder) isString(n *yaml.Node, path string) bool {
 	tag := n.ShortTag()
 	if tag != "!!str" && tag != "!!timestamp" {
@@ -237,7 +237,7 @@ func what(n *yaml.Node) string {
 	return "a text"
 }
 
-// shorten keeps a value that is quoted in an error within a line, and a password in a URL out of it.
+// shorten makes a value short enough to be quoted in an error, and takes the password out of a URL.
 func shorten(s string) string {
 	const most = 60
 	s = withoutPassword(s)

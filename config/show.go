@@ -32,7 +32,7 @@ func (c *Config) YAML() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// redacted returns t without a password that it holds itself.
+// redacted returns t without the password that stands in it.
 func (t Text) redacted() Text {
 	before, rest, found := strings.Cut(string(t), "://")
 	if !found {

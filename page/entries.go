@@ -19,7 +19,7 @@ import (
 const (
 	defaultRows = 50
 	mostRows    = 200
-	// patience is how long the store is looked through for one answer, and longPatience how long if the user asks for it.
+	// patience bounds one look through the store, and longPatience one for a user who asks for all.
 	patience, longPatience = 2 * time.Second, time.Minute
 	mostNames              = 100 // hosts and tags that are counted by themselves
 	scansAtOnce            = 2
@@ -54,7 +54,7 @@ func newRow(r *store.Record, now time.Time) row {
 	return out
 }
 
-// listing is a page of a list, and what can be said of all that is meant.
+// listing is a page of a list, with the figures of all that matches.
 type listing struct {
 	AsOf    time.Time `json:"as_of"` // what came since is left out
 	Entries []row     `json:"entries"`
@@ -188,7 +188,7 @@ func readTime(s string, otherwise time.Time) (time.Time, error) {
 	return t, nil
 }
 
-// names counts by name: those that come first, up to mostNames.
+// names counts matches by name, for the first mostNames names.
 type names map[string]*tie
 
 func (n names) count(name string, bytes int64) {

@@ -12,7 +12,7 @@ import (
 
 const (
 	mostHosts = 30
-	// sizeTime is how long the size of a store holds: some count all that they have to know it.
+	// sizeTime is how long the size of a store is remembered: some stores count all that they have.
 	sizeTime  = 10 * time.Second
 	sizeLimit = 5 * time.Second
 )
@@ -25,7 +25,7 @@ type state struct {
 	Total   counts   `json:"total"`
 	Hosts   []counts `json:"hosts"`   // with the most requests first; the rest is in the total alone
 	Minutes []counts `json:"minutes"` // of the last hour, those in which something happened
-	// StoreTimes and OriginTimes count answers by how long they took: up to 1 µs, and then up to twice as long each.
+	// StoreTimes and OriginTimes count answers by how long they took: first those up to 1 µs, then each up to twice as long.
 	StoreTimes  figures.Histogram `json:"store_times"`
 	OriginTimes figures.Histogram `json:"origin_times"`
 
@@ -34,7 +34,7 @@ type state struct {
 	Bytes     *int64       `json:"bytes"`
 }
 
-// counts are figures.Counts without histograms, so that a second's worth is small.
+// counts are figures.Counts without histograms: the page asks for them every second, so they are small.
 type counts struct {
 	Host        string     `json:"host,omitempty"`
 	Time        *time.Time `json:"time,omitempty"`

@@ -44,7 +44,7 @@ func readFilter(v url.Values) (f filter, err error) {
 	return f, nil
 }
 
-// query returns what f means at asOf: of what has come since, nothing.
+// query returns what f means at asOf. It leaves out what came later.
 func (f filter) query(asOf time.Time) store.Query {
 	q := store.Query{ID: f.id, Prefix: f.url, Host: f.host, Tag: f.tag, Before: asOf}
 	if f.state == "stale" {

@@ -1,5 +1,5 @@
-// Package page is a web page that shows a [larder.Cache] and looks after it: what is stored, and one response in all its
-// detail; what would happen to a request, and why; what the cache did, in charts; and the removal of what nobody wants any more.
+// Package page is a web page that shows a [larder.Cache], and looks after it. It shows what is stored, and one response in all its
+// detail; what would happen to a request, and why; what the cache did, in charts. It removes what nobody wants any more.
 //
 //	p := &page.Page{Cache: cache}
 //	cache.Observe = p.Observe // for the charts
@@ -7,10 +7,12 @@
 //
 // # Who may ask
 //
-// What is stored may be secret, and the page can remove it. So without a [Page.Token] it answers this machine alone; with one, it
-// answers whoever knows it. It is never sent by a browser of its own accord: there is no cookie, the page's script sends it as
-// Authorization: Bearer. So no other site can ask in a user's name. It is for a listener, or at least an origin (scheme, host and
-// port), where no script runs that may not see all of the cache: not beside what a proxy passes on.
+// What is stored may be secret, and the page can remove it. So without a [Page.Token] it answers this machine alone. With a token, it
+// answers whoever knows that. No browser sends the token of its own accord: there is no cookie, and the page's script sends it as
+// Authorization: Bearer. So no other site can ask in a user's name.
+//
+// Serve the page on a listener of its own, or at least at an origin (scheme, host and port) where no script runs that may not see all of
+// the cache: not beside what a proxy passes on.
 //
 // What comes from the cache is taken for hostile: it is shown as text, or as an image, and is never run.
 package page
@@ -51,7 +53,7 @@ type Page struct {
 	site     http.CrossOriginProtection
 }
 
-// Observe counts an event for the charts: it is for [larder.Cache.Observe], or to be called by what is set there. It returns at once.
+// Observe counts an event for the charts: it is for [larder.Cache.Observe], or for what is set there to call. It returns at once.
 func (p *Page) Observe(e larder.Event) { p.recorder.Observe(e) }
 
 // ServeHTTP answers for the page, its scripts and pictures, and for what these ask for.
@@ -151,7 +153,7 @@ func secure(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// fault is an answer that is no success, with a sentence for the user.
+// fault is an answer other than success, with a sentence for the user.
 type fault struct {
 	status int
 	text   string

@@ -14,7 +14,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Decode returns what a body is without a single content coding, or an error if it does not know that.
+// Decode undoes a single content coding of a body. A coding that it does not know is an error.
 type Decode func(coding string, body io.Reader) (io.Reader, error)
 
 // Stored is a stored response, ready to be written as an entry.
@@ -27,7 +27,7 @@ type Stored struct {
 	utf8   bool
 }
 
-// Prepare reads the body of r, once or twice, to find out how it is to be written. An error is the body's.
+// Prepare reads the body of r, once or twice, to find out how to write it. It fails only if the body cannot be read.
 func Prepare(r *store.Record, body io.ReadSeeker, decode Decode) (*Stored, error) {
 	s := &Stored{record: r, body: body, coding: coding(r), decode: decode}
 	if r.Size == 0 {
@@ -55,7 +55,7 @@ func (w *Writer) Record(s *Stored) error {
 	return w.write(e, text, stored)
 }
 
-// coding is the content coding that there is to undo; "": none, or of a part, of which that cannot be undone.
+// coding is the content coding to undo; "": there is none, or r is a part of a body, of which it cannot be undone.
 func coding(r *store.Record) string {
 	c := strings.ToLower(strings.Join(r.Header["Content-Encoding"], ", "))
 	if c == "identity" || r.Size == 0 || r.Status == http.StatusPartialContent {

@@ -110,7 +110,7 @@ func (p *Preview) judge(r *store.Record) {
 	}
 }
 
-// sniff is what data looks like, as a browser sees it, and JSON.
+// sniff returns the media type that data looks like to a browser, or that of JSON.
 func sniff(data []byte) string {
 	t, _, _ := strings.Cut(http.DetectContentType(data), ";")
 	if t == "text/plain" && looksLikeJSON(data) {
