@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/larder-go/larder"
 )
@@ -61,7 +60,7 @@ func (x *exchange) fail(f *Fault) {
 	}
 	text := f.Detail + "\n"
 	h.Set("Content-Length", strconv.Itoa(len(text)))
-	x.c.SetWriteDeadline(time.Now().Add(p.stallTimeout()))
+	x.allowTime()
 	x.w.WriteHeader(f.Status)
 	io.WriteString(x.w, text)
 }

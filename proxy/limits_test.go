@@ -206,6 +206,38 @@ func TestStandingResponses(t *testing.T) {
 	quick() // its last deadline is over by now
 }
 
+// TestEndAfterSilence shows that a response that may stand still comes whole, also where nothing but its end comes after a silence that
+// is longer than the time of a write.
+func TestEndAfterSilence(t *testing.T) {
+	const event = "data: one\n\n"
+	end := make(chan struct{})
+	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			io.Copy(io.Discard, r.Body)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, event)
+		http.NewResponseController(w).Flush()
+		<-end
+	}), stalls)
+	for _, two := range []bool{false, true} {
+		resp, err := p.client(two).Get(p.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if _, err := io.ReadFull(resp.Body, make([]byte, len(event))); err != nil {
+			t.Fatal(err)
+		}
+		outlast(t, p)
+		end <- struct{}{}
+		if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) > 0 {
+			t.Errorf("HTTP/2 %v: then come %q, %v", two, rest, err)
+		}
+	}
+}
+
 // TestStandingReaders shows that who does not read what he asked for is not waited for, whether it comes from the origin or the store.
 func TestStandingReaders(t *testing.T) {
 	const size = 64 << 20 // more than sockets take

@@ -219,7 +219,7 @@ func (i *interim) pass() {
 		m := i.waiting[0]
 		i.mu.Unlock()
 		copyMessage(h, m.header)
-		i.x.c.SetWriteDeadline(time.Now().Add(i.x.p.stallTimeout()))
+		i.x.allowTime()
 		i.x.w.WriteHeader(m.code)
 		i.x.c.SetWriteDeadline(time.Time{}) // the next one may take its time
 		clear(h)
@@ -249,6 +249,9 @@ func (i *interim) end() {
 	i.passing.Wait()
 }
 
+// allowTime gives what is written next its own time.
+func (x *exchange) allowTime() { x.c.SetWriteDeadline(time.Now().Add(x.p.stallTimeout())) }
+
 func (x *exchange) expectsContinue() bool { return hasToken(x.r.Header["Expect"], "100-continue") }
 
 // respond passes resp on.
@@ -261,7 +264,6 @@ func (x *exchange) respond(resp *http.Response) {
 	h := x.w.Header()
 	x.p.setHeader(h, x.out, resp, x.origin, info)
 	announced := announce(h, resp)
-	x.c.SetWriteDeadline(time.Now().Add(x.p.stallTimeout()))
 	x.w.WriteHeader(resp.StatusCode)
 	if err := x.copy(resp, info); err != nil {
 		x.brokenOff(resp.StatusCode, err)
@@ -316,22 +318,22 @@ func (x *exchange) brokenOff(status int, err error) {
 	x.p.Observe(x.r, f)
 }
 
-// copy passes the response's body on.
+// copy passes the response's body on, and with it the header, which net/http holds back until there is a body, a flush, or the end.
 func (x *exchange) copy(resp *http.Response, info larder.Decision) error {
 	if resp.Body == http.NoBody || bodiless(resp.StatusCode) { // a store, or HTTP/2, may bring one where none may be
+		x.allowTime()
 		return nil
 	}
-	stall := x.p.stallTimeout()
-	dst := &patientWriter{w: x.w, c: x.c, stall: stall}
+	dst := &patientWriter{x: x}
 	src := io.Reader(resp.Body)
 	if fromOrigin(info) { // which may take its time, so that nothing is to wait for more
 		dst.flush = true
-		x.c.Flush()
+		dst.write(nil)
 		if info.Stored && resp.ContentLength > 0 && len(resp.Trailer) == 0 {
 			dst.length = resp.ContentLength // who has it all, and asks again at once, finds it in the store
 		}
 		if !patient(x.r, resp) {
-			watched := watch(resp.Body, stall, x.cancel)
+			watched := watch(resp.Body, x.p.stallTimeout(), x.cancel)
 			defer watched.stop()
 			src = watched
 		}
@@ -360,6 +362,7 @@ func (x *exchange) options() {
 	h := x.w.Header()
 	h.Set("Allow", allowed)
 	h.Set("Content-Length", "0")
+	x.allowTime()
 	x.w.WriteHeader(http.StatusOK)
 }
 

@@ -87,9 +87,7 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // patientWriter gives each write to the client its own time.
 type patientWriter struct {
-	w     http.ResponseWriter
-	c     *http.ResponseController
-	stall time.Duration
+	x     *exchange
 	flush bool // after each write
 
 	length  int64 // of the whole, whose last byte waits for end; 0: it does not
@@ -107,17 +105,19 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 }
 
 func (w *patientWriter) write(p []byte) error {
-	w.c.SetWriteDeadline(time.Now().Add(w.stall))
-	_, err := w.w.Write(p)
-	if err == nil && w.flush && len(p) > 0 {
-		err = w.c.Flush()
+	w.x.allowTime()
+	_, err := w.x.w.Write(p)
+	if err != nil || !w.flush {
+		return err
 	}
+	err = w.x.c.Flush()
+	w.x.c.SetWriteDeadline(time.Time{}) // what comes next may take its time
 	return err
 }
 
 // ReadFrom lets the system send a file by itself, and gives each piece of it its own time. It is for bodies that end where src does.
 func (w *patientWriter) ReadFrom(src io.Reader) (n int64, err error) {
-	to, ok := w.w.(io.ReaderFrom)
+	to, ok := w.x.w.(io.ReaderFrom)
 	file, limited := src.(*io.LimitedReader)
 	if !ok || !limited || w.flush {
 		buf := buffers.Get().(*[bufferSize]byte)
@@ -126,7 +126,7 @@ func (w *patientWriter) ReadFrom(src io.Reader) (n int64, err error) {
 	}
 	for file.N > 0 {
 		part := io.LimitedReader{R: file.R, N: min(file.N, piece)}
-		w.c.SetWriteDeadline(time.Now().Add(w.stall))
+		w.x.allowTime()
 		k, err := to.ReadFrom(&part)
 		n += k
 		file.N -= k
@@ -140,12 +140,17 @@ func (w *patientWriter) ReadFrom(src io.Reader) (n int64, err error) {
 // piece is how much of a file is sent in the time of one write.
 const piece = 256 << 10
 
-// end writes the last byte.
+// end writes the last byte, and gives what net/http has to write yet its time: the end of what was flushed, or all.
 func (w *patientWriter) end() error {
-	if w.last == nil {
-		return nil
+	if w.last != nil {
+		if err := w.write(w.last); err != nil {
+			return err
+		}
 	}
-	return w.write(w.last)
+	if w.flush || w.written == 0 {
+		w.x.allowTime()
+	}
+	return nil
 }
 
 var errStalled = errors.New("the origin's body stands still")
