@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -234,6 +236,44 @@ func TestEndAfterSilence(t *testing.T) {
 		end <- struct{}{}
 		if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) > 0 {
 			t.Errorf("HTTP/2 %v: then come %q, %v", two, rest, err)
+		}
+	}
+}
+
+// TestServerWithWriteTimeout shows that the bound of somebody else's server on whole responses does not end those that take longer.
+func TestServerWithWriteTimeout(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			io.Copy(io.Discard, r.Body)
+			return
+		}
+		asked <- struct{}{}
+		<-answer
+	}), stalls)
+	server := httptest.NewUnstartedServer(p.p)
+	server.Config.WriteTimeout = soon / 2
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	defer server.Close()
+	for _, two := range []bool{false, true} {
+		var after sync.WaitGroup
+		after.Go(func() {
+			<-asked
+			outlast(t, p)
+			answer <- struct{}{}
+		})
+		resp, err := p.client(two).Get(server.URL)
+		after.Wait()
+		if err != nil {
+			t.Errorf("HTTP/2 %v: %v", two, err)
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("HTTP/2 %v: %s", two, resp.Status)
 		}
 	}
 }

@@ -51,6 +51,7 @@ type Proxy struct {
 	fault error // of the configuration
 	cache *larder.Cache
 	via   string
+	via11 string   // what is added to Via as a rule: of messages in HTTP/1.1
 	table []Origin // the most special first
 	hosts map[string]bool
 }
@@ -69,6 +70,7 @@ func (p *Proxy) start() {
 	if p.via = p.Via; p.via == "" {
 		p.via = "larder-" + strings.ToLower(rand.Text()[:8])
 	}
+	p.via11 = "1.1 " + p.via
 	p.hosts = make(map[string]bool)
 	for _, host := range p.Hosts {
 		p.hosts[normalHost(host)] = true
@@ -109,7 +111,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(&Fault{Status: http.StatusInternalServerError, Type: "proxy_configuration_error", Detail: "the proxy is not set up", Err: err})
 		return
 	}
-	x.c.SetWriteDeadline(time.Time{}) // of a server that bounds whole responses: here each write has its own
+	if r.ProtoMajor > 1 { // else it matters to writes alone, and each has its own
+		x.c.SetWriteDeadline(time.Time{}) // of a server that bounds whole responses
+	}
 	origin, fault := p.admit(r)
 	switch {
 	case fault != nil:

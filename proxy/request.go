@@ -32,6 +32,9 @@ func ofConnection(name string) bool {
 // its own. A client might tell lies in them, and one that the origin believes would be stored for others to get. CGI, and what follows it,
 // makes "_" of all that is neither letter nor digit, so that X_Forwarded.Host is X-Forwarded-Host to it.
 func ofIdentity(name string) bool {
+	if name == "" || !strings.ContainsRune("FfTtXx", rune(name[0])) { // none of them begins so; this is asked of each field of each request
+		return false
+	}
 	name = textproto.CanonicalMIMEHeaderKey(strings.Map(func(c rune) rune {
 		if c < '0' || c > '9' && c < 'A' || c > 'Z' && c < 'a' || c > 'z' {
 			return '-'
@@ -113,7 +116,7 @@ func (p *Proxy) outgoing(ctx context.Context, r *http.Request, o *Origin, body *
 // past the proxy; in HTTP/1.0 the field means nothing (RFC 9110 §7.8).
 func upgrade(r *http.Request) string {
 	protocol := r.Header.Get("Upgrade")
-	if r.ProtoMajor != 1 || r.ProtoMinor == 0 || !hasToken(r.Header["Connection"], "upgrade") {
+	if protocol == "" || r.ProtoMajor != 1 || r.ProtoMinor == 0 || !hasToken(r.Header["Connection"], "upgrade") {
 		return ""
 	}
 	for name := range strings.SplitSeq(strings.ToLower(protocol), ",") {
@@ -153,10 +156,13 @@ func maxForwards(r *http.Request) int {
 
 // addVia says in h that the message has come by here, as one of that version of HTTP.
 func (p *Proxy) addVia(h http.Header, major, minor int) {
-	if major > 1 {
-		minor = 0
+	v := p.via11
+	if major != 1 || minor != 1 {
+		if major > 1 {
+			minor = 0
+		}
+		v = strconv.Itoa(major) + "." + strconv.Itoa(minor) + " " + p.via
 	}
-	v := strconv.Itoa(major) + "." + strconv.Itoa(minor) + " " + p.via
 	h["Via"] = append(slices.Clip(h["Via"]), v)
 }
 
@@ -203,9 +209,14 @@ func quoted(s string) string {
 }
 
 func token(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
-	})
+	for i := range len(s) {
+		c := s[i]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && !('0' <= c && c <= '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // requestBody is the client's body on its way to the origin, within the proxy's limits. It can be closed while it is
