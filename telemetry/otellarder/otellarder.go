@@ -192,10 +192,18 @@ func (b *body) Read(p []byte) (int, error) {
 
 // WriteTo lets io.Copy take the body as it could without a span.
 func (b *body) WriteTo(w io.Writer) (int64, error) {
-	n, err := io.Copy(w, b.ReadCloser)
-	if err == nil {
+	from, ok := b.ReadCloser.(io.WriterTo)
+	if !ok {
+		return io.Copy(w, struct{ io.Reader }{b})
+	}
+	dst := &destination{w: w}
+	n, err := from.WriteTo(dst)
+	switch {
+	case err == nil:
 		b.end()
-	} // else it may be w's
+	case dst.err == nil:
+		b.fail(err)
+	}
 	return n, err
 }
 
@@ -216,6 +224,26 @@ func (b *body) end() {
 		b.downloads.Delete(b.id)
 	}
 	b.span.End()
+}
+
+// destination is a writer that knows whether it has failed.
+type destination struct {
+	w   io.Writer
+	err error
+}
+
+func (d *destination) Write(p []byte) (n int, err error) {
+	n, d.err = d.w.Write(p)
+	return n, d.err
+}
+
+// ReadFrom lets the system send a file by itself. An error that comes of this may be the file's, but counts as the writer's.
+func (d *destination) ReadFrom(r io.Reader) (n int64, err error) {
+	if _, file := r.(*io.LimitedReader); !file {
+		return io.Copy(struct{ io.Writer }{d}, r)
+	}
+	n, d.err = io.Copy(d.w, r)
+	return n, d.err
 }
 
 // errorType is the error.type of err: one of few.

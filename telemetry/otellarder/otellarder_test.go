@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,6 +26,7 @@ import (
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/disk"
 	"github.com/larder-go/larder/store/memory"
 	"github.com/larder-go/larder/store/storetest"
 	"github.com/larder-go/larder/telemetry/otellarder"
@@ -300,6 +305,85 @@ func TestErrors(t *testing.T) {
 	}
 	if n := x.metrics()["larder.request.duration{error.type=_OTHER,larder.outcome=none}"]; n != 1 {
 		t.Errorf("%v", x.metrics())
+	}
+}
+
+// TestBrokenBodies shows that a span tells of a body that broke off, also where io.Copy takes it, but not of a writer that failed.
+func TestBrokenBodies(t *testing.T) {
+	const size = 64 << 10 // which a store on disk has in a file of its own
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(size))
+		if r.URL.Path == "/cut" {
+			io.WriteString(w, "hello")
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Write(make([]byte, size))
+	}))
+	defer origin.Close()
+	dir := t.TempDir()
+	s, err := disk.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	x := instrument(t, &larder.Cache{Store: s})
+	x.get(origin.URL + "/stored")
+	copyTo := func(path string, w io.Writer) (told string) {
+		t.Helper()
+		x.spans.Reset()
+		resp, err := x.rt.RoundTrip(httptest.NewRequest("GET", origin.URL+path, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(w, resp.Body); n == size || err == nil {
+			t.Errorf("%s is copied: %d, %v", path, n, err)
+		}
+		resp.Body.Close()
+		for _, span := range x.spans.Ended() {
+			if span.Name() == "larder" {
+				told += span.Status().Code.String()
+			}
+		}
+		return told
+	}
+	full, err := os.Open(dir) // which cannot be written to
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, w := range []io.Writer{full, struct{ io.Writer }{full}} {
+		if told := copyTo("/stored", w); told != "Unset" {
+			t.Errorf("a writer that fails: %s", told)
+		}
+	}
+	if told := copyTo("/cut", io.Discard); told != "Error" {
+		t.Errorf("a response that is cut: %s", told)
+	}
+	origin.Close()
+	damage(t, dir, size)
+	if told := copyTo("/stored", io.Discard); told != "Error" {
+		t.Errorf("a stored body that is damaged: %s", told)
+	}
+}
+
+// damage changes a byte of the file below dir that is at least so long.
+func damage(t *testing.T, dir string, size int64) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err == nil && int64(len(b)) >= size {
+			b[size/2]++
+			err = os.WriteFile(path, b, 0o600)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
