@@ -2,17 +2,117 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/larder-go/larder"
 )
+
+// respond passes resp on.
+func (x *exchange) respond(resp *http.Response) {
+	if resp.StatusCode < 200 || resp.StatusCode > 999 {
+		x.fail(gateway(http.StatusBadGateway, "http_protocol_error", "the origin's status is none"))
+		return
+	}
+	info := larder.Info(resp)
+	h := x.w.Header()
+	x.p.setHeader(h, x.out, resp, x.origin, info)
+	announced := announce(h, resp)
+	x.w.WriteHeader(resp.StatusCode)
+	if err := x.copy(resp, info); err != nil {
+		x.brokenOff(resp.StatusCode, err)
+		if !x.r.ProtoAtLeast(1, 1) && h["Content-Length"] == nil {
+			x.reset()
+		}
+		panic(http.ErrAbortHandler) // so that the client sees that it is not whole
+	}
+	if len(resp.Trailer) == 0 {
+		return
+	}
+	x.c.Flush() // else net/http would find out the length of a short body, and leave no room for trailers
+	for name, values := range resp.Trailer {
+		if framing(name) {
+			continue
+		}
+		if !announced[name] {
+			name = http.TrailerPrefix + name
+		}
+		h[name] = values
+	}
+}
+
+// copy passes the response's body on, and with it the header, which net/http holds back until there is a body, a flush, or the end.
+func (x *exchange) copy(resp *http.Response, info larder.Decision) error {
+	if resp.Body == http.NoBody || bodiless(resp.StatusCode) { // a store, or HTTP/2, may bring one where none may be
+		x.allowTime()
+		return nil
+	}
+	dst := &patientWriter{x: x}
+	src := io.Reader(resp.Body)
+	if fromOrigin(info) { // which may take its time, so that nothing is to wait for more
+		dst.flush = true
+		dst.write(nil)
+		if info.Stored && resp.ContentLength > 0 && len(resp.Trailer) == 0 {
+			dst.length = resp.ContentLength // who has it all, and asks again at once, finds it in the store
+		}
+		if !patient(x.r, resp) {
+			watched := watch(resp.Body, x.p.stallTimeout(), x.cancel)
+			defer watched.stop()
+			src = watched
+		}
+	}
+	if _, err := io.Copy(dst, src); err != nil {
+		return err
+	}
+	return dst.end()
+}
+
+// fromOrigin reports whether the response's body comes from the origin, as far as it has come.
+func fromOrigin(d larder.Decision) bool {
+	switch d.Outcome {
+	case larder.Hit, larder.Stale, larder.Revalidated, larder.Refused:
+		return false
+	}
+	return true
+}
+
+// reset ends a connection whose end, were it a proper one, would be that of the response (RFC 9112 §6.3).
+func (x *exchange) reset() {
+	conn, _, err := x.c.Hijack()
+	if err != nil {
+		return
+	}
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn() // a proper end of TLS would be one, too
+	}
+	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
+		tcp.SetLinger(0)
+	}
+	conn.Close()
+}
+
+// brokenOff tells of a response that could not be passed on whole, unless that is because the client has left.
+func (x *exchange) brokenOff(status int, err error) {
+	f := &Fault{Status: status, Type: "http_response_incomplete", Detail: "the response broke off", Err: err}
+	switch {
+	case x.p.Observe == nil:
+		return
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		f.Type, f.Detail = "connection_write_timeout", "the client did not read the response in time"
+	case x.r.Context().Err() != nil:
+		return
+	case context.Cause(x.ctx) != nil:
+		f.Err = context.Cause(x.ctx)
+	}
+	x.p.Observe(x.r, f)
+}
 
 // setHeader makes h the header of the response to the client.
 func (p *Proxy) setHeader(h http.Header, out *http.Request, resp *http.Response, o *Origin, info larder.Decision) {
@@ -80,100 +180,3 @@ func patient(r *http.Request, resp *http.Response) bool {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return mediaType == "text/event-stream" || incremental(resp.Header) || incremental(r.Header)
 }
-
-const bufferSize = 32 << 10
-
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
-
-// patientWriter gives each write to the client its own time.
-type patientWriter struct {
-	x     *exchange
-	flush bool // after each write
-
-	length  int64 // of the whole, whose last byte waits for end; 0: it does not
-	written int64
-	last    []byte
-}
-
-func (w *patientWriter) Write(p []byte) (int, error) {
-	n := len(p)
-	if w.written += int64(n); n > 0 && w.written == w.length {
-		w.last = []byte{p[n-1]}
-		p = p[:n-1]
-	}
-	return n, w.write(p)
-}
-
-func (w *patientWriter) write(p []byte) error {
-	w.x.allowTime()
-	_, err := w.x.w.Write(p)
-	if err != nil || !w.flush {
-		return err
-	}
-	err = w.x.c.Flush()
-	w.x.c.SetWriteDeadline(time.Time{}) // what comes next may take its time
-	return err
-}
-
-// ReadFrom lets the system send a file by itself, and gives each piece of it its own time. It is for bodies that end where src does.
-func (w *patientWriter) ReadFrom(src io.Reader) (n int64, err error) {
-	to, ok := w.x.w.(io.ReaderFrom)
-	file, limited := src.(*io.LimitedReader)
-	if !ok || !limited || w.flush {
-		buf := buffers.Get().(*[bufferSize]byte)
-		defer buffers.Put(buf)
-		return io.CopyBuffer(struct{ io.Writer }{w}, src, buf[:])
-	}
-	for file.N > 0 {
-		part := io.LimitedReader{R: file.R, N: min(file.N, piece)}
-		w.x.allowTime()
-		k, err := to.ReadFrom(&part)
-		n += k
-		file.N -= k
-		if err != nil || part.N > 0 {
-			return n, err
-		}
-	}
-	return n, nil
-}
-
-// piece is how much of a file is sent in the time of one write.
-const piece = 256 << 10
-
-// end writes the last byte, and gives what net/http has to write yet its time: the end of what was flushed, or all.
-func (w *patientWriter) end() error {
-	if w.last != nil {
-		if err := w.write(w.last); err != nil {
-			return err
-		}
-	}
-	if w.flush || w.written == 0 {
-		w.x.allowTime()
-	}
-	return nil
-}
-
-var errStalled = errors.New("the origin's body stands still")
-
-// watched is a body whose reads must not take too long.
-type watched struct {
-	rc    io.Reader
-	stall time.Duration
-	timer *time.Timer
-}
-
-// watch returns body, the request of which it cancels once a read takes longer than stall.
-func watch(body io.Reader, stall time.Duration, cancel context.CancelCauseFunc) *watched {
-	w := &watched{rc: body, stall: stall, timer: time.AfterFunc(stall, func() { cancel(errStalled) })}
-	w.timer.Stop()
-	return w
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	w.timer.Reset(w.stall)
-	n, err := w.rc.Read(p)
-	w.timer.Stop()
-	return n, err
-}
-
-func (w *watched) stop() { w.timer.Stop() }

@@ -56,29 +56,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	base, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	var handlers handlers
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(s.TLS == nil)
-	server := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !handlers.begin() {
-				panic(http.ErrAbortHandler)
-			}
-			defer handlers.end()
-			s.Handler.ServeHTTP(w, r)
-		}),
-		TLSConfig:                    s.TLS,
-		Protocols:                    protocols,
-		MaxHeaderBytes:               cmp.Or(s.MaxHeaderBytes, 64<<10),
-		ReadHeaderTimeout:            cmp.Or(s.HeaderTimeout, 10*time.Second),
-		IdleTimeout:                  cmp.Or(s.IdleTimeout, 2*time.Minute),
-		DisableGeneralOptionsHandler: true,
-		BaseContext:                  func(net.Listener) context.Context { return base },
-		ErrorLog:                     s.ErrorLog,
-		HTTP2:                        http2(),
-	}
-	server.HTTP2.MaxConcurrentStreams = cmp.Or(s.MaxStreams, 100)
+	server := s.server(base, func(w http.ResponseWriter, r *http.Request) {
+		if !handlers.begin() {
+			panic(http.ErrAbortHandler)
+		}
+		defer handlers.end()
+		s.Handler.ServeHTTP(w, r)
+	})
 	stopped := make(chan error, 1)
 	go func() {
 		if s.TLS != nil {
@@ -102,6 +86,28 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server.Close()
 	handlers.wait()
 	return err
+}
+
+// server returns an http.Server with the limits of s.
+func (s *Server) server(ctx context.Context, h http.HandlerFunc) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(s.TLS == nil)
+	server := &http.Server{
+		Handler:                      h,
+		TLSConfig:                    s.TLS,
+		Protocols:                    protocols,
+		MaxHeaderBytes:               cmp.Or(s.MaxHeaderBytes, 64<<10),
+		ReadHeaderTimeout:            cmp.Or(s.HeaderTimeout, 10*time.Second),
+		IdleTimeout:                  cmp.Or(s.IdleTimeout, 2*time.Minute),
+		DisableGeneralOptionsHandler: true,
+		BaseContext:                  func(net.Listener) context.Context { return ctx },
+		ErrorLog:                     s.ErrorLog,
+		HTTP2:                        http2(),
+	}
+	server.HTTP2.MaxConcurrentStreams = cmp.Or(s.MaxStreams, 100)
+	return server
 }
 
 // handlers are those under way, also those whose connections the http.Server does not know any more.

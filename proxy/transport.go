@@ -8,8 +8,57 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 )
+
+// Transport is an http.Transport that does two things more with responses in HTTP/1.1, but for those that https origins give behind a
+// forward proxy. It takes a response with a transfer coding of which nobody has heard, such as the identity that went out of HTTP in
+// 2014: nobody can undo such a coding, and servers that name one mean nothing by it; so its body is taken as it comes, up to the end
+// of the connection (RFC 9112 §6.3), as browsers do. And it tells what else a response lists in Connection beside close, so that those
+// fields can be removed (RFC 9110 §7.6.1). A request's TE it sends to http origins with the Connection that it must have (§10.1.4), which
+// HTTP/2 does not know.
+type Transport struct{ http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	var used atomic.Pointer[headConn]
+	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		conn, _ := info.Conn.(*headConn)
+		used.Store(conn)
+	}})
+	if req.Header.Get("Upgrade") != "" {
+		ctx = context.WithValue(ctx, upgrading{}, true)
+	}
+	out := req.WithContext(ctx)
+	if out.Header["Te"] != nil && out.URL.Scheme == "http" && (t.Protocols == nil || t.Protocols.HTTP1()) { // else it may be HTTP/2 that is spoken
+		out.Header = out.Header.Clone()
+		out.Header.Add("Connection", "TE")
+	}
+	resp, err := t.Transport.RoundTrip(out)
+	conn := used.Load()
+	if conn == nil {
+		return resp, err
+	}
+	if err != nil {
+		if req.Context().Err() != nil {
+			return nil, err
+		}
+		if resp = conn.takeOver(req); resp == nil {
+			return nil, err
+		}
+	} else if resp.Close {
+		if lines := conn.connection(); len(lines) > 0 {
+			resp.Header["Connection"] = lines
+		}
+	}
+	if secure, ok := conn.Conn.(*tls.Conn); ok {
+		state := secure.ConnectionState()
+		resp.TLS = &state
+	}
+	return resp, nil
+}
 
 // TransportOptions bound what an origin can do.
 type TransportOptions struct {

@@ -1,0 +1,104 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// requestBody is the client's body on its way to the origin, within the proxy's limits. It can be closed while it is
+// being read.
+type requestBody struct {
+	rc      io.ReadCloser // nil: none
+	c       *http.ResponseController
+	r       *http.Request
+	trailer http.Header // to be filled in at the end; nil: none
+	limit   int64       // 0: none
+	stall   time.Duration
+	proceed func() // before it is first read; nil: nothing
+	read    int64
+	err     atomic.Pointer[error] // what the client did wrong
+	ended   atomic.Bool
+	closed  atomic.Bool
+}
+
+func (p *Proxy) requestBody(r *http.Request, c *http.ResponseController) *requestBody {
+	b := &requestBody{c: c, r: r, limit: p.MaxBody, stall: p.stallTimeout()}
+	if r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
+		b.rc = r.Body
+	}
+	return b
+}
+
+// sendWith makes b the body of out, with the trailers that the client announces.
+func (b *requestBody) sendWith(out *http.Request) {
+	out.Body = b
+	if len(b.r.Trailer) == 0 {
+		return
+	}
+	out.ContentLength = -1 // which leaves room for them
+	out.Trailer = make(http.Header, len(b.r.Trailer))
+	for name := range b.r.Trailer {
+		out.Trailer[name] = nil
+	}
+	b.trailer = out.Trailer
+}
+
+// tooLong reports a body that is announced as longer than the proxy takes.
+func (p *Proxy) tooLong(r *http.Request) *Fault {
+	if p.MaxBody > 0 && r.ContentLength > p.MaxBody {
+		return refusal(http.StatusRequestEntityTooLarge, "the request's body is longer than this proxy takes")
+	}
+	return nil
+}
+
+var (
+	errTooLong = errors.New("the request's body is longer than MaxBody")
+	errHandled = errors.New("the request has been answered")
+)
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, errHandled
+	}
+	if b.proceed != nil {
+		b.proceed()
+		b.proceed = nil
+	}
+	b.c.SetReadDeadline(time.Now().Add(b.stall))
+	n, err := b.rc.Read(p)
+	b.read += int64(n)
+	if b.limit > 0 && b.read > b.limit {
+		n, err = 0, errTooLong
+	}
+	if err != nil {
+		b.ended.Store(true)
+		b.c.SetReadDeadline(time.Time{}) // it is over, and the server goes on to watch whether the client leaves
+	}
+	switch {
+	case err == io.EOF && b.trailer != nil:
+		for name, values := range b.r.Trailer {
+			if _, announced := b.trailer[name]; announced {
+				b.trailer[name] = values
+			}
+		}
+	case err != nil && err != io.EOF && !b.closed.Load():
+		err = fmt.Errorf("read the request's body: %w", err)
+		b.err.Store(&err)
+	}
+	return n, err
+}
+
+// lingerTime is for the rest of a request's body after the response.
+const lingerTime = 5 * time.Second
+
+// Close ends the reading. The client's body is the server's to close.
+func (b *requestBody) Close() error {
+	if !b.closed.Swap(true) && b.rc != nil && !b.ended.Load() {
+		b.c.SetReadDeadline(time.Now().Add(lingerTime))
+	}
+	return nil
+}

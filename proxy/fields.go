@@ -1,0 +1,114 @@
+package proxy
+
+import (
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ofConnection reports whether a field concerns one connection and not the message (RFC 9110 §7.6.1), whether Connection names it or
+// not.
+func ofConnection(name string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info", "Te",
+		"Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings":
+		return true
+	}
+	return false
+}
+
+// ofIdentity reports whether a field is one in which a proxy tells of its client, or by which a request names another target than
+// its own. A client might tell lies in them, and one that the origin believes would be stored for others to get. CGI, and what follows it,
+// makes "_" of all that is neither letter nor digit, so that X_Forwarded.Host is X-Forwarded-Host to it.
+func ofIdentity(name string) bool {
+	if name == "" || !strings.ContainsRune("FfTtXx", rune(name[0])) { // none of them begins so; this is asked of each field of each request
+		return false
+	}
+	name = textproto.CanonicalMIMEHeaderKey(strings.Map(func(c rune) rune {
+		if c < '0' || c > '9' && c < 'A' || c > 'Z' && c < 'a' || c > 'z' {
+			return '-'
+		}
+		return c
+	}, name))
+	switch name {
+	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Host", "X-Forwarded":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Forwarded-")
+}
+
+// copyMessage puts the fields of src that do not concern its connection into dst. The values are those of src.
+func copyMessage(dst, src http.Header) {
+	for name, values := range src {
+		if !ofConnection(name) {
+			dst[name] = values
+		}
+	}
+	for _, line := range src["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			dst.Del(textproto.TrimString(name))
+		}
+	}
+}
+
+// addVia says in h that the message has come by here, as one of that version of HTTP.
+func (p *Proxy) addVia(h http.Header, major, minor int) {
+	v := p.via11
+	if major != 1 || minor != 1 {
+		if major > 1 {
+			minor = 0
+		}
+		v = strconv.Itoa(major) + "." + strconv.Itoa(minor) + " " + p.via
+	}
+	h["Via"] = append(slices.Clip(h["Via"]), v)
+}
+
+// loops reports whether the request has passed this very proxy before.
+func (p *Proxy) loops(r *http.Request) bool {
+	for _, line := range r.Header["Via"] {
+		for member := range strings.SplitSeq(line, ",") {
+			if words := strings.Fields(member); len(words) > 1 && words[1] == p.via {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func hasToken(lines []string, want string) bool {
+	for _, line := range lines {
+		for s := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(textproto.TrimString(s), want) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// incremental reports whether the header says Incremental: ?1 (RFC 10036).
+func incremental(h http.Header) bool {
+	v, _, _ := strings.Cut(strings.Join(h["Incremental"], ","), ";")
+	return strings.TrimSpace(v) == "?1"
+}
+
+// quoted returns s as a token or a quoted string (RFC 9110 §5.6).
+func quoted(s string) string {
+	if token(s) {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+func token(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && !('0' <= c && c <= '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}

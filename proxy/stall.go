@@ -1,0 +1,109 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+// allowTime gives what is written next its own time.
+func (x *exchange) allowTime() { x.c.SetWriteDeadline(time.Now().Add(x.p.stallTimeout())) }
+
+// patientWriter gives each write to the client its own time.
+type patientWriter struct {
+	x     *exchange
+	flush bool // after each write
+
+	length  int64 // of the whole, whose last byte waits for end; 0: it does not
+	written int64
+	last    []byte
+}
+
+func (w *patientWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	if w.written += int64(n); n > 0 && w.written == w.length {
+		w.last = []byte{p[n-1]}
+		p = p[:n-1]
+	}
+	return n, w.write(p)
+}
+
+func (w *patientWriter) write(p []byte) error {
+	w.x.allowTime()
+	_, err := w.x.w.Write(p)
+	if err != nil || !w.flush {
+		return err
+	}
+	err = w.x.c.Flush()
+	w.x.c.SetWriteDeadline(time.Time{}) // what comes next may take its time
+	return err
+}
+
+// ReadFrom lets the system send a file by itself, and gives each piece of it its own time. It is for bodies that end where src does.
+func (w *patientWriter) ReadFrom(src io.Reader) (n int64, err error) {
+	to, ok := w.x.w.(io.ReaderFrom)
+	file, limited := src.(*io.LimitedReader)
+	if !ok || !limited || w.flush {
+		buf := buffers.Get().(*[bufferSize]byte)
+		defer buffers.Put(buf)
+		return io.CopyBuffer(struct{ io.Writer }{w}, src, buf[:])
+	}
+	for file.N > 0 {
+		part := io.LimitedReader{R: file.R, N: min(file.N, piece)}
+		w.x.allowTime()
+		k, err := to.ReadFrom(&part)
+		n += k
+		file.N -= k
+		if err != nil || part.N > 0 {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// piece is how much of a file is sent in the time of one write.
+const piece = 256 << 10
+
+const bufferSize = 32 << 10
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// end writes the last byte, and gives what net/http has to write yet its time: the end of what was flushed, or all.
+func (w *patientWriter) end() error {
+	if w.last != nil {
+		if err := w.write(w.last); err != nil {
+			return err
+		}
+	}
+	if w.flush || w.written == 0 {
+		w.x.allowTime()
+	}
+	return nil
+}
+
+var errStalled = errors.New("the origin's body stands still")
+
+// watched is a body whose reads must not take too long.
+type watched struct {
+	rc    io.Reader
+	stall time.Duration
+	timer *time.Timer
+}
+
+// watch returns body, the request of which it cancels once a read takes longer than stall.
+func watch(body io.Reader, stall time.Duration, cancel context.CancelCauseFunc) *watched {
+	w := &watched{rc: body, stall: stall, timer: time.AfterFunc(stall, func() { cancel(errStalled) })}
+	w.timer.Stop()
+	return w
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.timer.Reset(w.stall)
+	n, err := w.rc.Read(p)
+	w.timer.Stop()
+	return n, err
+}
+
+func (w *watched) stop() { w.timer.Stop() }
