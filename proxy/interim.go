@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// interim passes 1xx responses on, until the final one is there. They come by the connection to the origin, which does not wait for the
-// client to read them: others may be waiting for what comes next.
+// interim passes 1xx responses on, until the final one is there. It does not let the origin's connection wait for the client to
+// read them, since others may be waiting for what comes next on it.
 type interim struct {
 	x *exchange
 
@@ -24,10 +24,10 @@ type message struct {
 	written chan struct{} // closed then; nil: nobody waits for it
 }
 
-// mostWaiting is how many may wait for the client to read the one before; it does without further ones.
+// mostWaiting is how many may wait for the client to read the one before. Further ones are dropped.
 const mostWaiting = 16
 
-// take is told by the origin.
+// take takes what the origin sends.
 func (i *interim) take(code int, header textproto.MIMEHeader) error {
 	switch {
 	case code == http.StatusContinue && i.x.expectsContinue(): // it is told that when its body is read
@@ -72,7 +72,7 @@ func (i *interim) pass() {
 	}
 }
 
-// proceed asks the client for its body. By HTTP/1.1 net/http would do so amid what is being passed on.
+// proceed asks the client for its body, in its turn. net/http would do so by itself in HTTP/1.1, in the middle of another one.
 func (i *interim) proceed() {
 	written := make(chan struct{})
 	if i.add(message{code: http.StatusContinue, written: written}) {

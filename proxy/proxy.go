@@ -107,8 +107,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(&Fault{Status: http.StatusInternalServerError, Type: "proxy_configuration_error", Detail: "the proxy is not set up", Err: err})
 		return
 	}
-	if r.ProtoMajor > 1 { // else it matters to writes alone, and each has its own
-		x.c.SetWriteDeadline(time.Time{}) // of a server that bounds whole responses
+	if r.ProtoMajor > 1 { // where a server that bounds whole responses would end this one even while nothing is written
+		x.c.SetWriteDeadline(time.Time{})
 	}
 	origin, fault := p.admit(r)
 	switch {

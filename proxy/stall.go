@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// allowTime gives what is written next its own time.
+// allowTime gives what is written next its own time: StallTimeout, from now.
 func (x *exchange) allowTime() { x.c.SetWriteDeadline(time.Now().Add(x.p.stallTimeout())) }
 
 // patientWriter gives each write to the client its own time.
@@ -41,7 +41,7 @@ func (w *patientWriter) write(p []byte) error {
 	return err
 }
 
-// ReadFrom lets the system send a file by itself, and gives each piece of it its own time. It is for bodies that end where src does.
+// ReadFrom lets the system send a file by itself, and gives each piece of it its own time. The body has to end where src does.
 func (w *patientWriter) ReadFrom(src io.Reader) (n int64, err error) {
 	to, ok := w.x.w.(io.ReaderFrom)
 	file, limited := src.(*io.LimitedReader)
@@ -70,7 +70,8 @@ const bufferSize = 32 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// end writes the last byte, and gives what net/http has to write yet its time: the end of what was flushed, or all.
+// end writes the last byte. What net/http writes once the handler has returned gets time of its own: the end of what was flushed, or
+// the header alone.
 func (w *patientWriter) end() error {
 	if w.last != nil {
 		if err := w.write(w.last); err != nil {
