@@ -76,7 +76,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		b.ended.Store(true)
-		b.c.SetReadDeadline(time.Time{}) // it is over, and the server goes on to watch whether the client leaves
+	}
+	if err != nil || b.r.ProtoMajor > 1 { // the server goes on to watch whether the client leaves; by HTTP/2 a busy origin would end the body
+		b.c.SetReadDeadline(time.Time{})
 	}
 	switch {
 	case err == io.EOF && b.trailer != nil:

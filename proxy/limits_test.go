@@ -142,6 +142,41 @@ func TestStandingRequests(t *testing.T) {
 	}
 }
 
+// TestBusyOrigins shows that an origin which takes its time before it reads on does not make a request one whose body stands still.
+func TestBusyOrigins(t *testing.T) {
+	const size = 64 << 20 // more than sockets take
+	began, read := make(chan struct{}), make(chan struct{})
+	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/large" {
+			began <- struct{}{}
+			<-read
+		}
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n, err)
+	}), stalls)
+	for _, two := range []bool{false, true} {
+		var after sync.WaitGroup
+		after.Go(func() {
+			<-began
+			outlast(t, p) // in which what sockets take is sent
+			outlast(t, p)
+			read <- struct{}{}
+		})
+		resp, body := p.do(p.client(two), "POST", "/large", io.LimitReader(zeros{}, size))
+		after.Wait()
+		if resp.StatusCode != 200 || body != fmt.Sprint(size, nil) {
+			t.Errorf("HTTP/2 %v: %s, %q", two, resp.Status, body)
+		}
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
 // TestStandingResponses shows that a response which stands still is given up, but not one that is made of events, nor the
 // connection on which one was not read.
 func TestStandingResponses(t *testing.T) {

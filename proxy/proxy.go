@@ -37,8 +37,8 @@ type Proxy struct {
 	// MaxBody is the length of the longest request body, in bytes; 0: any.
 	MaxBody int64
 	// StallTimeout is how long a body may stand still, in either direction, before it is given up; 0: 60 s. Events
-	// (text/event-stream), what is marked Incremental (RFC 10036), and upgraded connections may wait for their origin as long as
-	// it wants.
+	// (text/event-stream), what is marked Incremental (RFC 10036), upgraded connections, and a request's body that the origin does not
+	// read on may wait for the origin as long as it wants.
 	StallTimeout time.Duration
 	// Observe is called with each Fault; nil: nobody is. It must be safe for concurrent use.
 	Observe func(*http.Request, *Fault)
