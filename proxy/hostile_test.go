@@ -109,47 +109,52 @@ func TestHostileStore(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
-					w.Header().Set("Cache-Control", "max-age=60")
-					io.WriteString(w, honest+" of "+r.URL.Path)
-				})
-				p := run(t, origin, func(p *running) { p.p.Cache.Store = s })
-				p.get("/a")
-				tamperWith(t, s, test.tamper)
-				conn, r := p.dial()
-				defer conn.Close()
-				if _, err := io.WriteString(conn, "GET /a HTTP/1.1\r\nHost: "+p.addr+"\r\n\r\nGET /b HTTP/1.1\r\nHost: "+p.addr+"\r\n\r\n"); err != nil {
-					t.Fatal(err)
-				}
-				for _, path := range []string{"/a", "/b"} {
-					resp, body, err := answer(r)
-					if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, new(*net.OpError)) {
-						if test.name == "a status without a body, with one" {
-							t.Errorf("%s: %v", path, err)
-						}
-						break // broken off, which misleads nobody
-					}
-					if err != nil {
-						t.Fatalf("%s: %v", path, err)
-					}
-					if resp.Header.Get("Set-Cookie") != "" || resp.Header.Get("X-Hop") != "" || resp.Trailer.Get("Set-Cookie") != "" {
-						t.Errorf("%s is answered with %v", path, resp.Header)
-					}
-					if path == "/a" && test.name == "another body" && body != forged {
-						t.Errorf("the store was tampered with, and /a is answered %q: nothing is shown", body)
-					}
-					if path == "/a" && test.name == "a status without a body, with one" && resp.StatusCode != http.StatusNoContent {
-						t.Errorf("/a is answered %s", resp.Status)
-					}
-					if path == "/b" && body != honest+" of /b" {
-						t.Errorf("/b is answered %q", body)
-					}
-				}
-				if _, body := p.get("/b"); body != honest+" of /b" {
-					t.Errorf("afterwards /b is answered %q", body)
-				}
+				serveTampered(t, s, test.name, test.tamper)
 			})
 		}
+	}
+}
+
+// serveTampered has a response stored, tampers with it, and asks for it and for another one on one connection.
+func serveTampered(t *testing.T, s store.Store, name string, tamper func(*store.Record) (body string)) {
+	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, honest+" of "+r.URL.Path)
+	})
+	p := run(t, origin, func(p *running) { p.p.Cache.Store = s })
+	p.get("/a")
+	tamperWith(t, s, tamper)
+	conn, r := p.dial()
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /a HTTP/1.1\r\nHost: "+p.addr+"\r\n\r\nGET /b HTTP/1.1\r\nHost: "+p.addr+"\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/a", "/b"} {
+		resp, body, err := answer(r)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, new(*net.OpError)) {
+			if name == "a status without a body, with one" {
+				t.Errorf("%s: %v", path, err)
+			}
+			break // broken off, which misleads nobody
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if resp.Header.Get("Set-Cookie") != "" || resp.Header.Get("X-Hop") != "" || resp.Trailer.Get("Set-Cookie") != "" {
+			t.Errorf("%s is answered with %v", path, resp.Header)
+		}
+		if path == "/a" && name == "another body" && body != forged {
+			t.Errorf("the store was tampered with, and /a is answered %q: nothing is shown", body)
+		}
+		if path == "/a" && name == "a status without a body, with one" && resp.StatusCode != http.StatusNoContent {
+			t.Errorf("/a is answered %s", resp.Status)
+		}
+		if path == "/b" && body != honest+" of /b" {
+			t.Errorf("/b is answered %q", body)
+		}
+	}
+	if _, body := p.get("/b"); body != honest+" of /b" {
+		t.Errorf("afterwards /b is answered %q", body)
 	}
 }
 
