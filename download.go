@@ -154,12 +154,7 @@ var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 // pull writes the chunk to the store, and reads the next one from the origin or, after the last, ends the download.
 func (d *download) pull() {
-	defer func() {
-		if p := recover(); p != nil { // of the store or Observe; a server, say, goes on all the same, and nobody is to wait for ever
-			d.over(fmt.Errorf("larder: panic: %v", p))
-			panic(p)
-		}
-	}()
+	defer d.panicked()
 	if len(d.chunk) > 0 && !d.broken { // only pulls change chunk, broken and came
 		d.write(d.chunk, d.start+int64(len(d.chunk)))
 	}
@@ -251,6 +246,7 @@ func (d *download) create() error {
 // end concludes the download, once, by the pull under way or, if there is none, by the last reader to leave:
 // with io.EOF it commits.
 func (d *download) end(err error) {
+	defer d.panicked()
 	if err == io.EOF && !d.broken {
 		if fault := d.commit(); fault != nil {
 			d.c.discarded(d.x, fault)
@@ -259,6 +255,15 @@ func (d *download) end(err error) {
 		d.c.discarded(d.x, err)
 	}
 	d.over(err)
+}
+
+// panicked ends the download if the store or Observe panics. A server, say, goes on all the same: nobody is to wait for ever, and the
+// origin's body is to be closed.
+func (d *download) panicked() {
+	if p := recover(); p != nil {
+		d.over(fmt.Errorf("larder: panic: %v", p))
+		panic(p)
+	}
 }
 
 // over tells the readers that the download has ended with err.

@@ -74,29 +74,65 @@ func TestLandingTwice(t *testing.T) {
 	}
 }
 
-// TestPanicInAPull shows that whoever else reads a body gets an error, and does not wait for ever, when what one reader does panics.
+// TestPanicInAPull shows that whoever else reads a body gets an error, and does not wait for ever, when what one reader does panics: at
+// the end of the body, or where it has grown too long to be stored.
 func TestPanicInAPull(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &Cache{Base: oneOrigin{apiHeader(), make([]byte, 1024)}, Observe: func(e Event) {
-			if e.Kind == StoredResponse {
-				panic("a bug")
+	for _, at := range []EventKind{StoredResponse, Discarded} {
+		synctest.Test(t, func(t *testing.T) {
+			c := &Cache{Base: ofUnknownLength{oneOrigin{apiHeader(), make([]byte, 2*chunkSize)}}, Observe: func(e Event) {
+				if e.Kind == at {
+					panic("a bug")
+				}
+			}}
+			if at == Discarded {
+				c.MaxBody = chunkSize - 1
 			}
-		}}
-		get := func() io.ReadCloser {
-			resp, err := c.Client().Get("http://example.com/")
-			if err != nil {
-				t.Fatal(err)
+			get := func() io.ReadCloser {
+				resp, err := c.Client().Get("http://example.com/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return resp.Body
 			}
-			return resp.Body
+			one, other := get(), get()
+			defer other.Close()
+			func() {
+				defer func() { recover() }() // as a server does around its handlers
+				io.Copy(io.Discard, one)
+			}()
+			if _, err := io.Copy(io.Discard, other); err == nil || !strings.Contains(err.Error(), "a bug") {
+				t.Errorf("at %v: the other reader got %v", at, err)
+			}
+		})
+	}
+}
+
+// ofUnknownLength is an origin that does not tell how long its bodies are.
+type ofUnknownLength struct{ oneOrigin }
+
+func (o ofUnknownLength) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := o.oneOrigin.RoundTrip(req)
+	resp.ContentLength = -1
+	resp.Header.Del("Content-Length")
+	return resp, err
+}
+
+// TestPanicAtTheEnd shows that the origin's body is closed, and its flight over, when what is done for a body that nobody reads panics.
+func TestPanicAtTheEnd(t *testing.T) {
+	c := &Cache{Base: oneOrigin{apiHeader(), make([]byte, 1<<20)}, Observe: func(e Event) {
+		if e.Kind == Discarded {
+			panic("a bug")
 		}
-		one, other := get(), get()
-		defer other.Close()
-		func() {
-			defer func() { recover() }() // as a server does around its handlers
-			io.Copy(io.Discard, one)
-		}()
-		if _, err := io.Copy(io.Discard, other); err == nil || !strings.Contains(err.Error(), "a bug") {
-			t.Errorf("the other reader got %v", err)
-		}
-	})
+	}}
+	resp, err := c.Client().Get("http://example.com/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() { recover() }() // as a server does around its handlers
+		resp.Body.Close()
+	}()
+	if n := len(c.flights.under); n != 0 {
+		t.Errorf("%d flights are still under way", n)
+	}
 }
