@@ -82,14 +82,14 @@ func readText(r io.Reader) (s Sitemap, err error) {
 // error of r comes last.
 func Lines(r io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		in := bufio.NewReaderSize(r, MaxLine)
+		in := bufio.NewReaderSize(r, MaxLine+len("\r\n"))
 		for {
 			line, more, err := in.ReadLine()
 			if err == io.EOF {
 				return
 			}
 			text, fault := string(line), err
-			if more {
+			if more || len(line) > MaxLine {
 				fault = ErrLongLine
 			}
 			for more && err == nil {

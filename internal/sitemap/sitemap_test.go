@@ -101,10 +101,13 @@ func TestMaxBytes(t *testing.T) {
 }
 
 func TestLongLines(t *testing.T) {
-	long := strings.Repeat("x", sitemap.MaxLine+1)
-	s, err := sitemap.Read(strings.NewReader("http://a/1\n" + long + "\nhttp://a/3\r\n" + long + long))
-	if err != nil || !slices.Equal(s.URLs, []string{"http://a/1", "http://a/3"}) || !slices.Equal(s.LongLines, []int{2, 4}) {
-		t.Errorf("%q, long are %d, %v", s.URLs, s.LongLines, err)
+	fits := "http://a/" + strings.Repeat("x", sitemap.MaxLine-len("http://a/"))
+	lines := []string{"http://a/1", fits + "x", fits, fits + fits, "http://a/5", fits + "x"}
+	for _, end := range []string{"\n", "\r\n"} {
+		s, err := sitemap.Read(strings.NewReader(strings.Join(lines, end)))
+		if err != nil || !slices.Equal(s.URLs, []string{"http://a/1", fits, "http://a/5"}) || !slices.Equal(s.LongLines, []int{2, 4, 6}) {
+			t.Errorf("%d URLs, long are %d, %v", len(s.URLs), s.LongLines, err)
+		}
 	}
 }
 
