@@ -44,12 +44,12 @@ func usage(cmd *cobra.Command) error {
 }
 
 // unknownCommand is the error for arguments of a command that has subcommands, and so no arguments.
-func unknownCommand(root *cobra.Command, args []string) error {
+func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	err := fmt.Errorf("unknown command %q", args[0])
-	if like := root.SuggestionsFor(args[0]); len(like) > 0 {
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
 		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(like, " or "))
 	}
 	return err
