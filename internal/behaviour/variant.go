@@ -101,6 +101,7 @@ var variants = []test{
 		t.get("/a", header("Accept-Language", "de"))
 		t.get("/a", header("Accept-Language", "en")).want(larder.Miss, `for "en"`)
 		equal(t, "If-None-Match", t.origin.last("/a").Header.Get("If-None-Match"), "")
+		t.wantStored(2)
 	}},
 	{name: "a 304 that brings a Vary makes a variant of what was none", run: func(t *T) {
 		t.origin.tagged("/a", `"1"`, "english", "Cache-Control", "max-age=0")
