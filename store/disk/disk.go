@@ -16,10 +16,10 @@ const DefaultMaxBytes = 1 << 30
 
 // Options are what can be set when a Store is opened; nil or zero means the defaults.
 type Options struct {
-	// MaxBytes bounds what the records take on the disk, counted in blocks of 4 KiB with one block for each
-	// record's folder, whether it is in one or not. The least recently used records make way for new ones; a body that is larger by itself
-	// is refused with store.ErrTooLarge. 0: DefaultMaxBytes; negative: no limit.
-	// Processes that share a directory should be given the same limit: the smallest one rules.
+	// MaxBytes bounds what the records take on the disk at any moment, those that are being written included, counted in blocks of 4 KiB
+	// with one block more for each record. The least recently used records make way for new ones; what finds no room
+	// nevertheless is refused with store.ErrTooLarge. 0: DefaultMaxBytes; negative: no limit.
+	// Processes that share a directory should be given the same limit.
 	MaxBytes int64
 }
 
@@ -35,9 +35,9 @@ type Store struct {
 	heads   trusted[*store.Record]
 	bodies  trusted[struct{}]
 	turns   turns
-	room    sync.Mutex // held by the one who makes room, and guards
-	hand    *walk      // where to go on with that; nil: from the start
-	mu      sync.Mutex // guards the opening of fans, and closed
+	room    sync.RWMutex // held by the one who makes room, and for reading by who finds some; guards
+	hand    *walk        // where to go on with that; nil: from the start
+	mu      sync.Mutex   // guards the opening of fans, and closed
 	closed  bool
 }
 

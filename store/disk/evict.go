@@ -30,6 +30,21 @@ type held struct {
 
 // look finds out what a record takes and when it was last used.
 func (p place) look(g *group) (held, error) {
+	h, err := p.lookAtHeads(g)
+	if err != nil {
+		return h, err
+	}
+	info, err := p.fan.Lstat(p.body(g.id))
+	if err == nil {
+		h.cost += cost(info.Size())
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return h, err
+	}
+	return h, nil
+}
+
+// lookAtHeads leaves out the body.
+func (p place) lookAtHeads(g *group) (held, error) {
 	h := held{place: p, group: *g, cost: folderCost}
 	for _, path := range p.heads(g) {
 		info, err := p.fan.Lstat(path)
@@ -41,65 +56,78 @@ func (p place) look(g *group) (held, error) {
 			h.used = used
 		}
 	}
-	info, err := p.fan.Lstat(p.body(g.id))
-	if err == nil {
-		h.cost += cost(info.Size())
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return h, err
-	}
 	return h, nil
 }
 
-// makeRoom is called by Commit and Update, which have just read the ledger, with what they added. If that went beyond the limit it removes records that have not been
-// used for long, until the limit is kept or, when others add at the same time, twice as much is gone as was
-// added. So a committing goroutine works in proportion to what it stores, and none works in the background.
-func (s *Store) makeRoom(added int64) {
-	if s.max < 0 {
-		return
+// spend calls write, which is to bring about files that take so many bytes more, when the ledger has them and is within the limit.
+// Others are evicted for it; the error wraps store.ErrTooLarge if that does not help, for what is being written cannot be.
+// So a goroutine works in proportion to what it stores, and none works in the background. If write fails it must have left
+// nothing.
+func (s *Store) spend(bytes, records int64, write func() error) error {
+	s.room.RLock()
+	granted, err := s.reserve(bytes, records, write)
+	s.room.RUnlock()
+	if granted || err != nil {
+		return err
 	}
-	if s.usage.seen().bytes <= s.max {
-		return
-	}
-	s.room.Lock()
+	s.room.Lock() // so that no other goroutine takes what is freed
 	defer s.room.Unlock()
-	for freed := int64(0); freed < 2*added; {
-		total, _ := s.usage.total()
-		if total <= s.max {
-			return
+	for freed := int64(0); bytes <= s.max && freed <= 2*bytes+s.max/2; { // beyond that the limit was lowered, or other processes take it
+		if granted, err := s.reserve(bytes, records, write); granted || err != nil {
+			return err
 		}
-		n, _ := s.evict(total - s.max + s.max/16)
-		if n == 0 {
-			return
+		total, _ := s.usage.total()
+		n, _ := s.evict(total+bytes-s.max, s.max/16)
+		if now, _ := s.usage.total(); n == 0 && now >= total {
+			break
 		}
 		freed += n
 	}
+	return fmt.Errorf("no room for %d bytes where the limit is %d: %w", bytes, s.max, store.ErrTooLarge)
 }
 
-// evict removes records of about the given size and returns what it freed. It compares a sample of the records and
-// removes the least recently used quarter of it at most, or, where the sample is all there is, as many as it takes.
-func (s *Store) evict(excess int64) (freed int64, removed int) {
-	var all []held
-	complete := false
-	excess += s.settle(func() (counted, bool) {
-		c := s.begin()
-		all, complete = s.sample()
-		for _, h := range all {
-			c.bytes += h.cost
-			c.records++
+// reserve returns what write returns if it was granted.
+func (s *Store) reserve(bytes, records int64, write func() error) (granted bool, err error) {
+	changes.RLock()
+	defer changes.RUnlock()
+	granted, err = s.usage.reserve(bytes, records, s.max)
+	if granted {
+		if err = write(); err != nil {
+			s.usage.add(-bytes, -records)
 		}
-		return c, complete
-	})
+	}
+	return granted, err
+}
+
+// evict removes records until the ledger says less by need, and by as much more as spare says, and returns by how much it does. It
+// compares a sample of the records and removes the least recently used quarter of it at most; or, where the sample is all
+// there is, as many as it takes, or none if all would not do.
+func (s *Store) evict(need, spare int64) (freed int64, removed int) {
+	all, complete := s.sample()
+	if complete {
+		there := int64(0)
+		for _, h := range all {
+			there += h.cost
+		}
+		if total, _ := s.usage.total(); total != there {
+			added, _ := s.recount()
+			freed = -added
+		}
+		if freed+there < need {
+			return freed, 0
+		}
+	}
 	slices.SortFunc(all, func(a, b held) int { return a.used.Compare(b.used) })
 	if !complete {
 		all = all[:(len(all)+3)/4]
 	}
 	for i := range all {
-		if freed >= excess {
+		if freed >= need+spare {
 			break
 		}
 		h := &all[i]
-		if s.removeRecord(h.place, &h.group) == nil {
-			freed += h.cost
+		if n, err := s.removeRecord(h.place, &h.group); err == nil && n > 0 {
+			freed += n
 			removed++
 		}
 	}
@@ -149,37 +177,36 @@ func (s *Store) sample() (all []held, complete bool) {
 // and has not been written to for an hour, and puts the ledger right.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
 	var faults []error
-	s.settle(func() (c counted, complete bool) {
-		c, err = s.count(ctx, func(p place, g *group) bool {
+	_, err = s.settle(func() (c counted, err error) {
+		return s.count(ctx, func(p place, g *group) bool {
 			ended, err := p.ended(g, now)
 			if errors.Is(err, store.ErrCorrupt) {
 				faults = append(faults, fmt.Errorf("%s: %w", p.head(g), err))
 				ended = true
 			}
-			if ended && s.removeRecord(p, g) == nil {
-				removed++
+			if ended {
+				if n, err := s.removeRecord(p, g); err == nil && n > 0 {
+					removed++
+				}
 			}
 			return ended
 		})
-		return c, err == nil
 	})
 	if err != nil {
 		return removed, fmt.Errorf("disk: sweep: %w", err)
 	}
 	faults = append(faults, s.sweepLeases(), s.sweepIndex(ctx))
-	if s.max > 0 {
+	for s.max > 0 && ctx.Err() == nil {
+		total, _ := s.usage.total()
+		if total <= s.max {
+			break
+		}
 		s.room.Lock()
-		defer s.room.Unlock()
-		for ctx.Err() == nil {
-			total, _ := s.usage.total()
-			if total <= s.max {
-				break
-			}
-			freed, n := s.evict(total - s.max)
-			removed += n
-			if freed == 0 {
-				break
-			}
+		freed, n := s.evict(total-s.max, 0)
+		s.room.Unlock()
+		removed += n
+		if freed == 0 {
+			break
 		}
 	}
 	if err := errors.Join(append(faults, ctx.Err())...); err != nil {
@@ -199,64 +226,6 @@ func (p place) ended(g *group, now time.Time) (bool, error) {
 	}
 	prefix, err := decodePrefix(h.bytes)
 	return err == nil && prefix.ended(now), err
-}
-
-// count walks through all records but those that gone disposes of and those that cannot be read, and removes what writers left
-// behind.
-func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c counted, err error) {
-	c = s.begin()
-	shards, err := s.shards()
-	if err != nil {
-		return c, err
-	}
-	end, err := s.eachIn(ctx, shards, place.readPrefix, func(e entry, all []group) bool {
-		switch e.suffix {
-		case bodySuffix:
-			if e.old(e.path) {
-				if g, err := e.find(e.id, place.readPrefix); !g.there() && (err == nil || errors.Is(err, fs.ErrNotExist)) {
-					remove(e.fan, e.path)
-				}
-			}
-		case tempSuffix:
-			if e.old(e.path) {
-				remove(e.fan, e.path)
-			}
-		}
-		empty := e.suffix == ""
-		for i := range all {
-			g := &all[i]
-			if !g.there() {
-				for _, path := range e.heads(g) {
-					if e.old(path) {
-						remove(e.fan, path)
-					}
-				}
-				continue
-			}
-			empty = false
-			if gone(e.place, g) {
-				continue
-			}
-			if h, err := e.look(g); err == nil {
-				c.bytes += h.cost
-				c.records++
-			}
-		}
-		if empty {
-			e.discard()
-		}
-		return true
-	})
-	if end {
-		err = nil
-	}
-	return c, err
-}
-
-// old reports whether a file that belongs to no record has been left alone for so long that nobody is at work on it.
-func (p place) old(path string) bool {
-	info, err := p.fan.Lstat(path)
-	return err == nil && time.Since(info.ModTime()) > grace
 }
 
 // Size is described at store.Sizer. It reads the ledger, not the directory.

@@ -147,12 +147,17 @@ func onDisk(t *testing.T, dir string) (sum int64) {
 	for _, path := range files(t, dir, "*") {
 		info, err := os.Stat(path)
 		must(t, err)
-		sum += (info.Size() + 4095) / 4096 * 4096
-		if name := filepath.Base(path); len(name) == 64+len(".head") || len(name) == 32+len(".head") { // not of an update
-			sum += 4096
-		}
+		sum += taken(path, info)
 	}
 	return sum
+}
+
+func taken(path string, info os.FileInfo) int64 {
+	n := (info.Size() + 4095) / 4096 * 4096
+	if name := filepath.Base(path); len(name) == 64+len(".head") || len(name) == 32+len(".head") { // not of an update
+		n += 4096
+	}
+	return n
 }
 
 func inFolder(path string) bool { return len(filepath.Base(filepath.Dir(path))) == 64 }

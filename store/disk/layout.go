@@ -61,6 +61,13 @@ func (p place) body(id store.ID) string   { return p.name + "-" + id.String() + 
 func (p place) temp() string              { return fmt.Sprintf("%s-%016x%s", p.name, rand.Uint64(), tempSuffix) }
 func (p place) inside(name string) string { return p.name + "/" + name }
 
+func (p place) insides(names []string) (paths []string) {
+	for _, name := range names {
+		paths = append(paths, p.inside(name))
+	}
+	return paths
+}
+
 // entry is what a name in a fan stands for.
 type entry struct {
 	place
@@ -140,10 +147,7 @@ func (p place) heads(g *group) []string {
 	if g.base {
 		paths = append(paths, p.inside(baseName(g.id)))
 	}
-	for _, name := range g.updates {
-		paths = append(paths, p.inside(name))
-	}
-	return paths
+	return append(paths, p.insides(g.updates)...)
 }
 
 // groups sorts the names of a folder's files by record, newest first. It leaves out what is not of this package.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -18,9 +19,12 @@ import (
 )
 
 // The ledger is how processes agree on how much the directory holds without counting it: a file to which each of them
-// appends what it added or took away. Appends of a few bytes do not tear each other, so the sum of all
-// entries is the total, and nobody waits for anybody. What is lost when a process dies between a change and its
-// entry, Sweep puts right by an entry of its own.
+// appends what it is about to write, and what it has removed. Appends of a few bytes do not tear each other, so the sum of all
+// entries is the total, and nobody waits for anybody. What a process that dies has entered and not written, or removed and not
+// entered, Sweep puts right by an entry of its own.
+//
+// Whoever writes waits until its entry stands where the sum of all up to it is within the limit. The files never take more
+// than that: each has its entry up to the last one that was let through, and what is counted down there has been removed.
 //
 // A ledger that has grown long ends with a closing entry, and goes on in the file of the next number, which
 // begins with the sum, and appears with it. Names are "usage-" and eight hexadecimal digits.
@@ -31,7 +35,8 @@ type ledger struct {
 	number uint32
 	off    int64 // what has been read
 	tally
-	moved tally // what came and went since the ledger was opened, without its sign
+	moved  tally     // what came and went since the ledger was opened, without its sign
+	others time.Time // when an entry of another Store was last read
 }
 
 type tally struct{ bytes, records int64 }
@@ -73,7 +78,8 @@ func (s *Store) openUsage() error {
 	if err != nil || !made {
 		return err
 	}
-	return s.recount()
+	_, err = s.recount()
+	return err
 }
 
 // open opens the ledger with the highest number, and makes the first one if there is none; made says that, or that the
@@ -103,8 +109,16 @@ func (l *ledger) open(top *os.Root) (made bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		info, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return false, err
+		}
 		l.use(f, number)
-		err = l.read()
+		err = l.read(toEnd)
+		if l.others = info.ModTime(); made {
+			l.others = time.Time{}
+		}
 		if err == nil && l.abandoned() {
 			l.file.Write(appendEntry(nil, 0, closing)) // for others that have it open
 			err = errTurn
@@ -187,13 +201,19 @@ func (l *ledger) use(f *os.File, number uint32) {
 
 var errTurn = errors.New("the ledger ends here")
 
-// read adds up the entries that it has not seen. It returns errTurn at the closing entry, and at one that is damaged:
-// every process then sees the same sum before it.
-func (l *ledger) read() error {
+const toEnd = math.MaxInt64
+
+// read adds up the entries before the given place that it has not seen. It returns errTurn at the closing entry, and at one that is
+// damaged: every process then sees the same sum before it.
+func (l *ledger) read(until int64) error {
 	var buf [200 * entrySize]byte
-	for {
+	for l.off < until {
 		n, err := l.file.ReadAt(buf[:], l.off)
 		for e := range slices.Chunk(buf[:n/entrySize*entrySize], entrySize) {
+			if l.off >= until {
+				return nil
+			}
+			l.others = time.Now()
 			bytes, records := int64(binary.BigEndian.Uint64(e)), int64(binary.BigEndian.Uint64(e[8:]))
 			if store.Checksum(0, e[:entrySize-4]) != binary.BigEndian.Uint32(e[entrySize-4:]) || records == closing {
 				return errTurn
@@ -214,6 +234,7 @@ func (l *ledger) read() error {
 			return err
 		}
 	}
+	return nil
 }
 
 // count adds up the entry at off.
@@ -248,10 +269,10 @@ func (l *ledger) turn(top *os.Root) error {
 		if made {
 			top.Remove(usageName(ended))
 		}
-		err = l.read()
+		err = l.read(toEnd)
 		if err == nil && l.abandoned() {
 			if _, err = f.Write(appendEntry(nil, sum.bytes, sum.records)); err == nil {
-				err = l.read()
+				err = l.read(toEnd)
 			}
 		}
 		if err != errTurn {
@@ -271,35 +292,68 @@ func (l *ledger) abandoned() bool {
 	return err == nil && time.Since(info.ModTime()) > 10*time.Second
 }
 
-// add enters a change and learns of those of other processes. It fails in silence: a total that is a little off
-// harms nobody until the next Sweep.
+// reserve enters what is about to be written, unless the total would then be beyond the limit; one below 0 is none.
+func (l *ledger) reserve(bytes, records, limit int64) (granted bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	beyond := func() bool { return limit >= 0 && l.bytes+bytes > limit }
+	if beyond() {
+		if l.refresh(); beyond() {
+			return false, nil
+		}
+	}
+	sum, err := l.enter(bytes, records)
+	if err != nil {
+		return false, err
+	}
+	if limit >= 0 && sum > limit { // another process was first
+		l.enter(-bytes, -records)
+		return false, nil
+	}
+	return true, nil
+}
+
+// add enters a change that was made. It fails in silence: the total is then too high until the next Sweep.
 func (l *ledger) add(bytes, records int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.enter(bytes, records)
+}
+
+// enter appends an entry, and returns the sum of the bytes up to it.
+func (l *ledger) enter(bytes, records int64) (sum int64, err error) {
 	for l.file != nil {
 		if _, err := l.file.Write(appendEntry(nil, bytes, records)); err != nil {
-			return
+			return 0, err
 		}
 		end, err := l.file.Seek(0, io.SeekCurrent) // where the entry came to stand
 		if err != nil {
-			return
+			return 0, err
 		}
 		if end == l.off+entrySize {
 			l.count(bytes, records) // nobody else wrote since the last read
-		} else {
-			err = l.read()
+		} else if err = l.read(end); err == errTurn { // it stands behind the closing entry, and does not count
+			if err := l.turnAtPath(); err != nil {
+				return 0, err
+			}
+			continue
+		} else if err != nil {
+			return 0, err
 		}
-		if err == nil && l.off >= maxLedger {
+		sum = l.bytes
+		if l.off >= maxLedger {
 			l.file.Write(appendEntry(nil, 0, closing))
-			err = l.read()
+			l.refresh()
 		}
-		if err != errTurn {
-			return
-		}
-		late := end > l.off // behind the closing entry: it does not count
-		if l.turnAtPath() != nil || !late {
-			return
-		}
+		return sum, nil
+	}
+	return 0, os.ErrClosed
+}
+
+// refresh reads what others have entered.
+func (l *ledger) refresh() {
+	if l.file != nil && l.read(toEnd) == errTurn {
+		l.turnAtPath()
 	}
 }
 
@@ -318,20 +372,19 @@ func (l *ledger) total() (bytes, records int64) {
 	return max(0, now.bytes), max(0, now.records)
 }
 
-// seen returns what the ledger said when it was last read.
-func (l *ledger) seen() tally {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.tally
-}
-
 func (l *ledger) now() (total, moved tally) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file != nil && l.read() == errTurn {
-		l.turnAtPath()
-	}
+	l.refresh()
 	return l.tally, l.moved
+}
+
+// quiet reports whether no other Store has entered anything for a while, so that none is between a change and its entry.
+func (l *ledger) quiet() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	age := time.Since(l.others)
+	return age > atRest || age < 0 // by a clock that was wrong
 }
 
 // follow opens the ledger anew if the one that is open is no longer at its place.

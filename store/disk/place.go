@@ -178,13 +178,14 @@ func (p place) holds(g *group) error {
 	return err
 }
 
-// drop removes a file and returns what it took on the disk; 0 if another removed it first.
-func (p place) drop(path string) int64 {
-	info, err := p.fan.Lstat(path)
-	if err != nil || remove(p.fan, path) != nil {
-		return 0
+// drop removes files and returns what they took on the disk, without those that another removed first.
+func (p place) drop(paths ...string) (took int64) {
+	for _, path := range paths {
+		if info, err := p.fan.Lstat(path); err == nil && remove(p.fan, path) == nil {
+			took += cost(info.Size())
+		}
 	}
-	return cost(info.Size())
+	return took
 }
 
 // dropFirst does the same with the first record if that is still the one with this ID. Since its name does not say

@@ -118,7 +118,7 @@ func TestOnlyTheFirstThatIsMeantIsRemoved(t *testing.T) {
 				makeFolder(t, s, "key") // so that it cannot go back to where it was
 			}
 			for _, g := range []*group{&g, {first: &head{}}} { // the second was damaged
-				if err := s.removeRecord(p, g); err != nil {
+				if _, err := s.removeRecord(p, g); err != nil {
 					t.Error(err)
 				}
 				if got := seenBy(t, s, "key"); !slices.Equal(got, states(later)) {

@@ -2,16 +2,21 @@ package disk
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"sync"
+	"time"
 )
 
-// changes is held for reading between a change to the files and its entry in the ledger, by all Stores of the process.
+// changes is held for reading while the files and the ledger do not agree, by all Stores of the process: from an entry to the file
+// that it is for, and from the removal of a file to its entry.
 var changes sync.RWMutex
 
 // counted is what was found in the directory, and what the ledger said before that.
 type counted struct {
 	tally
 	before, moved tally
+	partial       bool // there is more, that could not be read
 }
 
 func (s *Store) begin() (c counted) {
@@ -19,43 +24,41 @@ func (s *Store) begin() (c counted) {
 	return c
 }
 
-// off returns by how much the ledger is off, beyond what may come from changes that were made while c was counted.
-func (s *Store) off(c counted) tally {
+// off returns by how much the ledger is off, beyond what may come from changes that were made while c was counted. That it says
+// too much is not to be told from what another process has entered and not written yet, unless that is quiet.
+func (s *Store) off(c counted) (off tally) {
 	changes.Lock() // until what is seen in the files is entered
 	_, moved := s.usage.now()
 	changes.Unlock()
-	return tally{
-		bytes:   beyond(c.bytes-c.before.bytes, moved.bytes-c.moved.bytes),
-		records: beyond(c.records-c.before.records, moved.records-c.moved.records),
+	off.bytes = beyond(c.bytes-c.before.bytes, moved.bytes-c.moved.bytes)
+	off.records = beyond(c.records-c.before.records, moved.records-c.moved.records)
+	if c.partial || !s.usage.quiet() {
+		off = tally{max(0, off.bytes), max(0, off.records)}
 	}
+	return off
 }
 
-// beyond returns n, or 0 if that is within the bound.
-func beyond(n, bound int64) int64 {
-	if max(n, -n) <= bound {
-		return 0
-	}
-	return n
-}
+// beyond returns what n has beyond the bound, on either side.
+func beyond(n, bound int64) int64 { return max(0, n-bound) + min(0, n+bound) }
 
 // settle puts the ledger right if two counts in a row say that it is off, for the first may have seen what another process
-// was about to enter. It returns what it added to the bytes. A count that is not complete ends it.
-func (s *Store) settle(count func() (c counted, complete bool)) (added int64) {
+// was about to enter. It returns what it added to the bytes. A count that fails ends it.
+func (s *Store) settle(count func() (counted, error)) (added int64, err error) {
 	var offs [2]tally
 	for i := range offs {
-		c, complete := count()
-		if !complete {
-			return 0
+		c, err := count()
+		if err != nil {
+			return 0, err
 		}
 		if offs[i] = s.off(c); offs[i] == (tally{}) {
-			return 0
+			return 0, nil
 		}
 	}
 	change := tally{nearer(offs[0].bytes, offs[1].bytes), nearer(offs[0].records, offs[1].records)}
 	if change != (tally{}) {
 		s.usage.add(change.bytes, change.records)
 	}
-	return change.bytes
+	return change.bytes, nil
 }
 
 // nearer returns the one that is nearer to 0, and 0 if that is between them.
@@ -69,11 +72,87 @@ func nearer(a, b int64) int64 {
 	return 0
 }
 
-// recount counts what is there for a ledger that has just begun.
-func (s *Store) recount() (err error) {
-	s.settle(func() (c counted, complete bool) {
-		c, err = s.count(context.Background(), func(place, *group) bool { return false })
-		return c, err == nil
+// recount puts the ledger right by what is there. It returns what it added to the bytes.
+func (s *Store) recount() (added int64, err error) {
+	return s.settle(func() (counted, error) {
+		return s.count(context.Background(), func(place, *group) bool { return false })
 	})
-	return err
+}
+
+// count adds up all files but those of records that gone disposes of, and removes what writers left behind.
+func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c counted, err error) {
+	c = s.begin()
+	shards, err := s.shards()
+	if err != nil {
+		return c, err
+	}
+	end, fault := s.eachIn(ctx, shards, place.readPrefix, func(e entry, all []group) bool {
+		switch e.suffix {
+		case bodySuffix:
+			c.bytes += s.tidy(e.place, e.path, e.headless)
+		case tempSuffix:
+			c.bytes += s.tidy(e.place, e.path, nil)
+		default:
+			s.countRecords(&c, e, all, gone)
+		}
+		return true
+	})
+	if c.partial = fault != nil; end {
+		fault = nil
+	}
+	return c, fault
+}
+
+// countRecords counts them without their bodies.
+func (s *Store) countRecords(c *counted, e entry, all []group, gone func(place, *group) bool) {
+	empty := e.suffix == ""
+	for i := range all {
+		g := &all[i]
+		if !g.there() {
+			for _, path := range e.heads(g) {
+				c.bytes += s.tidy(e.place, path, nil)
+			}
+			continue
+		}
+		empty = false
+		if gone(e.place, g) {
+			continue
+		}
+		if h, err := e.lookAtHeads(g); err == nil {
+			c.bytes += h.cost
+			c.records++
+		}
+	}
+	if empty {
+		e.discard()
+	}
+}
+
+// tidy returns what a file takes. It removes one that belongs to no record, as far as left says if that is not nil, and has been left
+// alone for so long that nobody is at work on it.
+func (s *Store) tidy(p place, path string, left func() bool) int64 {
+	info, err := p.fan.Lstat(path)
+	if err != nil {
+		return 0
+	}
+	if time.Since(info.ModTime()) > grace && (left == nil || left()) {
+		s.drop(p, path)
+		return 0
+	}
+	return cost(info.Size())
+}
+
+// headless reports whether a body is of no record.
+func (e entry) headless() bool {
+	g, err := e.find(e.id, place.readPrefix)
+	return !g.there() && (err == nil || errors.Is(err, fs.ErrNotExist))
+}
+
+// drop removes files of no record, or that do not count any more.
+func (s *Store) drop(p place, paths ...string) {
+	changes.RLock()
+	defer changes.RUnlock()
+	if n := p.drop(paths...); n > 0 {
+		s.usage.add(-n, 0)
+	}
 }

@@ -22,14 +22,14 @@ func TestLedgerIsPutRightByTwoCountsThatAgree(t *testing.T) {
 			}
 			defer s.Close()
 			n := 0
-			s.settle(func() (counted, bool) {
+			s.settle(func() (counted, error) {
 				if n == 1 && c.late != (tally{}) {
 					s.usage.add(c.late.bytes, c.late.records)
 				}
 				found := s.begin()
 				found.tally = c.counts[n]
 				n++
-				return found, true
+				return found, nil
 			})
 			if got, _ := s.usage.now(); got != c.want || n != len(c.counts) {
 				t.Errorf("the ledger says %+v after %d counts, want %+v after %d", got, n, c.want, len(c.counts))

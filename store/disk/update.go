@@ -19,10 +19,7 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	p, err := s.place(r.Key, false)
 	if err == nil {
 		for n := 1; ; n++ {
-			var grown int64
-			if grown, err = s.update(ctx, p, r); grown > 0 {
-				s.makeRoom(grown)
-			}
+			err = s.update(ctx, p, r)
 			// A head that was listed and is gone was updated by another: there is a later one.
 			if !errors.Is(err, fs.ErrNotExist) || n == attempts {
 				break
@@ -39,28 +36,27 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	return nil
 }
 
-// update returns by how much more the record takes.
-func (s *Store) update(ctx context.Context, p place, r *store.Record) (grown int64, err error) {
+func (s *Store) update(ctx context.Context, p place, r *store.Record) error {
 	g, err := p.find(r.ID, place.readHead)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if !g.there() {
-		return 0, store.ErrNotFound
+		return store.ErrNotFound
 	}
 	old, _, err := s.readRecord(ctx, p, &g, r.Key)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	r = r.Clone()
 	r.Size = old.Size
 	head, err := encodeHead(r, old.Body, old.Body != nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	long, err := p.note(namesOf(r)) // all of them: so what a power cut took from the index comes back
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer s.shorten(p, long)
 	before := ""
@@ -68,22 +64,19 @@ func (s *Store) update(ctx context.Context, p place, r *store.Record) (grown int
 		before = g.updates[n-1]
 	}
 	path := p.inside(updateName(r.ID, before))
-	changes.RLock()
-	defer changes.RUnlock()
-	if err := p.publish(head, func(temp string) error { return p.move(temp, path) }); err != nil {
-		return 0, err
+	err = s.spend(cost(int64(len(head))), 0, func() error {
+		return p.publish(head, func(temp string) error { return p.move(temp, path) })
+	})
+	if err != nil {
+		return err
 	}
 	if err := p.holds(&g); err != nil {
-		p.fan.Remove(path)
+		s.drop(p, path)
 		p.discard()
-		return 0, err
+		return err
 	}
-	grown = cost(int64(len(head)))
-	for _, older := range g.updates {
-		grown -= p.drop(p.inside(older))
-	}
-	s.usage.add(grown, 0)
-	return grown, nil
+	s.drop(p, p.insides(g.updates)...)
+	return nil
 }
 
 // Delete is described at store.Store. The record goes first and then its body; readers that have it open keep it.
@@ -105,7 +98,7 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 			if !all[i].there() {
 				continue // an update under way, or remains of one
 			}
-			if e := s.removeRecord(p, &all[i]); e != nil {
+			if _, e := s.removeRecord(p, &all[i]); e != nil {
 				err = e
 			}
 		}
@@ -126,19 +119,25 @@ func (s *Store) remove(p place, id store.ID) error {
 	if err != nil || !g.there() {
 		return err
 	}
-	return s.removeRecord(p, &g)
+	_, err = s.removeRecord(p, &g)
+	return err
 }
 
 // removeRecord removes the files of a record, the base first: with it the record is gone. The folder goes as
-// well if it was the last one in it.
-func (s *Store) removeRecord(p place, g *group) error {
+// well if it was the last one in it. It returns what they took, without those that another removed first.
+func (s *Store) removeRecord(p place, g *group) (bytes int64, err error) {
 	changes.RLock()
 	defer changes.RUnlock()
-	var bytes, records int64
+	var records int64
+	defer func() {
+		if bytes > 0 {
+			s.usage.add(-bytes, -records)
+		}
+	}()
 	if g.first != nil {
 		n, err := p.dropFirst(g.id)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return bytes, err
 		}
 		if err == nil {
 			bytes, records = n+folderCost, 1
@@ -151,21 +150,15 @@ func (s *Store) removeRecord(p place, g *group) error {
 			err = remove(p.fan, path)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return bytes, err
 		}
 		if err == nil {
 			bytes, records = bytes+cost(info.Size())+folderCost, records+1
 		}
 	}
-	for _, name := range g.updates {
-		bytes += p.drop(p.inside(name))
-	}
-	bytes += p.drop(p.body(g.id))
-	if bytes > 0 {
-		s.usage.add(-bytes, -records)
-	}
+	bytes += p.drop(p.insides(g.updates)...) + p.drop(p.body(g.id))
 	if g.base || len(g.updates) > 0 {
 		p.discard()
 	}
-	return nil
+	return bytes, nil
 }

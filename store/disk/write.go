@@ -20,7 +20,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	w := &writer{store: s, ctx: ctx, key: r.Key, id: r.ID}
+	w := &writer{store: s, ctx: ctx, key: r.Key, id: r.ID, expected: r.Size}
 	if err := w.fits(r.Size); err != nil {
 		return nil, fmt.Errorf("disk: create %s: %w", r.ID, err)
 	}
@@ -34,16 +34,18 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 }
 
 type writer struct {
-	store *Store
-	ctx   context.Context
-	key   store.Key
-	id    store.ID
+	store    *Store
+	ctx      context.Context
+	key      store.Key
+	id       store.ID
+	expected int64 // size of the body, if it is known
 
 	mu      sync.RWMutex // ReadAt reads, the others write
 	block   *block       // what buf is cut from; nil: buf was allocated
 	buf     []byte       // what follows flushed, at most a block
 	flushed int64        // in file, whole blocks until Commit
 	file    *os.File     // nil: nothing is flushed
+	length  int64        // of file, which is in the ledger with all of it
 	place   place        // where file is
 	sums    []byte
 	done    bool // committed; ReadAt goes on until Close
@@ -99,16 +101,8 @@ func (w *writer) Write(p []byte) (n int, err error) {
 // flush appends p, which begins a block, to the body file: all of it, or none that counts. Where p is buf, that has to stay
 // then, for it was taken by an earlier Write and may be read back.
 func (w *writer) flush(p []byte) error {
-	if w.file == nil {
-		err := w.store.inFan(w.key, func(p place) (err error) {
-			w.place = p
-			w.file, err = create(p.fan, p.body(w.id))
-			return err
-		})
-		if err != nil {
-			w.file = nil
-			return err
-		}
+	if err := w.grow(w.flushed + int64(len(p))); err != nil {
+		return err
 	}
 	if _, err := w.file.Write(p); err != nil {
 		return err
@@ -120,6 +114,72 @@ func (w *writer) flush(p []byte) error {
 	}
 	w.flushed += int64(len(p))
 	return nil
+}
+
+// grow sees to it that the file is long enough for a body of so many bytes, and makes it if need be. A file has the length that is
+// in the ledger at all times, so that every process sees what it will take. So that this is seldom done it is longer than what was
+// written, by as much as is expected, but no more than came before, of which it may remain; or else by a quarter.
+func (w *writer) grow(size int64) error {
+	if fileSize(size) <= w.length {
+		return nil
+	}
+	ahead := max(2*blockSize, size/4)
+	if w.expected >= size {
+		ahead = min(w.expected-size, max(1<<20, size))
+	}
+	err := w.extend(fileSize(size + ahead))
+	if err != nil && ahead > 0 {
+		err = w.extend(fileSize(size))
+	}
+	return err
+}
+
+func (w *writer) extend(length int64) error {
+	if w.file != nil {
+		return w.store.spend(cost(length)-cost(w.length), 0, func() error { return w.setLength(length) })
+	}
+	return w.store.inFan(w.key, func(p place) error {
+		return w.store.spend(cost(length), 0, func() error {
+			f, err := create(p.fan, p.body(w.id))
+			if err != nil {
+				return err
+			}
+			w.place, w.file = p, f
+			if err = w.setLength(length); err != nil {
+				f.Close()
+				p.fan.Remove(p.body(w.id))
+				w.file = nil
+			}
+			return err
+		})
+	})
+}
+
+// setLength fails if the file is not in the directory any more, for it counts only there.
+func (w *writer) setLength(length int64) error {
+	if _, err := w.place.fan.Lstat(w.place.body(w.id)); err != nil {
+		return fmt.Errorf("the body was removed while it was written: %w", errGone)
+	}
+	err := w.file.Truncate(length)
+	if err == nil {
+		w.length = length
+	}
+	return err
+}
+
+// cut gives back what the file is too long.
+func (w *writer) cut(length int64) error {
+	if length == w.length {
+		return nil
+	}
+	changes.RLock()
+	defer changes.RUnlock()
+	before := w.length
+	err := w.setLength(length)
+	if err == nil {
+		w.store.usage.add(cost(length)-cost(before), 0)
+	}
+	return err
 }
 
 func (w *writer) ReadAt(p []byte, off int64) (n int, err error) {
@@ -184,31 +244,19 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 		if err := w.finish(); err != nil {
 			return err
 		}
-		added += cost(fileSize(w.flushed))
 	}
-	if limit := w.store.max; limit > 0 && added > limit {
-		return fmt.Errorf("%d bytes with its head where the limit is %d: %w", added, limit, store.ErrTooLarge)
+	if limit := w.store.max; limit > 0 && added+cost(w.length) > limit {
+		return fmt.Errorf("%d bytes with its head where the limit is %d: %w", added+cost(w.length), limit, store.ErrTooLarge)
 	}
 	var at place
 	var long []int
-	changes.RLock()
 	err = w.store.inFan(w.key, func(p place) error {
 		at = p
-		if !inline {
-			if _, err := p.fan.Lstat(p.body(w.id)); err != nil {
-				return fmt.Errorf("the body was removed while it was written: %w", errGone)
-			}
-		}
-		var err error
-		if long, err = p.note(namesOf(r)); err != nil {
+		return w.store.spend(added, 1, func() (err error) {
+			long, err = w.publish(p, r, head)
 			return err
-		}
-		return p.publish(head, func(temp string) error { return p.enter(temp, w.id) })
+		})
 	})
-	if err == nil {
-		w.store.usage.add(added, 1)
-	}
-	changes.RUnlock()
 	if err != nil {
 		return err
 	}
@@ -218,9 +266,21 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 			w.store.remove(at, id)
 		}
 	}
-	w.store.makeRoom(added)
 	w.store.shorten(at, long)
 	return nil
+}
+
+// publish makes the record visible. It returns which logs of the index have grown long.
+func (w *writer) publish(p place, r *store.Record, head []byte) (long []int, err error) {
+	if w.file != nil {
+		if _, err := p.fan.Lstat(p.body(w.id)); err != nil {
+			return nil, fmt.Errorf("the body was removed while it was written: %w", errGone)
+		}
+	}
+	if long, err = p.note(namesOf(r)); err != nil {
+		return nil, err
+	}
+	return long, p.publish(head, func(temp string) error { return p.enter(temp, w.id) })
 }
 
 // errGone is not fs.ErrNotExist, which asks for another attempt.
@@ -232,8 +292,10 @@ func (w *writer) finish() error {
 		return err
 	}
 	w.buf = w.buf[:0]
-	_, err := w.file.Write(appendFooter(w.sums, w.id, w.flushed))
-	return err
+	if _, err := w.file.Write(appendFooter(w.sums, w.id, w.flushed)); err != nil {
+		return err
+	}
+	return w.cut(fileSize(w.flushed))
 }
 
 func (w *writer) Close() error {
@@ -252,7 +314,7 @@ func (w *writer) Close() error {
 	}
 	err := w.file.Close()
 	if !w.done {
-		w.place.fan.Remove(w.place.body(w.id))
+		w.store.drop(w.place, w.place.body(w.id))
 	}
 	if err != nil {
 		return fmt.Errorf("disk: close %s: %w", w.id, err)
