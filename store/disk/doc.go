@@ -25,7 +25,7 @@
 // through for what is not there any more, which takes 10 µs a line.
 // Find reads for a key what is under that, for a URL or a tag what the index tells of, and else every head there is, as Sweep does.
 // A fan without an index gets none, and is read whole.
-// No file is overwritten, cut or renamed over, which keeps file systems from flushing data (ext4 takes ten times
+// No file is overwritten, renamed over, or cut but for a body's that is too long before anybody sees it, which keeps file systems from flushing data (ext4 takes ten times
 // as long for it) and readers from seeing two versions mixed. What is not named as above is left alone.
 // Directories are made with mode 0700, files with 0600, and nothing outside is reached, by symbolic links
 // neither (see os.Root).
@@ -58,30 +58,34 @@
 //
 // # Limit
 //
-// Options.MaxBytes bounds what the files of records take in blocks of 4 KiB, and one block more for each record, for the folder that
-// it may have and its 64 bytes in the index for the URL and each of up to 63 tags. What is being written counts as well: at no moment do
-// the files take more, whatever the number of goroutines and processes. What is to be written is entered in the ledger, v1/usage-…, before it takes space, and what was
-// removed, afterwards; so its sum, which Open need not count, is never less than what is there. A small record is entered once, by Commit;
-// a body in a file of its own as it grows, by as much as is known to come, or by a quarter, and its file has the length that was
-// entered from the start.
+// Options.MaxBytes bounds what the files of records take in blocks of 4 KiB, and one block more for each record, for the
+// folder that it may have and its 64 bytes in the index for the URL and each of up to 63 tags. What is being written counts
+// as well: at no moment do the files take more, whatever the number of goroutines and processes. What is to be written is
+// entered in the ledger, v1/usage-…, before it takes space, and what was removed, afterwards; so its sum, which Open need
+// not count, is never less than what is there. A small record is entered once, by Commit. A body in a file of its own is
+// entered as it grows, some way ahead, and its file is made as long as was entered.
 //
 // Whoever finds no room makes it first, down to 15/16 of the limit: it compares 64 records, those that come next in the fans
 // after the ones that were compared last time, and removes the least recently used quarter of them, or the least recently
-// used of all in a store of up to 64 records. There is no goroutine in the background. What is being written, or was left by a process
-// that was killed, cannot be evicted; if that leaves no room, the write fails with store.ErrTooLarge. It fails so as well, having
-// removed half the limit, in a store that was opened with a lower limit than it had.
+// used of all in a store of up to 64 records. There is no goroutine in the background. What is being written, or was left by
+// a process that was killed, cannot be evicted; if that leaves no room, the write fails with store.ErrTooLarge. A store that
+// was opened with a lower limit than it had comes down to it by Sweep, or by writes, which fail until then and remove up to
+// half the limit each.
 //
-// A process that is killed leaves the ledger too high, by what it was about to write or had just removed, and files that nobody
-// sees. Sweep removes these after an hour, and puts the ledger right if no other process has entered anything for 3 s; in a store of up to 64
-// records so does whoever needs the room.
+// A process that is killed leaves the ledger too high, by what it was about to write or had just removed, and files that
+// nobody sees. Sweep removes these after an hour, and puts the ledger right if no other process has entered anything for 3
+// s; in a store of up to 64 records so does whoever needs the room.
 //
-// Not counted are the lines of the index of what is gone, 64 bytes for the URL and for each tag of what was there before under
-// the same key (up to 16 in each log of its fan), was stored within the last hours, or is among the last 64 KiB of a log; the ledger itself, of
-// up to 1 MiB, and leases; and, on Unix, what was removed while somebody reads it, until that ends. The limit may be exceeded if
+// Not counted are the lines of the index of what is gone, 64 bytes for the URL and for each tag of what was there before
+// under the same key (up to 16 in each log of its fan), was stored within the last hours, or is among the last 64 KiB of a
+// log; the ledger itself, of up to 1 MiB, and leases; and, on Unix, what was removed while somebody reads it, until that
+// ends. The limit may be exceeded if
 //   - the ledger is lost or damaged, until the next Open has counted what is there,
 //   - processes have limits that differ: the largest one holds, and the others evict for it,
 //   - a file system has no hard links, and a process writes the first entry of a new ledger while another enters something,
-//   - a process is stopped for more than 3 s between an entry and the file it is for, and another counts meanwhile.
+//   - a process is stopped between an entry and the file that it is for, for more than 3 s, or between the removal of a
+//     file and its entry, for as long as another one takes to count all that is there, and that does; it lasts until the
+//     next count.
 //
 // The last use of a record is the modification time of its last head, which a hit renews when it is older than an
 // hour: a hit writes nothing, as a rule, and what was used within the same hour goes in the order of its
