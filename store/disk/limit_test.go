@@ -226,6 +226,35 @@ func TestWhatAKilledProcessReservedIsFreed(t *testing.T) {
 	}
 }
 
+// TestALowerLimitIsComeDownTo by writes that fail until then, each of which does only so much.
+func TestALowerLimitIsComeDownTo(t *testing.T) {
+	const limit = 1 << 20
+	dir := t.TempDir()
+	before := openAt(t, dir, 8*limit)
+	for i := range 8 * limit / 8192 {
+		put(t, before, store.Key(fmt.Sprint(i)))
+	}
+	s := openAt(t, dir, limit)
+	refused := 0
+	for i := 0; ; i++ {
+		total, _ := s.usage.total()
+		err := write(s, recordOf(fmt.Sprint("new", i), 100), false)
+		now, _ := s.usage.total()
+		if err == nil {
+			break
+		} else if !errors.Is(err, store.ErrTooLarge) {
+			t.Fatal(err)
+		}
+		refused++
+		if removed := total - now; removed < limit/2 || removed > limit {
+			t.Fatalf("%d bytes were removed by a write that failed", removed)
+		}
+	}
+	if total, _ := s.usage.total(); total > limit || total < limit/2 || total != taken(t, dir) || refused == 0 {
+		t.Errorf("%d bytes are left after %d writes failed, %d in files", total, refused, taken(t, dir))
+	}
+}
+
 func openAt(t *testing.T, dir string, limit int64) *Store {
 	t.Helper()
 	s, err := Open(dir, &Options{MaxBytes: limit})

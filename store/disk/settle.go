@@ -2,10 +2,7 @@ package disk
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"sync"
-	"time"
 )
 
 // changes is held for reading while the files and the ledger do not agree, by all Stores of the process: from an entry to the file
@@ -77,82 +74,4 @@ func (s *Store) recount() (added int64, err error) {
 	return s.settle(func() (counted, error) {
 		return s.count(context.Background(), func(place, *group) bool { return false })
 	})
-}
-
-// count adds up all files but those of records that gone disposes of, and removes what writers left behind.
-func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c counted, err error) {
-	c = s.begin()
-	shards, err := s.shards()
-	if err != nil {
-		return c, err
-	}
-	end, fault := s.eachIn(ctx, shards, place.readPrefix, func(e entry, all []group) bool {
-		switch e.suffix {
-		case bodySuffix:
-			c.bytes += s.tidy(e.place, e.path, e.headless)
-		case tempSuffix:
-			c.bytes += s.tidy(e.place, e.path, nil)
-		default:
-			s.countRecords(&c, e, all, gone)
-		}
-		return true
-	})
-	if c.partial = fault != nil; end {
-		fault = nil
-	}
-	return c, fault
-}
-
-// countRecords counts them without their bodies.
-func (s *Store) countRecords(c *counted, e entry, all []group, gone func(place, *group) bool) {
-	empty := e.suffix == ""
-	for i := range all {
-		g := &all[i]
-		if !g.there() {
-			for _, path := range e.heads(g) {
-				c.bytes += s.tidy(e.place, path, nil)
-			}
-			continue
-		}
-		empty = false
-		if gone(e.place, g) {
-			continue
-		}
-		if h, err := e.lookAtHeads(g); err == nil {
-			c.bytes += h.cost
-			c.records++
-		}
-	}
-	if empty {
-		e.discard()
-	}
-}
-
-// tidy returns what a file takes. It removes one that belongs to no record, as far as left says if that is not nil, and has been left
-// alone for so long that nobody is at work on it.
-func (s *Store) tidy(p place, path string, left func() bool) int64 {
-	info, err := p.fan.Lstat(path)
-	if err != nil {
-		return 0
-	}
-	if time.Since(info.ModTime()) > grace && (left == nil || left()) {
-		s.drop(p, path)
-		return 0
-	}
-	return cost(info.Size())
-}
-
-// headless reports whether a body is of no record.
-func (e entry) headless() bool {
-	g, err := e.find(e.id, place.readPrefix)
-	return !g.there() && (err == nil || errors.Is(err, fs.ErrNotExist))
-}
-
-// drop removes files of no record, or that do not count any more.
-func (s *Store) drop(p place, paths ...string) {
-	changes.RLock()
-	defer changes.RUnlock()
-	if n := p.drop(paths...); n > 0 {
-		s.usage.add(-n, 0)
-	}
 }

@@ -1,0 +1,69 @@
+package disk
+
+import "fmt"
+
+// grow sees to it that the file is long enough for a body of so many bytes; it makes the file if need be. The file is as long as was
+// entered in the ledger, so that every process sees what it is going to take. It is seldom done, for the file goes ahead of what has come:
+// by what is expected, but no further than by as much again or 1 MiB, since the rest may never come; by a quarter if nothing is known.
+func (w *writer) grow(size int64) error {
+	if fileSize(size) <= w.length {
+		return nil
+	}
+	ahead := max(2*blockSize, size/4)
+	if w.expected >= size {
+		ahead = min(w.expected-size, max(1<<20, size))
+	}
+	err := w.extend(fileSize(size + ahead))
+	if err != nil && ahead > 0 {
+		err = w.extend(fileSize(size))
+	}
+	return err
+}
+
+func (w *writer) extend(length int64) error {
+	if w.file != nil {
+		return w.store.spend(cost(length)-cost(w.length), 0, func() error { return w.setLength(length) })
+	}
+	return w.store.inFan(w.key, func(p place) error {
+		return w.store.spend(cost(length), 0, func() error {
+			f, err := create(p.fan, p.body(w.id))
+			if err != nil {
+				return err
+			}
+			w.place, w.file = p, f
+			if err = w.setLength(length); err != nil {
+				f.Close()
+				p.fan.Remove(p.body(w.id))
+				w.file = nil
+			}
+			return err
+		})
+	})
+}
+
+// setLength fails if the file is not in the directory any more, for it counts only there.
+func (w *writer) setLength(length int64) error {
+	if _, err := w.place.fan.Lstat(w.place.body(w.id)); err != nil {
+		return fmt.Errorf("the body was removed while it was written: %w", errGone)
+	}
+	err := w.file.Truncate(length)
+	if err == nil {
+		w.length = length
+	}
+	return err
+}
+
+// cut gives back what the file is too long.
+func (w *writer) cut(length int64) error {
+	if length == w.length {
+		return nil
+	}
+	changes.RLock()
+	defer changes.RUnlock()
+	before := w.length
+	err := w.setLength(length)
+	if err == nil {
+		w.store.usage.add(cost(length)-cost(before), 0)
+	}
+	return err
+}

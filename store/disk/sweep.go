@@ -1,0 +1,147 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/larder-go/larder/store"
+)
+
+// grace is how long the files of a write that was not committed are left alone after the last byte went into them.
+const grace = time.Hour
+
+// Sweep is described at store.Sweeper. It opens every head file there is, removes what was not committed
+// and has not been written to for an hour, and puts the ledger right.
+func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
+	var faults []error
+	_, err = s.settle(func() (c counted, err error) {
+		return s.count(ctx, func(p place, g *group) bool {
+			ended, err := p.ended(g, now)
+			if errors.Is(err, store.ErrCorrupt) {
+				faults = append(faults, fmt.Errorf("%s: %w", p.head(g), err))
+				ended = true
+			}
+			if ended {
+				if n, err := s.removeRecord(p, g); err == nil && n > 0 {
+					removed++
+				}
+			}
+			return ended
+		})
+	})
+	if err != nil {
+		return removed, fmt.Errorf("disk: sweep: %w", err)
+	}
+	faults = append(faults, s.sweepLeases(), s.sweepIndex(ctx))
+	for s.max > 0 && ctx.Err() == nil {
+		total, _ := s.usage.total()
+		if total <= s.max {
+			break
+		}
+		s.room.Lock()
+		freed, n := s.evict(total-s.max, 0)
+		s.room.Unlock()
+		removed += n
+		if freed == 0 {
+			break
+		}
+	}
+	if err := errors.Join(append(faults, ctx.Err())...); err != nil {
+		return removed, fmt.Errorf("disk: sweep: %w", err)
+	}
+	return removed, nil
+}
+
+// ended reads as much of a head file as says whether its record is past its KeepUntil.
+func (p place) ended(g *group, now time.Time) (bool, error) {
+	path, h := p.head(g), g.first
+	if path != p.first() {
+		var err error
+		if h, err = p.readPrefix(path); err != nil {
+			return false, err
+		}
+	}
+	prefix, err := decodePrefix(h.bytes)
+	return err == nil && prefix.ended(now), err
+}
+
+// count adds up all files but those of records that gone disposes of, and removes what writers left behind.
+func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c counted, err error) {
+	c = s.begin()
+	shards, err := s.shards()
+	if err != nil {
+		return c, err
+	}
+	end, fault := s.eachIn(ctx, shards, place.readPrefix, func(e entry, all []group) bool {
+		switch e.suffix {
+		case bodySuffix:
+			c.bytes += s.tidy(e.place, e.path, e.headless)
+		case tempSuffix:
+			c.bytes += s.tidy(e.place, e.path, nil)
+		default:
+			s.countRecords(&c, e, all, gone)
+		}
+		return true
+	})
+	if c.partial = fault != nil; end {
+		fault = nil
+	}
+	return c, fault
+}
+
+// countRecords counts them without their bodies.
+func (s *Store) countRecords(c *counted, e entry, all []group, gone func(place, *group) bool) {
+	empty := e.suffix == ""
+	for i := range all {
+		g := &all[i]
+		if !g.there() {
+			for _, path := range e.heads(g) {
+				c.bytes += s.tidy(e.place, path, nil)
+			}
+			continue
+		}
+		empty = false
+		if gone(e.place, g) {
+			continue
+		}
+		if h, err := e.lookAtHeads(g); err == nil {
+			c.bytes += h.cost
+			c.records++
+		}
+	}
+	if empty {
+		e.discard()
+	}
+}
+
+// tidy returns what a file takes. It removes one that belongs to no record, as far as left says if that is not nil, and has been left
+// alone for so long that nobody is at work on it.
+func (s *Store) tidy(p place, path string, left func() bool) int64 {
+	info, err := p.fan.Lstat(path)
+	if err != nil {
+		return 0
+	}
+	if time.Since(info.ModTime()) > grace && (left == nil || left()) {
+		s.drop(p, path)
+		return 0
+	}
+	return cost(info.Size())
+}
+
+// headless reports whether a body is of no record.
+func (e entry) headless() bool {
+	g, err := e.find(e.id, place.readPrefix)
+	return !g.there() && (err == nil || errors.Is(err, fs.ErrNotExist))
+}
+
+// drop removes files of no record, or that do not count any more.
+func (s *Store) drop(p place, paths ...string) {
+	changes.RLock()
+	defer changes.RUnlock()
+	if n := p.drop(paths...); n > 0 {
+		s.usage.add(-n, 0)
+	}
+}
