@@ -109,7 +109,6 @@ func (s *Store) fan(shard byte, make bool) (*os.Root, error) {
 	if f := s.fans[shard].open.Load(); f != nil {
 		return f, nil
 	}
-	name := fanName(shard)
 	if make {
 		if err := os.MkdirAll(s.dir, 0o700); err != nil {
 			return nil, err
@@ -121,20 +120,12 @@ func (s *Store) fan(shard byte, make bool) (*os.Root, error) {
 	}
 	defer top.Close()
 	if make {
-		if err := makeFan(top, name); err != nil {
+		if err := makeFan(top, fanName(shard)); err != nil {
 			return nil, err
 		}
 	}
-	f, err := top.OpenRoot(name + "/.") // the dot, for a named pipe is no folder then, and not waited for
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && noFolder(top, name) {
-		err = fmt.Errorf("%s is no folder: %w", name, fs.ErrNotExist)
-	}
+	f, info, err := openFan(top, fanName(shard))
 	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat(".")
-	if err != nil {
-		f.Close()
 		return nil, err
 	}
 	s.fans[shard].info = info
@@ -144,6 +135,22 @@ func (s *Store) fan(shard byte, make bool) (*os.Root, error) {
 		s.usage.follow(top)
 	}
 	return f, nil
+}
+
+func openFan(top *os.Root, name string) (*os.Root, fs.FileInfo, error) {
+	f, err := top.OpenRoot(name + "/.") // the dot, for a named pipe is no folder then, and not waited for
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && noFolder(top, name) {
+		err = fmt.Errorf("%s is no folder: %w", name, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat(".")
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
 }
 
 // check forgets the directory held for a shard if it is no longer the one that stands at its path, so that

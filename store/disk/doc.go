@@ -74,12 +74,12 @@
 //
 // A process that is killed leaves the ledger too high, by what it was about to write or had just removed, and files that
 // nobody sees. Sweep removes these after an hour, and puts the ledger right if no other process has entered anything for
-// 3 s; in a store of up to 64 records so does whoever needs the room.
+// 3 s. In a store of up to 64 records so does whoever needs the room, with files to which nothing was written for five minutes.
 //
 // Not counted are the lines of the index of what is gone, 64 bytes for the URL and for each tag of what was there before
 // under the same key (up to 16 in each log of its fan), was stored within the last hours, or is among the last 64 KiB of a
-// log; the ledger itself, of up to 1 MiB, and leases; and, on Unix, what was removed while somebody reads it, until that
-// ends. The limit may be exceeded if
+// log, nor what file systems take to make whole blocks of its up to 256 logs; the ledger itself, of up to 1 MiB, and leases;
+// and, on Unix, what was removed while somebody reads it, until that ends. The limit may be exceeded if
 //   - the ledger is lost or damaged, until the next Open has counted what is there,
 //   - processes have limits that differ: the largest one holds, and the others evict for it,
 //   - a file system has no hard links, and a process writes the first entry of a new ledger while another enters something,

@@ -62,8 +62,9 @@ func (s *Store) evict(need, spare int64) (freed int64, removed int) {
 			there += h.cost
 		}
 		if total, _ := s.usage.total(); total != there {
-			added, _ := s.recount()
-			freed = -added
+			s.recount(pressed)
+			now, _ := s.usage.total()
+			freed = total - now
 		}
 		if freed+there < need {
 			return freed, 0

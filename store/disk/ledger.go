@@ -75,7 +75,7 @@ func (s *Store) openUsage() error {
 	if err != nil || !made {
 		return err
 	}
-	_, err = s.recount()
+	_, err = s.recount(grace)
 	return err
 }
 

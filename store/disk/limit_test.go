@@ -226,6 +226,37 @@ func TestWhatAKilledProcessReservedIsFreed(t *testing.T) {
 	}
 }
 
+// TestABodyThatDoesNotGrowMakesRoom after some minutes, for the process may have been killed.
+func TestABodyThatDoesNotGrowMakesRoom(t *testing.T) {
+	for age, want := range map[time.Duration]error{pressed - time.Minute: store.ErrTooLarge, pressed + time.Minute: nil} {
+		dir := t.TempDir()
+		s := openAt(t, dir, 1<<20)
+		put(t, s, "kept")
+		r := recordOf("large", 900<<10)
+		w, err := s.Create(t.Context(), r)
+		if err == nil {
+			_, err = w.Write(make([]byte, r.Size))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		body := filepath.Join(w.(*writer).place.fan.Name(), w.(*writer).place.body(r.ID))
+		if err := os.Chtimes(body, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+		if err := write(s, recordOf("other", 500<<10), false); !errors.Is(err, want) {
+			t.Errorf("stored beside a body that was written to %v ago: %v, want %v", age, err, want)
+		}
+		if err := w.Commit(r); (err == nil) == (want == nil) {
+			t.Errorf("what came to be %v later: %v", age, err)
+		}
+		if total, records := s.usage.total(); records != 2 || total != taken(t, dir) {
+			t.Errorf("%d records of %d bytes, want 2 of %d", records, total, taken(t, dir))
+		}
+	}
+}
+
 // TestALowerLimitIsComeDownTo by writes that fail until then, each of which does only so much.
 func TestALowerLimitIsComeDownTo(t *testing.T) {
 	const limit = 1 << 20

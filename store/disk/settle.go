@@ -3,6 +3,7 @@ package disk
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // changes is held for reading while the files and the ledger do not agree, by all Stores of the process: from an entry to the file
@@ -69,9 +70,9 @@ func nearer(a, b int64) int64 {
 	return 0
 }
 
-// recount puts the ledger right by what is there. It returns what it added to the bytes.
-func (s *Store) recount() (added int64, err error) {
+// recount puts the ledger right by what is there, without what count removes. It returns what it added to the bytes.
+func (s *Store) recount(alone time.Duration) (added int64, err error) {
 	return s.settle(func() (counted, error) {
-		return s.count(context.Background(), func(place, *group) bool { return false })
+		return s.count(context.Background(), alone, func(place, *group) bool { return false })
 	})
 }

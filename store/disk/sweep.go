@@ -10,15 +10,19 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// grace is how long the files of a write that was not committed are left alone after the last byte went into them.
-const grace = time.Hour
+const (
+	// grace is how long the files of a write that was not committed are left alone after the last byte went into them,
+	grace = time.Hour
+	// and pressed how long if there is no room without them: who goes on later stores nothing.
+	pressed = 5 * time.Minute
+)
 
 // Sweep is described at store.Sweeper. It opens every head file there is, removes what was not committed
 // and has not been written to for an hour, and puts the ledger right.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
 	var faults []error
 	_, err = s.settle(func() (c counted, err error) {
-		return s.count(ctx, func(p place, g *group) bool {
+		return s.count(ctx, grace, func(p place, g *group) bool {
 			ended, err := p.ended(g, now)
 			if errors.Is(err, store.ErrCorrupt) {
 				faults = append(faults, fmt.Errorf("%s: %w", p.head(g), err))
@@ -68,8 +72,8 @@ func (p place) ended(g *group, now time.Time) (bool, error) {
 	return err == nil && prefix.ended(now), err
 }
 
-// count adds up all files but those of records that gone disposes of, and removes what writers left behind.
-func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c counted, err error) {
+// count adds up all files but those of records that gone disposes of, and removes what belongs to none and was left alone for so long.
+func (s *Store) count(ctx context.Context, alone time.Duration, gone func(place, *group) bool) (c counted, err error) {
 	c = s.begin()
 	shards, err := s.shards()
 	if err != nil {
@@ -78,11 +82,11 @@ func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c cou
 	end, fault := s.eachIn(ctx, shards, place.readPrefix, func(e entry, all []group) bool {
 		switch e.suffix {
 		case bodySuffix:
-			c.bytes += s.tidy(e.place, e.path, e.headless)
+			c.bytes += s.tidy(e.place, e.path, alone, e.headless)
 		case tempSuffix:
-			c.bytes += s.tidy(e.place, e.path, nil)
+			c.bytes += s.tidy(e.place, e.path, alone, nil)
 		default:
-			s.countRecords(&c, e, all, gone)
+			s.countRecords(&c, e, all, alone, gone)
 		}
 		return true
 	})
@@ -93,13 +97,13 @@ func (s *Store) count(ctx context.Context, gone func(place, *group) bool) (c cou
 }
 
 // countRecords counts them without their bodies.
-func (s *Store) countRecords(c *counted, e entry, all []group, gone func(place, *group) bool) {
+func (s *Store) countRecords(c *counted, e entry, all []group, alone time.Duration, gone func(place, *group) bool) {
 	empty := e.suffix == ""
 	for i := range all {
 		g := &all[i]
 		if !g.there() {
 			for _, path := range e.heads(g) {
-				c.bytes += s.tidy(e.place, path, nil)
+				c.bytes += s.tidy(e.place, path, alone, nil)
 			}
 			continue
 		}
@@ -117,14 +121,14 @@ func (s *Store) countRecords(c *counted, e entry, all []group, gone func(place, 
 	}
 }
 
-// tidy returns what a file takes. It removes one that belongs to no record, as far as left says if that is not nil, and has been left
-// alone for so long that nobody is at work on it.
-func (s *Store) tidy(p place, path string, left func() bool) int64 {
+// tidy returns what a file takes. It removes one that was left alone for so long and belongs to no record, as headless says, if that is
+// not certain.
+func (s *Store) tidy(p place, path string, alone time.Duration, headless func() bool) int64 {
 	info, err := p.fan.Lstat(path)
 	if err != nil {
 		return 0
 	}
-	if time.Since(info.ModTime()) > grace && (left == nil || left()) {
+	if time.Since(info.ModTime()) > alone && (headless == nil || headless()) {
 		s.drop(p, path)
 		return 0
 	}

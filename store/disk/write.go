@@ -170,15 +170,13 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 	}
 	inline := w.file == nil && len(w.buf) <= inlineMax
 	head, err := encodeHead(r, w.buf, inline)
+	if err == nil && !inline {
+		err = w.finish()
+	}
 	if err != nil {
 		return err
 	}
 	added := cost(int64(len(head))) + folderCost
-	if !inline {
-		if err := w.finish(); err != nil {
-			return err
-		}
-	}
 	if limit := w.store.max; limit > 0 && added+cost(w.length) > limit {
 		return fmt.Errorf("%d bytes with its head where the limit is %d: %w", added+cost(w.length), limit, store.ErrTooLarge)
 	}
