@@ -145,6 +145,7 @@ type dialer struct {
 	opts   rueidis.ClientOption
 	client atomic.Pointer[client] // nil: not yet
 	closed atomic.Bool
+	throng throng
 
 	turn   chan struct{} // of who makes the client
 	err    error         // why the last attempt failed, and when
@@ -152,7 +153,9 @@ type dialer struct {
 }
 
 func newDialer(opts rueidis.ClientOption) *dialer {
-	return &dialer{opts: opts, turn: make(chan struct{}, 1)}
+	d := &dialer{opts: opts, turn: make(chan struct{}, 1)}
+	d.throng.gather(&d.opts)
+	return d
 }
 
 func (d *dialer) get(ctx context.Context) (*client, error) {
@@ -217,6 +220,8 @@ func (d *dialer) Do(ctx context.Context, cmd Command) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.throng.calls.Add(1)
+	defer d.throng.calls.Add(-1)
 	return c.Do(ctx, cmd)
 }
 
