@@ -12,44 +12,75 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/larder-go/larder/store/chunked"
 )
 
 // client is a Conn by rueidis.
 type client struct{ rueidis.Client }
 
 // Do is described at Conn.
-func (c client) Do(ctx context.Context, cmd Command) (v any, err error) {
+func (c client) Do(ctx context.Context, cmd Command) (any, error) {
+	m, err := c.ask(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	return answer(&m)
+}
+
+// hash is described at hasher.
+func (c client) hash(ctx context.Context, key string) ([]chunked.Row, error) {
+	m, err := c.ask(ctx, Command{Name: hgetall, Key: key, Read: true})
+	if err != nil {
+		return nil, err
+	}
+	if !m.IsArray() { // in RESP3 it is a map
+		return hashRows(answer(&m))
+	}
+	fields, _ := m.ToArray()
+	rows := make([]chunked.Row, len(fields)/2)
+	for i := range rows {
+		if rows[i].Item, err = fields[2*i].ToString(); err != nil {
+			return nil, err
+		}
+		value, err := fields[2*i+1].AsBytes()
+		if err != nil {
+			return nil, err
+		}
+		rows[i].Value = unseal(value)
+	}
+	return rows, nil
+}
+
+// ask returns the server's answer, which may be that there is none.
+func (c client) ask(ctx context.Context, cmd Command) (m rueidis.RedisMessage, err error) {
 	// A connection is made under the context of who needs it first. If that ends, the others who wait for it are told that
 	// they were cancelled, before anything was sent.
 	for range 3 {
-		v, err = c.do(ctx, cmd)
+		m, err = c.Client.Do(ctx, c.build(cmd)).ToMessage()
 		if !errors.Is(err, context.Canceled) || ctx.Err() != nil {
 			break
 		}
 	}
-	return v, err
+	if rueidis.IsRedisNil(err) {
+		err = nil
+	}
+	return m, err
 }
 
-func (c client) do(ctx context.Context, cmd Command) (any, error) {
+func (c client) build(cmd Command) rueidis.Completed {
 	words := c.B().Arbitrary(cmd.Name...)
 	if cmd.Key != "" {
 		words = words.Keys(cmd.Key)
 	}
 	words = words.Args(cmd.Args...)
-	var built rueidis.Completed
 	switch {
 	case cmd.Read:
-		built = words.ReadOnly() // which is retryable, too
+		return words.ReadOnly() // which is retryable, too
 	case cmd.Once:
-		built = words.Build()
-	default:
-		built = words.Build().ToRetryable()
+		return words.Build()
 	}
-	m, err := c.Client.Do(ctx, built).ToMessage()
-	if err != nil && !rueidis.IsRedisNil(err) {
-		return nil, err
-	}
-	return answer(&m)
+	return words.Build().ToRetryable()
 }
 
 // answer returns m as Conn describes it.
@@ -223,6 +254,17 @@ func (d *dialer) Do(ctx context.Context, cmd Command) (any, error) {
 	d.throng.calls.Add(1)
 	defer d.throng.calls.Add(-1)
 	return c.Do(ctx, cmd)
+}
+
+// hash is described at hasher.
+func (d *dialer) hash(ctx context.Context, key string) ([]chunked.Row, error) {
+	c, err := d.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.throng.calls.Add(1)
+	defer d.throng.calls.Add(-1)
+	return c.hash(ctx, key)
 }
 
 // Masters is described at Conn.

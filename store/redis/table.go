@@ -72,9 +72,23 @@ func (t *table) Get(ctx context.Context, group string, items ...string) ([]chunk
 
 var hgetall = []string{"HGETALL"}
 
+// hasher is a Conn that reads a hash without turning the answer into a list first, since that is all that a hit is.
+type hasher interface {
+	// hash returns the rows under key.
+	hash(ctx context.Context, key string) ([]chunked.Row, error)
+}
+
 // all returns the rows of a hash.
 func (t *table) all(ctx context.Context, key string) ([]chunked.Row, error) {
-	fields, err := elements(t.conn.Do(ctx, Command{Name: hgetall, Key: key, Read: true}))
+	if c, ok := t.conn.(hasher); ok {
+		return c.hash(ctx, key)
+	}
+	return hashRows(t.conn.Do(ctx, Command{Name: hgetall, Key: key, Read: true}))
+}
+
+// hashRows returns the rows of a hash that is a list in which keys and values take turns.
+func hashRows(answer any, err error) ([]chunked.Row, error) {
+	fields, err := elements(answer, err)
 	rows := make([]chunked.Row, len(fields)/2)
 	for i := range rows {
 		rows[i].Item, rows[i].Value = text(fields[2*i]), unseal(fields[2*i+1])
