@@ -155,7 +155,7 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 	}
 	entries := marks(dig, r)
 	for i := range entries { // if it comes to no more than these, they must last as long as the old record
-		entries[i].Expires = latest(r.KeepUntil, old.KeepUntil)
+		entries[i].Expires = entriesEnd(latest(r.KeepUntil, old.KeepUntil))
 	}
 	if err := s.put(ctx, entries); err != nil {
 		return err
@@ -218,22 +218,37 @@ func (s *Store) removeBody(dig string, id store.ID) {
 
 // marks returns r's entries in the indexes.
 func marks(dig string, r *store.Record) []Row {
-	item := dig + "/" + r.ID.String()
+	item, ends := dig+"/"+r.ID.String(), entriesEnd(r.KeepUntil)
 	var rows []Row
 	if r.URL != "" {
-		rows = append(rows, Row{Group: urlIndex(r.URL), Item: item, Expires: r.KeepUntil})
+		rows = append(rows, Row{Group: urlIndex(r.URL), Item: item, Expires: ends})
 	}
 	for _, tag := range r.Tags {
 		if tag != "" {
-			rows = append(rows, Row{Group: tagIndex(tag) + dig[:1], Item: item, Expires: r.KeepUntil})
+			rows = append(rows, Row{Group: tagIndex(tag) + dig[:1], Item: item, Expires: ends})
 		}
 	}
 	return rows
 }
 
-// put puts rows, several at once.
+const (
+	// entriesOutlive is how much longer than their record the entries in the indexes last: of two Updates at once one
+	// may put the entries last and the other the record, which is kept a little longer.
+	entriesOutlive = time.Minute
+	// entriesParallel is how many entries are put at once: a response may be in a hundred groups and more.
+	entriesParallel = 32
+)
+
+func entriesEnd(record time.Time) time.Time {
+	if record.IsZero() {
+		return record
+	}
+	return record.Add(entriesOutlive)
+}
+
+// put puts entries, several at once.
 func (s *Store) put(ctx context.Context, rows []Row) error {
-	return each(len(rows), s.opts.Parallel, func(i int) error { return s.table.Put(ctx, rows[i], Always) })
+	return each(len(rows), entriesParallel, func(i int) error { return s.table.Put(ctx, rows[i], Always) })
 }
 
 // unmark removes entries from the indexes.

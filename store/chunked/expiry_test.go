@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/internal/maptable"
+	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/chunked"
 )
 
@@ -123,4 +124,31 @@ func TestForeverStaysForever(t *testing.T) {
 	if n, err := io.Copy(io.Discard, b); n != 100_000 || err != nil {
 		t.Errorf("read %d bytes, %v", n, err)
 	}
+}
+
+// TestEntriesOutlastTheRecordThatTwoUpdatesLeave has one Update happen between the entries and the record of another.
+func TestEntriesOutlastTheRecordThatTwoUpdatesLeave(t *testing.T) {
+	table := &watched{Table: new(maptable.Table)}
+	s := chunked.New(table, nil)
+	defer s.Close()
+	r, body := record("a", 10)
+	r.KeepUntil = time.Now().Add(time.Hour).Truncate(time.Millisecond)
+	put(t, s, r, body)
+	later, sooner := r.Clone(), r.Clone()
+	later.KeepUntil = r.KeepUntil.Add(time.Hour)
+	sooner.KeepUntil = later.KeepUntil.Add(-5 * time.Second)
+	table.first(func(method, group, _ string) error {
+		if method+" "+group[:1] != "Put r" {
+			return nil
+		}
+		table.first(nil)
+		return s.Update(t.Context(), sooner)
+	})
+	if err := s.Update(t.Context(), later); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Expire(t.Context(), later.KeepUntil); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "records found by their URL until the later one ends", len(find(t, s, store.Query{URL: r.URL})), 1)
 }

@@ -3,6 +3,7 @@ package chunked_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -180,4 +181,35 @@ func TestLeaseThatEndsWhileItIsAskedForIsFree(t *testing.T) {
 			t.Errorf("a lease that has just ended is not given to %s, though nobody holds it", what)
 		}
 	}
+}
+
+// TestManyTagsOverALongLine has a Cache's time for one call suffice where each call of the table takes 150 ms.
+func TestManyTagsOverALongLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &watched{Table: new(maptable.Table)}
+		table.first(func(string, string, string) error {
+			time.Sleep(150 * time.Millisecond)
+			return nil
+		})
+		s := chunked.New(table, nil)
+		defer s.Close()
+		r, body := record("a", 10)
+		for i := range 128 { // as many as a response may be in cache groups
+			r.Tags = append(r.Tags, fmt.Sprint("tag", i))
+		}
+		within := func(what string, do func() error) {
+			t.Helper()
+			from := time.Now()
+			if err := do(); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(from); took > 2*time.Second {
+				t.Errorf("%s takes %v", what, took)
+			}
+		}
+		w := write(t, s, r, body)
+		within("Commit", func() error { return w.Commit(r) })
+		w.Close()
+		within("Update", func() error { return s.Update(t.Context(), r.Clone()) })
+	})
 }
