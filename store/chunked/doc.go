@@ -28,7 +28,8 @@
 // # What holds
 //
 // A hit on a small response is one Get, whatever the number of variants; a larger body is one more for each piece, of
-// which several are under way at once. An Update is one Get and one Put, and touches no piece.
+// which several are under way at once. An Update is one Get, and a Put for the record and for each of its entries in the
+// indexes; it touches no piece.
 //
 // Pieces come first and the record last, so a record is seen whole or not at all. A record's row expires with its
 // KeepUntil. Pieces are written once, with an expiry 30 days later than the KeepUntil that the record had then; an Update
@@ -45,7 +46,8 @@
 //
 // Find by Key, URL and Tag reads what it finds; by anything else it reads every record, with bodies up to 32 KiB. So do
 // Sweep and Size. A process that dies in the midst of a Commit, a Delete or an Update leaves no wrong answer, but perhaps an
-// entry too many in an index, which costs a look, and expires with the record.
+// entry too many in an index, which costs a look, and expires a minute later than the record. After two Updates of a record at
+// the same moment, with KeepUntils more than that minute apart, its entries may expire before it does.
 //
 // When a lease ends is reckoned by its holder's clock and judged by that of the database, or of the process that looks
 // where the database has none. One that was left by a clock that was far ahead is taken over when it is asked for.

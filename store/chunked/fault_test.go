@@ -211,5 +211,9 @@ func TestManyTagsOverALongLine(t *testing.T) {
 		within("Commit", func() error { return w.Commit(r) })
 		w.Close()
 		within("Update", func() error { return s.Update(t.Context(), r.Clone()) })
+		within("Find", func() error {
+			equal(t, "records found by a tag", len(find(t, s, store.Query{Tag: r.Tags[0]})), 1)
+			return nil
+		})
 	})
 }

@@ -4,15 +4,17 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/larder-go/larder/store"
 )
 
-// A walk through the table reads so many groups in one go, so many at once.
+// A walk through the table reads so many groups in one go, so many at once; and so many indexes, which may be long.
 const (
-	walkBatch    = 64
-	walkParallel = 16
+	walkBatch     = 64
+	walkParallel  = 16
+	indexParallel = 4
 )
 
 // part is a group, or the rows of it that are wanted.
@@ -73,15 +75,21 @@ func (s *Store) groups(ctx context.Context, prefix string) iter.Seq2[part, error
 // indexed yields what these indexes name.
 func (s *Store) indexed(ctx context.Context, indexes ...string) iter.Seq2[part, error] {
 	return func(yield func(part, error) bool) {
-		for _, index := range indexes {
-			rows, err := s.table.Get(ctx, index)
+		for some := range slices.Chunk(indexes, indexParallel) {
+			entries := make([][]Row, len(some))
+			err := each(len(some), indexParallel, func(i int) (err error) {
+				entries[i], err = s.table.Get(ctx, some[i])
+				return err
+			})
 			if err != nil {
 				yield(part{}, err)
 				return
 			}
-			for _, row := range rows {
-				if dig, id, ok := strings.Cut(row.Item, "/"); ok && !yield(part{group: recordGroup(dig), items: []string{id}}, nil) {
-					return
+			for _, rows := range entries {
+				for _, row := range rows {
+					if dig, id, ok := strings.Cut(row.Item, "/"); ok && !yield(part{group: recordGroup(dig), items: []string{id}}, nil) {
+						return
+					}
 				}
 			}
 		}
