@@ -70,7 +70,7 @@
 // Open asks for one key, so a wrong address, password, database or certificate shows there, and a right to read that is missing;
 // other rights show at the first use that needs them. A single server's URL for a node of a Cluster shows at the latest at the
 // first use of a key that is elsewhere. A connection that breaks is made anew at once, and what was under way is
-// sent again, but for taking a lease; a server that refuses connections fails the call at once, and
+// sent again, but for taking a lease and giving one back; a server that refuses connections fails the call at once, and
 // one that does not answer within the call's deadline, or within half a second while connecting (of several addresses, for each).
 //
 // What looks at all records of a Cluster (Find by neither Key, URL nor Tag, Sweep, Size) asks every master, and fails while one of

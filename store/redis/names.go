@@ -5,6 +5,8 @@ import "strings"
 // isIndex reports whether a group is a sorted set; the others are hashes.
 func isIndex(group string) bool { return strings.HasPrefix(group, "i") }
 
+func isLease(group string) bool { return strings.HasPrefix(group, "l/") }
+
 // key returns the name of a group in the database. In a Cluster, what stands between braces decides about the server.
 func (t *table) key(group string) string {
 	kind, rest, _ := strings.Cut(group, "/")

@@ -157,8 +157,8 @@ func (t *table) Delete(ctx context.Context, group string, items ...string) error
 		_, err = t.conn.Do(ctx, Command{Name: []string{"UNLINK"}, Key: key})
 	case isIndex(group):
 		_, err = t.run(ctx, dropMark, false, key, items...)
-	default:
-		_, err = t.run(ctx, dropRow, false, key, items...)
+	default: // the second time a lease may be another's
+		_, err = t.run(ctx, dropRow, isLease(group), key, items...)
 	}
 	return t.fault("delete", err)
 }

@@ -49,7 +49,13 @@ func (c conn) Do(ctx context.Context, cmd redis.Command) (any, error) {
 	for _, w := range cmd.Args {
 		words = append(words, w)
 	}
-	answer, err := c.c.Do(ctx, words...).Result()
+	asked := driver.NewCmd(ctx, words...)
+	var sent driver.Cmder = asked
+	if cmd.Once {
+		sent = once{asked}
+	}
+	c.c.Process(ctx, sent)
+	answer, err := asked.Result()
 	if err != nil && !errors.Is(err, driver.Nil) {
 		return nil, err
 	}
@@ -62,6 +68,11 @@ func (c conn) Do(ctx context.Context, cmd redis.Command) (any, error) {
 	}
 	return answer, nil
 }
+
+// once is a command that is not sent again.
+type once struct{ *driver.Cmd }
+
+func (once) NoRetry() bool { return true }
 
 // Masters is described at redis.Conn.
 func (c conn) Masters(ctx context.Context) ([]redis.Conn, error) {
