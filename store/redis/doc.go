@@ -39,7 +39,8 @@
 //
 // A hit on a small response is one HGETALL. Writing and removing is one script for each row, so that a row, its condition and the key's
 // expiry change as one. Nothing holds the server up: keys are looked for with SCAN, 1000 at a time, on every master;
-// indexes are read with ZSCAN, and pruned by 16 entries at a time when they grow; keys are removed with UNLINK.
+// indexes are read with ZSCAN, and pruned by 16 entries at a time when they grow; keys are removed with UNLINK. Where more than 8
+// calls are under way, a client that Open has made sends those that come together in one go.
 //
 // # Memory
 //
