@@ -19,7 +19,7 @@ const (
 	magic   = "LRD"
 	version = 1
 
-	maxEncoded = 16 << 20 // longer ones are not stored, and not decoded, which takes many times their size
+	maxEncoded = 16 << 20 // bytes of a head: decoding one takes many times as much
 )
 
 const (
@@ -51,7 +51,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Checksum returns the CRC-32C of b, continuing sum; start with 0.
 func Checksum(sum uint32, b []byte) uint32 { return crc32.Update(sum, castagnoli, b) }
 
-// EncodeHead is AppendHead for a store: the error wraps ErrTooLarge if the encoding is longer than DecodeHead takes. It then returns dst.
+// EncodeHead is AppendHead for a store: if the encoding is longer than DecodeHead takes, it returns dst and an error that
+// wraps ErrTooLarge.
 func EncodeHead(dst []byte, r *Record) ([]byte, error) {
 	b := AppendHead(dst, r)
 	if n := len(b) - len(dst); n > maxEncoded {
@@ -77,19 +78,7 @@ func AppendHead(dst []byte, r *Record) []byte {
 		e.num(tagUncompressed, 1)
 	}
 	e.num(tagLength, r.Length)
-	if c := r.TLS; c != nil {
-		e.field(tagTLS, func(b []byte) []byte {
-			b = binary.AppendUvarint(b, uint64(c.Version))
-			b = binary.AppendUvarint(b, uint64(c.CipherSuite))
-			b = appendString(b, c.ServerName)
-			b = appendString(b, c.Protocol)
-			b = binary.AppendUvarint(b, uint64(len(c.Certificates)))
-			for _, cert := range c.Certificates {
-				b = appendString(b, string(cert))
-			}
-			return b
-		})
-	}
+	e.tls(tagTLS, r.TLS)
 	e.time(tagRequested, r.Requested)
 	e.time(tagReceived, r.Received)
 	e.num(tagTTL, int64(r.TTL))
@@ -134,62 +123,16 @@ func checkFrame(b []byte) error {
 // decode decodes a head whose frame is in order.
 func decode(s string) (*Record, error) {
 	r := new(Record)
-	d := decoder{s: s[len(magic)+1 : len(s)-4]}
-	for len(d.s) > 0 && !d.bad {
-		tag := d.byte()
-		v := decoder{s: d.str()}
-		switch tag {
-		case tagKey:
-			r.Key = Key(v.rest())
-		case tagID:
-			v.bad = len(v.s) != len(r.ID)
-			copy(r.ID[:], v.rest())
-		case tagMethod:
-			r.Method = v.rest()
-		case tagURL:
-			r.URL = v.rest()
-		case tagStatus:
-			r.Status = int(v.num())
-		case tagProto:
-			r.Proto = v.rest()
-		case tagHeader:
-			r.Header = v.header()
-		case tagTrailer:
-			r.Trailer = v.header()
-		case tagSelecting:
-			r.Selecting = v.header()
-		case tagUncompressed:
-			r.Uncompressed = v.num() != 0
-		case tagLength:
-			r.Length = v.num()
-		case tagTLS:
-			r.TLS = v.tls()
-		case tagRequested:
-			r.Requested = v.time()
-		case tagReceived:
-			r.Received = v.time()
-		case tagTTL:
-			r.TTL = time.Duration(v.num())
-		case tagStaleWhileRevalidate:
-			r.StaleWhileRevalidate = time.Duration(v.num())
-		case tagStaleIfError:
-			r.StaleIfError = time.Duration(v.num())
-		case tagSize:
-			r.Size = v.num()
-		case tagFreshUntil:
-			r.FreshUntil = v.time()
-		case tagKeepUntil:
-			r.KeepUntil = v.time()
-		case tagTag:
-			r.Tags = append(r.Tags, v.rest())
-		default:
-			v.s = ""
-		}
-		if v.bad || len(v.s) > 0 {
+	p := parser{s: s[len(magic)+1 : len(s)-4]}
+	for len(p.s) > 0 && !p.bad {
+		tag := p.byte()
+		value := parser{s: p.str()}
+		value.field(tag, r)
+		if value.bad || len(value.s) > 0 {
 			return nil, fmt.Errorf("record head: field %d is malformed: %w", tag, ErrCorrupt)
 		}
 	}
-	if d.bad || r.Key == "" || r.Size < 0 {
+	if p.bad || r.Key == "" || r.Size < 0 {
 		return nil, fmt.Errorf("record head is malformed: %w", ErrCorrupt)
 	}
 	if r.Header == nil {
@@ -223,7 +166,7 @@ func (e *encoder) time(tag byte, t time.Time) {
 	}
 }
 
-// header encodes the number of values and of names, then each name with the number of its values and these.
+// header encodes the number of values and the number of names, then for each name: the name, how many values it has, and these.
 func (e *encoder) header(tag byte, h http.Header) {
 	if h == nil {
 		return
@@ -246,8 +189,25 @@ func (e *encoder) header(tag byte, h http.Header) {
 	})
 }
 
-// field writes a value of unknown length: write appends it where it would be after a length of one byte, and it
-// is moved if the length takes more.
+func (e *encoder) tls(tag byte, c *Connection) {
+	if c == nil {
+		return
+	}
+	e.field(tag, func(b []byte) []byte {
+		b = binary.AppendUvarint(b, uint64(c.Version))
+		b = binary.AppendUvarint(b, uint64(c.CipherSuite))
+		b = appendString(b, c.ServerName)
+		b = appendString(b, c.Protocol)
+		b = binary.AppendUvarint(b, uint64(len(c.Certificates)))
+		for _, cert := range c.Certificates {
+			b = appendString(b, string(cert))
+		}
+		return b
+	})
+}
+
+// field encodes a value whose length is not known before write appends it. It leaves one byte for the length, and moves the
+// value if the length takes more.
 func (e *encoder) field(tag byte, write func([]byte) []byte) {
 	at := len(e.b) + 2
 	e.b = write(append(e.b, tag, 0))
@@ -263,88 +223,139 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// decoder cuts values off the front of s; after a fault it is bad and yields zero values.
-type decoder struct {
+// parser cuts values off the front of s; after a fault it is bad and yields zero values.
+type parser struct {
 	s   string
 	bad bool
 }
 
-func (d *decoder) fail() {
-	d.bad, d.s = true, ""
+// field sets the field of r that tag names to the whole of what is parsed. It skips what it does not know.
+func (p *parser) field(tag byte, r *Record) {
+	switch tag {
+	case tagKey:
+		r.Key = Key(p.rest())
+	case tagID:
+		p.bad = len(p.s) != len(r.ID)
+		copy(r.ID[:], p.rest())
+	case tagMethod:
+		r.Method = p.rest()
+	case tagURL:
+		r.URL = p.rest()
+	case tagStatus:
+		r.Status = int(p.num())
+	case tagProto:
+		r.Proto = p.rest()
+	case tagHeader:
+		r.Header = p.header()
+	case tagTrailer:
+		r.Trailer = p.header()
+	case tagSelecting:
+		r.Selecting = p.header()
+	case tagUncompressed:
+		r.Uncompressed = p.num() != 0
+	case tagLength:
+		r.Length = p.num()
+	case tagTLS:
+		r.TLS = p.tls()
+	case tagRequested:
+		r.Requested = p.time()
+	case tagReceived:
+		r.Received = p.time()
+	case tagTTL:
+		r.TTL = time.Duration(p.num())
+	case tagStaleWhileRevalidate:
+		r.StaleWhileRevalidate = time.Duration(p.num())
+	case tagStaleIfError:
+		r.StaleIfError = time.Duration(p.num())
+	case tagSize:
+		r.Size = p.num()
+	case tagFreshUntil:
+		r.FreshUntil = p.time()
+	case tagKeepUntil:
+		r.KeepUntil = p.time()
+	case tagTag:
+		r.Tags = append(r.Tags, p.rest())
+	default:
+		p.rest()
+	}
 }
 
-func (d *decoder) byte() byte {
-	if len(d.s) == 0 {
-		d.fail()
+func (p *parser) fail() {
+	p.bad, p.s = true, ""
+}
+
+func (p *parser) byte() byte {
+	if len(p.s) == 0 {
+		p.fail()
 		return 0
 	}
-	c := d.s[0]
-	d.s = d.s[1:]
+	c := p.s[0]
+	p.s = p.s[1:]
 	return c
 }
 
-func (d *decoder) uvarint() uint64 {
+func (p *parser) uvarint() uint64 {
 	var n uint64
 	for shift := 0; shift < 64; shift += 7 {
-		c := d.byte()
+		c := p.byte()
 		n |= uint64(c&0x7f) << shift
 		if c < 0x80 {
 			return n
 		}
 	}
-	d.fail()
+	p.fail()
 	return 0
 }
 
-func (d *decoder) num() int64 {
-	u := d.uvarint()
+func (p *parser) num() int64 {
+	u := p.uvarint()
 	return int64(u>>1) ^ -int64(u&1)
 }
 
 // count reads the number of things that follow, each of which takes a byte at least.
-func (d *decoder) count() int {
-	n := d.uvarint()
-	if n > uint64(len(d.s)) {
-		d.fail()
+func (p *parser) count() int {
+	n := p.uvarint()
+	if n > uint64(len(p.s)) {
+		p.fail()
 		return 0
 	}
 	return int(n)
 }
 
-func (d *decoder) str() string {
-	n := d.count()
-	s := d.s[:n]
-	d.s = d.s[n:]
+func (p *parser) str() string {
+	n := p.count()
+	s := p.s[:n]
+	p.s = p.s[n:]
 	return s
 }
 
-func (d *decoder) rest() string {
-	s := d.s
-	d.s = ""
+func (p *parser) rest() string {
+	s := p.s
+	p.s = ""
 	return s
 }
 
-func (d *decoder) time() time.Time {
-	sec, nsec := d.num(), d.num()
+func (p *parser) time() time.Time {
+	sec, nsec := p.num(), p.num()
 	if nsec < 0 || nsec >= int64(time.Second) {
-		d.fail()
+		p.fail()
 	}
 	return time.Unix(sec, nsec)
 }
 
-func (d *decoder) header() http.Header {
-	values, names := d.count(), d.count()
-	if values+2*names > len(d.s) { // each value takes a byte at least, and each name two
-		d.fail()
+func (p *parser) header() http.Header {
+	values, names := p.count(), p.count()
+	if values+2*names > len(p.s) { // each value takes a byte at least, and each name two
+		p.fail()
 		return nil
 	}
-	h := make(http.Header, min(names, 64)) // what says that there are more has to show them
+	h := make(http.Header, min(names, 64)) // it grows as more names come, not because more are announced
 	all := make([]string, values)          // one array for the values of all fields
 	for range names {
-		name := d.str()
-		n := d.count()
-		if d.bad || n > len(all) {
-			d.fail()
+		name := p.str()
+		n := p.count()
+		if p.bad || n > len(all) {
+			p.fail()
 			return h
 		}
 		var vv []string
@@ -352,27 +363,27 @@ func (d *decoder) header() http.Header {
 			vv, all = all[:n:n], all[n:]
 		}
 		for i := range vv {
-			vv[i] = d.str()
+			vv[i] = p.str()
 		}
 		h[name] = vv
 	}
 	if len(all) > 0 || len(h) != names {
-		d.fail()
+		p.fail()
 	}
 	return h
 }
 
-func (d *decoder) tls() *Connection {
-	version, suite := d.uvarint(), d.uvarint()
+func (p *parser) tls() *Connection {
+	version, suite := p.uvarint(), p.uvarint()
 	if version > math.MaxUint16 || suite > math.MaxUint16 {
-		d.fail()
+		p.fail()
 	}
-	c := &Connection{Version: uint16(version), CipherSuite: uint16(suite), ServerName: d.str(), Protocol: d.str()}
-	if n := d.count(); n > 0 {
+	c := &Connection{Version: uint16(version), CipherSuite: uint16(suite), ServerName: p.str(), Protocol: p.str()}
+	if n := p.count(); n > 0 {
 		c.Certificates = make([][]byte, n)
 	}
 	for i := range c.Certificates {
-		c.Certificates[i] = []byte(d.str())
+		c.Certificates[i] = []byte(p.str())
 	}
 	return c
 }
