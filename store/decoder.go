@@ -6,9 +6,8 @@ import (
 )
 
 // A Decoder decodes heads for a store that keeps them as bytes, and remembers the last ones: the same bytes give the
-// same Record, with what has been derived from it. So a head is decoded, and its fields parsed, when it is new or has
-// changed, and not at every hit, of which that is a quarter (docs/performance.md). The zero value is ready for use. It is
-// safe for concurrent use.
+// same Record, with what has been derived from it. So a head is decoded, and its fields parsed, only when it is new or has
+// changed, and not at every hit (docs/performance.md). The zero value is ready for use. It is safe for concurrent use.
 type Decoder struct {
 	mu    sync.Mutex
 	seed  maphash.Seed
@@ -26,7 +25,7 @@ const (
 	maxHead  = 4 << 10
 )
 
-// Head is DecodeHead; the Record is read-only. One without a body may be shared: see Record.WithBody.
+// Head is DecodeHead, but the Record is shared and read-only: Record.WithBody makes a copy with a body.
 func (d *Decoder) Head(b []byte) (*Record, error) {
 	if len(b) > maxHead {
 		return DecodeHead(b)
@@ -52,8 +51,8 @@ func (d *Decoder) Head(b []byte) (*Record, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.heads) >= maxHeads {
-		for oldest := range d.heads { // whichever the map yields first
-			delete(d.heads, oldest)
+		for some := range d.heads {
+			delete(d.heads, some)
 			break
 		}
 	}

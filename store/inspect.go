@@ -2,8 +2,8 @@ package store
 
 import "context"
 
-// Inspect returns a context for who wants to see what is damaged: under it a Store removes nothing in a Lookup, an Open, the reading of
-// what that returns, a Find, or a Size that looks at heads.
+// Inspect returns a context for those who want to see what is damaged. Under it a Store does not remove what it finds damaged, be it in
+// Lookup, Open, Find or Size, or while an opened body is read.
 func Inspect(ctx context.Context) context.Context {
 	return context.WithValue(ctx, inspection{}, true)
 }

@@ -80,8 +80,8 @@ type Head struct {
 	// TTL is the freshness lifetime, from Received on, that a rule or the caller set in place of what the
 	// header says; 0: the header decides; the largest Duration: fresh forever.
 	TTL time.Duration
-	// StaleWhileRevalidate and StaleIfError are windows that a rule set in place of the header's, negative for none; 0: the header
-	// decides.
+	// StaleWhileRevalidate and StaleIfError are windows that a rule set in place of the header's; negative: none; 0: the
+	// header decides.
 	StaleWhileRevalidate, StaleIfError time.Duration
 }
 
@@ -116,26 +116,25 @@ type Record struct {
 	Body []byte // the whole body, if the store keeps it beside the head; nil: Open it
 
 	FreshUntil time.Time // when the response turns stale, as reckoned when it was stored, for people and for Query; zero: never
-	KeepUntil  time.Time // from then on it is of no use to anybody; zero: no such time
+	KeepUntil  time.Time // when the response is of no use to anybody any more; zero: never
 	Tags       []string  // for Query
 
-	derived any // once has says that it is there
-	has     atomic.Uint32
-	same    *Record // whose head is the same: what is derived from that holds for this one
+	derived any           // to be read only when state is set
+	state   atomic.Uint32 // of derived
+	same    *Record       // a record with the same head, which derives for this one, too; nil: none
 }
 
-// What a record has derived.
+// The states of Record.derived.
 const (
-	nothing uint32 = iota
-	comes          // somebody writes it down
-	there
+	unset uint32 = iota
+	setting
+	set
 )
 
-// Derived returns what compute made of r the first time: a place for its reader to keep what is costly to work
-// out from the head, for as long as the record is held in memory. It is not stored. Concurrent first calls may
-// each compute.
+// Derived returns what compute made of r in the first call. It is for what is costly to work out from the head, and is kept
+// for as long as the record is in memory. It is not stored. Concurrent first calls may each compute.
 func (r *Record) Derived(compute func(*Record) any) any {
-	if r.has.Load() == there {
+	if r.state.Load() == set {
 		return r.derived
 	}
 	var v any
@@ -149,9 +148,9 @@ func (r *Record) Derived(compute func(*Record) any) any {
 }
 
 func (r *Record) derive(v any) {
-	if r.has.CompareAndSwap(nothing, comes) {
+	if r.state.CompareAndSwap(unset, setting) {
 		r.derived = v
-		r.has.Store(there)
+		r.state.Store(set)
 	}
 }
 
@@ -159,7 +158,7 @@ func (r *Record) derive(v any) {
 func (r *Record) WithBody(body []byte, size int64) *Record {
 	out := r.Clone()
 	out.Body, out.Size = body, size
-	if r.has.Load() == there {
+	if r.state.Load() == set {
 		out.derive(r.derived)
 	} else {
 		out.same = r

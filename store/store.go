@@ -5,8 +5,8 @@
 // a store keeps bytes, whole or not at all. The proof of the contract is package storetest: a store that passes
 // it works with larder.
 //
-// What a store can do beyond the five methods of Store it shows by the optional interfaces [Finder],
-// [Sweeper], [Sizer], [Leaser], [Local] and [Fronted], which [As] finds.
+// A store that can do more than Store asks has the methods of some of the optional interfaces [Finder], [Sweeper],
+// [Sizer], [Leaser], [Local] and [Fronted]: see [As].
 package store
 
 import (
@@ -30,8 +30,8 @@ var (
 // own documentation says so.
 type Store interface {
 	// Lookup returns every record stored under key that can be read, newest [ID] first; none is not an
-	// error. The records, and all that they point to, are shared and read-only. Damaged records are left
-	// out and, but under [Inspect], removed; the error then wraps ErrCorrupt and the readable ones are returned beside it.
+	// error. The records, and all that they point to, are shared and read-only. Damaged records are left out, and
+	// removed unless under [Inspect]; then the error wraps ErrCorrupt, and the readable records are returned beside it.
 	// Only whole, committed records are ever seen. Lookup does not judge KeepUntil: it may return
 	// records past it until they are swept.
 	Lookup(ctx context.Context, key Key) ([]*Record, error)
@@ -39,13 +39,14 @@ type Store interface {
 	// Open returns the body of a record that Lookup or Find returned, from its first byte. It is called only
 	// for a record with Size > 0 and a nil Body, but must work for every committed one, and goes by r's Key, ID
 	// and Size alone. The error wraps ErrNotFound when the body is gone. A reader opened in time reads the whole
-	// body, also when the record is deleted or superseded meanwhile, and never a byte of another body: where the
-	// store cannot promise that, Read fails with ErrNotFound or ErrCorrupt. The reader is for one goroutine.
+	// body, also when the record is deleted or superseded meanwhile; or else Read fails with ErrNotFound or
+	// ErrCorrupt. It never reads a byte of another body. The reader is for one goroutine.
 	Open(ctx context.Context, r *Record) (io.ReadSeekCloser, error)
 
 	// Create begins to store r. Nothing is visible before Commit. r.Size is the expected length
-	// of the body, or -1 when it is not known; it is a hint that may turn out wrong. The error wraps ErrTooLarge
-	// when that is known at once. ctx covers the whole write, through Commit; it carries no deadline.
+	// of the body, or -1 when it is not known; it is a hint that may turn out wrong. If the store can tell by it that
+	// the body is too large, the error wraps ErrTooLarge. ctx covers the whole write, through Commit; it carries no
+	// deadline.
 	Create(ctx context.Context, r *Record) (Writer, error)
 
 	// Update replaces the head of the committed record with r's Key and ID: all but its body and Size.
@@ -70,8 +71,8 @@ type Writer interface {
 	// given to Create; every other field may have changed, and r.Size is the number of bytes written (an error
 	// otherwise). r must not be changed afterwards: the store may keep it.
 	Commit(r *Record, superseded ...ID) error
-	// Close ends the write and the reading back; without a successful Commit before, all that was written is
-	// discarded. It may be called at any time, and again.
+	// Close ends the write and the reading back. What was not committed is discarded. It may be called at any time,
+	// and again.
 	Close() error
 }
 
@@ -79,8 +80,8 @@ type Writer interface {
 type Finder interface {
 	// Find yields the records for which q.Match is true, in no promised order, each at most once and without
 	// its Body, and stops after q.Limit if that is positive. Records stored or removed meanwhile may or may not
-	// be seen. A fault that ends the listing is yielded last; one that concerns a single record is yielded in
-	// its place, wrapping ErrCorrupt, and the listing goes on.
+	// be seen. Damage to a single record is yielded in its place, as an error that wraps ErrCorrupt, and the listing
+	// goes on. Any other error is yielded last.
 	Find(ctx context.Context, q Query) iter.Seq2[*Record, error]
 }
 
@@ -99,18 +100,18 @@ type Sizer interface {
 	Size(ctx context.Context) (records int, bytes int64, err error)
 }
 
-// Leaser is a store by which several processes agree who of them asks the origin. A lease is advice: to be wrong about
+// Leaser is a store by which several processes agree which of them asks the origin. A lease is advice: an error about
 // who holds it costs a request, never an answer.
 type Leaser interface {
 	// Lease takes the lease on key for holder, or renews it, so that it lasts for ttl from now. It returns false if
-	// another holds it. One that would last for longer than both ttl and LongLease from now was left by a clock that was ahead, and
+	// another holds it. A lease with more time left than both ttl and LongLease was made by a clock that was ahead:
 	// nobody holds it.
 	Lease(ctx context.Context, key Key, holder ID, ttl time.Duration) (held bool, err error)
 	// Release ends the lease if holder holds it; else it does nothing.
 	Release(ctx context.Context, key Key, holder ID) error
 }
 
-// LongLease is longer than any lease has need to be: see Leaser.
+// LongLease is longer than any lease needs to last: see Leaser.
 const LongLease = time.Hour
 
 // Local is a store whose calls stay on this machine and return soon by themselves, so that larder need not set
@@ -119,10 +120,10 @@ type Local interface {
 	Local()
 }
 
-// Fronted is a store that can answer some lookups from memory, however far away what is behind that is: larder sets no
-// timer for that, and asks for it also while it leaves the store alone.
+// Fronted is a store that can answer some lookups from memory, though the rest of it may be far away. larder sets no timer
+// for Near, and calls it also while it leaves a failing store alone.
 type Fronted interface {
-	// Near returns the records under key, newest first, if there are any and that can be said at once; else none, and
-	// Lookup is to be called.
+	// Near returns the records under key, newest first, if it has them at hand. If it returns none, Lookup is to be
+	// called.
 	Near(ctx context.Context, key Key) []*Record
 }
