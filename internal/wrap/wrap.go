@@ -1,4 +1,4 @@
-// Package wrap is what stores that wrap another one have in common.
+// Package wrap is what stores around another store have in common.
 package wrap
 
 import (
@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/larder-go/larder/store"
 )
 
-// Inner is the store inside a [store.Wrapper] that embeds it. It passes on what the wrapper need not change; what the
-// inner store cannot do fails with an error that wraps errors.ErrUnsupported, and store.As does not find it.
+// Inner is the store inside a [store.Wrapper] that embeds Inner. It passes on the calls that the wrapper need not change. A call
+// of what the inner store cannot do fails with an error that wraps errors.ErrUnsupported; store.As says so beforehand.
 type Inner struct{ Store store.Store }
 
 // Unwrap returns the inner store.
@@ -65,11 +66,34 @@ func (i Inner) Close() error {
 	return nil
 }
 
-// As is store.As of the inner store, with an error that tells which interface of package store it lacks.
+// As is store.As of the inner store. If that lacks the interface, the error names it.
 func As[I any](i Inner, name string) (I, error) {
 	s, ok := store.As[I](i.Store)
 	if !ok {
 		return s, fmt.Errorf("%T is no store.%s: %w", i.Store, name, errors.ErrUnsupported)
 	}
 	return s, nil
+}
+
+// Record returns the record with this key and ID in s. The error wraps store.ErrNotFound if there is none that can be read.
+func Record(ctx context.Context, s store.Store, key store.Key, id store.ID) (*store.Record, error) {
+	all, err := s.Lookup(ctx, key)
+	if i := slices.IndexFunc(all, func(r *store.Record) bool { return r.ID == id }); i >= 0 {
+		return all[i], nil
+	}
+	if err == nil || errors.Is(err, store.ErrCorrupt) { // the damaged record may be this one
+		err = store.ErrNotFound
+	}
+	return nil, err
+}
+
+// Remove removes a record of s in which the wrapper found damage, unless under store.Inspect. It returns the error to report.
+func Remove(ctx context.Context, s store.Store, r *store.Record, damage error) error {
+	if store.Inspecting(ctx) {
+		return damage
+	}
+	if err := s.Delete(ctx, r.Key, r.ID); err != nil {
+		return fmt.Errorf("%w; removing it: %w", damage, err)
+	}
+	return damage
 }

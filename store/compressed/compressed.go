@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 
 	"github.com/larder-go/larder/internal/wrap"
 	"github.com/larder-go/larder/store"
@@ -36,7 +35,7 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 	for _, in := range all {
 		r, damage := s.unpacked(in)
 		if damage != nil {
-			err = errors.Join(err, s.remove(ctx, in, damage))
+			err = errors.Join(err, wrap.Remove(ctx, s.Store, in, damage))
 			continue
 		}
 		found = append(found, r)
@@ -99,29 +98,6 @@ func decodeHead(in *store.Record) head {
 	return head{index: x, r: r}
 }
 
-// remove removes an inner record in which something is damaged. It returns the error to report.
-func (s *Store) remove(ctx context.Context, in *store.Record, damage error) error {
-	if store.Inspecting(ctx) {
-		return damage
-	}
-	if err := s.Store.Delete(ctx, in.Key, in.ID); err != nil {
-		return fmt.Errorf("%w; removing it: %w", damage, err)
-	}
-	return damage
-}
-
-// find returns the inner record of r.
-func (s *Store) find(ctx context.Context, r *store.Record) (*store.Record, error) {
-	all, err := s.Store.Lookup(ctx, r.Key)
-	if i := slices.IndexFunc(all, func(in *store.Record) bool { return in.ID == r.ID }); i >= 0 {
-		return all[i], nil
-	}
-	if err == nil || errors.Is(err, store.ErrCorrupt) { // which was removed
-		err = store.ErrNotFound
-	}
-	return nil, err
-}
-
 // Open looks the record up, to find out how its body is packed.
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	b, err := s.open(ctx, r)
@@ -132,7 +108,7 @@ func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 }
 
 func (s *Store) open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
-	in, err := s.find(ctx, r)
+	in, err := wrap.Record(ctx, s.Store, r.Key, r.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -142,12 +118,12 @@ func (s *Store) open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 	h := headOf(in)
 	switch {
 	case h.err != nil:
-		return nil, s.remove(ctx, in, h.err)
+		return nil, wrap.Remove(ctx, s.Store, in, h.err)
 	case h.index == nil:
 		return s.Store.Open(ctx, in)
 	}
 	b := &reader{coder: s.coder, id: in.ID, index: h.index, held: -1}
-	b.damaged = func(err error) error { return s.remove(ctx, in, err) }
+	b.damaged = func(err error) error { return wrap.Remove(ctx, s.Store, in, err) }
 	if in.Body != nil {
 		b.in = nopCloser{bytes.NewReader(in.Body)}
 	} else if b.in, err = s.Store.Open(ctx, in); err != nil {
@@ -162,7 +138,7 @@ func (nopCloser) Close() error { return nil }
 
 // Update looks the record up, to find out how its body is packed.
 func (s *Store) Update(ctx context.Context, r *store.Record) error {
-	in, err := s.find(ctx, r)
+	in, err := wrap.Record(ctx, s.Store, r.Key, r.ID)
 	if err == nil {
 		index := ""
 		if v := in.Header[indexField]; len(v) > 0 {
@@ -199,7 +175,7 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 			var r *store.Record
 			if err == nil {
 				if r, err = s.unpacked(in); err != nil {
-					err = s.remove(ctx, in, err)
+					err = wrap.Remove(ctx, s.Store, in, err)
 				}
 			}
 			if err == nil && !q.Match(r) {

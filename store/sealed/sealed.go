@@ -47,7 +47,7 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 		for _, in := range all {
 			r, err := k.openWhole(in)
 			if err != nil {
-				faults = append(faults, s.remove(ctx, in, err))
+				faults = append(faults, wrap.Remove(ctx, s.Store, in, err))
 				continue
 			}
 			found = append(found, r)
@@ -95,17 +95,6 @@ func (k *key) openHead(in *store.Record) (*store.Record, error) {
 	return k.open(in) // somebody else, who uses the inner store too, was first to derive something
 }
 
-// remove removes an inner record in which something is damaged. It returns the error to report.
-func (s *Store) remove(ctx context.Context, in *store.Record, damage error) error {
-	if store.Inspecting(ctx) {
-		return damage
-	}
-	if err := s.Store.Delete(ctx, in.Key, in.ID); err != nil {
-		return fmt.Errorf("%w; removing it: %w", damage, err)
-	}
-	return damage
-}
-
 // Open opens a body. It takes one buffer of 32 KiB, whatever the size.
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	for _, k := range s.keys {
@@ -117,7 +106,7 @@ func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 		case err != nil:
 			return nil, fmt.Errorf("sealed: open the body of %v: %w", r.ID, err)
 		}
-		damaged := func(err error) error { return s.remove(ctx, in, err) }
+		damaged := func(err error) error { return wrap.Remove(ctx, s.Store, in, err) }
 		return &reader{in: b, key: k, name: in.Key, id: r.ID, size: r.Size, next: -1, held: -1, damaged: damaged}, nil
 	}
 	return nil, fmt.Errorf("sealed: open the body of %v: %w", r.ID, store.ErrNotFound)
@@ -134,22 +123,20 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 
 func (s *Store) update(ctx context.Context, r *store.Record) error {
 	for _, k := range s.keys {
-		all, err := s.Store.Lookup(ctx, k.name(r.Key))
-		i := slices.IndexFunc(all, func(in *store.Record) bool { return in.ID == r.ID })
-		if i < 0 && (err == nil || errors.Is(err, store.ErrCorrupt)) {
+		in, err := wrap.Record(ctx, s.Store, k.name(r.Key), r.ID)
+		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
-		if i < 0 {
+		if err != nil {
 			return err
 		}
-		old, err := k.openHead(all[i])
+		old, err := k.openHead(in)
 		if err != nil {
-			return s.remove(ctx, all[i], err)
+			return wrap.Remove(ctx, s.Store, in, err)
 		}
 		r = r.Clone()
 		r.Size = old.Size
-		in, err := k.seal(r)
-		if err != nil {
+		if in, err = k.seal(r); err != nil {
 			return err
 		}
 		return s.Store.Update(ctx, in)
@@ -243,7 +230,7 @@ func (s *Store) openFound(ctx context.Context, in *store.Record) (*store.Record,
 	}
 	r, err := k.open(in)
 	if err != nil {
-		return nil, s.remove(ctx, in, err)
+		return nil, wrap.Remove(ctx, s.Store, in, err)
 	}
 	return r, nil
 }
