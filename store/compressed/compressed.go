@@ -27,8 +27,8 @@ type Store struct {
 // New returns a store that keeps its records in inner. What is there already stays readable.
 func New(inner store.Store) *Store { return &Store{wrap.Inner{Store: inner}, newCoder()} }
 
-// Lookup unpacks a body that came with its record if it has no more than 64 KiB. Longer ones are unpacked as they are
-// read. What the inner store returns beside an error is passed on, for tiered.Store does so while its back fails.
+// Lookup unpacks a body of up to 64 KiB that came with its record. A longer one is unpacked as it is read. Lookup passes on the
+// records that come beside an error: tiered.Store returns such ones while its back fails.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	all, err := s.Store.Lookup(ctx, key)
 	found := make([]*store.Record, 0, len(all))
@@ -46,7 +46,7 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 	return found, err
 }
 
-// unpacked returns the record that in stands for, with its body if that came with it and is not long.
+// unpacked returns the record that in was made of, with its body if that came with in and has no more than 64 KiB.
 func (s *Store) unpacked(in *store.Record) (*store.Record, error) {
 	if len(in.Header[indexField]) == 0 {
 		return in, nil
@@ -67,14 +67,14 @@ func (s *Store) unpacked(in *store.Record) (*store.Record, error) {
 	return h.r.WithBody(body, h.r.Size), nil
 }
 
-// head is what the header of an inner record says that has the index field.
+// head is what the header of an inner record with the index field says.
 type head struct {
 	index *index        // nil: the body is plain
 	r     *store.Record // as it was stored, without its body
 	err   error
 }
 
-// headOf is decodeHead, once for as long as the inner store has the record in memory.
+// headOf is decodeHead, but decodes only once for as long as the inner store has the record in memory.
 func headOf(in *store.Record) head {
 	if h, ok := in.Derived(func(in *store.Record) any { return decodeHead(in) }).(head); ok {
 		return h
@@ -160,7 +160,7 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	return nil
 }
 
-// Find leaves all of q to the inner store but Filter and Limit.
+// Find leaves all of q but Filter and Limit to the inner store.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		finder, err := wrap.As[store.Finder](s.inner, "Finder")

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// packable reports whether it is worth a try to pack the body of a response with this header.
+// packable reports whether packing the body of a response with this header is worth a try.
 func packable(h http.Header) bool {
 	for _, coding := range h["Content-Encoding"] {
 		if coding != "" && !strings.EqualFold(coding, "identity") {
@@ -26,7 +26,7 @@ func packable(h http.Header) bool {
 		!strings.HasPrefix(sub, "vnd.openxmlformats-") && !strings.HasPrefix(sub, "vnd.oasis.opendocument.")
 }
 
-// packed says of media types whether they are packed by themselves. What is missing here is found out by the first frame.
+// packed says of media types whether their contents are packed already. The first frame shows it for those that are missing here.
 var packed = map[string]bool{
 	"image/bmp": false, "image/x-ms-bmp": false, "image/vnd.microsoft.icon": false, "image/x-icon": false,
 	"image/vnd.adobe.photoshop": false, "image/x-portable-pixmap": false,

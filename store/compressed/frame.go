@@ -12,13 +12,13 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// A packed body is a zstd frame (RFC 8878) for each 256 KiB of it, one after the other, each by itself. The inner record says
-// where they are in a field of its header that no HTTP message can have (docs/format-compressed.md).
+// A packed body is a row of zstd frames (RFC 8878), one for each 256 KiB, which do not need each other. The inner record says
+// where they are, in a field of its header that no HTTP message can have (docs/format-compressed.md).
 const (
-	frameSize = 256 << 10 // of plain bytes: the window, too, beyond which level 1 gains little
+	frameSize = 256 << 10 // of plain bytes, and of the window: level 1 gains little by a larger one
 	maxPacked = frameSize + 1<<10
-	minSize   = 1 << 10  // of a body that is worth it
-	inlineMax = 64 << 10 // of a plain body that Lookup unpacks
+	minSize   = 1 << 10  // of a body that is worth packing
+	inlineMax = 64 << 10 // the largest plain body that Lookup unpacks
 
 	indexField   = ":zstd"
 	indexVersion = 1
@@ -29,8 +29,7 @@ type buffer [maxPacked]byte
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-// coder packs and unpacks frames. It is safe for concurrent use; no more frames are under way at once than there are
-// processors.
+// coder packs and unpacks frames. It is safe for concurrent use, and works at no more frames at once than there are processors.
 type coder struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
@@ -53,7 +52,7 @@ func newCoder() coder {
 // pack appends a frame of plain to dst.
 func (c coder) pack(dst, plain []byte) []byte { return c.enc.EncodeAll(plain, dst) }
 
-// unpack unpacks a frame to dst, which is as long as what must come out; it never yields more.
+// unpack unpacks a frame to dst, which it must fill. It writes no more than that, whatever the frame says.
 func (c coder) unpack(dst, packed []byte) error {
 	plain, err := c.dec.DecodeAll(packed, dst[:0:len(dst)])
 	if err == nil && len(plain) != len(dst) {
@@ -126,7 +125,7 @@ func decodeIndex(s string, size int64) (*index, error) {
 	return x, nil
 }
 
-// addIndex returns a copy of the header with an index, which is empty for a plain body.
+// addIndex returns a copy of the header with an index, "" for a plain body. A field of that name that h has already comes after.
 func addIndex(h http.Header, index string) http.Header {
 	out := make(http.Header, len(h)+1)
 	maps.Copy(out, h)

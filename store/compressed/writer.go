@@ -12,7 +12,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Create begins to store r. The inner store is not told how long a body that may be packed becomes, for nobody knows.
+// Create begins to store r. If the body may be packed, the inner store is told that its length is not known.
 func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
 	w := &writer{coder: s.coder, key: r.Key, id: r.ID, plain: !packable(r.Header) || r.Size >= 0 && r.Size < minSize, backN: -1}
 	if !w.plain {
@@ -41,8 +41,8 @@ type writer struct {
 
 	mu     sync.RWMutex // ReadAt reads, the others write
 	plain  bool         // the body is not packed: everything passes through
-	ends   index        // of the frames that are written and not in buf
-	buf    []byte       // the plain bytes that follow them, a frame at most
+	ends   index        // of the frames that are written and not in buf; its size is not set
+	buf    []byte       // the plain bytes that follow these, a frame at most
 	pooled *buffer      // what buf is cut from; nil: buf was allocated
 	done   bool         // committed; ReadAt goes on until Close
 	closed bool
@@ -68,7 +68,7 @@ func (w *writer) writable() error {
 	return w.err
 }
 
-// Write writes a full frame when it is followed by another byte.
+// Write writes a full frame only when another byte follows it: the last one is for Commit.
 func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.fill(p)
 	if err == nil && n < len(p) {
@@ -82,7 +82,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill takes all of p, or what comes before it is found out that the body is not to be packed.
+// fill takes all of p into frames. If it finds that the body is not to be packed, it takes only what comes before.
 func (w *writer) fill(p []byte) (n int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,8 +106,8 @@ func (w *writer) fill(p []byte) (n int, err error) {
 	return n, err
 }
 
-// flush writes what is in buf, which stays there, and returns its length when it is packed. If that is the first frame, and
-// packing does not save a sixteenth, the body is plain from then on.
+// flush packs what is in buf, writes that, and returns its length; buf stays. But if this is the first frame, and packing does not save
+// a sixteenth, flush writes it as it is, and gives buf back: the body is plain from then on.
 func (w *writer) flush() (packed int, err error) {
 	frame := buffers.Get().(*buffer)
 	defer buffers.Put(frame)
@@ -156,7 +156,7 @@ func (w *writer) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// readBack copies to p from a frame that is written. Who reads on finds it unpacked.
+// readBack copies to p from frame n, which is written. The frame stays unpacked for the next read.
 func (w *writer) readBack(p []byte, n, within int64) (int, error) {
 	w.back.Lock()
 	defer w.back.Unlock()
@@ -223,7 +223,7 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 	return nil
 }
 
-// innerRecord returns what the inner store keeps of r, whose body takes size bytes there; r itself if nothing differs.
+// innerRecord returns what the inner store keeps of r, with an index and a body of size bytes; r itself if nothing differs.
 func innerRecord(r *store.Record, index string, size int64) *store.Record {
 	if index == "" && len(r.Header[indexField]) == 0 {
 		return r

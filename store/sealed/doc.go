@@ -6,27 +6,27 @@
 //	client := (&larder.Cache{Store: s}).Client()
 //
 // Head and body are sealed with AES-256-GCM. Each head, and each 32 KiB of a body, is bound to its key, its record, its
-// place and its length: what is altered, cut, swapped, or moved to another URL does not open, is reported as
-// store.ErrCorrupt, and removed. A byte is handed out when it is verified, and not before. The bytes are described
-// in docs/format-sealed.md.
+// place and its length. What is altered, cut, swapped, or moved to another URL does not open: it is reported as
+// store.ErrCorrupt, and removed. No byte is handed out before it is verified. The bytes are described in
+// docs/format-sealed.md.
 //
 // # What is still seen
 //
-// Whoever reads the other store sees how many records there are; of each its random ID, when it was received, turns
-// stale and ends, when it was stored, updated and used, how long its head and its body are, and which of the keys it
-// is sealed with. URL, key and tags, and the keys of leases, are there as keyed digests, which show what records have
-// in common and not what it is. Nothing else is seen: no URL or host, no method or status, no field of a request or response, no byte of a
-// body.
+// Whoever reads the other store sees how many records there are. Of each he sees its random ID; when it was received, turns
+// stale and ends; when it was stored, updated and used; how long its head and its body are; and which of the keys it is
+// sealed with. URLs, keys, tags and the keys of leases are there as keyed digests, which show that two records have one in
+// common, and not which. Nothing else is seen: no URL or host, no method or status, no field of a request or response, no
+// byte of a body.
 //
 // Lengths can betray contents, the more so where contents are compressed before: see package compressed.
 //
 // # What is not found out
 //
 // Whoever writes to the other store can delete records, and put back what was there before: an old head of a record,
-// or a record that was deleted or replaced. That is found under the URL that it was stored for alone, and with the
-// dates that it had, so that what has turned stale meanwhile is stale. To notice it a Store would have to
-// remember what it wrote. The times that the other store sees are copies: changing them makes it sweep early or
-// late, and changes nothing that a Cache sees.
+// or a record that was deleted or replaced. That is found only under the URL that it was stored for, and has the dates
+// that it had: if it has turned stale meanwhile, it is stale. A Store cannot notice this, since it does not remember
+// what it wrote. The times that the other store sees are copies: changing them makes it sweep early or late, and
+// changes nothing that a Cache sees.
 //
 // Keys and opened heads are in the memory of the program, in the clear.
 //
@@ -39,17 +39,17 @@
 //	sealed.New(files, next, old) // next is used
 //	sealed.New(files, next)      // old is dropped
 //
-// A record stays with its key until it is replaced, through updates too. For a process that lacks the key it is not
-// there: it is neither found nor reported as damaged, and left to those who have the key, to Sweep, and to the limit
-// of the other store. Size counts it all the same. Each key beyond the first costs one more Lookup in the other
-// store. To be rid of everything, whatever the key, purge the other store itself:
+// A record keeps its key until it is replaced: an update does not change it. A process that lacks the key does not find
+// the record, nor does it report it as damaged. It leaves it to those who have the key, to Sweep, and to the limit of
+// the other store. Size counts it all the same. Each key beyond the first costs one more Lookup in the other store. To
+// be rid of everything, whatever the key, purge the other store itself:
 //
 //	(&larder.Cache{Store: files}).Purge(ctx, store.Query{})
 //
 // # What it takes
 //
-// A record takes 240 bytes more than without, 30 for each tag, and 16 for each 32 KiB of body. Reading a body takes a
-// buffer of 32 KiB, writing one two of them, whatever its size. Update looks the record up first. Find goes by
-// the digests for Key, URL and Tag; for Prefix, Host and Filter it opens every head. A head that was found stays
-// opened for as long as the other store has its record in memory: memory.Store does not count that.
+// Sealed, a record takes 240 bytes more, 30 for each tag, and 16 for each 32 KiB of body. Reading a body takes a buffer
+// of 32 KiB, and writing one takes two, whatever its size. Update looks the record up first. Find goes by the digests
+// for Key, URL and Tag; for Prefix, Host and Filter it opens every head. A head that was found stays opened for as long
+// as the other store has its record in memory: memory.Store does not count that.
 package sealed

@@ -82,8 +82,8 @@ func KeyFromFile(path string) (Key, error) {
 	return key, nil
 }
 
-// parseKey reads a key in hexadecimal, or in base64 of either alphabet. Its error says nothing of what it reads but the
-// length.
+// parseKey reads a key in hexadecimal, or in base64 of either alphabet. Its error tells the length of the text alone, which may
+// be nearly a key.
 func parseKey(text string) (Key, error) {
 	text = strings.TrimSpace(text)
 	var b []byte
@@ -148,7 +148,7 @@ func (k *key) alias(what byte, s string) string {
 // prf is HMAC-SHA-256 under a key.
 type prf struct{ *sync.Pool } // of *mac
 
-// mac has been used before, as a rule: then it knows what HMAC makes of the key, which is two thirds of the work.
+// mac is kept for the next use: it then knows already what HMAC makes of the key, which is two thirds of the work.
 type mac struct {
 	hash.Hash
 	buf []byte
@@ -158,7 +158,7 @@ func newPRF(key []byte) prf {
 	return prf{&sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, key)} }}}
 }
 
-// sum returns the HMAC of the parts and then a byte that says what for.
+// sum returns the HMAC of the parts, one after the other, and of a last byte that says what it is for.
 func (p prf) sum(what byte, parts ...string) (sum [sha256.Size]byte) {
 	m := p.Get().(*mac)
 	defer p.Put(m)

@@ -60,7 +60,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	return k, nil
 }
 
-// load reads segment n and opens it to dst, or if that is nil to buf.
+// load reads segment n and opens it to dst, or to buf if dst is nil.
 func (r *reader) load(dst []byte, n int64) error {
 	err := r.open(dst, n)
 	if err == nil {
@@ -104,7 +104,7 @@ func (r *reader) open(dst []byte, n int64) (err error) {
 	return err
 }
 
-// fill reads as much as there must be.
+// fill fills p. If the body ends before, it is damaged.
 func (r *reader) fill(p []byte) error {
 	_, err := io.ReadFull(r.in, p)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {

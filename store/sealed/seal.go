@@ -18,9 +18,9 @@ import (
 //	1  the id of the key
 //	8  24 random bytes
 //
-// Each segment is sealed with AES-256-GCM under a key that is used for nothing else: it is derived from the prefix, the
-// place where it stands (the record's key and id), and whether it is a head or a body. The nonce is the number of
-// the segment, and whether it is the last.
+// The segments are sealed with AES-256-GCM under a key that is used for nothing else: it is derived from the prefix, the
+// record's key and id, and whether this is a head or a body. The nonce of a segment is its number, and whether it is the
+// last.
 const (
 	version     = 1
 	idSize      = 7
@@ -41,7 +41,7 @@ const (
 // headField is the field of the inner record's header that holds the sealed head.
 const headField = "Sealed"
 
-// prefix is a new prefix for something to seal.
+// prefix returns a new prefix, for one head or body.
 func (k *key) prefix() (p [prefixSize]byte) {
 	p[0] = version
 	copy(p[1:], k.id[:])
@@ -52,8 +52,8 @@ func (k *key) prefix() (p [prefixSize]byte) {
 // segments seals and opens what has this prefix. It is safe for concurrent use.
 type segments struct{ cipher.AEAD }
 
-// segments returns those of a head or body. With another version or key in the prefix than they were sealed with they
-// do not open.
+// segments returns what seals and opens the segments of a head or body. They do not open if the prefix has another version or
+// key than they were sealed with.
 func (k *key) segments(what kind, prefix []byte, name store.Key, id store.ID) segments {
 	secret := k.secrets.sum(1, string(what), string(prefix), string(id[:]), string(name)) // HKDF-Expand (RFC 5869 §2.3)
 	block, err := aes.NewCipher(secret[:])
@@ -129,7 +129,7 @@ func (k *key) seal(r *store.Record) (*store.Record, error) {
 	return in, nil
 }
 
-// sealedHead returns what is sealed of in, nil if in is no sealed record.
+// sealedHead returns the sealed head in in; nil if in is no sealed record.
 func sealedHead(in *store.Record) []byte {
 	if v := in.Header[headField]; len(v) == 1 && len(v[0]) >= prefixSize {
 		return []byte(v[0])

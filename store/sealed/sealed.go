@@ -34,8 +34,8 @@ func New(inner store.Store, keys ...Key) (*Store, error) {
 	return &Store{wrap.Inner{Store: inner}, ring}, nil
 }
 
-// Lookup asks the inner store once for each key, until it fails. What that returns beside an error is passed on, for
-// tiered.Store does so while its back fails.
+// Lookup asks the inner store once for each key, until it fails. It passes on the records that come beside an error:
+// tiered.Store returns such ones while its back fails.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	var found []*store.Record
 	var faults []error
@@ -83,7 +83,7 @@ type openedHead struct {
 	err error
 }
 
-// openHead is open, once for as long as the inner store has the record in memory.
+// openHead is open, but opens a head only once for as long as the inner store has the record in memory.
 func (k *key) openHead(in *store.Record) (*store.Record, error) {
 	derived := in.Derived(func(in *store.Record) any {
 		r, err := k.open(in)
@@ -144,7 +144,7 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 	return store.ErrNotFound
 }
 
-// Delete deletes what is sealed with whichever key.
+// Delete deletes the records whichever key they are sealed with.
 func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) error {
 	for _, k := range s.keys {
 		if err := s.Store.Delete(ctx, k.name(key), ids...); err != nil {
@@ -168,8 +168,8 @@ func (s *Store) leaseName(of store.Key) store.Key {
 	return slices.MinFunc(s.keys, func(a, b *key) int { return bytes.Compare(a.id[:], b.id[:]) }).name(of)
 }
 
-// Find leaves to the inner store what it can tell: Key, ID, URL, Tag and the times. The rest of q is judged by the opened
-// heads. Records that are not sealed, or with none of these keys, are passed over.
+// Find leaves to the inner store what that can tell: Key, ID, URL, Tag and the times. It judges the rest of q by the opened
+// heads. It passes over records that are not sealed, or with none of its keys.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		finder, err := wrap.As[store.Finder](s.inner, "Finder")
@@ -201,14 +201,14 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 					return
 				}
 			}
-			if !byName { // so these were the records of all keys
+			if !byName { // so this found the records that any key sealed
 				return
 			}
 		}
 	}
 }
 
-// query returns what of q the inner store can tell, and whether that are names that k gave.
+// query returns the part of q that the inner store can tell, and whether that has names that k gave.
 func (k *key) query(q store.Query) (narrowed store.Query, byName bool) {
 	narrowed = store.Query{ID: q.ID, Stale: q.Stale, Ended: q.Ended, Before: q.Before}
 	if q.Key != "" {
@@ -218,7 +218,7 @@ func (k *key) query(q store.Query) (narrowed store.Query, byName bool) {
 	return narrowed, q.Key != "" || q.URL != "" || q.Tag != ""
 }
 
-// openFound opens a record of whichever key; nil if there is none that it is sealed with.
+// openFound opens the head of a record with whichever key it is sealed with; nil if that is none of the store's.
 func (s *Store) openFound(ctx context.Context, in *store.Record) (*store.Record, error) {
 	b := sealedHead(in)
 	if b == nil {

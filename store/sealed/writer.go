@@ -36,10 +36,10 @@ type writer struct {
 
 	mu     sync.RWMutex // ReadAt reads, the others write
 	in     store.Writer
-	sealed int64   // segments that are in the inner store and not in buf
-	buf    *buffer // what follows them, in plain, until Close
-	n      int     // its length
-	out    *buffer // what is on its way
+	sealed int64   // how many segments are in the inner store and not in buf
+	buf    *buffer // the plain bytes that follow these, until Close
+	n      int     // how many there are in buf
+	out    *buffer // a segment on its way to the inner store, sealed
 	done   bool    // committed; ReadAt goes on until Close
 	closed bool
 	err    error
@@ -77,7 +77,7 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// flush writes what is in buf, which stays there.
+// flush seals what is in buf to the inner store. It stays in buf.
 func (w *writer) flush(last bool) error {
 	b := w.out[:0]
 	if w.sealed == 0 {
@@ -122,7 +122,7 @@ func (w *writer) readBack(buf *buffer, n int64) ([]byte, error) {
 	return w.segments.open(buf[:0], buf[:k], n, false)
 }
 
-// Commit removes what it supersedes and is sealed with another key afterwards, and not as one with it.
+// Commit removes superseded records that another key sealed only after the record is visible, not as one with that.
 func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -159,7 +159,7 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 	w.done = true
 	if len(superseded) > 0 {
 		for _, k := range w.store.keys[1:] {
-			// What cannot be removed is older, and goes the next time.
+			// What stays, since this fails, is older than the record, and will be superseded again.
 			w.store.Store.Delete(w.ctx, k.name(w.key), superseded...)
 		}
 	}
