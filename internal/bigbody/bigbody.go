@@ -1,5 +1,5 @@
-// Package bigbody is what tests of large bodies have in common: an origin that has one, a client that reads it, and the memory that
-// its process took.
+// Package bigbody is what tests of large bodies have in common: an origin that serves one, a client that reads it, and the
+// most memory that the process took.
 package bigbody
 
 import (
@@ -35,7 +35,7 @@ func Serve(t *testing.T, size int64) (url, sum string) {
 	return origin.URL, hex.EncodeToString(h.Sum(nil))
 }
 
-// write writes size bytes that are nowhere the same.
+// write writes size bytes, of which no two blocks are the same.
 func write(w io.Writer, size int64) {
 	var block [64 << 10]byte
 	for i := range block {
@@ -54,7 +54,7 @@ func write(w io.Writer, size int64) {
 type Reading struct {
 	Outcome string // of larder.Info
 	Length  int64
-	Sum     string // as Serve has it
+	Sum     string // of the body, as Serve returns it
 	Took    time.Duration
 }
 

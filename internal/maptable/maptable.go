@@ -1,4 +1,4 @@
-// Package maptable is a chunked.Table in a map: the plainest there can be, for tests of what is built on tables.
+// Package maptable is a chunked.Table in a map, as plain as can be, for tests of what is built on tables.
 package maptable
 
 import (
@@ -121,7 +121,7 @@ func (t *Table) Expire(_ context.Context, now time.Time) error {
 	return nil
 }
 
-// Change replaces the value of a row by what change makes of it: what an accident may do to a database.
+// Change replaces the value of a row by what change makes of it, as an accident to a database may.
 func (t *Table) Change(group, item string, change func([]byte) []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -6,9 +6,9 @@
 // used only once goes first (S3-FIFO, see policy.go), so that a crawl through many URLs does not push out what is in use.
 // There is no goroutine: what a call has to do is done when it returns.
 //
-// The bytes are those of bodies, the ones being written too, and an estimate of what heads and the store's own structures
-// take: within a quarter of what the Go heap says, for heads of usual length. Contents end with the process and
-// are its own. A body that is open can be read to its end, whatever becomes of the record.
+// What counts are the bytes of bodies, those being written too, and an estimate of what heads and the store's own
+// structures take. For heads of usual length the sum is within a quarter of what the Go heap says. The contents end with
+// the process, and no other process sees them. A body that is open can be read to its end, whatever becomes of the record.
 package memory
 
 import (
@@ -33,14 +33,14 @@ import (
 // All records of a key are evicted together: a Lookup asks for all of them and does not say which one was of use,
 // so nothing is known of a single one.
 type Store struct {
-	// MaxBytes is how many bytes the store holds at most; 0: 64 MiB; negative: no limit. What counts are bodies, those being
-	// written too, heads, and an estimate of what they cost beside that. It is never exceeded. A body of more than half of
-	// it is refused with store.ErrTooLarge. Removed bodies that somebody still reads do not count.
+	// MaxBytes is how many bytes the store holds at most; 0: 64 MiB; negative: no limit. It is never exceeded. The package
+	// comment says what counts; removed bodies that somebody still reads do not. A body of more than half of MaxBytes is
+	// refused with store.ErrTooLarge.
 	MaxBytes int64
 
 	shards [shardCount]shard
 
-	mu      sync.Mutex // for all that follows, and for changing shards; taken before a shard's lock
+	mu      sync.Mutex // for what follows, and for changing shards; taken before a shard's lock
 	used    int64      // bytes, no more than max
 	records int
 	tagged  map[string]map[store.Key]struct{} // the keys that have a record with the tag
@@ -58,23 +58,23 @@ type shard struct {
 	_       [64 - 32]byte // one cache line each
 }
 
-// entry is what is kept of a key: never without a record. But for its node it does not change: another entry takes
-// its place.
+// entry is what is kept of a key, one record at least. Only its node is ever changed: for all else, another entry takes its
+// place.
 type entry struct {
 	node
 	key     store.Key
 	records []*store.Record // newest first; what Lookup hands out
 	kept    []kept          // of each record
 
-	// Where the two begin, so that a key with one record, as most have, is one piece of memory rather than three.
+	// The first elements of the two, so that a key with one record, as most have, is one piece of memory rather than three.
 	first     [1]*store.Record
 	firstKept [1]kept
 }
 
 type kept struct {
 	body  body  // nil: it is whole in the record
-	head  int64 // bytes
-	bytes int64 // with the head
+	head  int64 // bytes of the head
+	bytes int64 // of head and body
 }
 
 func newEntry(key store.Key, hash uint64) *entry {
@@ -155,7 +155,7 @@ func (s *Store) Update(_ context.Context, r *store.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sh, _ := s.shard(r.Key)
-	old := sh.entries[r.Key] // replaced by nobody else, as mu is held
+	old := sh.entries[r.Key] // s.mu is held, so nobody else replaces it
 	i := -1
 	if old != nil {
 		i = old.index(r.ID)
@@ -164,8 +164,8 @@ func (s *Store) Update(_ context.Context, r *store.Record) error {
 		return fmt.Errorf("memory: update %v: %w", r.ID, store.ErrNotFound)
 	}
 	e := old.without(func(*store.Record) bool { return false })
-	before := e.records[i]
-	if e.records[i] = r; r.Size != before.Size || unsafe.SliceData(r.Body) != unsafe.SliceData(before.Body) || len(r.Body) != len(before.Body) {
+	e.records[i] = r
+	if before := old.records[i]; r.Size != before.Size || !sameSlice(r.Body, before.Body) {
 		e.records[i] = r.WithBody(before.Body, before.Size)
 	}
 	head := headBytes(r)
@@ -174,6 +174,10 @@ func (s *Store) Update(_ context.Context, r *store.Record) error {
 	s.put(sh, old, e)
 	s.trim(r.ID.Time())
 	return nil
+}
+
+func sameSlice(a, b []byte) bool {
+	return unsafe.SliceData(a) == unsafe.SliceData(b) && len(a) == len(b)
 }
 
 func (s *Store) Delete(_ context.Context, key store.Key, ids ...store.ID) error {
@@ -188,7 +192,7 @@ func (s *Store) Delete(_ context.Context, key store.Key, ids ...store.ID) error 
 	return nil
 }
 
-// removeFunc removes those records of e for which gone is true and returns their number. s.mu is held.
+// removeFunc removes the records of e for which gone is true, and returns their number. s.mu is held.
 func (s *Store) removeFunc(sh *shard, e *entry, gone func(*store.Record) bool) int {
 	if !slices.ContainsFunc(e.records, gone) {
 		return 0
@@ -198,7 +202,7 @@ func (s *Store) removeFunc(sh *shard, e *entry, gone func(*store.Record) bool) i
 	return len(e.records) - len(left.records)
 }
 
-// without returns a new entry with what e holds, but for the records for which gone is true.
+// without returns a copy of e without the records for which gone is true.
 func (e *entry) without(gone func(*store.Record) bool) *entry {
 	out := newEntry(e.key, e.hash)
 	for i, r := range e.records {
@@ -209,7 +213,7 @@ func (e *entry) without(gone func(*store.Record) bool) *entry {
 	return out
 }
 
-// put puts e in the place of old, if that is not nil; if e has no records, it only removes old. s.mu is held.
+// put puts e in the place of old, which is nil for a new key. If e has no records, it removes old. s.mu is held.
 func (s *Store) put(sh *shard, old, e *entry) {
 	for i := range e.kept {
 		e.bytes += e.kept[i].bytes
@@ -261,8 +265,7 @@ func (s *Store) retag(old, e *entry) {
 	}
 }
 
-// insert puts r, a record with body b, in the place of the superseded ones. The bytes of b are reserved
-// already, as reserved.
+// insert puts r, a record with body b, in the place of the superseded ones. reserved is how many bytes are reserved for b.
 func (s *Store) insert(r *store.Record, b body, reserved int64, superseded []store.ID) error {
 	now := r.ID.Time()
 	head := headBytes(r)
@@ -291,7 +294,7 @@ func ended(r *store.Record, now time.Time) bool {
 	return !r.KeepUntil.IsZero() && r.KeepUntil.Before(now)
 }
 
-// reserve counts n more bytes, for which it makes room. s.mu is held.
+// reserve makes room for n more bytes, and counts them. s.mu is held.
 func (s *Store) reserve(n int64, now time.Time) error {
 	if writing := s.used - s.policy.bytes(); writing+n > s.max() {
 		return fmt.Errorf("no room for %d bytes beside %d that are being written: %w", n, writing, store.ErrTooLarge)
@@ -320,8 +323,8 @@ func (s *Store) trim(now time.Time) {
 	}
 }
 
-// Find lists the store part by part, or the records of a key or with a tag, without looking at others; records of one part, or key, are
-// those of one moment.
+// Find looks at the records of a key or with a tag alone, if q names one, and else at one part of the store after the other.
+// The records of one part, or key, are those of one moment.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		filter := q.Filter
@@ -352,7 +355,7 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 	}
 }
 
-// parts returns the records that q may mean.
+// parts yields all records that q may mean, in parts.
 func (s *Store) parts(q *store.Query) iter.Seq[[]*store.Record] {
 	return func(yield func([]*store.Record) bool) {
 		if q.Key == "" && q.Tag == "" {
@@ -411,8 +414,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	return removed, nil
 }
 
-// Size returns the records and the bytes they take, as they count towards MaxBytes; bodies being written are
-// left out.
+// Size returns the number of records and their bytes, as MaxBytes counts them, without bodies being written.
 func (s *Store) Size(context.Context) (int, int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 )
 
 // policy decides what goes when room is needed: S3-FIFO (Yang et al., SOSP 2023) by bytes. New entries enter a
-// small queue; those used again before its end move on to the main queue, where use earns another round. What
-// leaves the small queue unused is remembered for a while without its content; if it comes back it goes to the
+// small queue. Those used again before they reach its end move on to the main queue, where use earns another round. Of an
+// entry that leaves the small queue unused, the key's hash is remembered for a while: if the key comes back, it goes to the
 // main queue at once. A read only counts up, so that it needs no lock.
 type policy struct {
 	small, main queue
@@ -27,13 +27,13 @@ const maxUses = 3
 
 func (n *node) used() {
 	if u := n.uses.Load(); u < maxUses {
-		n.uses.Store(u + 1) // that one of two at once may be lost does no harm
+		n.uses.Store(u + 1) // of two at once, one may be lost: that does no harm
 	}
 }
 
 func (p *policy) bytes() int64 { return p.small.bytes + p.main.bytes }
 
-// put gives e, whose bytes are known, old's place, or one of its own if old is nil; without records it has none.
+// put gives e, whose bytes are counted, the place of old, or a new one if old is nil. If e has no records, it removes old.
 func (p *policy) put(old, e *entry) {
 	switch {
 	case old != nil && len(e.records) > 0:
@@ -50,8 +50,7 @@ func (p *policy) put(old, e *entry) {
 	p.ghosts.trim(p.small.len + p.main.len)
 }
 
-// victim returns the entry that is to go next, still in its queue; nil if there is none. max is the number of
-// bytes in all.
+// victim returns the entry that is to go next, and leaves it in its queue; nil if there is none. max is the store's limit.
 func (p *policy) victim(max int64, now time.Time) *entry {
 	for {
 		if e := p.small.last; e != nil && (p.small.bytes > max/10 || p.main.last == nil) {
@@ -144,7 +143,7 @@ func (q *queue) remove(e *entry) {
 // ghosts remembers the hashes that were added last.
 type ghosts struct {
 	added map[uint64]uint64 // hash to the turn in which it was added
-	order []uint64          // hashes in that order, from turn first on; some are taken since
+	order []uint64          // hashes by turn, the first in turn first; some were taken since
 	first uint64
 }
 

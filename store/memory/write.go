@@ -15,9 +15,8 @@ import (
 
 const (
 	minSegment = 512
-	maxSegment = 1 << 20 // also the most that is allocated on the word of a Content-Length
-	// inline is up to which size a body that came in pieces is copied into one, to travel inside the record.
-	inline = 64 << 10
+	maxSegment = 1 << 20  // also the most that is allocated on the word of a Content-Length
+	inline     = 64 << 10 // a body up to this size that came in pieces is made one, which stands in the record
 )
 
 // body is the bytes of a body in segments. What was written is never changed.
@@ -56,7 +55,7 @@ type writer struct {
 	state    state
 
 	mu      sync.Mutex // for what ReadAt sees
-	body    body       // until Commit the last segment is as long as what fits in it
+	body    body       // until Commit, the last segment may be longer than what is written to it
 	written int64
 	closed  bool
 	first   [1][]byte // where body begins
@@ -106,7 +105,7 @@ func (w *writer) writable() error {
 	return w.ctx.Err()
 }
 
-// room returns where the next of n bytes go: the rest of the last segment, or a new one.
+// room returns where the first of n bytes are to go: the rest of the last segment, or a new one.
 func (w *writer) room(n int) ([]byte, error) {
 	if left := w.reserved - w.written; left > 0 {
 		last := w.body[len(w.body)-1]
@@ -155,8 +154,8 @@ func (w *writer) ReadAt(p []byte, off int64) (int, error) {
 	return b.ReadAt(p, off)
 }
 
-// Commit makes the record visible, or fails with an error that wraps store.ErrTooLarge when bodies being
-// written leave no room for its head.
+// Commit is described at store.Writer. If bodies being written leave no room for the head, the error wraps
+// store.ErrTooLarge.
 func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 	if err := w.writable(); err != nil {
 		return fmt.Errorf("memory: commit %v: %w", w.id, err)
@@ -179,8 +178,8 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 	return nil
 }
 
-// settle ends the last segment where the body ends, makes one segment of a small body, and gives back what a wrong
-// expectation took too much.
+// settle ends the last segment where the body ends, and makes one segment of a small body. If segments have much more room
+// than they need, it copies them to smaller ones.
 func (w *writer) settle() {
 	last := len(w.body) - 1
 	waste := w.reserved - w.written
@@ -189,7 +188,7 @@ func (w *writer) settle() {
 	}
 	b := slices.Clone(w.body)
 	b[last] = b[last][:int64(len(b[last]))-waste]
-	from := len(b) // from where on to copy
+	from := len(b) // the first segment to copy
 	switch wasteful := waste > w.written/8; {
 	case w.written <= inline && (last > 0 || wasteful):
 		from = 0
@@ -201,7 +200,7 @@ func (w *writer) settle() {
 		for _, segment := range b[from:] {
 			size, held = size+int64(len(segment)), held+int64(cap(segment))
 		}
-		if w.reserve(size) == nil { // or else it stays as it is
+		if w.reserve(size) == nil { // else there is no room for the copy, and b stays as it is
 			b = append(b[:from], slices.Concat(b[from:]...)[:size:size])
 			w.reserved -= held
 			w.store.release(held)
