@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,7 +15,7 @@ var finding = []test{
 	{"Find of an empty store yields nothing", "an empty store is no fault", findEmpty},
 	{"Find yields every record once", "a listing misses nothing and repeats nothing", findAll},
 	{"Find yields what the query means", "each field of Query is a condition, and all must hold", findQuery},
-	{"Find knows a host in any case", "the case of letters beyond ASCII counts no more than of others", findHost},
+	{"Find knows a host in any case", "the case of a letter does not count, in ASCII or beyond", findHost},
 	{"Find yields the head without the Body", "a listing does not read bodies", findHead},
 	{"Find stops after Limit", "Limit bounds the listing", findLimit},
 	{"Find may be broken off", "the loop's end frees what the listing holds", findBreak},
@@ -23,7 +24,7 @@ var finding = []test{
 	{"Find runs beside writes", "what is stored or removed meanwhile may or may not be seen; the rest is", findBeside},
 }
 
-// find collects what q means; more than once, or a fault, is a failure.
+// find collects what q means. It fails if Find yields an error, or a record twice.
 func (t *check) find(s store.Finder, q store.Query) []*store.Record {
 	var all []*store.Record
 	seen := map[store.ID]bool{}
@@ -77,67 +78,87 @@ func findAll(t *check) {
 	t.wantFound(f, "nothing, after deletes", store.Query{}, all[deleted:]...)
 }
 
+// toFind stores records that differ in all that a Query asks about, and returns them by a short name.
+func (t *check) toFind(s store.Store) map[string]*store.Record {
+	named := map[string]*store.Record{}
+	for _, c := range []struct {
+		name                  string
+		key                   store.Key
+		url                   string
+		received, fresh, keep int // minutes from base; for fresh and keep, 0: no such time
+		tags                  []string
+	}{
+		{"a", "ka", "https://example.com/a", -50, 10, 60, []string{"red"}},
+		{"a2", "ka", "https://example.com/a", -40, 20, 70, []string{"red", "blue"}},
+		{"b", "kb", "https://example.com/a/b?c=%41_", -30, 30, 0, nil},
+		{"c", "kc", "http://example.com/a", -20, 0, 80, []string{"reddish"}},
+		{"d", "kd", "https://example.com:8443/a", -10, -5, 90, []string{"a,b"}},
+		{"e", "ke", "https://example.com.evil.org/a", 0, 0, 0, []string{""}},
+		{"g", "kg", "https://exbmple.com/A", 0, 40, 100, []string{"RED"}},
+	} {
+		r := t.record(c.key)
+		r.URL, r.Tags, r.Received = c.url, c.tags, minute(c.received)
+		if c.fresh != 0 {
+			r.FreshUntil = minute(c.fresh)
+		}
+		if c.keep != 0 {
+			r.KeepUntil = minute(c.keep)
+		}
+		named[c.name] = t.put(s, r, 10)
+	}
+	return named
+}
+
+// minute returns the time n minutes after base.
+func minute(n int) time.Time { return base.Add(time.Duration(n) * time.Minute) }
+
 func findQuery(t *check) {
 	s := t.store()
 	f := want[store.Finder](t, s, "Finder")
-	put := func(key store.Key, url string, received, fresh, keep int, tags ...string) *store.Record {
-		r := t.record(key)
-		r.URL, r.Tags = url, tags
-		r.Received = base.Add(time.Duration(received) * time.Minute)
-		if fresh != 0 {
-			r.FreshUntil = base.Add(time.Duration(fresh) * time.Minute)
-		}
-		if keep != 0 {
-			r.KeepUntil = base.Add(time.Duration(keep) * time.Minute)
-		}
-		return t.put(s, r, 10)
-	}
-	a := put("ka", "https://example.com/a", -50, 10, 60, "red")
-	a2 := put("ka", "https://example.com/a", -40, 20, 70, "red", "blue")
-	b := put("kb", "https://example.com/a/b?c=%41_", -30, 30, 0)
-	c := put("kc", "http://example.com/a", -20, 0, 80, "reddish")
-	d := put("kd", "https://example.com:8443/a", -10, -5, 90, "a,b")
-	e := put("ke", "https://example.com.evil.org/a", 0, 0, 0, "")
-	g := put("kg", "https://exbmple.com/A", 0, 40, 100, "RED")
-	at := func(minutes int) time.Time { return base.Add(time.Duration(minutes) * time.Minute) }
+	records := t.toFind(s)
+	a, a2, b := records["a"], records["a2"], records["b"]
 	for _, c := range []struct {
 		what string
 		q    store.Query
-		want []*store.Record
+		want string // names of records
 	}{
-		{"nothing", store.Query{}, []*store.Record{a, a2, b, c, d, e, g}},
-		{"Key", store.Query{Key: "ka"}, []*store.Record{a, a2}},
-		{"Key that is a prefix", store.Query{Key: "k"}, nil},
-		{"ID", store.Query{ID: a2.ID}, []*store.Record{a2}},
-		{"ID that is absent", store.Query{ID: store.NewID(base)}, nil},
-		{"URL", store.Query{URL: "https://example.com/a"}, []*store.Record{a, a2}},
-		{"URL that is a pattern", store.Query{URL: "https://ex_mple.com/%"}, nil},
-		{"URL in another case", store.Query{URL: "https://example.com/A"}, nil},
-		{"Prefix", store.Query{Prefix: "https://example.com/a"}, []*store.Record{a, a2, b}},
-		{"Prefix of the host", store.Query{Prefix: "https://example.com"}, []*store.Record{a, a2, b, d, e}},
-		{"Prefix with wildcards", store.Query{Prefix: "https://ex_mple.com/"}, nil},
-		{"Prefix with percent", store.Query{Prefix: "https://example.com/a/b?c=%41_"}, []*store.Record{b}},
-		{"Prefix in another case", store.Query{Prefix: "https://exbmple.com/a"}, nil},
-		{"Host", store.Query{Host: "example.com"}, []*store.Record{a, a2, b, c}},
-		{"Host in another case", store.Query{Host: "EXAMPLE.com"}, []*store.Record{a, a2, b, c}},
-		{"Host with port", store.Query{Host: "example.com:8443"}, []*store.Record{d}},
-		{"Host that is a part", store.Query{Host: "evil.org"}, nil},
-		{"Tag", store.Query{Tag: "red"}, []*store.Record{a, a2}},
-		{"second Tag", store.Query{Tag: "blue"}, []*store.Record{a2}},
-		{"Tag with a comma", store.Query{Tag: "a,b"}, []*store.Record{d}},
-		{"Tag that is a part", store.Query{Tag: "a"}, nil},
-		{"Stale", store.Query{Stale: at(20)}, []*store.Record{a, d}},
-		{"Stale of all that can be", store.Query{Stale: at(1000)}, []*store.Record{a, a2, b, d, g}},
-		{"Ended", store.Query{Ended: at(80)}, []*store.Record{a, a2}},
-		{"Ended of all that can be", store.Query{Ended: at(1000)}, []*store.Record{a, a2, c, d, g}},
-		{"Before", store.Query{Before: at(-30)}, []*store.Record{a, a2}},
-		{"Filter", store.Query{Filter: func(r *store.Record) bool { return len(r.Tags) == 2 }}, []*store.Record{a2}},
-		{"two fields", store.Query{Tag: "red", Before: at(-40)}, []*store.Record{a}},
+		{"nothing", store.Query{}, "a a2 b c d e g"},
+		{"Key", store.Query{Key: "ka"}, "a a2"},
+		{"Key that is a prefix", store.Query{Key: "k"}, ""},
+		{"ID", store.Query{ID: a2.ID}, "a2"},
+		{"ID that is absent", store.Query{ID: store.NewID(base)}, ""},
+		{"URL", store.Query{URL: "https://example.com/a"}, "a a2"},
+		{"URL that is a pattern", store.Query{URL: "https://ex_mple.com/%"}, ""},
+		{"URL in another case", store.Query{URL: "https://example.com/A"}, ""},
+		{"Prefix", store.Query{Prefix: "https://example.com/a"}, "a a2 b"},
+		{"Prefix of the host", store.Query{Prefix: "https://example.com"}, "a a2 b d e"},
+		{"Prefix with wildcards", store.Query{Prefix: "https://ex_mple.com/"}, ""},
+		{"Prefix with percent", store.Query{Prefix: "https://example.com/a/b?c=%41_"}, "b"},
+		{"Prefix in another case", store.Query{Prefix: "https://exbmple.com/a"}, ""},
+		{"Host", store.Query{Host: "example.com"}, "a a2 b c"},
+		{"Host in another case", store.Query{Host: "EXAMPLE.com"}, "a a2 b c"},
+		{"Host with port", store.Query{Host: "example.com:8443"}, "d"},
+		{"Host that is a part", store.Query{Host: "evil.org"}, ""},
+		{"Tag", store.Query{Tag: "red"}, "a a2"},
+		{"second Tag", store.Query{Tag: "blue"}, "a2"},
+		{"Tag with a comma", store.Query{Tag: "a,b"}, "d"},
+		{"Tag that is a part", store.Query{Tag: "a"}, ""},
+		{"Stale", store.Query{Stale: minute(20)}, "a d"},
+		{"Stale of all that can be", store.Query{Stale: minute(1000)}, "a a2 b d g"},
+		{"Ended", store.Query{Ended: minute(80)}, "a a2"},
+		{"Ended of all that can be", store.Query{Ended: minute(1000)}, "a a2 c d g"},
+		{"Before", store.Query{Before: minute(-30)}, "a a2"},
+		{"Filter", store.Query{Filter: func(r *store.Record) bool { return len(r.Tags) == 2 }}, "a2"},
+		{"two fields", store.Query{Tag: "red", Before: minute(-40)}, "a"},
 		{"every field", store.Query{Key: "ka", ID: a.ID, URL: a.URL, Prefix: "https", Host: "example.com", Tag: "red",
-			Stale: at(11), Ended: at(61), Before: at(-49), Filter: func(*store.Record) bool { return true }, Limit: 9}, []*store.Record{a}},
-		{"fields that contradict", store.Query{Key: "ka", ID: b.ID}, nil},
+			Stale: minute(11), Ended: minute(61), Before: minute(-49), Filter: func(*store.Record) bool { return true }, Limit: 9}, "a"},
+		{"fields that contradict", store.Query{Key: "ka", ID: b.ID}, ""},
 	} {
-		t.wantFound(f, c.what, c.q, c.want...)
+		var want []*store.Record
+		for _, name := range strings.Fields(c.want) {
+			want = append(want, records[name])
+		}
+		t.wantFound(f, c.what, c.q, want...)
 	}
 }
 
@@ -317,7 +338,7 @@ func findBeside(t *check) {
 					if err != nil {
 						t.fatalf("Find beside writes: %v", err)
 					}
-					if first { // in any case there is one in the midst of it
+					if first { // so that at least one write comes in the midst of Find
 						t.put(s, t.record(store.Key(fmt.Sprint("goes", i))), 10)
 						first = false
 					}

@@ -11,11 +11,11 @@ import (
 
 var leasing = []test{
 	{"a lease has one holder", "others wait for who holds it, or ask the origin as well", leaseOnce},
-	{"a lease is for one key", "leases do not get in each other's way, nor in that of records", leaseByKey},
-	{"Release ends one's own lease alone", "who is late must not end the lease of the next", leaseReleased},
+	{"a lease is for one key", "a lease changes nothing for other keys, nor for records", leaseByKey},
+	{"Release ends one's own lease alone", "a holder who is late must not end the lease of the next", leaseReleased},
 	{"a lease ends by itself, and not before", "its holder may be gone; while it lives it renews", leaseEnds},
 	{"a lease of the far future is held by nobody", "a process whose clock was ahead left it, and every request would wait for it", leaseFuture},
-	{"of many at once one gets the lease", "they come at the same moment when something popular turns stale", leaseRace},
+	{"of many at once one gets the lease", "many come at the same moment when something popular turns stale", leaseRace},
 }
 
 const longLease = time.Minute

@@ -47,7 +47,7 @@ func oldOrNew(t *check) {
 	t.wantIDs(s, "key", old)
 }
 
-// verify fails if what is read of r is not of r; a body that is gone is no failure.
+// verify fails if the head or body of r is that of another record. A body that is gone is no failure.
 func (t *check) verify(s store.Store, r *store.Record) {
 	if got := r.Header.Get("Etag"); got != etag(r.ID) {
 		t.errorf("record %v has the head of %s", r.ID, got)
@@ -73,7 +73,8 @@ func twoHandlesAtOnce(t *check) {
 	t.mix(t.store(), t.store())
 }
 
-// mix lets goroutines do all that a store can, on few keys, by turns through a and b, and then looks at what is left.
+// mix lets goroutines do all that a store can, on few keys, half of them through a and half through b. Then it looks at what is
+// left.
 func (t *check) mix(a, b store.Store) {
 	const goroutines, rounds, keys = 16, 40, 8
 	key := func(i int) store.Key { return store.Key(fmt.Sprint("key\x00", i)) }
@@ -110,6 +111,7 @@ func (t *check) mix(a, b store.Store) {
 	}
 }
 
+// step looks key up, does something at random, and then verifies what it had found.
 func (t *check) step(s store.Store, key store.Key, rnd *rand.Rand) {
 	found := t.lookup(s, key)
 	if !slices.IsSortedFunc(found, func(a, b *store.Record) int { return b.ID.Compare(a.ID) }) {
@@ -120,6 +122,14 @@ func (t *check) step(s store.Store, key store.Key, rnd *rand.Rand) {
 			t.errorf("Lookup of %s finds a record of %s", short(key), short(r.Key))
 		}
 	}
+	t.act(s, key, found, rnd)
+	for _, r := range found {
+		t.verify(s, r)
+	}
+}
+
+// act does one of the things that a store can do with key, under which found was found.
+func (t *check) act(s store.Store, key store.Key, found []*store.Record, rnd *rand.Rand) {
 	switch rnd.IntN(8) {
 	case 0, 1, 2: // store, in place of all that was there
 		var old []store.ID
@@ -127,7 +137,7 @@ func (t *check) step(s store.Store, key store.Key, rnd *rand.Rand) {
 			old = append(old, r.ID)
 		}
 		t.put(s, t.record(key), []int{0, 10, 5000, 70_000, 250_000}[rnd.IntN(5)], old...)
-	case 3: // begin to store, and think better of it
+	case 3: // write, but do not commit
 		r := t.record(key)
 		w := t.create(s, r, -1)
 		t.write(w, bodyOf(key, r.ID, rnd.IntN(100_000)))
@@ -163,8 +173,5 @@ func (t *check) step(s store.Store, key store.Key, rnd *rand.Rand) {
 				}
 			}
 		}
-	}
-	for _, r := range found {
-		t.verify(s, r)
 	}
 }

@@ -1,4 +1,4 @@
-// Package storetest is the proof of the contract in package store: every sentence there has a case here. The
+// Package storetest is the proof of the contract in package store: each sentence of the contract has a case here. The
 // author of a store calls [Run] from a test:
 //
 //	func TestContract(t *testing.T) {
@@ -32,12 +32,12 @@ import (
 // Kit says how to get at the store under test. Only Open is needed; what the other fields leave at zero is not
 // tested. The optional interfaces of package store are tested where the store has them.
 type Kit struct {
-	// Open opens the store that is kept under dir, an existing directory of one case's own that is empty the first
-	// time; a store that is not made of files may take it for a unique name. A store that is an
-	// io.Closer is closed at the end. The store must have room for 40 MiB.
+	// Open opens the store that is kept under dir. Each case has an existing directory of its own, which is empty the
+	// first time; a store that is not made of files may take dir for a unique name. A store that is an io.Closer is
+	// closed at the end. The store must have room for 40 MiB.
 	Open func(dir string) (store.Store, error)
 
-	// Persistent says that what was committed is there again when the store was closed and opened anew.
+	// Persistent says that what was committed is still there after the store was closed and opened anew.
 	Persistent bool
 	// Shared says that two stores may have the same dir open at the same time.
 	Shared bool
@@ -48,7 +48,7 @@ type Kit struct {
 	// store.Sweeper. limit is 1 MiB.
 	OpenLimited func(dir string, limit int64) (store.Store, error)
 
-	// DamageHead and DamageBody change a stored byte of a committed record (of its head; of its body of 100 KB)
+	// DamageHead changes a stored byte of the head of a committed record, and DamageBody one of its body of 100 KB,
 	// behind the back of the store that has dir open.
 	DamageHead func(dir string, r *store.Record) error
 	DamageBody func(dir string, r *store.Record) error
@@ -109,10 +109,10 @@ type test struct {
 // patience is how long a case may take before it counts as hung.
 const patience = 3 * time.Minute
 
-// enough is how long a case repeats a thing at most: a slow store does less in the time.
+// enough is how long a case repeats a thing at most: a slow store does it less often.
 const enough = 15 * time.Second
 
-// often counts from 0 to n-1, or for as long as is enough, and to two fifths of n at least.
+// often counts from 0 to n-1. It stops when that has taken enough, but not before two fifths of n.
 func often(n int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		end := time.Now().Add(enough)
@@ -129,7 +129,7 @@ func (c test) run(kit Kit, dir string, patience time.Duration) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.ctx = ctx
 	done := make(chan struct{})
-	go func() { // so that fatalf can end the case, and a hung one can be left
+	go func() { // so that fatalf can end the case, and run can leave one that hangs
 		defer close(done)
 		defer t.cleanup()
 		defer cancel()
@@ -158,8 +158,8 @@ func (c test) run(kit Kit, dir string, patience time.Duration) error {
 	return nil
 }
 
-// check is the run of one case. Its methods may be called from every goroutine; the ones that end the case end the
-// goroutine they are called from.
+// check is the run of one case. Its methods may be called from every goroutine. Those that end the case end the
+// goroutine that calls them.
 type check struct {
 	kit Kit
 	dir string
@@ -169,7 +169,7 @@ type check struct {
 	errs    []error
 	skipped string
 	closers []io.Closer
-	serial  int // of the records made
+	serial  int // how many records were made
 }
 
 func (t *check) errorf(format string, args ...any) {
@@ -192,7 +192,7 @@ func (t *check) skip(why string) {
 	runtime.Goexit()
 }
 
-// store opens the store of this case; called again, one more on the same data.
+// store opens the store of this case. The next call opens another on the same data.
 func (t *check) store() store.Store {
 	s, err := t.kit.Open(t.dir)
 	if err != nil {
@@ -221,7 +221,7 @@ func (t *check) reopen(s store.Store) store.Store {
 	return t.store()
 }
 
-// forget takes c, which is closed, out of what is to be closed; the last one opened if it cannot be told from others.
+// forget takes c, which is closed, off the list of what is to be closed. If c cannot be compared, it takes the last on the list.
 func (t *check) forget(c io.Closer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

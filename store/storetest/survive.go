@@ -67,7 +67,7 @@ func cutOff(t *check) {
 		r := t.record("key")
 		w := t.create(s, r, -1)
 		t.write(w, bodyOf(r.Key, r.ID, size))
-		if t.kit.Shared { // the nearest to a process that is gone
+		if t.kit.Shared { // as a process sees it that starts when this one was killed
 			t.wantIDs(t.store(), "key", old)
 		}
 		t.close(w)
@@ -162,8 +162,8 @@ func damagedHead(t *check) {
 			t.wantFindCorrupt(t.ctx, f, bad.ID)
 		}
 		found, err := s.Lookup(t.ctx, key)
-		// A listing may have removed it already.
-		if _, lists := store.As[store.Finder](s); !lists && !errors.Is(err, store.ErrCorrupt) || err != nil && !errors.Is(err, store.ErrCorrupt) {
+		_, lists := store.As[store.Finder](s)
+		if removed := lists && err == nil; !removed && !errors.Is(err, store.ErrCorrupt) { // removed by Find, which may do so
 			t.errorf("Lookup of a damaged record: %v, want ErrCorrupt", err)
 		}
 		if len(found) != 1 || found[0].ID != good.ID {
