@@ -69,9 +69,7 @@ func findAll(t *check) {
 	})]
 	t.wantFound(f, "nothing", store.Query{}, all...)
 	t.several(len(all)/3, func(i int) {
-		if err := s.Update(t.ctx, all[i]); err != nil {
-			t.fatalf("Update: %v", err)
-		}
+		t.update(s, all[i])
 	})
 	t.wantFound(f, "nothing, after updates", store.Query{}, all...)
 	deleted := t.several(len(all)/2, func(i int) { t.delete(s, all[i].Key, all[i].ID) })

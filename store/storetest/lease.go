@@ -63,15 +63,9 @@ func leaseByKey(t *check) {
 	if f, ok := store.As[store.Finder](s); ok {
 		t.wantFound(f, "nothing, beside leases", store.Query{})
 	}
-	if z, ok := store.As[store.Sizer](s); ok {
-		if n, _, err := z.Size(t.ctx); n != 0 || err != nil {
-			t.errorf("Size beside leases: %d records, %v; want 0", n, err)
-		}
-	}
+	t.wantCount(s, "beside leases", 0)
 	if w, ok := store.As[store.Sweeper](s); ok {
-		if n, err := w.Sweep(t.ctx, base); n != 0 || err != nil {
-			t.errorf("Sweep beside leases: %d removed, %v; want 0", n, err)
-		}
+		t.sweep(w, "beside leases", base, 0)
 		t.lease(l, "that is held, after Sweep", "key", b, longLease, false)
 	}
 }
@@ -126,9 +120,7 @@ func leaseFuture(t *check) {
 	t.lease(l, "that its holder wants for a year", "key", a, far, true)
 	t.lease(l, "that another is to hold for a year, for as long", "key", b, far, false)
 	if w, ok := store.As[store.Sweeper](s); ok {
-		if n, err := w.Sweep(t.ctx, base); n != 0 || err != nil {
-			t.errorf("Sweep beside leases: %d removed, %v; want 0", n, err)
-		}
+		t.sweep(w, "beside leases", base, 0)
 	}
 	t.lease(l, "that was for a year, after Sweep", "key", b, longLease, true)
 }

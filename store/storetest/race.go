@@ -99,11 +99,7 @@ func (t *check) mix(a, b store.Store) {
 			t.wantBody(b, r, int(r.Size))
 		}
 	}
-	if z, ok := store.As[store.Sizer](b); ok {
-		if n, _, err := z.Size(t.ctx); n != total || err != nil {
-			t.errorf("Size: %d records, %v; want the %d that are found", n, err, total)
-		}
-	}
+	t.wantCount(b, "at the end", total)
 	if f, ok := store.As[store.Finder](b); ok {
 		if n := len(t.find(f, store.Query{})); n != total {
 			t.errorf("Find: %d records, want the %d that are found by key", n, total)

@@ -69,9 +69,7 @@ func newestFirst(t *check) {
 		t.put(s, r[i], 10)
 	}
 	t.wantIDs(s, "key", r[4], r[3], r[2], r[1], r[0])
-	if err := s.Update(t.ctx, r[1]); err != nil {
-		t.errorf("Update: %v", err)
-	}
+	t.update(s, r[1])
 	t.wantIDs(s, "key", r[4], r[3], r[2], r[1], r[0])
 }
 
@@ -83,9 +81,7 @@ func immutable(t *check) {
 		before := t.lookup(s, key)
 		u := r.Clone()
 		u.Status, u.Header = 299, map[string][]string{"Etag": {"changed"}}
-		if err := s.Update(t.ctx, u); err != nil {
-			t.fatalf("Update: %v", err)
-		}
+		t.update(s, u)
 		t.put(s, t.record(key), size)
 		if len(before) != 1 || before[0].Status != 200 || before[0].Header.Get("Etag") != etag(r.ID) {
 			t.errorf("a record that was found before an Update shows it")
@@ -105,7 +101,7 @@ func openEvery(t *check) {
 		r := t.one(s, key)
 		t.wantBody(s, r, size)
 		t.wantBody(s, &store.Record{Key: r.Key, ID: r.ID, Size: r.Size}, size)
-		held := &store.Record{Key: r.Key, ID: r.ID, Size: r.Size, Body: bodyOf(r.Key, r.ID, size)} // by who holds it in memory
+		held := &store.Record{Key: r.Key, ID: r.ID, Size: r.Size, Body: bodyOf(r.Key, r.ID, size)} // as of a store in front
 		t.wantBody(s, held, size)
 	}
 }

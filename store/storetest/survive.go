@@ -31,9 +31,7 @@ func survives(t *check) {
 	}
 	updated := t.put(s, t.record("updated"), 10).Clone()
 	updated.Status = 299
-	if err := s.Update(t.ctx, updated); err != nil {
-		t.fatalf("Update: %v", err)
-	}
+	t.update(s, updated)
 	old := t.put(s, t.record("superseded"), 100_000)
 	want = append(want, updated, t.put(s, t.record("superseded"), 100_000, old.ID))
 	t.put(s, t.record("deleted"), 100_000)
@@ -49,11 +47,7 @@ func survives(t *check) {
 		if f, ok := store.As[store.Finder](s); ok {
 			t.wantFound(f, "nothing, after opening anew", store.Query{}, want...)
 		}
-		if z, ok := store.As[store.Sizer](s); ok {
-			if n, _, err := z.Size(t.ctx); n != len(want) || err != nil {
-				t.errorf("Size after opening anew: %d records, %v; want %d", n, err, len(want))
-			}
-		}
+		t.wantCount(s, "after opening anew", len(want))
 	}
 }
 
@@ -76,9 +70,7 @@ func cutOff(t *check) {
 	t.wantIDs(s, "key", old)
 	t.wantBody(s, t.one(s, "key"), 100)
 	if w, ok := store.As[store.Sweeper](s); ok {
-		if n, err := w.Sweep(t.ctx, base); n != 0 || err != nil {
-			t.errorf("Sweep: %d removed, %v; want 0, for only records count", n, err)
-		}
+		t.sweep(w, "after a write cut off", base, 0)
 	}
 	t.wantBody(s, t.one(s, "key"), 100)
 }
@@ -95,9 +87,7 @@ func secondHandle(t *check) {
 		t.wantBody(b, t.one(b, key), size)
 		u := r.Clone()
 		u.Status = 299
-		if err := b.Update(t.ctx, u); err != nil {
-			t.fatalf("Update: %v", err)
-		}
+		t.update(b, u)
 		t.sameHead(t.one(a, key), u)
 		r2 := t.put(b, t.record(key), size, r.ID)
 		t.wantIDs(a, key, r2)
@@ -123,9 +113,7 @@ func secondSweep(t *check) {
 	body := bodyOf(r.Key, r.ID, size)
 	for _, part := range [][]byte{body[:1000], body[1000:]} {
 		t.write(w, part)
-		if n, err := sb.Sweep(t.ctx, base); n != 0 || err != nil {
-			t.errorf("Sweep: %d removed, %v; want 0", n, err)
-		}
+		t.sweep(sb, "beside the write of the other handle", base, 0)
 	}
 	t.commit(w, r, size)
 	t.wantBody(b, t.one(b, "key"), size)

@@ -19,6 +19,24 @@ var limiting = []test{
 	{"a limited store stays within its limit", "every store is bounded; what it still has is whole", staysWithin},
 }
 
+// sweep fails unless Sweep removes as many records as wanted. Remains of writes do not count.
+func (t *check) sweep(s store.Sweeper, when string, now time.Time, want int) {
+	if n, err := s.Sweep(t.ctx, now); n != want || err != nil {
+		t.errorf("Sweep %s: %d removed, %v; want %d", when, n, err, want)
+	}
+}
+
+// wantCount fails if s counts other than n records.
+func (t *check) wantCount(s store.Store, when string, n int) {
+	z, ok := store.As[store.Sizer](s)
+	if !ok {
+		return
+	}
+	if got, _, err := z.Size(t.ctx); got != n || err != nil {
+		t.errorf("Size %s: %d records, %v; want %d", when, got, err, n)
+	}
+}
+
 func sweepEnded(t *check) {
 	s := t.store()
 	w := want[store.Sweeper](t, s, "Sweeper")
@@ -32,13 +50,8 @@ func sweepEnded(t *check) {
 			kept = append(kept, r)
 		}
 	}
-	sweep := func(now time.Time, want int) {
-		if n, err := w.Sweep(t.ctx, now); n != want || err != nil {
-			t.errorf("Sweep: %d removed, %v; want %d", n, err, want)
-		}
-	}
-	sweep(base, 0)
-	sweep(base.Add(6*time.Hour), 5) // that of exactly this time is not before it
+	t.sweep(w, "before any has ended", base, 0)
+	t.sweep(w, "after 6 hours", base.Add(6*time.Hour), 5) // the KeepUntil of the sixth is not before this time, but equal
 	t.wantIDs(s, "key0")
 	t.wantIDs(s, "key1")
 	t.wantIDs(s, "key2", all[5])
@@ -51,13 +64,9 @@ func sweepEnded(t *check) {
 	if f, ok := store.As[store.Finder](s); ok {
 		t.wantFound(f, "nothing, after Sweep", store.Query{}, kept...)
 	}
-	sweep(base.Add(6*time.Hour), 0)
-	sweep(base.Add(24*time.Hour), 7)
-	if z, ok := store.As[store.Sizer](s); ok {
-		if n, _, err := z.Size(t.ctx); n != 0 || err != nil {
-			t.errorf("Size after Sweep of all: %d records, %v", n, err)
-		}
-	}
+	t.sweep(w, "after 6 hours, again", base.Add(6*time.Hour), 0)
+	t.sweep(w, "after 24 hours", base.Add(24*time.Hour), 7)
+	t.wantCount(s, "after Sweep of all", 0)
 }
 
 func sweepEndless(t *check) {
@@ -66,9 +75,7 @@ func sweepEndless(t *check) {
 	r := t.record("key")
 	r.FreshUntil = base.Add(time.Minute) // stale is not ended
 	t.put(s, r, 100_000)
-	if n, err := w.Sweep(t.ctx, base.Add(100*365*24*time.Hour)); n != 0 || err != nil {
-		t.errorf("Sweep in 100 years: %d removed, %v; want 0", n, err)
-	}
+	t.sweep(w, "in 100 years", base.Add(100*365*24*time.Hour), 0)
 	t.wantIDs(s, "key", r)
 	t.wantBody(s, t.one(s, "key"), 100_000)
 }
@@ -81,13 +88,9 @@ func sweepUpdated(t *check) {
 	for r, until := range map[*store.Record]time.Time{longer: base.Add(9 * time.Hour), shorter: base.Add(time.Hour), endless: {}} {
 		u := t.put(s, r, 10).Clone()
 		u.KeepUntil = until
-		if err := s.Update(t.ctx, u); err != nil {
-			t.fatalf("Update: %v", err)
-		}
+		t.update(s, u)
 	}
-	if n, err := w.Sweep(t.ctx, base.Add(5*time.Hour)); n != 1 || err != nil {
-		t.errorf("Sweep: %d removed, %v; want 1", n, err)
-	}
+	t.sweep(w, "after Update", base.Add(5*time.Hour), 1)
 	t.wantIDs(s, "longer", longer)
 	t.wantIDs(s, "shorter")
 	t.wantIDs(s, "endless", endless)
@@ -102,9 +105,7 @@ func sweepBesideWrite(t *check) {
 	wr := t.create(s, r, -1)
 	defer wr.Close()
 	for _, part := range [][]byte{body[:size/2], body[size/2:]} {
-		if n, err := w.Sweep(t.ctx, time.Now()); n != 0 || err != nil {
-			t.errorf("Sweep while writing: %d removed, %v; want 0", n, err)
-		}
+		t.sweep(w, "while writing", time.Now(), 0)
 		t.write(wr, part)
 	}
 	w.Sweep(t.ctx, time.Now())
@@ -144,9 +145,7 @@ func sizeCounts(t *check) {
 	grown("after a smaller one in place of the larger, counted backwards", after, two, 1<<19)
 	u := c.Clone()
 	u.Status = 299
-	if err := s.Update(t.ctx, u); err != nil {
-		t.errorf("Update: %v", err)
-	}
+	t.update(s, u)
 	grown("after an Update", one, size("after an Update", 2), 1<<19)
 	t.delete(s, "b")
 	grown("after Delete, counted backwards", size("after Delete", 1), after, 1<<19)

@@ -157,9 +157,7 @@ func bodySizes(t *check) {
 			got := t.one(s, r.Key)
 			t.sameHead(got, r)
 			t.wantBody(s, got, size)
-			if err := s.Delete(t.ctx, r.Key); err != nil {
-				t.fatalf("Delete: %v", err)
-			}
+			t.delete(s, r.Key)
 		}
 	}
 }
@@ -201,11 +199,7 @@ func invisible(t *check) {
 				t.errorf("Find sees %v before Commit", found.ID)
 			}
 		}
-		if z, ok := store.As[store.Sizer](s); ok {
-			if n, _, err := z.Size(t.ctx); n != 1 || err != nil {
-				t.errorf("Size before Commit: %d records, %v; want the committed one", n, err)
-			}
-		}
+		t.wantCount(s, "before Commit", 1)
 		if err := s.Update(t.ctx, r); !errors.Is(err, store.ErrNotFound) {
 			t.errorf("Update before Commit: %v, want ErrNotFound", err)
 		}
@@ -310,9 +304,7 @@ func readAt(t *check) {
 	}
 	t.commit(w, r, size)
 	probe("after Commit")
-	if err := s.Delete(t.ctx, "key"); err != nil {
-		t.errorf("Delete: %v", err)
-	}
+	t.delete(s, "key")
 	probe("after Commit and Delete")
 }
 
