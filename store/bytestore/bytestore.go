@@ -27,9 +27,9 @@ type Conn interface {
 type Options struct {
 	// MaxBody is the length of the longest body that is taken, in bytes; 0: 8 MiB.
 	MaxBody int64
-	// Chunk is the length in bytes of the pieces in which a body is kept, 32 KiB at least; 0: a body is one value. Pieces save memory
-	// where bodies are large, and make room for them where values are bounded, as in memcached. They are for stores that drop
-	// nothing by themselves: a body of which one piece is gone breaks off in the midst of being read.
+	// Chunk is the length in bytes of the pieces in which a body is kept, 32 KiB at least; 0: a body is one value. Pieces save
+	// memory where bodies are large, and are needed where values are bounded, as in memcached. They are for stores that drop
+	// nothing by themselves: if one piece of a body is gone, reading it breaks off there.
 	Chunk int
 }
 
@@ -43,7 +43,7 @@ const defaultMaxBody = 8 << 20
 // New returns a Store in c; nil options are the defaults.
 func New(c Cache, o *Options) *Store { return newStore(values{cacheConn{c}, errAbsent}, o) }
 
-// NewConn returns a Store in c, whose errors are absent where nothing is stored under a key: driver.ErrNotExist for those of
+// NewConn returns a Store in c. absent is the error of c where nothing is stored under a key: driver.ErrNotExist in
 // bartventer/httpcache. Nil options are the defaults.
 func NewConn(c Conn, absent error, o *Options) *Store { return newStore(values{c, absent}, o) }
 
@@ -84,8 +84,8 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	return s.chunked.Delete(ctx, key, ids...)
 }
 
-// Close removes at once what was to be removed later, within 5 s. It does not close the Cache or Conn. The Store must not be
-// used afterwards.
+// Close removes at once what was to be removed later, and takes 5 s at most. It does not close the Cache or Conn. The Store must
+// not be used afterwards.
 func (s *Store) Close() error { return s.chunked.Close() }
 
 var errAbsent = errors.New("absent")

@@ -5,7 +5,7 @@
 //	s := bytestore.New(diskcache.New(dir), nil)
 //	client := (&larder.Cache{Store: s}).Client()
 //
-// It is for those who have such a store, and reasons to keep it. Who may choose is better off with one of larder's own.
+// It is for those who have such a store, and reasons to keep it. If you can choose, take one of larder's own stores.
 // What other caches have stored in it is neither read nor touched: all names here begin with "larder/".
 //
 // # Layout
@@ -14,27 +14,26 @@
 //	                            the key in hexadecimal
 //	larder/b/DIGEST/ID/NUMBER   a larger body, or a piece of it: NUMBER is of eight digits, from 0 on
 //
-// The first holds, for each record, the length of its ID (1 byte), the ID, the length of the rest (a uvarint), and the rest,
-// which is a record's row of package chunked, as is the second. Each has a checksum.
+// The first holds, for each record, the length of its ID (1 byte), the ID, the length of the rest (a uvarint), and the rest:
+// the value of the record's row in package chunked. The second is the value of a row, too. Each such value has a checksum.
 //
 // # What holds
 //
-// A record is seen whole or not at all, and a damaged or truncated value is store.ErrCorrupt and removed, also where the
-// other store writes in place. What the other store has dropped is a miss. A hit on a small response is one Get, on a larger
-// one two. Bodies are a value each, and so in memory as a whole while they are read or written, unless Options.Chunk says
-// otherwise.
+// A record is seen whole or not at all. A damaged or truncated value is store.ErrCorrupt and removed, also where the other
+// store writes in place. What the other store has dropped is a miss. A hit on a small response is one Get, on a larger one
+// two. A body is one value, unless Options.Chunk says otherwise: so it is in memory as a whole while it is read or written.
 //
 // A call that takes longer than its context is left behind, since it cannot be ended; at most 64 are under way at once.
 //
 // # What does not
 //
-// These interfaces have no list, no condition and no expiry. So such a store cannot do what [store.Finder], [store.Sweeper],
-// [store.Sizer] and [store.Leaser] are for: larder cannot list it, purge it by tag, pattern or cache group, nor bound it. What
-// removes the entries that nobody asks for again is the other store's own limit, if it has one. A process that ends in the midst of
-// writing a large body, or without Close within a minute of replacing one, leaves that body behind for good.
+// These interfaces have no list, no condition and no expiry. So a Store here is no [store.Finder], [store.Sweeper],
+// [store.Sizer] or [store.Leaser]: larder cannot list it, purge it by tag, pattern or cache group, nor bound it. Entries that
+// nobody asks for again are removed by the other store's own limit, if it has one. A process leaves a large body behind for
+// good if it ends while it writes it, or without Close within a minute of replacing it.
 //
 // It is for one process at a time. Two that write under one key at the same moment may lose a response, or bring one back
 // that was just removed; they never mix two.
 //
-// An error of a Cache of gregjones is not seen at all. What could not be written is a miss later.
+// The Cache of gregjones/httpcache reports no errors. What could not be written is a miss later.
 package bytestore

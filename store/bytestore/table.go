@@ -22,13 +22,13 @@ const (
 	maxCalls = 64 // under way at once
 )
 
-// values are the values of bytes that rows are kept in.
+// values are a Conn's values, in which rows are kept.
 type values struct {
 	conn   Conn
 	absent error // what conn's error is where there is no value
 }
 
-// get returns a copy of the value, nil if there is none: some stores give the bytes that they hold.
+// get returns a copy of the value, since some stores return the bytes that they hold; nil if there is none.
 func (v values) get(key string) ([]byte, error) {
 	b, err := v.conn.Get(prefix + key)
 	if errors.Is(err, v.absent) {
@@ -37,7 +37,7 @@ func (v values) get(key string) ([]byte, error) {
 	return bytes.Clone(b), err
 }
 
-// set keeps nothing of value: some stores hold the bytes that they are given.
+// set stores a copy of value, since some stores hold the bytes that they are given.
 func (v values) set(key string, value []byte) error {
 	return v.conn.Set(prefix+key, bytes.Clone(value))
 }
@@ -49,12 +49,12 @@ func (v values) delete(key string) error {
 	return nil
 }
 
-// table is a chunked.Table without a list. The records of a key are one value, a piece of a body is one each, and nothing
-// else is kept: the indexes and the signs of life of writers are for those who can list, and there are no leases.
+// table is a chunked.Table without a list. The records of a key are one value, and each piece of a body is one. Nothing else is
+// kept: only a table that can be listed needs indexes and writers' signs of life, and there are no leases.
 type table struct {
 	values values
-	calls  chan struct{}    // a place for each under way
-	locks  [64]sync.RWMutex // by group: records are read, changed and written back
+	calls  chan struct{}    // has an element for each call under way
+	locks  [64]sync.RWMutex // by group, since records are read, changed and written back
 	seed   maphash.Seed
 }
 
@@ -93,7 +93,7 @@ func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error
 	})
 }
 
-// begun stands for a sign of life that is replaced: there is one where the body has a first piece.
+// begun stands for replacing a sign of life, which is not kept: it is taken to be there if the body has a first piece.
 func (t *table) begun(group string) error {
 	value, err := t.values.get(fmt.Sprintf("%s/%08d", group, 0))
 	if err == nil && value == nil {
@@ -103,9 +103,9 @@ func (t *table) begun(group string) error {
 }
 
 // Get is described at chunked.Table. Of a body it returns the pieces that are named.
-func (t *table) Get(ctx context.Context, group string, items ...string) (rows []chunked.Row, err error) {
-	found, err := make([]chunked.Row, 0, len(items)), nil
-	err = t.call(ctx, "get "+group, func() error {
+func (t *table) Get(ctx context.Context, group string, items ...string) ([]chunked.Row, error) {
+	found := make([]chunked.Row, 0, len(items))
+	err := t.call(ctx, "get "+group, func() error {
 		if isRecords(group) {
 			lock := t.lock(group)
 			lock.RLock()
@@ -133,7 +133,7 @@ func (t *table) Get(ctx context.Context, group string, items ...string) (rows []
 		return nil
 	})
 	if err != nil {
-		return nil, err // and found may still be written to
+		return nil, err // not found: a call left behind still appends to it
 	}
 	return found, nil
 }
@@ -165,7 +165,8 @@ func (t *table) Delete(ctx context.Context, group string, items ...string) error
 	})
 }
 
-// deleteBody removes pieces from the first on. An interrupted write may have left out as many as are written at once.
+// deleteBody removes pieces from the first on. It looks past missing ones: an interrupted write may have left out as many as are
+// written at once.
 func (t *table) deleteBody(group string) error {
 	for number, missing := 0, 0; missing <= parallel; number++ {
 		key := fmt.Sprintf("%s/%08d", group, number)
@@ -207,7 +208,7 @@ func (t *table) records(ctx context.Context, group string) ([]chunked.Row, error
 	return rows, nil
 }
 
-// call calls do, and leaves it behind when ctx ends.
+// call calls do. If ctx ends before, it returns and leaves do to itself.
 func (t *table) call(ctx context.Context, what string, do func() error) error {
 	select {
 	case t.calls <- struct{}{}:

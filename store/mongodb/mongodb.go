@@ -28,11 +28,11 @@ type Options struct {
 
 	// The rest is for Open alone.
 
-	// Lazy makes Open return without asking a server: whatever is wrong is told by the first use, and may have been put
-	// right by then. For programs that should start when their cache cannot be reached.
+	// Lazy makes Open return without asking a server: whatever is wrong shows at the first use, and may have been put right
+	// by then. It is for programs that should start even if their cache cannot be reached.
 	Lazy bool
 
-	// Client are settings of the driver; they go before what the URI says. nil: none.
+	// Client has settings of the driver, which override the URI. nil: none.
 	Client *options.ClientOptions
 }
 
@@ -41,7 +41,8 @@ const (
 	maxChunk     = 15 << 20
 )
 
-// What a client has that Open makes, unless the URI or Options.Client say otherwise. A cache that waits is worse than none.
+// The time-outs of a client that Open makes, unless the URI or Options.Client say otherwise. A cache that waits is worse than
+// none.
 const (
 	connectTimeout   = 500 * time.Millisecond
 	selectionTimeout = 750 * time.Millisecond // finding a server, and a free connection to it
@@ -57,10 +58,9 @@ type Store struct {
 	reach  *reach
 }
 
-// Open connects to the servers that uri names as the driver has it, mongodb://… or mongodb+srv://…, and uses the database
-// that is its path, or else larder. A server must answer, and accept the user and the password; what they may not do is
-// found out when it is first done. The names in DNS of mongodb+srv are looked up without regard to ctx. Close the store when
-// it is no longer needed.
+// Open connects to the servers that uri names, mongodb://… or mongodb+srv://…, as the driver reads it. The database is the path
+// of the URI, or else larder. A server must answer, and accept the user and the password; a missing permission shows at the
+// first use. The lookup in DNS for mongodb+srv does not heed ctx. Close the store when it is no longer needed.
 func Open(ctx context.Context, uri string, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)
@@ -102,8 +102,8 @@ func Open(ctx context.Context, uri string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// New keeps records in db, with the client, the read preference and the concerns that it has. It asks the server nothing, and
-// Close leaves the client to the caller.
+// New keeps records in db, with its client, read preference and concerns. New asks the server nothing, and Close leaves the
+// client to the caller.
 func New(db *mongo.Database, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)
@@ -129,7 +129,7 @@ func open(db *mongo.Database, name string, r *reach, o *Options) (*chunked.Store
 	return chunked.New(newTable(db, name, r), c), nil
 }
 
-// Close does what is still to be removed, and closes the client if Open made it. The store must not be used afterwards.
+// Close removes what is still to be removed, and closes the client if Open made it. The store must not be used afterwards.
 func (s *Store) Close() error {
 	err := s.Store.Close()
 	if s.client != nil {
@@ -163,7 +163,7 @@ func address(uri string) (hosts, database string, err error) {
 	return hosts, database, err
 }
 
-// withoutSecret returns what is wrong with a URI, without a piece of it that may be one of a password.
+// withoutSecret returns what is wrong with a URI, without quoting a piece of it that may be part of a password.
 func withoutSecret(err error) error {
 	if escape := url.EscapeError(""); errors.As(err, &escape) {
 		return errors.New("the URI has a % that is not followed by two hexadecimal digits")

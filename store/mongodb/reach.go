@@ -11,15 +11,15 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 )
 
-// reach knows whether there is a server that can be reached. The driver waits for one as long as it may before it says that
-// there is none; a cache would rather hear it at once. nil knows nothing.
+// reach knows whether any server can be reached. If none can, the driver waits as long as it may before it says so; a cache
+// would rather hear it at once. A nil *reach knows nothing: calls wait.
 type reach struct {
 	net.Dialer
 
 	mu      sync.Mutex
-	dialled map[server]error // how that ended the last time
+	dialled map[server]error // how the last attempt ended
 	unknown bool             // the driver has no server that it could use
-	out     context.Context  // ended, with the cause, while none can be reached
+	out     context.Context  // ended, with the cause, while no server can be reached
 	end     context.CancelCauseFunc
 	probes  sync.WaitGroup
 }
@@ -44,7 +44,7 @@ func (r *reach) DialContext(ctx context.Context, network, address string) (net.C
 	return conn, err
 }
 
-// probe finds out whether a server can be reached, which the driver would do within a second.
+// probe dials a server to find out whether it can be reached. The driver would do so itself, but up to a second later.
 func (r *reach) probe(at server) {
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
@@ -70,7 +70,7 @@ func (r *reach) monitor() *event.ServerMonitor {
 	}}
 }
 
-// learn takes in what was heard. The mutex is held.
+// learn ends out if no server can be reached any more, and makes a new one when that is over. The mutex is held.
 func (r *reach) learn() {
 	var fault error
 	lost := r.unknown && len(r.dialled) > 0
@@ -86,7 +86,7 @@ func (r *reach) learn() {
 	}
 }
 
-// call calls do, and lets it wait no longer than there is a server that might be reached.
+// call calls do, whose context ends when no server can be reached any more.
 func (r *reach) call(ctx context.Context, do func(context.Context) error) error {
 	if r == nil {
 		return do(ctx)

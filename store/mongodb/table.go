@@ -57,7 +57,7 @@ func newTable(db *mongo.Database, name string, r *reach) *table {
 	return t
 }
 
-// call calls do, and says what failed, and where.
+// call calls do. Its error says what failed, and where.
 func (t *table) call(ctx context.Context, what string, c *collection, do func(context.Context) error) error {
 	if err := t.reach.call(ctx, do); err != nil {
 		return fmt.Errorf("mongodb %s: %s %s: %w", t.name, what, c.Name(), err)
@@ -76,7 +76,7 @@ func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error
 		}
 		doc := document{ID: r.Group + separator + r.Item, Value: r.Value, Expires: r.Expires}
 		filter := bson.D{{Key: "_id", Value: doc.ID}}
-		if when == chunked.IfAbsent { // a row that is there and not past its end is not found, and then its id is taken
+		if when == chunked.IfAbsent { // the filter misses a row that has not expired; to insert one then fails, for its id is taken
 			filter = append(filter, bson.E{Key: "expires", Value: bson.D{{Key: "$lt", Value: time.Now()}}})
 		}
 		result, err := c.ReplaceOne(ctx, filter, doc, options.Replace().SetUpsert(when != chunked.IfPresent))
@@ -96,7 +96,7 @@ func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error
 
 var errUnacknowledged = errors.New("the write concern is w=0, by which nobody learns what became of a write; want w=1 or more")
 
-// readTime bounds a read. With a deadline, and only then, the driver repeats what is cut off until it succeeds.
+// readTime bounds a read. Only with a deadline does the driver repeat what is cut off until it succeeds.
 const readTime = time.Minute
 
 func (t *table) Get(ctx context.Context, group string, items ...string) (rows []chunked.Row, err error) {
@@ -121,8 +121,8 @@ func (t *table) Get(ctx context.Context, group string, items ...string) (rows []
 	return rows, err
 }
 
-// end gives a cursor back, also when the call's context has ended. The driver would wait for the answer of a server that hangs
-// (and Cursor.All does); one that is not told ends the cursor by itself.
+// end closes a cursor, also when the call's context has ended. Without endTime the driver would wait for the answer of a server
+// that hangs (as Cursor.All does); a server that is not told ends the cursor by itself.
 func end(ctx context.Context, cursor *mongo.Cursor) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
@@ -161,11 +161,11 @@ func filter(group string, items []string) bson.D {
 	return bson.D{{Key: "_id", Value: id}}
 }
 
-// batch is how many ids Groups has in memory.
+// batch is how many ids Groups has in memory at once.
 const batch = 1000
 
-// Groups reads the ids alone, which MongoDB takes from their index without touching a document. One after the other they
-// are of one group or of the next.
+// Groups reads the ids alone, which MongoDB takes from their index without touching a document. In the index the ids of a group
+// follow each other.
 func (t *table) Groups(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		c := t.collections[prefix[0]]
@@ -191,7 +191,7 @@ func (t *table) Groups(ctx context.Context, prefix string) iter.Seq2[string, err
 	}
 }
 
-// Expire does what a server does by itself that has the TTL index, and at once.
+// Expire does at once what a server with the TTL index does by itself.
 func (t *table) Expire(ctx context.Context, now time.Time) error {
 	for _, c := range t.collections {
 		err := t.call(ctx, "delete what has expired from", c, func(ctx context.Context) error {
@@ -214,7 +214,7 @@ func (c *collection) index(ctx context.Context) error {
 		Keys:    bson.D{{Key: "expires", Value: 1}},
 		Options: options.Index().SetExpireAfterSeconds(0),
 	})
-	var refused mongo.CommandError // a connection that broke is one, too, with no code
+	var refused mongo.CommandError // the driver makes one of a broken connection, too, without a code
 	if err != nil && (!errors.As(err, &refused) || refused.Code == 0 || mongo.IsTimeout(err)) {
 		return fmt.Errorf("make the TTL index: %w", err)
 	}
