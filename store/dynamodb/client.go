@@ -19,7 +19,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 )
 
-// What a client that Open makes waits for at most.
+// How long a client that Open makes waits at most.
 const (
 	dialTimeout   = 500 * time.Millisecond
 	tlsTimeout    = time.Second
@@ -76,11 +76,11 @@ func httpClient() *awshttp.BuildableClient {
 		})
 }
 
-// maxTries is how often the same is asked for; the waits in between add up to 1.3 s on average, and to 2.6 s at most.
+// maxTries is how often a request is tried. The waits in between add up to 1.3 s on average, and to 2.6 s at most.
 const maxTries = 8
 
-// retryer retries what is throttled, failed at the server or was cut off, but not what found nobody or no answer: then the
-// caller has better things to do than to wait.
+// retryer retries what is throttled, failed at the server or was cut off, but not what found nobody or no answer: a cache is not
+// worth that wait.
 func retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxTries
@@ -103,14 +103,14 @@ func connection(err error) aws.Ternary {
 	return aws.UnknownTernary
 }
 
-// delay returns how long to wait after so many tries that followed the first.
+// delay returns how long to wait after the first try and so many more.
 func delay(tries int) time.Duration {
 	return rand.N(min(25*time.Millisecond<<tries, time.Second))
 }
 
 var errThrottled = errors.New("throttled: the table does not get through with what it is asked for")
 
-// pause waits after so many tries, of which none since the first brought anything.
+// pause waits after so many tries in a row that brought nothing. It fails if they are too many.
 func pause(ctx context.Context, tries int) error {
 	if tries >= maxTries {
 		return errThrottled

@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,38 +19,38 @@ import (
 
 // Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
 type Options struct {
-	// Of these, Chunk is 350 KiB at most, since an item has 400 KB at most.
+	// Chunk is 350 KiB at most here, since an item has 400 KB at most.
 	chunked.Options
 
 	// Consistent makes every read strongly consistent, at twice the price. Without it a read may miss what another process
 	// wrote within the last second or so, or show what that removed; what this process wrote it always sees.
 	Consistent bool
 
-	// Segments is in how many parts, all at once, the table is read by Find without Key, URL and Tag, by Size and by Sweep.
+	// Segments is how many parts of the table a scan reads at once: Find without Key, URL and Tag, Size, and Sweep scan it.
 	// 0: 4.
 	Segments int
 
 	// Attributes are the names of the table's attributes.
 	Attributes Attributes
 
-	// The others are for Open.
+	// The rest is for Open alone.
 
 	// Create makes Open create the table when it is missing, and switch its time to live on.
 	Create bool
 
-	// Region and Endpoint say where the table is, before all else that says so. Empty: as Config or the SDK's own
-	// chain have it, so AWS_REGION, AWS_ENDPOINT_URL_DYNAMODB and the files in ~/.aws.
+	// Region and Endpoint say where the table is. Empty: as Config says, or else the SDK's own chain: AWS_REGION,
+	// AWS_ENDPOINT_URL_DYNAMODB and the files in ~/.aws.
 	Region, Endpoint string
 
-	// Config is what the client is made from; nil: the SDK's own chain. Its HTTPClient and Retryer may be nil:
-	// then they are the ones that the package comment describes.
+	// Config is what the client is made from; nil: the SDK's own chain. If its HTTPClient or Retryer is nil, the client gets
+	// one that does what the package comment says.
 	Config *aws.Config
 
-	// Configure may change how the client is made, after all else has.
+	// Configure, if set, is called last, and may change how the client is made.
 	Configure func(*driver.Options)
 
-	// Lazy makes Open return without having asked the table, and without creating it: what is wrong shows at the first
-	// use, and may have been put right by then. For programs that should start when their cache cannot be reached.
+	// Lazy makes Open return without asking for the table or creating it: whatever is wrong shows at the first use, and may
+	// have been put right by then. It is for programs that should start even if their cache cannot be reached.
 	Lazy bool
 }
 
@@ -76,12 +77,12 @@ type Store struct {
 //
 //	dynamodb://TABLE?region=REGION&endpoint=URL&create=true&consistent=true
 //
-// each option as the field of [Options] with its name, and instead of it. TABLE is a name or an ARN. The credentials come from
-// the SDK's own chain, or Options.Config.
+// TABLE is a name or an ARN. Each option is described at the field of [Options] with its name, which it overrides. The
+// credentials come from the SDK's own chain, or Options.Config.
 //
-// Open asks the table for an item that it does not have, so that a wrong address, missing credentials, a missing permission to
-// read, a missing table or one with other keys is an error here; that to write or to list shows at the first use. ctx is for this
-// alone. Close the store when it is no longer needed.
+// Open asks the table for an item that it does not have. So a wrong address, missing credentials, a missing permission to read,
+// and a table that is missing or has other keys are errors here; a missing permission to write or to list shows at the first
+// use. ctx is for Open alone. Close the store when it is no longer needed.
 func Open(ctx context.Context, rawURL string, o *Options) (*Store, error) {
 	opts := Options{}
 	if o != nil {
@@ -141,7 +142,7 @@ func New(client *driver.Client, tableName string, o *Options) (*Store, error) {
 	return &Store{Store: chunked.New(t, &o.Options), table: t, closeIdle: func() {}}, nil
 }
 
-// Close removes what is to be removed, waits for that, and closes the connections of a client that Open made.
+// Close removes what is still to be removed, and closes the connections of a client that Open made.
 func (s *Store) Close() error {
 	err := s.Store.Close()
 	s.closeIdle()
@@ -196,15 +197,13 @@ func parse(rawURL string, o *Options) (name string, err error) {
 }
 
 func (a Attributes) orDefaults() Attributes {
-	for _, of := range []struct {
-		name     *string
-		default_ string
-	}{{&a.Partition, "pk"}, {&a.Sort, "sk"}, {&a.Value, "value"}, {&a.Expires, "expires"}, {&a.Until, "until"}} {
-		if *of.name == "" {
-			*of.name = of.default_
-		}
+	return Attributes{
+		Partition: cmp.Or(a.Partition, "pk"),
+		Sort:      cmp.Or(a.Sort, "sk"),
+		Value:     cmp.Or(a.Value, "value"),
+		Expires:   cmp.Or(a.Expires, "expires"),
+		Until:     cmp.Or(a.Until, "until"),
 	}
-	return a
 }
 
 func (a Attributes) distinct() bool {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A read that is not strongly consistent may miss what was written within the last second or so. These are how long a
-// write is remembered at least, and how many are for that time.
+// A read that is not strongly consistent may miss what was written within the last second or so. These are the least time for
+// which a write is remembered, and the most writes that are remembered in that time.
 const (
 	remembered = 5 * time.Second
 	mostRecent = 10_000
@@ -16,9 +16,9 @@ const (
 // sees its own writes. The zero value is ready.
 type recent struct {
 	mu         sync.Mutex
-	young, old map[string]struct{} // those since turned, and those of the time as long before it
-	turned     time.Time
-	all        time.Time // until then there are too many to remember: every group is taken for one
+	young, old map[string]struct{} // written since turned, and before
+	turned     time.Time           // when young was last made old
+	all        time.Time           // until then every group is taken for recent: there were too many to remember
 }
 
 func (r *recent) add(group string, now time.Time) {
@@ -41,7 +41,7 @@ func (r *recent) has(group string, now time.Time) bool {
 	return young || old || now.Before(r.all)
 }
 
-// any reports whether any group was written.
+// any reports whether any group is recent.
 func (r *recent) any(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -51,7 +51,7 @@ func (t *table) Groups(ctx context.Context, prefix string) iter.Seq2[string, err
 	}
 }
 
-// scan reads one of the segments that the table is cut into, page by page; the next only when the one before was taken.
+// scan reads one segment of the table, page by page. It reads the next page only when the one before was taken.
 func (t *table) scan(ctx context.Context, prefix string, segment int, pages chan<- page) {
 	strong := t.consistent || t.written.any(time.Now())
 	in := &driver.ScanInput{

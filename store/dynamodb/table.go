@@ -73,8 +73,8 @@ func (t *table) Get(ctx context.Context, group string, items ...string) (rows []
 	}
 	rows, err = t.named(ctx, group, items, strong)
 	if err == nil && !strong && len(rows) < len(items) {
-		// What another process wrote a moment ago may not be where this read looked, and who asks for an item by
-		// its name has a reason to think that it is there.
+		// This read may have missed what another process wrote a moment ago, and whoever asks for an item by its name has
+		// a reason to think that it is there.
 		absent := slices.DeleteFunc(slices.Clone(items), func(it string) bool {
 			return slices.ContainsFunc(rows, func(r chunked.Row) bool { return r.Item == it })
 		})
@@ -85,17 +85,17 @@ func (t *table) Get(ctx context.Context, group string, items ...string) (rows []
 	return rows, t.fault("get", err)
 }
 
-// pages returns the items of group, or these attributes of them.
-func (t *table) pages(group string, strong bool, attributes string) *driver.QueryPaginator {
+// pages returns the items of group. If attribute is not empty, they have that one alone.
+func (t *table) pages(group string, strong bool, attribute string) *driver.QueryPaginator {
 	in := &driver.QueryInput{
 		TableName: &t.name, ConsistentRead: &strong,
 		KeyConditionExpression:    aws.String("#pk = :group"),
 		ExpressionAttributeNames:  map[string]string{"#pk": t.attr.Partition},
 		ExpressionAttributeValues: item{":group": text(group)},
 	}
-	if attributes != "" {
+	if attribute != "" {
 		in.ProjectionExpression = aws.String("#only")
-		in.ExpressionAttributeNames["#only"] = attributes
+		in.ExpressionAttributeNames["#only"] = attribute
 	}
 	return driver.NewQueryPaginator(t.client, in)
 }
