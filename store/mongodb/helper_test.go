@@ -12,9 +12,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// ferret says that the server is FerretDB 1. It loses updates that come by two connections at once, so that its URI has
-// maxPoolSize=1 and there must be one client alone; it has no TTL index and no users, and reads a whole collection where
-// it is asked for more than one document by its id.
+// ferret says that the server is FerretDB 1. It loses updates that come by two connections at once, so its URI has
+// maxPoolSize=1, and there must be only one client. It has no TTL index and no users. It reads a whole collection unless it is
+// asked for one document by its id.
 var ferret = os.Getenv("MONGODB_FLAVOUR") == "ferretdb1"
 
 // serverURI returns the URI of the server, for a database. The driver waits long for the only connection if there is but one.

@@ -30,7 +30,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// What is wrong is said in a sentence, at once or when a server was looked for, and never with a part of a password.
+// Whatever is wrong is said in one sentence, at once or after a server was looked for, and without any part of a password.
 func TestOpenFails(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -101,7 +101,7 @@ func TestMissingPermission(t *testing.T) {
 	}
 }
 
-// Options.Client goes before the URI, which goes before the defaults.
+// Options.Client overrides the URI, which overrides the defaults.
 func TestOptionsClient(t *testing.T) {
 	db := database(t)
 	elsewhere := options.Client().SetHosts([]string{"127.0.0.1:1"}).SetServerSelectionTimeout(50 * time.Millisecond)

@@ -77,7 +77,7 @@ func ExampleNew() {
 	// <nil>
 }
 
-// A key is replaced step by step. The records of a key are there for who has it.
+// A key is replaced step by step. A store finds the records whose key it has.
 func ExampleNew_rotation() {
 	ctx := context.Background()
 	inner := new(memory.Store)

@@ -154,7 +154,7 @@ func readAll(s store.Store, r *store.Record) ([]byte, error) {
 	return io.ReadAll(b)
 }
 
-// stolen is a record as who can read the inner store sees it.
+// stolen is a record as somebody sees it who can read the inner store.
 type stolen struct {
 	*store.Record
 	body []byte
@@ -183,7 +183,7 @@ func stealFrom(inner store.Store, id store.ID) (s stolen, err error) {
 	return s, err
 }
 
-// forge puts a record of one's own making into the inner store, as who can write to it does.
+// forge puts a record of one's own making into the inner store, as somebody may who can write to it.
 func forge(inner store.Store, s stolen) error {
 	r := s.Clone()
 	r.Size = int64(len(s.body))

@@ -62,7 +62,7 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// Who lacks a key finds nothing, and leaves everything as it is.
+// A store that lacks the key finds nothing, and leaves everything as it is.
 func TestRecordsOfAnotherKeyAreLeftAlone(t *testing.T) {
 	onEach(t, func(t *testing.T, inner store.Store) {
 		owner, other := seal(t, inner, testKey(1)), seal(t, inner, testKey(2))

@@ -37,7 +37,7 @@ func TestIsNoMoreThanTheInnerStore(t *testing.T) {
 	if n, err := c.Sweep(ctx); n != 0 || err != nil {
 		t.Errorf("Cache.Sweep: %d, %v", n, err)
 	}
-	// Who does not use store.As is told, too.
+	// A caller that does not use store.As gets an error.
 	if _, _, err := s.Size(ctx); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Size: %v", err)
 	}
@@ -125,7 +125,7 @@ func TestLeasesAreOnDigests(t *testing.T) {
 	}
 }
 
-// A table has the pieces of a body put before the head, and so with the end that Create was told of.
+// In a table the pieces of a body are put before the head, and so expire by the KeepUntil that Create was given.
 func TestALongBodyExpiresWithItsRecord(t *testing.T) {
 	table := new(maptable.Table)
 	s := seal(t, chunked.New(table, nil), testKey(1))

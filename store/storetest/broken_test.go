@@ -26,7 +26,7 @@ type brokenStore struct {
 	break_ func(*hooked)
 }
 
-// broken has a store that breaks one promise, for each case at least one: what nothing can fail proves nothing.
+// broken has for each case at least one store that breaks its promise: a case that nothing can fail proves nothing.
 var broken = []brokenStore{
 	{"a record comes back as it was stored", "loses the trailer", onCommit(func(r *store.Record) { r.Trailer = nil })},
 	{"a record comes back as it was stored", "loses the names without a value", onCommit(func(r *store.Record) { delete(r.Selecting, "Accept-Language") })},

@@ -32,7 +32,7 @@ type hooked struct {
 	leases map[store.Key]lease
 }
 
-// lease is one that a hooked store gave: the memory store, which is one process's alone, has no use for any.
+// lease is a lease that a hooked store gave. The memory store gives none, since no other process uses it.
 type lease struct {
 	holder store.ID
 	until  time.Time
@@ -263,7 +263,7 @@ func TestSoundStorePasses(t *testing.T) {
 	}
 }
 
-// A store may be a struct that cannot be compared, as one that holds a function.
+// A store may be a struct that cannot be compared, such as one that holds a function.
 func TestUncomparableStorePasses(t *testing.T) {
 	type closing struct {
 		*hooked
