@@ -106,8 +106,8 @@ func (w *writer) fill(p []byte) (n int, err error) {
 	return n, err
 }
 
-// flush packs what is in buf, writes that, and returns its length; buf stays. But if this is the first frame, and packing does not save
-// a sixteenth, flush writes it as it is, and gives buf back: the body is plain from then on.
+// flush packs what is in buf, writes that, and returns its length; buf stays. But if this is the first frame, and packing does
+// not save a sixteenth, flush writes it as it is, and gives buf back: the body is plain from then on.
 func (w *writer) flush() (packed int, err error) {
 	frame := buffers.Get().(*buffer)
 	defer buffers.Put(frame)
