@@ -129,7 +129,8 @@ func (c *conn) close() error {
 	return c.sql.Close()
 }
 
-// write runs f with the writing connection when it is its turn. Who has waited for that behind one who waited for another process in
+// write runs f with the writing connection when it is its turn, and again if it had to make room for it: f does all that it does,
+// or nothing. Who has waited for that behind one who waited for another process in
 // vain fails with that one: else many would wait one after the other for what one waits for.
 func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 	begun := time.Now()
@@ -137,7 +138,7 @@ func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 		if begun.Before(s.locked.at) {
 			return s.locked.err
 		}
-		err := f(c)
+		err := s.retry(c, f)
 		if resultCode(err) == codeBusy {
 			s.locked.at, s.locked.err = time.Now(), err
 		}

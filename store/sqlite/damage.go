@@ -46,11 +46,12 @@ func wrapDamage(err error) error {
 }
 
 const (
-	codeReadOnly   = 8
-	codeConstraint = 19
 	codeBusy       = 5
+	codeReadOnly   = 8
 	codeCorrupt    = 11
+	codeFull       = 13
 	codeCantOpen   = 14
+	codeConstraint = 19
 	codeNotADB     = 26
 )
 
@@ -65,6 +66,8 @@ func resultCode(err error) int {
 		return coded.Code() & 0xff
 	case strings.Contains(err.Error(), "database is locked"):
 		return codeBusy
+	case strings.Contains(err.Error(), "database or disk is full"):
+		return codeFull
 	case strings.Contains(err.Error(), "database disk image is malformed"):
 		return codeCorrupt
 	case strings.Contains(err.Error(), "file is not a database"):

@@ -50,12 +50,14 @@
 //
 // # Limit
 //
-// Options.MaxBytes bounds the pages of the file that are in use, whoever filled them. A goroutine in the
-// background removes the least recently used records down to 31/32 of the limit, 64 of them in a transaction.
-// Where it does not keep up, and the limit is exceeded by a sixteenth, the writers do so themselves, for
-// some milliseconds at each 256th of the limit that they write. Where nothing is left that could go, since all is being written, a Write
-// fails with store.ErrTooLarge. The write-ahead log comes on top: 4 MB as a rule,
-// some 20 MB under many readers, more while somebody reads for long.
+// The database file never has more than Options.MaxBytes, whichever process writes to it. A goroutine in the
+// background removes the least recently used records before the file is full, down to 15/16 of the limit, 64 of them in a
+// transaction. Where it does not keep up, a write that finds the file full makes room by itself, some milliseconds at a time. Where nothing is
+// left that could go, since all is being written or read, a write fails with store.ErrTooLarge. A file that was larger, since its
+// limit was higher, comes down to the limit by and by, as it is written to. The tables without a record have 40 KiB.
+//
+// Not counted are the files beside it: the write-ahead log, NAME-wal, has 4 MB as a rule, some 20 MB under many readers, and more
+// while somebody reads for long, whatever the limit is; NAME-shm has 32 KiB for each 16 MB of it.
 //
 // A hit writes nothing. That a record was used is remembered, for up to 8192 keys, and written down when
 // records have to go, when so many are remembered, at Sweep and at Close; one process does not know what

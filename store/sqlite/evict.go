@@ -11,29 +11,67 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// keepLimit looks at the limit now and then, told of each n bytes that are written, and has the least recently used records removed
-// when it is exceeded: in the background, but by the writers themselves when that does not keep up with them. The error wraps
-// store.ErrTooLarge when nothing is left that could go, for all is being written or read. The writer must be held.
+// The limit is kept by SQLite, which gives no connection a page beyond its max_page_count, but an error, SQLITE_FULL. All that is
+// written has full() bytes to go to; the rest is a reserve for making room, since to note a body as loose may take a page by itself.
+func (s *Store) full() int64 { return s.limit - min(s.limit/16, 64*pageSize) }
+
+// Room is made in the background from high() on, down to low().
+func (s *Store) high() int64 { return s.full() - s.full()/32 }
+func (s *Store) low() int64  { return s.full() - s.full()/16 }
+
+// bound sets the limit of what c writes. A file that is larger already may use what it has.
+func (s *Store) bound(c *conn, bytes int64) error {
+	if s.limit == math.MaxInt64 {
+		return nil
+	}
+	_, err := c.exec(fmt.Sprintf("PRAGMA max_page_count = %d", max(1, bytes/s.pageSize)))
+	return err
+}
+
+// keepLimit looks now and then, told of each n bytes that are written, and has the least recently used records removed before the
+// file is full. A writer does so itself where the file is beyond the limit, as one that had a higher limit before. The writer must be held.
 func (s *Store) keepLimit(c *conn, n int64) error {
 	if s.unchecked += n; s.unchecked < s.limit/256 {
 		return nil
 	}
 	s.unchecked = 0
-	used, err := c.used()
-	if err != nil || used <= s.limit {
+	used, file, err := c.used()
+	if err != nil || used <= s.high() && file <= s.full() {
 		return err
 	}
-	if used-s.limit > s.limit/16 {
-		_, progress, err := s.evictSome(c, used)
-		if err != nil {
+	if used > s.full() {
+		if _, _, err := s.makeRoom(c, used, file, s.high()); err != nil {
 			return err
-		}
-		if !progress {
-			return fmt.Errorf("no room beside the bodies that are being written: %w", store.ErrTooLarge)
 		}
 	}
 	s.tidy()
 	return nil
+}
+
+// retry runs f, a write, and again whenever room was made for it because the file was full. The error wraps store.ErrTooLarge when
+// nothing is left that could go, for all is being written or read. The writer must be held.
+func (s *Store) retry(c *conn, f func(*conn) error) error {
+	for last := false; ; {
+		err := f(c)
+		if resultCode(err) != codeFull {
+			return err
+		}
+		if last {
+			return fmt.Errorf("no room beside the bodies that are being written: %w", store.ErrTooLarge)
+		}
+		used, file, e := c.used()
+		if e != nil {
+			return e
+		}
+		if most := chunksAtOnce*chunkSize + 2*int64(len(c.head)); used <= s.full()-most && file <= s.full() {
+			return err // there is room for all that a write takes: it is the disk that is full
+		}
+		_, progress, e := s.makeRoom(c, used, file, min(s.low(), used-inlineMax))
+		if e != nil {
+			return e
+		}
+		last = !progress // but another process may have made room meanwhile
+	}
 }
 
 // tidy flushes the touches and sees to the limit in the background, unless that is under way. The writer must be
@@ -52,18 +90,18 @@ func (s *Store) evict(ctx context.Context) (removed int, err error) {
 	if err := s.flushTouches(ctx); err != nil {
 		return 0, err
 	}
-	low := s.limit
+	enough := s.high()
 	for more := true; more; {
 		err := s.write(ctx, func(c *conn) error {
-			used, err := c.used()
-			if err != nil || used <= low {
+			used, file, err := c.used()
+			if err != nil || used <= enough && file <= s.full() {
 				more = false
 				return err
 			}
-			low = s.limit - s.limit/32
-			n, progress, err := s.evictSome(c, used)
+			enough = s.low()
+			var n int
+			n, more, err = s.makeRoom(c, used, file, enough)
 			removed += n
-			more = progress
 			return err
 		})
 		if err != nil {
@@ -73,10 +111,29 @@ func (s *Store) evict(ctx context.Context) (removed int, err error) {
 	return removed, nil
 }
 
+// makeRoom removes a part of what is in use beyond enough, and takes a part of the file away that is beyond the limit and free.
+func (s *Store) makeRoom(c *conn, used, file, enough int64) (removed int, progress bool, err error) {
+	if err := s.bound(c, s.limit); err != nil {
+		return 0, false, err
+	}
+	defer s.bound(c, s.full()) // if that fails, the limit is as near as the reserve
+	if used > enough {
+		removed, progress, err = s.evictSome(c, used, enough)
+	}
+	if file <= s.full() || err != nil {
+		return removed, progress, err
+	}
+	if err := c.shrink(); err != nil {
+		return removed, progress, err
+	}
+	_, after, err := c.used()
+	return removed, progress || after < file, err
+}
+
 // evictSome removes chunks that belong to no record; if there are none, records, as many as it seems to need.
 // One whose last use is not written down yet gets that instead.
-func (s *Store) evictSome(c *conn, used int64) (removed int, progress bool, err error) {
-	if progress, err := s.evictLoose(c, used); progress || err != nil {
+func (s *Store) evictSome(c *conn, used, enough int64) (removed int, progress bool, err error) {
+	if progress, err := s.evictLoose(c, used, enough); progress || err != nil {
 		return 0, progress, err
 	}
 	oldest, more, err := s.leastUsed(c)
@@ -85,7 +142,7 @@ func (s *Store) evictSome(c *conn, used int64) (removed int, progress bool, err 
 	}
 	err = c.transaction(func() error {
 		var spared []touch
-		for bytes := used - s.limit + s.limit/32; bytes > 0 && len(oldest) > 0; oldest = oldest[1:] {
+		for bytes := used - enough; bytes > 0 && len(oldest) > 0; oldest = oldest[1:] {
 			e := oldest[0]
 			if at := s.touched.at(e.key); at > e.lastUsed {
 				spared = append(spared, touch{e.key, at})
@@ -107,8 +164,8 @@ func (s *Store) evictSome(c *conn, used int64) (removed int, progress bool, err 
 
 // evictLoose removes chunks of several ids that are loose, for to find these it looks at all that are: some 2 MiB of them, so
 // that the next writer waits for a few milliseconds.
-func (s *Store) evictLoose(c *conn, used int64) (progress bool, err error) {
-	enough := max(s.limit-s.limit/32, used-chunksAtOnce*chunkSize)
+func (s *Store) evictLoose(c *conn, used, enough int64) (progress bool, err error) {
+	enough = max(enough, used-chunksAtOnce*chunkSize)
 	ids, err := c.ids(`SELECT id FROM loose WHERE writing = 0 ORDER BY since LIMIT ?`, rowsAtOnce+s.inUse.len())
 	if err != nil {
 		return false, err
@@ -122,7 +179,7 @@ func (s *Store) evictLoose(c *conn, used int64) (progress bool, err error) {
 		if err != nil || more {
 			return progress, err
 		}
-		if used, err := c.used(); err != nil || used <= enough {
+		if used, _, err := c.used(); err != nil || used <= enough {
 			return progress, err
 		}
 	}
@@ -199,9 +256,9 @@ func (c *conn) oldEntries(query string, args ...any) (entries []oldEntry, err er
 	return entries, rows.Err()
 }
 
-// used returns how many bytes of the file are in use, which SQLite keeps in its header: every process sees the same.
-func (c *conn) used() (bytes int64, err error) {
-	err = c.row(`SELECT (page_count - freelist_count) * page_size
-		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`, nil, []any{&bytes})
-	return bytes, err
+// used returns how many bytes of the file are in use, and how many it has. SQLite keeps both in its header: every process sees the same.
+func (c *conn) used() (bytes, file int64, err error) {
+	err = c.row(`SELECT (page_count - freelist_count) * page_size, page_count * page_size
+		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`, nil, []any{&bytes, &file})
+	return bytes, file, err
 }

@@ -39,6 +39,8 @@ func TestMain(m *testing.M) {
 		err = work(os.Getenv(envPath), *soak)
 	case "write":
 		err = writeForever(os.Getenv(envPath))
+	case "overfill":
+		err = overfill(os.Getenv(envPath), 1<<20, 4, 1000, 20_000, 100_000)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -53,10 +55,10 @@ func child(role, path string) *exec.Cmd {
 	return cmd
 }
 
-func TestTwoProcesses(t *testing.T) {
-	t.Parallel()
-	path := temp(t)
-	cmds := []*exec.Cmd{child("work", path), child("work", path)} // both open the new file at once
+// runTwo runs two children that open the new file at once.
+func runTwo(t *testing.T, role, path string) {
+	t.Helper()
+	cmds := []*exec.Cmd{child(role, path), child(role, path)}
 	for _, cmd := range cmds {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -67,6 +69,12 @@ func TestTwoProcesses(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+func TestTwoProcesses(t *testing.T) {
+	t.Parallel()
+	path := temp(t)
+	runTwo(t, "work", path)
 	if got := ask(t, path, "PRAGMA integrity_check"); got != "ok" {
 		t.Errorf("integrity_check: %s", got)
 	}

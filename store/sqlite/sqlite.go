@@ -22,9 +22,9 @@ import (
 
 // Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
 type Options struct {
-	// MaxBytes is how much of the database file may be in use, whoever wrote it. Above it the least recently used
-	// records go. 0: 1 GiB; negative: no limit. A body that is larger by itself, or for which there is no room beside others that are
-	// being written, is refused with store.ErrTooLarge.
+	// MaxBytes is how large the database file may become, whoever writes to it; before it is, the least recently used
+	// records go. The write-ahead log beside it is not counted. 0: 1 GiB; negative: no limit. A body that is larger by
+	// itself, or for which there is no room beside others that are being written or read, is refused with store.ErrTooLarge.
 	MaxBytes int64
 
 	// Readers is how many connections may read at once; each is opened when it is first needed, and like the one
@@ -51,6 +51,8 @@ type Store struct {
 	db    *sql.DB
 	owned bool // db is closed with the store
 	limit int64
+
+	pageSize int64
 
 	readers *pool // nil: there is only one connection, the writer
 
@@ -222,7 +224,11 @@ func open(db *sql.DB, opts *Options) (*Store, error) {
 		return nil, wrapDamage(err)
 	}
 	s.writer = writer
-	if err := writer.row(`SELECT file || '-wal' FROM pragma_database_list WHERE name = 'main'`, nil, []any{&s.log}); err != nil {
+	err = writer.row(`SELECT file || '-wal', page_size FROM pragma_database_list, pragma_page_size WHERE name = 'main'`, nil, []any{&s.log, &s.pageSize})
+	if err == nil {
+		err = s.bound(writer, s.full())
+	}
+	if err != nil {
 		writer.close()
 		return nil, err
 	}

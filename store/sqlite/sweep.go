@@ -60,18 +60,21 @@ func (s *Store) sweepEnded(ctx context.Context, now time.Time) (removed int, err
 			return removed, err
 		}
 		for batch := range slices.Chunk(ended, rowsAtOnce) {
+			deleted := 0
 			err := s.write(ctx, func(c *conn) error {
+				deleted = 0
 				return c.transaction(func() error {
 					for _, n := range batch {
-						deleted, err := c.exec(`DELETE FROM entries WHERE n = ? AND keep_until < ?`, n, now.UnixMilli())
+						changed, err := c.exec(`DELETE FROM entries WHERE n = ? AND keep_until < ?`, n, now.UnixMilli())
 						if err != nil {
 							return err
 						}
-						removed += int(deleted)
+						deleted += int(changed)
 					}
 					return nil
 				})
 			})
+			removed += deleted
 			if err != nil {
 				return removed, err
 			}
@@ -172,6 +175,11 @@ func (c *conn) removeChunks(id store.ID) (more bool, err error) {
 	return more, err
 }
 
+// shrink takes free pages out of the file, which the next checkpoint gives back to the file system.
+func (c *conn) shrink() error {
+	return c.drain(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pagesAtOnce))
+}
+
 // vacuum gives pages back to the file system when more than an eighth of the file, and a megabyte, is free.
 func (s *Store) vacuum(ctx context.Context) error {
 	shrunk := false
@@ -184,7 +192,7 @@ func (s *Store) vacuum(ctx context.Context) error {
 				return err
 			}
 			before, more, shrunk = free, true, true
-			return c.drain(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pagesAtOnce))
+			return c.shrink()
 		})
 		if err != nil {
 			return err

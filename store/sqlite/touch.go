@@ -76,8 +76,12 @@ func (t *touches) take(n int) []touch {
 // flushTouches writes down when the touched records were used, as many as there are at its start. What fails is lost.
 func (s *Store) flushTouches(ctx context.Context) error {
 	for left := s.touched.len(); left > 0; left -= rowsAtOnce {
+		var taken []touch
 		err := s.write(ctx, func(c *conn) error {
-			return c.transaction(func() error { return c.touch(s.touched.take(rowsAtOnce)) })
+			if taken == nil {
+				taken = s.touched.take(rowsAtOnce)
+			}
+			return c.transaction(func() error { return c.touch(taken) })
 		})
 		if err != nil {
 			return err

@@ -18,7 +18,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sqlite: create: %w", err)
 	}
-	if r.Size > s.limit {
+	if r.Size > s.full() {
 		return nil, s.tooLarge(r.Size)
 	}
 	s.inUse.add(r.ID)
@@ -55,7 +55,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
-	if size := w.size() + int64(len(p)); size > w.s.limit {
+	if size := w.size() + int64(len(p)); size > w.s.full() {
 		w.err = w.s.tooLarge(size)
 		return 0, w.err
 	}
@@ -190,7 +190,7 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 		if err := w.insert(c, r, inline, superseded); err != nil {
 			return err
 		}
-		w.s.keepLimit(c, int64(w.n+len(c.head))) // if all else is being written, what was stored goes again
+		w.s.keepLimit(c, int64(w.n+len(c.head))) // what fails does not undo the commit
 		return nil
 	})
 	if err != nil {
