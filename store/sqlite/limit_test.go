@@ -17,7 +17,7 @@ import (
 func TestLimitHoldsUnderManyTimesAsMuch(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ size, times int }{
-		{1000, 5}, {30_000, 30}, {200_000, 30},
+		{1000, 5}, {30_000, 10}, {200_000, 30},
 	} {
 		t.Run(fmt.Sprint(c.size, " bytes each"), func(t *testing.T) {
 			const limit = 1 << 20
@@ -61,9 +61,9 @@ func TestTheLimitIsNeverExceeded(t *testing.T) {
 		writers int
 		sizes   []int
 	}{
-		{"small bodies", 128 << 10, 8, []int{1000}},
+		{"small bodies", 128 << 10, 8, []int{3000}},
 		{"bodies of a chunk", 512 << 10, 8, []int{30_000}},
-		{"bodies of all sizes", 1 << 20, 8, []int{1000, 20_000, 100_000}},
+		{"bodies of all sizes", 1 << 20, 6, []int{1000, 100_000, 100_000}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -226,7 +226,7 @@ func TestRoomIsMadeWhereThatTakesRoom(t *testing.T) {
 
 // What is deleted while somebody reads it stays for him.
 func TestBodiesBeingReadKeepTheLimit(t *testing.T) {
-	const limit = 8 << 20
+	const limit = 4 << 20
 	s := mustOpen(t, temp(t), &Options{MaxBytes: limit})
 	var readers []io.Closer
 	var err error
@@ -246,13 +246,13 @@ func TestBodiesBeingReadKeepTheLimit(t *testing.T) {
 			t.Fatalf("the file has %d bytes, the limit is %d", file, limit)
 		}
 	}
-	if !errors.Is(err, store.ErrTooLarge) || len(readers) < 300 {
+	if !errors.Is(err, store.ErrTooLarge) || len(readers) < 150 {
 		t.Errorf("beside %d bodies that are being read: %v, want ErrTooLarge", len(readers), err)
 	}
 	for _, b := range readers {
 		b.Close()
 	}
-	for i := range 1000 {
+	for i := range 300 {
 		mustPut(t, s, fmt.Sprint("more", i), make([]byte, 20_000))
 	}
 	if _, file := sizeOf(t, s); file > limit {

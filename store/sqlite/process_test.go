@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	case "write":
 		err = writeForever(os.Getenv(envPath))
 	case "overfill":
-		err = overfill(os.Getenv(envPath), 1<<20, 4, 1000, 20_000, 100_000)
+		err = overfill(os.Getenv(envPath), 1<<20, 3, 1000, 100_000, 100_000)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
