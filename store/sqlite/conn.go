@@ -129,9 +129,9 @@ func (c *conn) close() error {
 	return c.sql.Close()
 }
 
-// write runs f with the writing connection when it is its turn, and again if it had to make room for it: f does all that it does,
-// or nothing. Who has waited for that behind one who waited for another process in
-// vain fails with that one: else many would wait one after the other for what one waits for.
+// write runs f with the writing connection when it is its turn, and again where it had to make room for it, so f does all or
+// nothing. Who has waited for that behind one who waited for another process in vain fails with that one: else many would wait one
+// after the other for what one waits for.
 func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 	begun := time.Now()
 	return s.turn(ctx, func(c *conn) error {

@@ -116,7 +116,7 @@ func (s *Store) makeRoom(c *conn, used, file, enough int64) (removed int, progre
 	if err := s.bound(c, s.limit); err != nil {
 		return 0, false, err
 	}
-	defer s.bound(c, s.full()) // if that fails, the limit is as near as the reserve
+	defer s.bound(c, s.full()) // if that fails, only the reserve is open to all
 	if used > enough {
 		removed, progress, err = s.evictSome(c, used, enough)
 	}

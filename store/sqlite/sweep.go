@@ -74,10 +74,10 @@ func (s *Store) sweepEnded(ctx context.Context, now time.Time) (removed int, err
 					return nil
 				})
 			})
-			removed += deleted
 			if err != nil {
 				return removed, err
 			}
+			removed += deleted
 		}
 		if len(ended) < atOnce {
 			return removed, nil
