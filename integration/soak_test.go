@@ -187,12 +187,8 @@ func soakChild(args []string) (any, error) {
 		}
 		now := look(looked)
 		out.Samples = append(out.Samples, now)
-		most := int64(soakLimit)
-		if kind != "memory" { // on disk each caller in the midst of storing may be beyond it by what it stores, in SQLite all by a sixteenth
-			most += soakLimit / 8
-		}
-		if limited && now.Bytes > most {
-			wrong("%d bytes are stored, the limit is %d", now.Bytes, most)
+		if limited && now.Bytes > soakLimit {
+			wrong("%d bytes are stored, the limit is %d", now.Bytes, int64(soakLimit))
 		}
 		if now.Records > soakURLs {
 			wrong("%d records of %d URLs", now.Records, soakURLs)
@@ -280,10 +276,6 @@ func TestLimitAfterAHundredTimesAsMuch(t *testing.T) {
 			cache := newCache(t, s)
 			cache.Base = soakOrigin{}
 			sizer, _ := store.As[store.Sizer](s)
-			most := int64(limit)
-			if kind == "sqlite" { // which sees to it in the background, and in its writers from a sixteenth more on
-				most += limit/16 + limit/256 + 20_000
-			}
 			var stored int64
 			for n := 0; stored < 100*limit; n++ {
 				path := fmt.Sprintf("/%d", 15_000+n%5_000+n/5_000*20_000) // of 15 to 20 KB each
@@ -294,8 +286,8 @@ func TestLimitAfterAHundredTimesAsMuch(t *testing.T) {
 				}
 				stored += int64(len(pageAt(path, "1234567890")))
 				if n%10 == 0 {
-					if records, size, err := sizer.Size(t.Context()); err != nil || size > most || records > limit/15_000 {
-						t.Fatalf("after %d pages %d records with %d bytes, want %d at most; %v", n+1, records, size, most, err)
+					if records, size, err := sizer.Size(t.Context()); err != nil || size > limit || records > limit/15_000 {
+						t.Fatalf("after %d pages %d records with %d bytes, want %d at most; %v", n+1, records, size, limit, err)
 					}
 				}
 			}
