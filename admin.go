@@ -214,7 +214,8 @@ func (c *Cache) Sweep(ctx context.Context) (removed int, err error) {
 	return removed, err
 }
 
-// Size returns how many responses are stored, and how many bytes they take. Notes that lead to some of them are counted, too.
+// Size returns how many responses are stored, and how many bytes they take. Notes that lead to some of them are
+// counted, too.
 func (c *Cache) Size(ctx context.Context) (records int, bytes int64, err error) {
 	c.start()
 	sizer, ok := store.As[store.Sizer](c.store)

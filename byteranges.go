@@ -12,8 +12,8 @@ import (
 	"github.com/larder-go/larder/rfc9111"
 )
 
-// keepParts sees to it that the parts of a multipart/byteranges response are stored, each by itself, as the caller reads them
-// (RFC 9110 §15.3.7.2). What the caller reads stays as it came.
+// keepParts sees to it that the parts of a multipart/byteranges response are stored, each by itself, as the caller
+// reads them (RFC 9110 §15.3.7.2). What the caller reads stays as it came.
 func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested time.Time) {
 	kind, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/byteranges" || params["boundary"] == "" || x.rr.Method != http.MethodGet {
@@ -47,8 +47,8 @@ func (l lenient) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// storeParts stores the parts of a response as the downloads that they would have been, had the caller asked for them one by
-// one.
+// storeParts stores the parts of a response as the downloads that they would have been, had the caller asked for them
+// one by one.
 func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts *multipart.Reader, requested time.Time) {
 	for range maxParts {
 		p, err := parts.NextRawPart()

@@ -33,8 +33,8 @@ type Cache struct {
 	// Targeted names the targeted fields that stand in place of Cache-Control and Expires in a response (RFC 9213), the
 	// most applicable first. nil: CDN-Cache-Control in a shared cache, none in a private one; empty: none.
 	Targeted []string
-	// Name is the cache's name in the Cache-Status field (RFC 9211) of its responses, behind those of caches nearer to the
-	// origin; "": no such field. Info tells the same either way. The 504 that the cache makes itself has none.
+	// Name is the cache's name in the Cache-Status field (RFC 9211) of its responses, behind those of caches nearer to
+	// the origin; "": no such field. Info tells the same either way. The 504 that the cache makes itself has none.
 	Name string
 	// ShowKey adds the key to Cache-Status, as its SHA-256 in hexadecimal. False: it is left out, since who sees which
 	// requests have the same key sees what the key is made of, which helps to poison a cache (RFC 9211 §6).
@@ -45,10 +45,11 @@ type Cache struct {
 	Partition func(*http.Request) string
 	// Key, if set, returns what takes the place of URL and body in the key, where it is not "".
 	Key func(*http.Request) string
-	// VerifyDigests makes the cache compare a response's content with its Content-Digest and Repr-Digest (RFC 9530), by SHA-256 and
-	// SHA-512, while it passes. One that differs is not stored, and what it would have replaced stays: a Discarded event says so,
-	// with an ErrDigest. Its callers get it as they would without a cache, since by then they have read nearly all of it.
-	// Responses without these fields, or that net/http unpacks, are not verified. False: none are.
+	// VerifyDigests makes the cache compare a response's content with its Content-Digest and Repr-Digest (RFC 9530), by
+	// SHA-256 and SHA-512, while it passes. One that differs is not stored, and what it would have replaced stays: a
+	// Discarded event says so, with an ErrDigest. Its callers get it as they would without a cache, since by then they
+	// have read nearly all of it. Responses without these fields, or that net/http unpacks, are not verified. False:
+	// none are.
 	VerifyDigests bool
 	// MaxBody is the length of the longest body that is stored, in bytes; 0: whatever the store takes. Longer
 	// ones pass through.
@@ -65,10 +66,10 @@ type Cache struct {
 	RefreshTimeout time.Duration
 	// StoreTimeout bounds each call of a store that is not store.Local; 0: 2 s.
 	StoreTimeout time.Duration
-	// LeaseTime, if it is set and the Store a store.Leaser, makes the processes that share the Store agree which of them
-	// asks the origin, so that one does for all. A lease that its holder does not renew, for instance because it was killed,
-	// lasts this long; holders renew it every third of that. 0: each process asks by itself, which costs the origin more
-	// requests and nobody a wait.
+	// LeaseTime, if it is set and the Store a store.Leaser, makes the processes that share the Store agree which of
+	// them asks the origin, so that one does for all. A lease that its holder does not renew, for instance because it
+	// was killed, lasts this long; holders renew it every third of that. 0: each process asks by itself, which costs
+	// the origin more requests and nobody a wait.
 	LeaseTime time.Duration
 	// LeaseWait is how long a request waits at most for what another process is asking for, before it asks the
 	// origin itself; 0: 5 s.
@@ -152,9 +153,9 @@ func (c *Cache) CloseIdleConnections() {
 	}
 }
 
-// Close waits for the work in the background: what is stored or refreshed for nobody any more, and requests
-// that are under way for somebody. When ctx ends before that, Close abandons the former and returns ctx's
-// error. It gives all leases back. The Cache can be used further; where work was abandoned, without any in the background. Close does not
+// Close waits for the work in the background: what is stored or refreshed for nobody any more, and requests that are
+// under way for somebody. When ctx ends before that, Close abandons the former and returns ctx's error. It gives all
+// leases back. The Cache can be used further; where work was abandoned, without any in the background. Close does not
 // close the Store.
 func (c *Cache) Close(ctx context.Context) error {
 	c.start()
@@ -179,7 +180,8 @@ func (c *Cache) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// Policy returns the rules of the standard as c takes them: those of a private or a shared cache, and which targeted fields count.
+// Policy returns the rules of the standard as c takes them: those of a private or a shared cache, and which targeted
+// fields count.
 func (c *Cache) Policy() rfc9111.Policy {
 	c.start()
 	return c.policy()

@@ -69,13 +69,14 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 	return nil, nil
 }
 
-// failedFor reports whether f's error may be x's as well: that of the network, or x asks in the same words. Else it may be the fault of
-// what the leader asked.
+// failedFor reports whether f's error may be x's as well: that of the network, or x asks in the same words. Else it may
+// be the fault of what the leader asked.
 func (f *flight) failedFor(x *exchange) bool {
 	return ofNetwork(f.err) || x.content == "" && maps.EqualFunc(f.led.header, x.header, slices.Equal)
 }
 
-// ofNetwork reports whether err is that the origin could not be reached, gave no answer in time, or closed the connection without one.
+// ofNetwork reports whether err is that the origin could not be reached, gave no answer in time, or closed the
+// connection without one.
 func ofNetwork(err error) bool {
 	var client *url.Error // where Base has a client in it: it is a net.Error, whatever it wraps
 	if errors.As(err, &client) {

@@ -77,9 +77,9 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // order of keys, forms without regard to the order of different names, multipart without its boundary, anything
 // else byte by byte. Ignored parts are left out.
 //
-// The order of what a QUERY asks may well mean something to whoever answers it. Its content counts byte by byte, with its
-// language, unless r ignores parts of what is of its type; and in any case where the request says no-transform (RFC 10008
-// §2.7).
+// The order of what a QUERY asks may well mean something to whoever answers it. Its content counts byte by byte, with
+// its language, unless r ignores parts of what is of its type; and in any case where the request says no-transform (RFC
+// 10008 §2.7).
 func (r *rule) bodyDigest(method string, h http.Header, body []byte) string {
 	contentType := strings.Join(h["Content-Type"], ", ")
 	mediaType, params, err := mime.ParseMediaType(contentType)

@@ -125,8 +125,8 @@ func appendTokenOrString(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// appendString appends s as a structured field's string (RFC 9651 §3.3.3). That has ASCII alone: other bytes are written as %
-// and two digits.
+// appendString appends s as a structured field's string (RFC 9651 §3.3.3). That has ASCII alone: other bytes are
+// written as % and two digits.
 func appendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -172,8 +172,8 @@ func (d *decided) Value(key any) any {
 	return d.Context.Value(key)
 }
 
-// attach makes d findable by Info, and, if the cache has a name, by everybody (RFC 9211): behind what caches nearer to the origin
-// say. Of a response that is no stored one, and not the origin's, the field says nothing (§2).
+// attach makes d findable by Info, and, if the cache has a name, by everybody (RFC 9211): behind what caches nearer to
+// the origin say. Of a response that is no stored one, and not the origin's, the field says nothing (§2).
 func (c *Cache) attach(resp *http.Response, req *http.Request, d *decided) {
 	d.Context = req.Context()
 	d.request = *req.WithContext(d)

@@ -21,12 +21,12 @@
 // [Everything] is the rule for a cache that keeps all for a fixed time. One request asks for something else by its
 // context: [WithMode] (refresh, offline, bypass) and [WithTTL].
 //
-// A request goes like this. Its key is built from the user ([Cache.Partition]), the method, the URL, and what
-// the rule adds; what is stored under the key is weighed by package rfc9111; and the response comes from the
-// store, or from the origin and on its way into the store as it is read. Bodies stream in both directions.
-// Callers who ask for the same at once share one download. Of what is not read to its end the rest is fetched if that is little;
-// else what has come is kept as a part where the origin can be asked for the rest, and nothing where it can't. Trouble with the
-// store is never the caller's trouble.
+// A request goes like this. Its key is built from the user ([Cache.Partition]), the method, the URL, and what the rule
+// adds; what is stored under the key is weighed by package rfc9111; and the response comes from the store, or from the
+// origin and on its way into the store as it is read. Bodies stream in both directions. Callers who ask for the same at
+// once share one download. Of what is not read to its end the rest is fetched if that is little; else what has come is
+// kept as a part where the origin can be asked for the rest, and nothing where it can't. Trouble with the store is
+// never the caller's trouble.
 //
 // [Info] tells how a response came about, [Cache.Explain] what would happen to a request; [Cache.Observe] and
 // [Cache.Logger] hear of everything. [Cache.Entries], [Cache.Purge], [Cache.Delete] and [Cache.Sweep] look

@@ -23,7 +23,8 @@ var updateDocs = flag.Bool("update-docs", false, "write the snippets of the docu
 // of a test or an example its body, of everything else the whole.
 var snippet = regexp.MustCompile("(?m)^(?:<!-- ([^ ]+): ([^ ]+) -->\n)?```go\n((?s:.*?))^```$")
 
-// TestDocumentation shows that each snippet of Go in the documentation is code that is compiled, and mostly run, by the tests.
+// TestDocumentation shows that each snippet of Go in the documentation is code that is compiled, and mostly run, by the
+// tests.
 func TestDocumentation(t *testing.T) {
 	for _, doc := range documents(t) {
 		old, err := os.ReadFile(doc)
@@ -74,7 +75,8 @@ func documents(t *testing.T) []string {
 	return docs
 }
 
-// declaration returns what name declares in a file: of a test or an example the body, without what it is expected to write.
+// declaration returns what name declares in a file: of a test or an example the body, without what it is expected to
+// write.
 func declaration(path, name string) (string, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
@@ -134,7 +136,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestCodeThatIsNamed shows that docs/conformance-rfc9111.md names what is in the file that it says, of the root or of rfc9111.
+// TestCodeThatIsNamed shows that docs/conformance-rfc9111.md names what is in the file that it says, of the root or of
+// rfc9111.
 func TestCodeThatIsNamed(t *testing.T) {
 	doc, err := os.ReadFile("docs/conformance-rfc9111.md")
 	if err != nil {

@@ -21,12 +21,13 @@ const chunkSize = 32 << 10
 const (
 	restSize = 64 << 10
 	restTime = 2 * time.Second
-	// maxBehind bounds how many downloads are finished, or have their beginnings kept in a distant store, after their last readers
-	// have left; what others have begun is then dropped.
+	// maxBehind bounds how many downloads are finished, or have their beginnings kept in a distant store, after their
+	// last readers have left; what others have begun is then dropped.
 	maxBehind = 512
 )
 
-// lagTime is how long the readers of what cannot be stored wait for those who have not had the chunk that they have had.
+// lagTime is how long the readers of what cannot be stored wait for those who have not had the chunk that they have
+// had.
 const lagTime = 10 * time.Second
 
 // errLagged is why a reader gets no more.
@@ -257,8 +258,8 @@ func (d *download) end(err error) {
 	d.over(err)
 }
 
-// panicked ends the download if the store or Observe panics. A server, say, goes on all the same: nobody is to wait for ever, and the
-// origin's body is to be closed.
+// panicked ends the download if the store or Observe panics. A server, say, goes on all the same: nobody is to wait for
+// ever, and the origin's body is to be closed.
 func (d *download) panicked() {
 	if p := recover(); p != nil {
 		d.over(fmt.Errorf("larder: panic: %v", p))
@@ -347,8 +348,8 @@ func (d *download) put(r *store.Record, superseded []*store.Record) error {
 	return nil
 }
 
-// keepBeginning makes what has come of a response that broke off visible as a part (RFC 9111 §3.3), if it can be put together
-// with the rest later. It returns false if it can't.
+// keepBeginning makes what has come of a response that broke off visible as a part (RFC 9111 §3.3), if it can be put
+// together with the rest later. It returns false if it can't.
 func (d *download) keepBeginning() bool {
 	r := d.c.beginning(d.record, d.written)
 	return r != nil && d.publish(r, d.c.supersededBy(d.x, r)) == nil
@@ -432,7 +433,8 @@ func (d *download) left() {
 	}
 }
 
-// behind does f after the callers have gone. It returns false if so much is being done for such callers that it is better left.
+// behind does f after the callers have gone. It returns false if so much is being done for such callers that it is
+// better left.
 func (c *Cache) behind(f func()) bool {
 	if c.behindNow.Add(1) > maxBehind {
 		c.behindNow.Add(-1)

@@ -79,7 +79,8 @@ func TestSecretsAreNotTold(t *testing.T) {
 	}
 }
 
-// TestLogIsDocumented shows that docs/events.md lists the attributes of the log's lines, with their types, and no others.
+// TestLogIsDocumented shows that docs/events.md lists the attributes of the log's lines, with their types, and no
+// others.
 func TestLogIsDocumented(t *testing.T) {
 	text, err := os.ReadFile("docs/events.md")
 	if err != nil {

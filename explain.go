@@ -18,8 +18,8 @@ type Explanation struct {
 	Key  store.Key
 	URL  string // normalised and redacted
 	Rule *Rule  // the one that applies; nil: none
-	// Bypass says why the cache takes no part in the request; "": it does. The Verdict then is to forward it, or to refuse it if
-	// the caller wants what is stored alone.
+	// Bypass says why the cache takes no part in the request; "": it does. The Verdict then is to forward it, or to
+	// refuse it if the caller wants what is stored alone.
 	Bypass string
 	// Records are stored for the request, newest first.
 	Records []*store.Record
@@ -86,14 +86,14 @@ type Step struct {
 	Answer   string // "yes: its age is 12s and its lifetime 1m0s"
 	Section  string // where that is laid down, as "RFC 9111 §4.2"; "" if it is not the standard's
 	Rule     string // the Match of the rule that has a say in it; "" if none has, or one for every URL
-	// Settles: it is the answer that the Verdict's Reason, or Bypass, is about. That is so of one step; those after it tell what
-	// follows from it.
+	// Settles: it is the answer that the Verdict's Reason, or Bypass, is about. That is so of one step; those after it
+	// tell what follows from it.
 	Settles bool
 }
 
-// Steps returns how the cache comes to the Verdict: each question that it asks, in that order, up to the one that settles it, and
-// what happens then. It is nil for an Explanation that Explain has not made. No answer has the values of header fields other than
-// Cache-Control, Pragma and Range.
+// Steps returns how the cache comes to the Verdict: each question that it asks, in that order, up to the one that
+// settles it, and what happens then. It is nil for an Explanation that Explain has not made. No answer has the values
+// of header fields other than Cache-Control, Pragma and Range.
 func (e Explanation) Steps() []Step {
 	if e.x == nil {
 		return nil

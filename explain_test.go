@@ -14,7 +14,8 @@ import (
 	"github.com/larder-go/larder/rfc9111"
 )
 
-// TestStepsAgreeWithVerdict shows that the steps end where the verdict does, and that what they say is what happens then.
+// TestStepsAgreeWithVerdict shows that the steps end where the verdict does, and that what they say is what happens
+// then.
 func TestStepsAgreeWithVerdict(t *testing.T) {
 	type field = [2]string
 	for _, c := range []struct {

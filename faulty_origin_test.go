@@ -99,8 +99,8 @@ func fetch(client *http.Client, url string, fields ...string) (*http.Response, [
 	return resp, body, err
 }
 
-// TestCutAtEveryByte breaks an answer off behind each of its bytes: whoever reads it is told, and nobody ever gets the half as the
-// whole.
+// TestCutAtEveryByte breaks an answer off behind each of its bytes: whoever reads it is told, and nobody ever gets the
+// half as the whole.
 func TestCutAtEveryByte(t *testing.T) {
 	body := strings.Repeat("0123456789", 20)
 	const head = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nETag: \"1\"\r\n"
@@ -196,8 +196,8 @@ func TestManyNamesInVary(t *testing.T) {
 	}
 }
 
-// TestGzipBomb: what the caller takes as it is goes on as it is, and is stored as it is. What the transport undoes for the caller passes
-// by, and is given up beyond MaxBody.
+// TestGzipBomb: what the caller takes as it is goes on as it is, and is stored as it is. What the transport undoes for
+// the caller passes by, and is given up beyond MaxBody.
 func TestGzipBomb(t *testing.T) {
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
@@ -248,7 +248,8 @@ func TestRedirectLoop(t *testing.T) {
 	}
 }
 
-// TestEndlessOrigins: a head that comes byte by byte, and a body without end, hold up nobody but who asked, for as long as he likes.
+// TestEndlessOrigins: a head that comes byte by byte, and a body without end, hold up nobody but who asked, for as long
+// as he likes.
 func TestEndlessOrigins(t *testing.T) {
 	for name, talk := range map[string]func(io.Writer, <-chan struct{}){
 		"a head, byte by byte": func(w io.Writer, done <-chan struct{}) {

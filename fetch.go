@@ -16,9 +16,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// fetch answers x from the origin, by a flight that is under way for the same or by one of its own. Where it returns neither a
-// response nor an error, the flight brought nothing for x, and the exchange that it returns, which has learnt from that, is to be
-// looked at anew.
+// fetch answers x from the origin, by a flight that is under way for the same or by one of its own. Where it returns
+// neither a response nor an error, the flight brought nothing for x, and the exchange that it returns, which has learnt
+// from that, is to be looked at anew.
 func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error) {
 	f, leads := c.flightFor(&x, attempt)
 	if leads {
@@ -106,7 +106,8 @@ func (x *exchange) noStore() bool {
 	return len(cc) > 0 && strings.Contains(strings.ToLower(strings.Join(cc, ",")), "no-store")
 }
 
-// keepHeader gives x a header of its own, since what comes after the answer's head may go on when the caller uses its request again.
+// keepHeader gives x a header of its own, since what comes after the answer's head may go on when the caller uses its
+// request again.
 func (x *exchange) keepHeader() {
 	if len(x.header) > 0 {
 		x.header = maps.Clone(x.header)
@@ -179,17 +180,17 @@ func (c *Cache) inquire(f *flight, x *exchange) (err error) {
 	return nil
 }
 
-// recovered makes an error of a panic, in Base or in a function of the user's: others wait for what is done there, perhaps in a
-// goroutine of the cache's, where the caller could not recover.
+// recovered makes an error of a panic, in Base or in a function of the user's: others wait for what is done there,
+// perhaps in a goroutine of the cache's, where the caller could not recover.
 func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("larder: panic: %v\n\n%s", p, debug.Stack())
 	}
 }
 
-// consult asks the origin whether what is stored still holds, or for what is missing of it, and if the answer does not go
-// with what is stored, anew without it. The status is the origin's, where resp is put together from its answer and stored
-// parts. No response and no error mean that f is settled.
+// consult asks the origin whether what is stored still holds, or for what is missing of it, and if the answer does not
+// go with what is stored, anew without it. The status is the origin's, where resp is put together from its answer and
+// stored parts. No response and no error mean that f is settled.
 func (c *Cache) consult(f *flight, x *exchange) (resp *http.Response, status int, requested time.Time, err error) {
 	var conditions http.Header
 	if i := x.verdict.Index; x.reads() && i >= 0 && x.ask.mode != ForceRefresh {
@@ -284,8 +285,8 @@ func originFailed(status int) bool {
 	return false
 }
 
-// staleAllowed reports whether the selected response may stand in for an origin that answered with a failure, or not at all,
-// which is err.
+// staleAllowed reports whether the selected response may stand in for an origin that answered with a failure, or not at
+// all, which is err.
 func (c *Cache) staleAllowed(x *exchange, err error) bool {
 	i := x.verdict.Index
 	switch {

@@ -97,8 +97,8 @@ func (fs *flights) alone(ctx context.Context, key flightKey, url string) *flight
 	return fs.begin(ctx, key, url)
 }
 
-// join returns the flight under way for key, or a new one that the caller leads. A caller that comes after the answer joins
-// only if that suits it, as a stored response would have to.
+// join returns the flight under way for key, or a new one that the caller leads. A caller that comes after the answer
+// joins only if that suits it, as a stored response would have to.
 func (fs *flights) join(ctx context.Context, key flightKey, url string, suits func(*result) bool) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -118,7 +118,8 @@ func (fs *flights) outdateURL(url string, own *flight) {
 	fs.outdateAll(func(_ flightKey, f *flight) bool { return f.url == url && f != own })
 }
 
-// outdateOthers outdates what is under way by other methods than GET and HEAD for the URL, with whatever query that has.
+// outdateOthers outdates what is under way by other methods than GET and HEAD for the URL, with whatever query that
+// has.
 func (fs *flights) outdateOthers(base string) {
 	fs.outdateAll(func(k flightKey, f *flight) bool {
 		rest, ok := strings.CutPrefix(f.url, base)
@@ -126,14 +127,14 @@ func (fs *flights) outdateOthers(base string) {
 	})
 }
 
-// outdateGroups outdates what is under way, own excepted, that has one of the tags, or may turn out to: of a request that is not
-// answered yet nobody knows, if its URL begins with origin.
+// outdateGroups outdates what is under way, own excepted, that has one of the tags, or may turn out to: of a request
+// that is not answered yet nobody knows, if its URL begins with origin.
 func (fs *flights) outdateGroups(origin string, tags []string, own *flight) {
 	fs.outdateAll(func(_ flightKey, f *flight) bool { return f != own && f.mayHave(origin, tags) })
 }
 
-// outdateAll outdates what is under way that is meant. What is being stored is in the store when it returns, to be removed from
-// there; so it is for whoever else outdates it meanwhile.
+// outdateAll outdates what is under way that is meant. What is being stored is in the store when it returns, to be
+// removed from there; so it is for whoever else outdates it meanwhile.
 func (fs *flights) outdateAll(meant func(flightKey, *flight) bool) {
 	var all []*flight
 	fs.mu.Lock()

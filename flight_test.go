@@ -19,7 +19,8 @@ func (u unheeding) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: h, ContentLength: -1, Body: http.NoBody}, nil
 }
 
-// TestPanicAfterTheEnd shows that a panic after a flight has been settled is told of as it is, and settles nothing once more.
+// TestPanicAfterTheEnd shows that a panic after a flight has been settled is told of as it is, and settles nothing once
+// more.
 func TestPanicAfterTheEnd(t *testing.T) {
 	c := &Cache{Base: unheeding{}, Observe: func(e Event) {
 		if e.Kind == Discarded {
@@ -74,8 +75,8 @@ func TestLandingTwice(t *testing.T) {
 	}
 }
 
-// TestPanicInAPull shows that whoever else reads a body gets an error, and does not wait for ever, when what one reader does panics: at
-// the end of the body, or where it has grown too long to be stored.
+// TestPanicInAPull shows that whoever else reads a body gets an error, and does not wait for ever, when what one reader
+// does panics: at the end of the body, or where it has grown too long to be stored.
 func TestPanicInAPull(t *testing.T) {
 	for _, at := range []EventKind{StoredResponse, Discarded} {
 		synctest.Test(t, func(t *testing.T) {
@@ -117,7 +118,8 @@ func (o ofUnknownLength) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// TestPanicAtTheEnd shows that the origin's body is closed, and its flight over, when what is done for a body that nobody reads panics.
+// TestPanicAtTheEnd shows that the origin's body is closed, and its flight over, when what is done for a body that
+// nobody reads panics.
 func TestPanicAtTheEnd(t *testing.T) {
 	c := &Cache{Base: oneOrigin{apiHeader(), make([]byte, 1<<20)}, Observe: func(e Event) {
 		if e.Kind == Discarded {

@@ -42,8 +42,8 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 	return true
 }
 
-// keepFresh stores what a 304 has freshened, and ends the flight. What must not be stored any more goes when those who are answered
-// with it have opened it.
+// keepFresh stores what a 304 has freshened, and ends the flight. What must not be stored any more goes when those who
+// are answered with it have opened it.
 func (c *Cache) keepFresh(f *flight, x *exchange, all []freshened) {
 	var forbidden []*store.Record
 	for _, fresh := range all {
@@ -62,9 +62,9 @@ func (c *Cache) keepFresh(f *flight, x *exchange, all []freshened) {
 	f.cancel()
 }
 
-// replace puts what freshen has made in the place of what is stored. It returns what has to be removed since it says that it
-// must not be stored. If the request says so, or has an Authorization that makes it so, it does nothing: what is stored is not
-// of this request (RFC 9111 §5.2.1.5, §3.5).
+// replace puts what freshen has made in the place of what is stored. It returns what has to be removed since it says
+// that it must not be stored. If the request says so, or has an Authorization that makes it so, it does nothing: what
+// is stored is not of this request (RFC 9111 §5.2.1.5, §3.5).
 func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*store.Record) {
 	for _, part := range fresh.parts {
 		forbidden = append(forbidden, c.replace(f, x, part)...)

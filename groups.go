@@ -64,8 +64,8 @@ func appendGroups(tags []string, records []*store.Record) []string {
 	return tags
 }
 
-// removeGroups removes what is stored with one of these tags, of every user, since x has made the groups invalid; its own flight is
-// left alone.
+// removeGroups removes what is stored with one of these tags, of every user, since x has made the groups invalid; its
+// own flight is left alone.
 func (c *Cache) removeGroups(x *exchange, tags []string, own *flight) {
 	if len(tags) == 0 {
 		return
@@ -78,8 +78,8 @@ func (c *Cache) removeGroups(x *exchange, tags []string, own *flight) {
 	c.removeMeant(x, queries...)
 }
 
-// removeListed removes what q means, as far as the store can tell within its time, and returns the cache groups that it was in, added to
-// groups.
+// removeListed removes what q means, as far as the store can tell within its time, and returns the cache groups that it
+// was in, added to groups.
 func (c *Cache) removeListed(ctx context.Context, x *exchange, q store.Query, groups []string) []string {
 	finder, ok := store.As[store.Finder](c.store)
 	if !ok || !c.mayUse(x) {
@@ -103,8 +103,8 @@ func (c *Cache) removeListed(ctx context.Context, x *exchange, q store.Query, gr
 	return appendGroups(groups, found)
 }
 
-// notFound tells that the store failed to find what is to be removed. To be slow at that is no reason to leave it alone: some have to
-// read all that they hold.
+// notFound tells that the store failed to find what is to be removed. To be slow at that is no reason to leave it
+// alone: some have to read all that they hold.
 func (c *Cache) notFound(x *exchange, err error) {
 	if errors.Is(err, errStoreSlow) {
 		c.emit(Event{Kind: StoreFailed, Method: x.rr.Method, URL: x.target.url, Op: "delete", Err: err})
@@ -113,8 +113,8 @@ func (c *Cache) notFound(x *exchange, err error) {
 	c.failed("delete", x, err)
 }
 
-// removeMeant removes what the queries mean, since x has made it invalid. It returns when that is done, or x's caller has
-// gone. A store that cannot list what it holds keeps it.
+// removeMeant removes what the queries mean, since x has made it invalid. It returns when that is done, or x's caller
+// has gone. A store that cannot list what it holds keeps it.
 func (c *Cache) removeMeant(x *exchange, queries ...store.Query) {
 	finder, ok := store.As[store.Finder](c.store)
 	if !ok || len(queries) == 0 {
@@ -139,8 +139,8 @@ func (c *Cache) removeMeant(x *exchange, queries ...store.Query) {
 	}
 }
 
-// removeFound removes every record that q means. A distant store gets its time for each, not for all together. It returns false if that
-// was not enough.
+// removeFound removes every record that q means. A distant store gets its time for each, not for all together. It
+// returns false if that was not enough.
 func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchange, q store.Query) bool {
 	within := c.bounds(ctx)
 	defer within.end()

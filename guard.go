@@ -54,7 +54,8 @@ func (b *breaker) note(err error, now time.Time) {
 }
 
 // mayUse reports whether the store may be used for x. A broken one is tried again by the request itself if the store is
-// local, or the request fails without it; else in the background, so that no caller waits for a store that is known to be down.
+// local, or the request fails without it; else in the background, so that no caller waits for a store that is known to
+// be down.
 func (c *Cache) mayUse(x *exchange) bool {
 	switch {
 	case !c.breaker.broken():

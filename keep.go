@@ -20,7 +20,8 @@ func setDate(h http.Header, received time.Time) {
 	}
 }
 
-// withhold returns a header that is to be stored without what r strips, and without its secrets: h itself, if r has neither.
+// withhold returns a header that is to be stored without what r strips, and without its secrets: h itself, if r has
+// neither.
 func (r *rule) withhold(h http.Header) http.Header {
 	if len(r.Strip) == 0 && len(r.redact) == 0 {
 		return h
@@ -37,8 +38,8 @@ func (r *rule) withhold(h http.Header) http.Header {
 	return h
 }
 
-// asReceived returns r as the standard sees it with the header as it came: what the rule has withheld from r may be what forbids to
-// store it.
+// asReceived returns r as the standard sees it with the header as it came: what the rule has withheld from r may be
+// what forbids to store it.
 func (c *Cache) asReceived(x *exchange, r *store.Record, came http.Header) *rfc9111.Response {
 	parsed := c.readingOf(r).alone[0]
 	if len(x.rule.Strip) == 0 && len(x.rule.redact) == 0 {
@@ -98,7 +99,8 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	return r, ""
 }
 
-// unwanted returns why the response to x, which would have that TTL, is not to be stored, whatever the standard says; "": it may be.
+// unwanted returns why the response to x, which would have that TTL, is not to be stored, whatever the standard says;
+// "": it may be.
 func (c *Cache) unwanted(x *exchange, resp *http.Response, ttl time.Duration) string {
 	if !x.rule.statusAllowed(resp.StatusCode) {
 		return "the rule does not list its status"
@@ -118,7 +120,8 @@ func (c *Cache) unwanted(x *exchange, resp *http.Response, ttl time.Duration) st
 	return ""
 }
 
-// recordOf returns the response to x as it would be stored, but for its times, and its header before the rule withheld something of it.
+// recordOf returns the response to x as it would be stored, but for its times, and its header before the rule withheld
+// something of it.
 func (c *Cache) recordOf(x *exchange, resp *http.Response, ttl time.Duration, requested, received time.Time) (r *store.Record, came http.Header) {
 	came = c.policy().StoredHeader(resp.Header)
 	for name := range x.withheld {
@@ -145,8 +148,8 @@ func (c *Cache) recordOf(x *exchange, resp *http.Response, ttl time.Duration, re
 	return r, came
 }
 
-// leadsBack reports whether the response to x is a redirect to what would be answered with it again, though the origin may answer with
-// something else: to the same URL in other words, or without what a rule ignores.
+// leadsBack reports whether the response to x is a redirect to what would be answered with it again, though the origin
+// may answer with something else: to the same URL in other words, or without what a rule ignores.
 func (c *Cache) leadsBack(x *exchange, resp *http.Response) bool {
 	location := resp.Header.Get("Location")
 	to, err := x.req.URL.Parse(location)
@@ -206,8 +209,9 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 	return d, ""
 }
 
-// supersededBy returns the stored records in whose place r goes, the response to x: those that x selects, and the oldest of
-// too many variants or parts. A part takes the place of those alone that it contains, and of those of other representations.
+// supersededBy returns the stored records in whose place r goes, the response to x: those that x selects, and the
+// oldest of too many variants or parts. A part takes the place of those alone that it contains, and of those of other
+// representations.
 func (c *Cache) supersededBy(x *exchange, r *store.Record) []*store.Record {
 	var out []*store.Record
 	var variants []http.Header // others that are kept
@@ -235,7 +239,8 @@ func (c *Cache) supersededBy(x *exchange, r *store.Record) []*store.Record {
 	return out
 }
 
-// isBeside reports whether two parts are of the same representation, and the old one has something that the other has not.
+// isBeside reports whether two parts are of the same representation, and the old one has something that the other has
+// not.
 func (c *Cache) isBeside(old, r *store.Record) bool {
 	have, _ := c.readingOf(old).parsed.Part()
 	part, _ := c.readingOf(r).parsed.Part()
@@ -250,8 +255,9 @@ func (c *Cache) isWholeOf(old, part *store.Record) bool {
 // sameVariant reports whether two responses were selected by the same values of the same fields.
 func sameVariant(a, b http.Header) bool { return maps.EqualFunc(a, b, slices.Equal[[]string]) }
 
-// dropOutdated removes what is stored for x when the origin has answered with something newer that may not be stored. It leaves it
-// where the newer one is not stored only because it is for the user whose Authorization the request has (RFC 9111 §3.5).
+// dropOutdated removes what is stored for x when the origin has answered with something newer that may not be stored.
+// It leaves it where the newer one is not stored only because it is for the user whose Authorization the request has
+// (RFC 9111 §3.5).
 func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Response, requested time.Time) {
 	switch resp.StatusCode {
 	case http.StatusPartialContent, http.StatusNotModified, http.StatusRequestedRangeNotSatisfiable, // of another request

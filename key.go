@@ -70,7 +70,8 @@ func newTarget(u *url.URL, path string, r *rule) target {
 	return t
 }
 
-// oddPath reports whether path, which is normalPath(u), is without dot segments or escapes of unreserved characters that u has.
+// oddPath reports whether path, which is normalPath(u), is without dot segments or escapes of unreserved characters
+// that u has.
 func oddPath(u *url.URL, path string) bool {
 	switch {
 	case u.RawPath == "" && (u.Path == path || u.Path == ""):
@@ -232,7 +233,8 @@ func escapes(s string, path, decode bool) string {
 	return string(b)
 }
 
-// foreign reports whether c may stand nowhere in a URL (RFC 3986 §2), but for square brackets, which many a client sends in a query.
+// foreign reports whether c may stand nowhere in a URL (RFC 3986 §2), but for square brackets, which many a client
+// sends in a query.
 func foreign(c byte) bool {
 	switch c {
 	case '"', '<', '>', '\\', '^', '`', '{', '|', '}':

@@ -11,7 +11,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// wish is a request as the test makes it: what it is made of is what it means, so that nothing has to be parsed to tell two apart.
+// wish is a request as the test makes it: what it is made of is what it means, so that nothing has to be parsed to tell
+// two apart.
 type wish struct {
 	method, scheme, host, port string
 	path                       []string // segments, each of characters and escapes
@@ -90,8 +91,8 @@ func (a wish) url() string {
 	return u
 }
 
-// meaning says what of a request makes a difference (RFC 3986 §6.2.2, §6.2.3; RFC 9111 §2), slowly. sent is its path as net/http
-// sends it: as it is given, or all escaped anew if a part of it cannot stand there as it is.
+// meaning says what of a request makes a difference (RFC 3986 §6.2.2, §6.2.3; RFC 9111 §2), slowly. sent is its path as
+// net/http sends it: as it is given, or all escaped anew if a part of it cannot stand there as it is.
 func (a wish) meaning(sent string) string {
 	if a.method == "HEAD" {
 		a.method = "GET"
@@ -116,8 +117,8 @@ func (a wish) meaning(sent string) string {
 	return string(m)
 }
 
-// meant writes each character that may be escaped or not as one thing: an unreserved one as itself, another that cannot stand in
-// a URL as its escape.
+// meant writes each character that may be escaped or not as one thing: an unreserved one as itself, another that cannot
+// stand in a URL as its escape.
 func meant(s string) string {
 	for _, c := range "aA1.~_-be" {
 		for _, escape := range []string{fmt.Sprintf("%%%02X", c), fmt.Sprintf("%%%02x", c)} {
@@ -151,8 +152,8 @@ func removedDots(segments []string) string {
 	return strings.Join(out, "/")
 }
 
-// TestKeyPairs compares each of 10 000 requests with each other one, 50 million pairs: those that mean the same have the same key, and
-// no others have.
+// TestKeyPairs compares each of 10 000 requests with each other one, 50 million pairs: those that mean the same have
+// the same key, and no others have.
 func TestKeyPairs(t *testing.T) {
 	const requests = 10_000
 	random := rand.New(rand.NewPCG(9111, 4))

@@ -9,8 +9,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// While another process asks the origin for the same, the store is checked for its answer: first after leaseLookFirst, then at
-// intervals that double up to leaseLookLast.
+// While another process asks the origin for the same, the store is checked for its answer: first after leaseLookFirst,
+// then at intervals that double up to leaseLookLast.
 const (
 	leaseLookFirst = 20 * time.Millisecond
 	leaseLookLast  = 250 * time.Millisecond
@@ -116,8 +116,8 @@ func (c *Cache) keepLease(f *flight, ended <-chan struct{}, leaser store.Leaser,
 	}
 }
 
-// answeredMeanwhile looks into the store again for what f is to bring. If it is there, it settles f with that and returns
-// true; else x goes by what is there now.
+// answeredMeanwhile looks into the store again for what f is to bring. If it is there, it settles f with that and
+// returns true; else x goes by what is there now.
 func (c *Cache) answeredMeanwhile(f *flight, x *exchange) bool {
 	records, err := c.lookup(f.ctx, x)
 	if err == nil {

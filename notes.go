@@ -13,10 +13,10 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// A note is a record without a response. It says of a URL, without its query, that responses for it are stored under keys that
-// cannot be worked out from the URL. It is written before them and kept longer: a note too many costs a look into the store, one
-// too few hides responses. An origin whose URLs have notes has one itself, written first, so that for URLs of other origins no
-// note is looked for. Entries does not show notes.
+// A note is a record without a response. It says of a URL, without its query, that responses for it are stored under
+// keys that cannot be worked out from the URL. It is written before them and kept longer: a note too many costs a look
+// into the store, one too few hides responses. An origin whose URLs have notes has one itself, written first, so that
+// for URLs of other origins no note is looked for. Entries does not show notes.
 type note struct {
 	value     string             // the variation as text, or a method: answers to requests with that are stored
 	variation *rfc9111.Variation // of No-Vary-Search; nil: the value is a method
@@ -214,8 +214,8 @@ func (c *Cache) putNote(ctx context.Context, r *store.Record, superseded []store
 	return writing.call(func() error { return w.Commit(r, superseded...) })
 }
 
-// noted reports whether the response to x is stored under a key that is not to be guessed from the URL, since it has content in it or
-// how the URL is spelled.
+// noted reports whether the response to x is stored under a key that is not to be guessed from the URL, since it has
+// content in it or how the URL is spelled.
 func (c *Cache) noted(x *exchange) bool {
 	return x.rr.Method != http.MethodGet && x.rr.Method != http.MethodHead || x.content != "" ||
 		c.Shared && x.target.spelling != "" && c.customKey(x.req) == ""

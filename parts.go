@@ -29,9 +29,10 @@ type assembly struct {
 
 func isPart(r *store.Record) bool { return r.Status == http.StatusPartialContent }
 
-// assemble puts the parts among records, which are newest first, together. It returns what can answer the request: the whole
-// responses, and for each representation whose parts hold all that the request wants, the head of the whole in their place.
-// x.incomplete becomes the newest of the other representations that the request selects and this cache may use.
+// assemble puts the parts among records, which are newest first, together. It returns what can answer the request: the
+// whole responses, and for each representation whose parts hold all that the request wants, the head of the whole in
+// their place. x.incomplete becomes the newest of the other representations that the request selects and this cache may
+// use.
 func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
 	var all []*assembly // in the order of their newest parts; one with a single whole record is none
 	for _, r := range records {
@@ -70,8 +71,8 @@ func (c *Cache) takes(a *assembly, r *store.Record) bool {
 		sameVariant(first.Selecting, r.Selecting)
 }
 
-// combine works out the head that the parts have together: that of the newest, and what only the older ones tell (RFC 9111
-// §3.4).
+// combine works out the head that the parts have together: that of the newest, and what only the older ones tell (RFC
+// 9111 §3.4).
 func (c *Cache) combine(a *assembly) {
 	newest := a.parts[0]
 	header := maps.Clone(a.parts[len(a.parts)-1].Header)
@@ -91,8 +92,8 @@ func (c *Cache) combine(a *assembly) {
 	c.readingOf(a.whole).assembly = a
 }
 
-// beginning returns what has come of r, which broke off after n bytes, as a part. It returns nil if that could not be put
-// together with the rest later.
+// beginning returns what has come of r, which broke off after n bytes, as a part. It returns nil if that could not be
+// put together with the rest later.
 func (c *Cache) beginning(r *store.Record, n int64) *store.Record {
 	parsed := &c.readingOf(r).parsed
 	part, size := parsed.Part()
@@ -271,8 +272,8 @@ type completion struct {
 	withheld       http.Header // what the origin says that is not to be stored
 }
 
-// completion returns how x is best answered with the help of parts that are stored; nil if they are of no use for it. The
-// stored bytes are read under ctx.
+// completion returns how x is best answered with the help of parts that are stored; nil if they are of no use for it.
+// The stored bytes are read under ctx.
 func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 	a := x.incomplete
 	switch {
@@ -304,8 +305,8 @@ func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 	return p
 }
 
-// complete makes resp, the answer to p's request, the answer to the caller's, if it brings what is missing: the whole, or the
-// part that the caller wants. It returns false if resp is an answer to p's request alone.
+// complete makes resp, the answer to p's request, the answer to the caller's, if it brings what is missing: the whole,
+// or the part that the caller wants. It returns false if resp is an answer to p's request alone.
 func (c *Cache) complete(p *completion, resp *http.Response) bool {
 	if resp.StatusCode != http.StatusPartialContent {
 		p.stored.Close()

@@ -81,8 +81,8 @@ func (r *reader) ended(err error) {
 	}
 }
 
-// awaitMore sees to it that what follows the chunk, which ends at end, is fetched, and waits until something has changed. It is
-// called with d.mu held, and unlocks it.
+// awaitMore sees to it that what follows the chunk, which ends at end, is fetched, and waits until something has
+// changed. It is called with d.mu held, and unlocks it.
 func (r *reader) awaitMore(end int64) {
 	d := r.d
 	if !d.pulling && d.everybodyHas(end) {

@@ -12,9 +12,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// resume goes on from the origin with a body that the store failed to give to its end, if a strong validator shows that the origin
-// still has the same representation. The rest is then in b.rc; otherwise resume returns fault, and why there is none. b.mu is held,
-// but not while the origin is asked, so that Close can end that.
+// resume goes on from the origin with a body that the store failed to give to its end, if a strong validator shows that
+// the origin still has the same representation. The rest is then in b.rc; otherwise resume returns fault, and why there
+// is none. b.mu is held, but not while the origin is asked, so that Close can end that.
 func (b *storedBody) resume(fault error) error {
 	if b.resumed || b.left.Length == 0 || b.x.req.Context().Err() != nil {
 		return fault

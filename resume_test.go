@@ -20,8 +20,8 @@ import (
 	"github.com/larder-go/larder/store/disk"
 )
 
-// damagedBody is a body of ten blocks, of which the sixth does not verify any more, in a cache before an origin that still has
-// it.
+// damagedBody is a body of ten blocks, of which the sixth does not verify any more, in a cache before an origin that
+// still has it.
 type damagedBody struct {
 	content []byte
 	etag    atomic.Value // string
@@ -118,7 +118,8 @@ func byCopy(r io.Reader) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// A body that is damaged in the middle is told by the origin from there on, if it still has the same one; else it breaks off.
+// A body that is damaged in the middle is told by the origin from there on, if it still has the same one; else it
+// breaks off.
 func TestDamagedBodyGoesOnFromTheOrigin(t *testing.T) {
 	whole := func(b []byte) []byte { return b }
 	for _, test := range []struct {

@@ -133,7 +133,8 @@ func (c *Cache) leave(x exchange, why string) (*http.Response, error) {
 	return c.pass(x, why)
 }
 
-// fromStore answers x with what is stored for it, which is records, or refuses it. It returns nil if the origin is to be asked.
+// fromStore answers x with what is stored for it, which is records, or refuses it. It returns nil if the origin is to
+// be asked.
 func (c *Cache) fromStore(x *exchange, records []*store.Record) *http.Response {
 	switch x.verdict.Action {
 	case rfc9111.Refuse:
@@ -161,8 +162,8 @@ func (c *Cache) fromStore(x *exchange, records []*store.Record) *http.Response {
 	return nil
 }
 
-// look looks into the store for x and weighs what is there. What is stored for other queries counts where nothing stored for its own
-// can be served.
+// look looks into the store for x and weighs what is there. What is stored for other queries counts where nothing
+// stored for its own can be served.
 func (c *Cache) look(ctx context.Context, x *exchange) ([]*store.Record, error) {
 	records, err := c.lookup(ctx, x)
 	if err != nil {
@@ -334,9 +335,9 @@ func bypassed(x *exchange, resp *http.Response, why string) Decision {
 	return d
 }
 
-// invalidate removes what an unsafe request has changed (RFC 9111 §4.4), and the cache groups that its response names or what
-// it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone, and so is the request's own
-// flight, if it has one.
+// invalidate removes what an unsafe request has changed (RFC 9111 §4.4), and the cache groups that its response names
+// or what it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone, and so is
+// the request's own flight, if it has one.
 func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
 	if x.rule.Methods != nil && x.rule.methodAllowed(x.rr.Method) {
 		return // the user says that it changes nothing
@@ -390,8 +391,8 @@ func (c *Cache) getFor(x *exchange, u string) (*exchange, error) {
 	return get, nil
 }
 
-// twinOf returns get as it would be with a TTL of its own, if it has none, or without one, if it has. In a shared cache the two may have
-// different keys.
+// twinOf returns get as it would be with a TTL of its own, if it has none, or without one, if it has. In a shared cache
+// the two may have different keys.
 func (c *Cache) twinOf(get *exchange) *exchange {
 	twin := *get
 	if twin.ask = (ask{ttl: Forever}); get.rule.ttl(get.ask, http.StatusOK, get.now) > 0 {
@@ -461,7 +462,8 @@ func statusText(status int) string {
 	return string(b)
 }
 
-// variant returns the request's values of the fields that select a response, or a part of it, as part of a flight's key.
+// variant returns the request's values of the fields that select a response, or a part of it, as part of a flight's
+// key.
 func (x *exchange) variant() string {
 	var b strings.Builder
 	add := func(name string, values []string) {

@@ -25,10 +25,10 @@ type Rule struct {
 	// without a path it means every path, without a port every port, without a scheme both. So ** is every
 	// host, **.example.com are those below example.com, not example.com itself. Empty: every URL.
 	Match string
-	// Methods are the request methods meant, and may be stored; nil: GET, HEAD and QUERY. Responses to other methods than
-	// GET and HEAD are keyed by the request's body as well, and such a request invalidates nothing. The body of a QUERY
-	// counts byte by byte, unless Ignore names parts of it; those of other methods by what they say: JSON and forms in
-	// whatever order.
+	// Methods are the request methods meant, and may be stored; nil: GET, HEAD and QUERY. Responses to other methods
+	// than GET and HEAD are keyed by the request's body as well, and such a request invalidates nothing. The body of a
+	// QUERY counts byte by byte, unless Ignore names parts of it; those of other methods by what they say: JSON and
+	// forms in whatever order.
 	Methods []string
 
 	// TTL is how long a response is stored and reused, whatever its headers say: a positive duration, Forever, or
@@ -39,9 +39,9 @@ type Rule struct {
 	// Statuses may be stored; nil: those the standard allows, and with TTL those it allows without explicit freshness
 	// (RFC 9110 §15.1). Others are neither stored nor, if they are, reused.
 	Statuses []int
-	// StaleWhileRevalidate and StaleIfError stand in place of the windows in the response's Cache-Control (RFC
-	// 5861): a positive duration, or Never; 0: these decide. Where nobody sets a StaleIfError, a stale response stands in
-	// for an origin that gives no answer at all, as long as it is kept (RFC 9111 §4.2.4), and not for a failure that the
+	// StaleWhileRevalidate and StaleIfError stand in place of the windows in the response's Cache-Control (RFC 5861): a
+	// positive duration, or Never; 0: these decide. Where nobody sets a StaleIfError, a stale response stands in for an
+	// origin that gives no answer at all, as long as it is kept (RFC 9111 §4.2.4), and not for a failure that the
 	// origin tells of. must-revalidate forbids both.
 	StaleWhileRevalidate, StaleIfError time.Duration
 	// MaxBody is as Cache.MaxBody, for these requests; 0: that one.
@@ -49,13 +49,13 @@ type Rule struct {
 	// Filter, if set, must be true for a response to be stored, and again for it to be reused; where it is
 	// false then, the stored response is removed. It must not read or keep the response or its body.
 	Filter func(*http.Response) bool
-	// Tags are stored with the response, for Purge and Entries. Beside them a response has one for each cache group that it
-	// is in (RFC 9875): cache-group:https://example.com/NAME, with which no other tag may begin.
+	// Tags are stored with the response, for Purge and Entries. Beside them a response has one for each cache group
+	// that it is in (RFC 9875): cache-group:https://example.com/NAME, with which no other tag may begin.
 	Tags []string
 
-	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=". Where a rule sorts the
-	// query, or ignores or redacts parts of it, a response's No-Vary-Search is not heeded: the rule says which queries are the
-	// same.
+	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=". Where a rule
+	// sorts the query, or ignores or redacts parts of it, a response's No-Vary-Search is not heeded: the rule says
+	// which queries are the same.
 	SortQuery bool
 	// KeyHeaders are request fields whose values are part of the key, whether the response names them in Vary or not;
 	// "*": all. Like those that Vary names, they are stored as they are unless they are redacted.
@@ -182,8 +182,8 @@ func ruleFor(rules []*rule, method string, u *url.URL, path string) *rule {
 	return standard
 }
 
-// telling returns what keeps secrets out of what is told of a request to which r applies. One of a method that no rule means, as DELETE is
-// in most, has the secrets of all rules for its URL: they are none the less secret.
+// telling returns what keeps secrets out of what is told of a request to which r applies. One of a method that no rule
+// means, as DELETE is in most, has the secrets of all rules for its URL: they are none the less secret.
 func (r *rule) telling(rules []*rule, method string, u *url.URL, path string) *rule {
 	if r.methodAllowed(method) {
 		return r

@@ -105,8 +105,8 @@ func notModified(resp *http.Response) {
 	}
 }
 
-// fields are a header for the hits from the second one on: they are copied in two thirds of the time in which a map is walked
-// through (go test -bench NewHeader). Many a response is stored for one hit or none.
+// fields are a header for the hits from the second one on: they are copied in two thirds of the time in which a map is
+// walked through (go test -bench NewHeader). Many a response is stored for one hit or none.
 type fields struct {
 	used   atomic.Bool
 	once   sync.Once
@@ -206,8 +206,8 @@ func (b *storedBody) Read(p []byte) (int, error) {
 	return n, b.over(int64(n), err)
 }
 
-// over takes in that n bytes were read, and that the reading has ended with err, if it has, and returns what to tell of it: nothing,
-// if it goes on from the origin.
+// over takes in that n bytes were read, and that the reading has ended with err, if it has, and returns what to tell of
+// it: nothing, if it goes on from the origin.
 func (b *storedBody) over(n int64, err error) error {
 	b.advance(n)
 	switch {

@@ -10,20 +10,20 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// noVarySearch is the field by which a response says that it answers other queries, too. It is stored under a key with the
-// canonical query in the place of its own, and the variation itself, so that no URL's own key is ever the same. A note says
-// which variations a URL without its query has, so that a request for any query finds the keys.
+// noVarySearch is the field by which a response says that it answers other queries, too. It is stored under a key with
+// the canonical query in the place of its own, and the variation itself, so that no URL's own key is ever the same. A
+// note says which variations a URL without its query has, so that a request for any query finds the keys.
 const noVarySearch = "No-Vary-Search"
 
-// varies reports whether x may be answered by what is stored for another query: not where a rule or Cache.Key says itself
-// which queries are the same, and not where a shared cache keeps the path apart.
+// varies reports whether x may be answered by what is stored for another query: not where a rule or Cache.Key says
+// itself which queries are the same, and not where a shared cache keeps the path apart.
 func (c *Cache) varies(x *exchange) bool {
 	return (x.rr.Method == http.MethodGet || x.rr.Method == http.MethodHead) && x.content == "" && !x.rule.readsQuery() &&
 		!(c.Shared && x.target.oddPath) && c.customKey(x.req) == ""
 }
 
-// variationOf returns what the stored header says of the queries that the response to x answers; nil: its own alone, also
-// where its URL has so many variations that nobody would look for one more.
+// variationOf returns what the stored header says of the queries that the response to x answers; nil: its own alone,
+// also where its URL has so many variations that nobody would look for one more.
 func (c *Cache) variationOf(x *exchange, stored http.Header) *rfc9111.Variation {
 	if stored[noVarySearch] == nil || !c.varies(x) {
 		return nil
@@ -89,8 +89,9 @@ func (c *Cache) equivalents(ctx context.Context, x *exchange, records []*store.R
 	return all, nil
 }
 
-// removeFor removes what is stored for x's URL and for those that are the same, and, of every user, what the URL's notes speak of. It
-// returns groups with the cache groups of all this added, but for those of responses to other methods.
+// removeFor removes what is stored for x's URL and for those that are the same, and, of every user, what the URL's
+// notes speak of. It returns groups with the cache groups of all this added, but for those of responses to other
+// methods.
 func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []string {
 	for _, key := range c.allKeys(ctx, x) {
 		records, _ := c.lookupUnder(ctx, x, key)

@@ -6,11 +6,11 @@ import (
 	"net/http"
 )
 
-// This file lets io.Copy take a stored body from where it is, so that the system can send a file to a socket by itself: the
-// store's reader decides what may go without being read (see disk.Store.Open), and the writers here only bound it.
+// This file lets io.Copy take a stored body from where it is, so that the system can send a file to a socket by itself:
+// the store's reader decides what may go without being read (see disk.Store.Open), and the writers here only bound it.
 
-// WriteTo writes the rest of the body to w. What the store has in a file w may get as an *io.LimitedReader of an *os.File, if it is an
-// io.ReaderFrom.
+// WriteTo writes the rest of the body to w. What the store has in a file w may get as an *io.LimitedReader of an
+// *os.File, if it is an io.ReaderFrom.
 func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
 	b.mu.Lock()
 	from, ok := writerTo(b.rc)
@@ -31,7 +31,8 @@ func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
-// written takes in that WriteTo has written n bytes, and how it ended. It reports whether there is more, from the origin.
+// written takes in that WriteTo has written n bytes, and how it ended. It reports whether there is more, from the
+// origin.
 func (b *storedBody) written(n int64, err, writeErr error) (more bool, _ error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// Config is what a file says. The zero value says nothing, so that everything has its default. It must not be changed while it
-// is in use by several goroutines.
+// Config is what a file says. The zero value says nothing, so that everything has its default. It must not be changed
+// while it is in use by several goroutines.
 type Config struct {
 	Store  Store    `yaml:"store,omitempty"`
 	Cache  Cache    `yaml:"cache,omitempty"`
@@ -91,7 +91,8 @@ type Ignore struct {
 	JSON   []string `yaml:"json,omitempty"`
 }
 
-// Serve is what larder serve does: the settings of a proxy.Proxy, its proxy.Server and its transport, with the same defaults.
+// Serve is what larder serve does: the settings of a proxy.Proxy, its proxy.Server and its transport, with the same
+// defaults.
 type Serve struct {
 	Listen       Text   `yaml:"listen,omitempty"`  // "": 127.0.0.1:8080
 	Origins      []Text `yaml:"origins,omitempty"` // each as proxy.ParseOrigin reads it
@@ -137,8 +138,8 @@ func Load(path string) (*Config, error) {
 	return Parse(path, text)
 }
 
-// Parse reads text of at most 1 MiB. name is that of its file, which need not exist: errors begin with it, and relative paths in the
-// text are in its folder. If something is wrong with the text, the error is Faults. Parse opens nothing.
+// Parse reads text of at most 1 MiB. name is that of its file, which need not exist: errors begin with it, and relative
+// paths in the text are in its folder. If something is wrong with the text, the error is Faults. Parse opens nothing.
 func Parse(name string, text []byte) (*Config, error) {
 	c := &Config{file: name, at: make(map[string]position)}
 	faults := c.decode(text)
@@ -190,8 +191,8 @@ func (c *Config) Apply(to *larder.Cache) {
 // set sets what is given.
 func set[T comparable](to *T, v T) { *to = cmp.Or(v, *to) }
 
-// LarderRules returns the rules for a larder.Cache: those of c, then more. Each also redacts what c redacts for all requests. If that is
-// anything, a last rule does it for the requests that no other rule means.
+// LarderRules returns the rules for a larder.Cache: those of c, then more. Each also redacts what c redacts for all
+// requests. If that is anything, a last rule does it for the requests that no other rule means.
 func (c *Config) LarderRules(more ...larder.Rule) []larder.Rule {
 	var rules []larder.Rule
 	for i := range c.Rules {

@@ -28,8 +28,8 @@ func (f *Fault) Error() string {
 	return at + ": " + f.Problem
 }
 
-// Faults are all that is wrong with a file, in the order of its lines. It is the error that Load and Parse return of a file
-// that could be read.
+// Faults are all that is wrong with a file, in the order of its lines. It is the error that Load and Parse return of a
+// file that could be read.
 type Faults []*Fault
 
 // Error returns one line for each fault.

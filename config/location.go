@@ -28,9 +28,9 @@ var (
 	databases = []string{"redis", "mongodb", "dynamodb"}
 )
 
-// ParseLocation reads sqlite:PATH, disk:DIR or memory:, with the options ?max-bytes=SIZE and, for sqlite, damaged=fail or
-// damaged=rebuild; a URL that begins with redis://, rediss://, redis+cluster://, redis+sentinel://, mongodb://, mongodb+srv:// or
-// dynamodb://; or KIND:ANYTHING with a kind of the program's own. Its errors hold no password.
+// ParseLocation reads sqlite:PATH, disk:DIR or memory:, with the options ?max-bytes=SIZE and, for sqlite, damaged=fail
+// or damaged=rebuild; a URL that begins with redis://, rediss://, redis+cluster://, redis+sentinel://, mongodb://,
+// mongodb+srv:// or dynamodb://; or KIND:ANYTHING with a kind of the program's own. Its errors hold no password.
 func ParseLocation(s string) (Location, error) {
 	at, err := parseLocation(s)
 	if err != nil {

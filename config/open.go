@@ -20,8 +20,9 @@ import (
 
 // Drivers are what a program adds to memory and disk, which need nothing: the stores whose drivers it wants to have.
 type Drivers struct {
-	// Open has for each kind of Location the function that opens such a store. A store that is an io.Closer is closed in the end. The
-	// kind may be one of the program's own, or memory or disk: then the function is called in place of larder's own.
+	// Open has for each kind of Location the function that opens such a store. A store that is an io.Closer is closed
+	// in the end. The kind may be one of the program's own, or memory or disk: then the function is called in place of
+	// larder's own.
 	Open map[string]func(ctx context.Context, at Location) (store.Store, error)
 	// Compress puts compression around a store, as compressed.New does; nil: a file that wants compression is at fault.
 	Compress func(store.Store) store.Store
@@ -108,8 +109,8 @@ func (c *Config) openAt(ctx context.Context, at Location, d *Drivers) (store.Sto
 	return s, nil
 }
 
-// wrap puts the encryption and compression that the file wants around a store: compression outside, for what is encrypted
-// does not shrink.
+// wrap puts the encryption and compression that the file wants around a store: compression outside, for what is
+// encrypted does not shrink.
 func (c *Config) wrap(s store.Store, d *Drivers) (store.Store, error) {
 	var keys []sealed.Key
 	for i, file := range c.Store.EncryptKeyFiles {
@@ -165,8 +166,8 @@ func (f *Front) options() *tiered.Options {
 	return &tiered.Options{Lifetime: time.Duration(f.Lifetime), Alone: time.Duration(f.Alone), MaxBody: int64(f.MaxBody)}
 }
 
-// OpenCache returns a cache with all that the file says, over http.DefaultTransport. The cache may be changed before it is used. end
-// ends its work in the background within ctx, and closes the store. d may be nil.
+// OpenCache returns a cache with all that the file says, over http.DefaultTransport. The cache may be changed before it
+// is used. end ends its work in the background within ctx, and closes the store. d may be nil.
 func (c *Config) OpenCache(ctx context.Context, d *Drivers) (cache *larder.Cache, end func(ctx context.Context) error, err error) {
 	s, closeStore, err := c.OpenStore(ctx, d)
 	if err != nil {

@@ -20,7 +20,8 @@ func (s *Serve) Address() (string, error) {
 	return s.Listen.Expand()
 }
 
-// Proxy returns a proxy that answers from cache, with what the file says of it. cache should have a Base that Transport returns.
+// Proxy returns a proxy that answers from cache, with what the file says of it. cache should have a Base that Transport
+// returns.
 func (c *Config) Proxy(cache *larder.Cache) (*proxy.Proxy, error) {
 	s := &c.Serve
 	p := &proxy.Proxy{Cache: cache, PreserveHost: s.PreserveHost, Forwarded: s.Forwarded, Via: s.Via, MaxBody: int64(s.MaxBody),

@@ -11,8 +11,8 @@ import (
 
 var testsFile = flag.String("tests", os.Getenv(testsVariable), "the `file` of the public cache tests, by its full path")
 
-// TestCacheTests runs the public tests against all that larder is, and fails where one does not pass that passed before.
-// They are not part of the repository: docs/conformance.md tells how to get them.
+// TestCacheTests runs the public tests against all that larder is, and fails where one does not pass that passed
+// before. They are not part of the repository: docs/conformance.md tells how to get them.
 func TestCacheTests(t *testing.T) {
 	if *testsFile == "" {
 		t.Skipf("neither -tests nor %s says where the public cache tests are", testsVariable)

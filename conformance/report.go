@@ -24,8 +24,8 @@ type report struct {
 // fewEnough is how many tests may be tried a second time: where more fail, it is not the machine.
 const fewEnough = 10
 
-// run runs the tests. Those that passed before and do not now are tried once more, each alone, and so is what they depend
-// on: they go by seconds, which a busy machine does not always keep.
+// run runs the tests. Those that passed before and do not now are tried once more, each alone, and so is what they
+// depend on: they go by seconds, which a busy machine does not always keep.
 func (r *report) run(ctx context.Context, runner *suite.Runner, before, only []string) {
 	tests := r.file.Tests(r.private)
 	if len(only) > 0 {

@@ -146,7 +146,8 @@ func (s *site) pages() map[string]http.HandlerFunc {
 // stored are the pages that a second run must get from the cache.
 var stored = []string{"/text", "/big", "/gzip", "/chunked", "/grüße", "/missing"}
 
-// TestClients shows that programs get from the proxy what they get from the origin, and from the cache what they got before.
+// TestClients shows that programs get from the proxy what they get from the origin, and from the cache what they got
+// before.
 func TestClients(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -214,8 +215,8 @@ func curl(t *testing.T, base string) string {
 	return all.String()
 }
 
-// TestBrowser shows that a browser loads a page with a script and a picture through the proxy, and that one with nothing in its own cache
-// gets it a second time without the origin.
+// TestBrowser shows that a browser loads a page with a script and a picture through the proxy, and that one with
+// nothing in its own cache gets it a second time without the origin.
 func TestBrowser(t *testing.T) {
 	var browser string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {

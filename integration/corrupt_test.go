@@ -337,7 +337,8 @@ func inValues(t *testing.T) (func() closer, func() medium) {
 	}
 }
 
-// inSQLite alters the columns that are read on a hit, past the store; what it is found by is its name, as that of a file.
+// inSQLite alters the columns that are read on a hit, past the store; what it is found by is its name, as that of a
+// file.
 func inSQLite(t *testing.T) (func() closer, func() medium) {
 	dir, ctx := t.TempDir(), context.Background()
 	s, err := openStore("sqlite", dir)

@@ -17,8 +17,8 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// ownServers say, for each store that needs a server, how the shell starts one that keeps its data in the folder $DIR and
-// listens at $PORT, and which variable and address make it that of the store.
+// ownServers say, for each store that needs a server, how the shell starts one that keeps its data in the folder $DIR
+// and listens at $PORT, and which variable and address make it that of the store.
 var ownServers = map[string]struct{ command, env, address string }{
 	"redis": {`exec redis-server --port $PORT --bind 127.0.0.1 --dir "$DIR" --save "" --appendonly yes --logfile "$DIR/log"`,
 		"REDIS_URL", "redis://%s/0"},
@@ -26,8 +26,8 @@ var ownServers = map[string]struct{ command, env, address string }{
 	"dynamodb": {os.Getenv("DYNAMODB_COMMAND"), "DYNAMODB_ENDPOINT", "http://%s"},
 }
 
-// TestKilledServer kills the server of a store while it is in use. Callers get what the origin says all the same, and when
-// the server is back, whatever is visible is whole.
+// TestKilledServer kills the server of a store while it is in use. Callers get what the origin says all the same, and
+// when the server is back, whatever is visible is whole.
 func TestKilledServer(t *testing.T) {
 	for _, kind := range []string{"redis", "mongodb", "dynamodb"} {
 		t.Run(kind, func(t *testing.T) {
@@ -60,8 +60,8 @@ func TestKilledServer(t *testing.T) {
 	}
 }
 
-// killUnder kills the server while callers ask, who go on without it for a while. It returns how many stored bodies broke
-// off with it, which is an error to their readers.
+// killUnder kills the server while callers ask, who go on without it for a while. It returns how many stored bodies
+// broke off with it, which is an error to their readers.
 func killUnder(t *testing.T, srv *ownServer, kind, dir string, round int, within time.Duration) (broken int) {
 	s, err := openStore(kind, dir)
 	if err != nil {

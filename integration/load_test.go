@@ -31,7 +31,8 @@ var (
 // maxRSS is what larder serve may take under load, in bytes.
 const maxRSS = 256 << 20
 
-// TestLoad asks for a mixture of everything at a steady rate, through larder serve in front of httpbin, and checks every answer.
+// TestLoad asks for a mixture of everything at a steady rate, through larder serve in front of httpbin, and checks
+// every answer.
 func TestLoad(t *testing.T) {
 	bin := httpbin.New()
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

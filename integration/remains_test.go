@@ -42,8 +42,8 @@ func sweepLater(t *testing.T, kind, dir string) {
 	})
 }
 
-// remains returns the names of files, rows or keys of a store that belong to no record, and by how many records the store's
-// Size is off. It looks past the store, by what its documentation says of its layout.
+// remains returns the names of files, rows or keys of a store that belong to no record, and by how many records the
+// store's Size is off. It looks past the store, by what its documentation says of its layout.
 func remains(t *testing.T, kind, dir string) (loose []string, off int) {
 	t.Helper()
 	s, err := openStore(kind, dir)

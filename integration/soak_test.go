@@ -51,8 +51,8 @@ type sample struct {
 	Bytes       int64 // of the store
 }
 
-// TestSoak lets 200 callers ask for 10,000 URLs, some far more often than others, for as long as -soak says: when it has warmed up, nothing
-// grows, what is stored stays within its limit, and in the end nothing is left.
+// TestSoak lets 200 callers ask for 10,000 URLs, some far more often than others, for as long as -soak says: when it
+// has warmed up, nothing grows, what is stored stays within its limit, and in the end nothing is left.
 func TestSoak(t *testing.T) {
 	for _, kind := range []string{"memory", "disk", "sqlite", "redis", "mongodb", "dynamodb"} {
 		t.Run(kind, func(t *testing.T) {
@@ -263,7 +263,8 @@ func look(s store.Store) (now sample) {
 	return now
 }
 
-// TestLimitAfterAHundredTimesAsMuch stores a hundred times what a store takes, validates each page once, and looks at it all the while.
+// TestLimitAfterAHundredTimesAsMuch stores a hundred times what a store takes, validates each page once, and looks at
+// it all the while.
 func TestLimitAfterAHundredTimesAsMuch(t *testing.T) {
 	const limit = 256 << 10
 	for _, kind := range []string{"memory", "disk", "sqlite"} {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// admit returns why r is not answered; nil: it is. The files of the page tell nothing, so they need no token; what the page's script
-// calls does.
+// admit returns why r is not answered; nil: it is. The files of the page tell nothing, so they need no token; what the
+// page's script calls does.
 func (p *Page) admit(r *http.Request, isCall bool) error {
 	if !p.known(r.Host) {
 		return faultf(http.StatusMisdirectedRequest, "this page is not served under the name it was asked for; it answers for localhost, "+
@@ -23,8 +23,8 @@ func (p *Page) admit(r *http.Request, isCall bool) error {
 	if !isCall {
 		return nil
 	}
-	// No other site asks on behalf of a user: neither one that sends what has an effect, nor one that keeps the store busy. A port is
-	// enough to be another origin, but not another site.
+	// No other site asks on behalf of a user: neither one that sends what has an effect, nor one that keeps the store
+	// busy. A port is enough to be another origin, but not another site.
 	if from := r.Header.Get("Sec-Fetch-Site"); from == "cross-site" || from == "same-site" {
 		return faultf(http.StatusForbidden, "another site asked for this")
 	}
@@ -37,8 +37,8 @@ func (p *Page) admit(r *http.Request, isCall bool) error {
 	return nil
 }
 
-// known reports whether the page is served by that name: an IP address, since only a name can be made to lead here, localhost, or one of
-// Hosts.
+// known reports whether the page is served by that name: an IP address, since only a name can be made to lead here,
+// localhost, or one of Hosts.
 func (p *Page) known(host string) bool {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {

@@ -14,7 +14,8 @@ func host(name string) func(*http.Request) { return func(r *http.Request) { r.Ho
 
 func from(addr string) func(*http.Request) { return func(r *http.Request) { r.RemoteAddr = addr } }
 
-// TestWhoIsAnswered goes through those who ask: this machine, others, and web pages that a user of this machine looks at.
+// TestWhoIsAnswered goes through those who ask: this machine, others, and web pages that a user of this machine looks
+// at.
 func TestWhoIsAnswered(t *testing.T) {
 	type changes = []func(*http.Request)
 	for _, c := range []struct {

@@ -99,8 +99,8 @@ func (p *Page) entries(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, out)
 }
 
-// scan looks through the store for a page of a list, for as long as patience lasts: a store yields in no order, so each page is a look
-// of its own. No more than the rows of two pages are held.
+// scan looks through the store for a page of a list, for as long as patience lasts: a store yields in no order, so each
+// page is a look of its own. No more than the rows of two pages are held.
 func (p *Page) scan(ctx context.Context, f filter, l list) (*listing, error) {
 	patient, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()

@@ -158,8 +158,8 @@ func (p *Page) find(r *http.Request) (*store.Record, error) {
 	return nil, faultf(http.StatusNotFound, "this response is not stored any more")
 }
 
-// ofURL means what is stored under exactly this URL. Most stores find that by an index. If today's rules would store it under another URL,
-// they look through all that they have.
+// ofURL means what is stored under exactly this URL. Most stores find that by an index. If today's rules would store it
+// under another URL, they look through all that they have.
 func (p *Page) ofURL(url string, limit int) store.Query {
 	if normal, err := p.Cache.NormalURL(url); err == nil && normal == url {
 		return store.Query{URL: url, Limit: limit}
@@ -169,7 +169,8 @@ func (p *Page) ofURL(url string, limit int) store.Query {
 
 const svg = "image/svg+xml"
 
-// images are the types that are given out as they are. A drawing (SVG) is not among them: as a document it could run a script.
+// images are the types that are given out as they are. A drawing (SVG) is not among them: as a document it could run a
+// script.
 var images = []string{"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp", "image/x-icon", "image/vnd.microsoft.icon"}
 
 // codings are those that a browser undoes.

@@ -25,7 +25,8 @@ type state struct {
 	Total   counts   `json:"total"`
 	Hosts   []counts `json:"hosts"`   // with the most requests first; the rest is in the total alone
 	Minutes []counts `json:"minutes"` // of the last hour, those in which something happened
-	// StoreTimes and OriginTimes count answers by how long they took: first those up to 1 µs, then each up to twice as long.
+	// StoreTimes and OriginTimes count answers by how long they took: first those up to 1 µs, then each up to twice as
+	// long.
 	StoreTimes  figures.Histogram `json:"store_times"`
 	OriginTimes figures.Histogram `json:"origin_times"`
 

@@ -1,5 +1,6 @@
-// Package page is a web page that shows a [larder.Cache], and looks after it. It shows what is stored, and one response in all its
-// detail; what would happen to a request, and why; what the cache did, in charts. It removes what nobody wants any more.
+// Package page is a web page that shows a [larder.Cache], and looks after it. It shows what is stored, and one response
+// in all its detail; what would happen to a request, and why; what the cache did, in charts. It removes what nobody
+// wants any more.
 //
 //	p := &page.Page{Cache: cache}
 //	cache.Observe = p.Observe // for the charts
@@ -7,12 +8,12 @@
 //
 // # Who may ask
 //
-// What is stored may be secret, and the page can remove it. So without a [Page.Token] it answers this machine alone. With a token, it
-// answers whoever knows that. No browser sends the token of its own accord: there is no cookie, and the page's script sends it as
-// Authorization: Bearer. So no other site can ask in a user's name.
+// What is stored may be secret, and the page can remove it. So without a [Page.Token] it answers this machine alone.
+// With a token, it answers whoever knows that. No browser sends the token of its own accord: there is no cookie, and
+// the page's script sends it as Authorization: Bearer. So no other site can ask in a user's name.
 //
-// Serve the page on a listener of its own, or at least at an origin (scheme, host and port) where no script runs that may not see all of
-// the cache: not beside what a proxy passes on.
+// Serve the page on a listener of its own, or at least at an origin (scheme, host and port) where no script runs that
+// may not see all of the cache: not beside what a proxy passes on.
 //
 // What comes from the cache is taken for hostile: it is shown as text, or as an image, and is never run.
 package page
@@ -33,18 +34,19 @@ import (
 	"github.com/larder-go/larder/internal/figures"
 )
 
-// Page is an http.Handler that shows a Cache. Only Cache must be set, and no field may be changed once it serves. It has to be served
-// under a path that ends in "/", which is stripped: by http.StripPrefix, or because it is "/". It is safe for concurrent use.
+// Page is an http.Handler that shows a Cache. Only Cache must be set, and no field may be changed once it serves. It
+// has to be served under a path that ends in "/", which is stripped: by http.StripPrefix, or because it is "/". It is
+// safe for concurrent use.
 type Page struct {
 	// Cache is what is shown.
 	Cache *larder.Cache
 	// Name says which cache it is; "": larder.
 	Name string
-	// Token is what one must know to be answered; "": there is none, and only requests of this machine are answered: those that come
-	// from a loopback address, and that no proxy has passed on, as far as it says so.
+	// Token is what one must know to be answered; "": there is none, and only requests of this machine are answered:
+	// those that come from a loopback address, and that no proxy has passed on, as far as it says so.
 	Token string
-	// Hosts are the names that the page may be asked for by, without a port, beside IP addresses and localhost. It answers for no
-	// other, so that no site can have its own name lead here (DNS rebinding).
+	// Hosts are the names that the page may be asked for by, without a port, beside IP addresses and localhost. It
+	// answers for no other, so that no site can have its own name lead here (DNS rebinding).
 	Hosts []string
 
 	recorder figures.Recorder
@@ -53,7 +55,8 @@ type Page struct {
 	site     http.CrossOriginProtection
 }
 
-// Observe counts an event for the charts: it is for [larder.Cache.Observe], or for what is set there to call. It returns at once.
+// Observe counts an event for the charts: it is for [larder.Cache.Observe], or for what is set there to call. It
+// returns at once.
 func (p *Page) Observe(e larder.Event) { p.recorder.Observe(e) }
 
 // ServeHTTP answers for the page, its scripts and pictures, and for what these ask for.

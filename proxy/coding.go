@@ -31,8 +31,8 @@ func (b *takenBody) Close() error {
 	return b.conn.Close()
 }
 
-// readable returns what came from the head of the final response on, without the coding that nobody has heard of, and without
-// a Content-Length, which does not count beside it; nil if it has no such coding, or is not whole.
+// readable returns what came from the head of the final response on, without the coding that nobody has heard of, and
+// without a Content-Length, which does not count beside it; nil if it has no such coding, or is not whole.
 func readable(came []byte) []byte {
 	head, rest, whole := final(came)
 	if !whole {
@@ -81,8 +81,8 @@ func without(head, rest []byte) []byte {
 	return append(append(out, "\r\n\r\n"...), rest...)
 }
 
-// unheardOf reports whether the value of Transfer-Encoding is one word that is no coding anybody could undo: none of those
-// registered (RFC 9112 §7).
+// unheardOf reports whether the value of Transfer-Encoding is one word that is no coding anybody could undo: none of
+// those registered (RFC 9112 §7).
 func unheardOf(value string) bool {
 	value = strings.ToLower(strings.Trim(value, " \t"))
 	switch value {

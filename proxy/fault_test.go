@@ -171,7 +171,8 @@ func TestBrokenBodies(t *testing.T) {
 	}
 }
 
-// TestBrokenBodiesForOldClients shows that who speaks HTTP/1.0, and gets no Content-Length, sees that a response is not whole.
+// TestBrokenBodiesForOldClients shows that who speaks HTTP/1.0, and gets no Content-Length, sees that a response is not
+// whole.
 func TestBrokenBodiesForOldClients(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		p := run(t, raw(t, saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n")), func(p *running) {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ofConnection reports whether a field concerns one connection and not the message (RFC 9110 §7.6.1), whether Connection names it or
-// not.
+// ofConnection reports whether a field concerns one connection and not the message (RFC 9110 §7.6.1), whether
+// Connection names it or not.
 func ofConnection(name string) bool {
 	switch name {
 	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info", "Te",
@@ -19,9 +19,10 @@ func ofConnection(name string) bool {
 	return false
 }
 
-// ofIdentity reports whether a field is one in which a proxy tells of its client, or by which a request names another target than
-// its own. A client might tell lies in them, and one that the origin believes would be stored for others to get. CGI, and what follows it,
-// makes "_" of all that is neither letter nor digit, so that X_Forwarded.Host is X-Forwarded-Host to it.
+// ofIdentity reports whether a field is one in which a proxy tells of its client, or by which a request names another
+// target than its own. A client might tell lies in them, and one that the origin believes would be stored for others to
+// get. CGI, and what follows it, makes "_" of all that is neither letter nor digit, so that X_Forwarded.Host is
+// X-Forwarded-Host to it.
 func ofIdentity(name string) bool {
 	if name == "" || !strings.ContainsRune("FfTtXx", rune(name[0])) { // none of them begins so; this is asked of each field of each request
 		return false

@@ -41,7 +41,8 @@ func (w *fileCounter) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
-// TestFilesAreSent shows that a hit in a verified file is sent from there, whole or in part, and that an altered one is not.
+// TestFilesAreSent shows that a hit in a verified file is sent from there, whole or in part, and that an altered one is
+// not.
 func TestFilesAreSent(t *testing.T) {
 	t.Parallel()
 	body := make([]byte, 3<<20)

@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// maxRemembered is up to how many bytes a head is remembered; handover is for how long a connection is kept open for who takes
-// it over.
+// maxRemembered is up to how many bytes a head is remembered; handover is for how long a connection is kept open for
+// who takes it over.
 const (
 	maxRemembered = 16 << 10
 	handover      = time.Second
 )
 
-// headConn is a connection that remembers what has come since the last request began, so that a response which net/http refuses
-// can be read by somebody else.
+// headConn is a connection that remembers what has come since the last request began, so that a response which net/http
+// refuses can be read by somebody else.
 type headConn struct {
 	net.Conn
 

@@ -22,9 +22,9 @@ const (
 	smuggle = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 )
 
-// TestHostileStore lets somebody write into the store whatever he likes. The worst that may come of it is a wrong answer to the
-// request that it was written for: no field that he could not have written as an origin, and no answer to another request, though that
-// comes over the same connection.
+// TestHostileStore lets somebody write into the store whatever he likes. The worst that may come of it is a wrong
+// answer to the request that it was written for: no field that he could not have written as an origin, and no answer to
+// another request, though that comes over the same connection.
 func TestHostileStore(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -200,8 +200,8 @@ func tamperWith(t *testing.T, s store.Store, tamper func(*store.Record) string) 
 	}
 }
 
-// TestDeception asks for an account under the name of a style sheet, as somebody does who wants it stored for all (RFC 9111 §7.1): what
-// the response says decides, and not what the path looks like.
+// TestDeception asks for an account under the name of a style sheet, as somebody does who wants it stored for all (RFC
+// 9111 §7.1): what the response says decides, and not what the path looks like.
 func TestDeception(t *testing.T) {
 	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if cc := r.URL.Query().Get("cc"); cc != "" {

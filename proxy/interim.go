@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// interim passes 1xx responses on, until the final one is there. It does not let the origin's connection wait for the client to
-// read them, since others may be waiting for what comes next on it.
+// interim passes 1xx responses on, until the final one is there. It does not let the origin's connection wait for the
+// client to read them, since others may be waiting for what comes next on it.
 type interim struct {
 	x *exchange
 
@@ -72,7 +72,8 @@ func (i *interim) pass() {
 	}
 }
 
-// proceed asks the client for its body, in its turn. net/http would do so by itself in HTTP/1.1, in the middle of another one.
+// proceed asks the client for its body, in its turn. net/http would do so by itself in HTTP/1.1, in the middle of
+// another one.
 func (i *interim) proceed() {
 	written := make(chan struct{})
 	if i.add(message{code: http.StatusContinue, written: written}) {

@@ -142,7 +142,8 @@ func TestStandingRequests(t *testing.T) {
 	}
 }
 
-// TestBusyOrigins shows that an origin which takes its time before it reads on does not make a request one whose body stands still.
+// TestBusyOrigins shows that an origin which takes its time before it reads on does not make a request one whose body
+// stands still.
 func TestBusyOrigins(t *testing.T) {
 	const size = 64 << 20 // more than sockets take
 	began, read := make(chan struct{}), make(chan struct{})
@@ -177,8 +178,8 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestStandingResponses shows that a response which stands still is given up, but not one that is made of events, nor the
-// connection on which one was not read.
+// TestStandingResponses shows that a response which stands still is given up, but not one that is made of events, nor
+// the connection on which one was not read.
 func TestStandingResponses(t *testing.T) {
 	left := make(chan struct{}, 1)
 	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -243,8 +244,8 @@ func TestStandingResponses(t *testing.T) {
 	quick() // its last deadline is over by now
 }
 
-// TestEndAfterSilence shows that a response that may stand still comes whole, also where nothing but its end comes after a silence that
-// is longer than the time of a write.
+// TestEndAfterSilence shows that a response that may stand still comes whole, also where nothing but its end comes
+// after a silence that is longer than the time of a write.
 func TestEndAfterSilence(t *testing.T) {
 	const event = "data: one\n\n"
 	end := make(chan struct{})
@@ -275,7 +276,8 @@ func TestEndAfterSilence(t *testing.T) {
 	}
 }
 
-// TestServerWithWriteTimeout shows that the bound of somebody else's server on whole responses does not end those that take longer.
+// TestServerWithWriteTimeout shows that the bound of somebody else's server on whole responses does not end those that
+// take longer.
 func TestServerWithWriteTimeout(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -313,7 +315,8 @@ func TestServerWithWriteTimeout(t *testing.T) {
 	}
 }
 
-// TestStandingReaders shows that who does not read what he asked for is not waited for, whether it comes from the origin or the store.
+// TestStandingReaders shows that who does not read what he asked for is not waited for, whether it comes from the
+// origin or the store.
 func TestStandingReaders(t *testing.T) {
 	const size = 64 << 20 // more than sockets take
 	left := make(chan struct{}, 9)

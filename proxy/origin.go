@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// Origin is a server, and the requests that are for it: those that name Host, in a path below Prefix. What follows the prefix
-// is appended to the path of URL. Of several origins that fit a request the one with a Host comes first, then the
-// one with the longest Prefix.
+// Origin is a server, and the requests that are for it: those that name Host, in a path below Prefix. What follows the
+// prefix is appended to the path of URL. Of several origins that fit a request the one with a Host comes first, then
+// the one with the longest Prefix.
 type Origin struct {
 	Host   string   // without a port: with any; "": every host
 	Prefix string   // "/v1" is /v1 and everything below /v1/; "": every path. It is compared with the path as the client wrote it.
@@ -266,8 +266,8 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// dotted reports whether a decoded path has a segment . or .., however an origin may come to see it: these would lead out of a
-// prefix, and the cache and the origin might not agree on what is meant.
+// dotted reports whether a decoded path has a segment . or .., however an origin may come to see it: these would lead
+// out of a prefix, and the cache and the origin might not agree on what is meant.
 func dotted(path string) bool {
 	if !strings.Contains(path, ".") && !strings.Contains(path, "%") {
 		return false

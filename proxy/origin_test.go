@@ -155,7 +155,8 @@ func TestOriginsByHostAndPath(t *testing.T) {
 	}
 }
 
-// TestNobodysWayIn shows that no request reaches anything but the origins, or a path there that its prefix does not allow.
+// TestNobodysWayIn shows that no request reaches anything but the origins, or a path there that its prefix does not
+// allow.
 func TestNobodysWayIn(t *testing.T) {
 	var strayed atomic.Int64
 	evil := strings.TrimPrefix(serve(t, func(http.ResponseWriter, *http.Request) { strayed.Add(1) }), "http://")

@@ -13,23 +13,24 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// Proxy is an http.Handler that answers from a Cache, which asks the origins. Its fields must not be changed once it is in
-// use; it is safe for concurrent use.
+// Proxy is an http.Handler that answers from a Cache, which asks the origins. Its fields must not be changed once it is
+// in use; it is safe for concurrent use.
 type Proxy struct {
 	// Origins are where requests go; see Origin for which goes where. There must be at least one.
 	Origins []Origin
-	// Cache answers; nil: a shared one in 64 MiB of memory, with the name larder, over NewTransport. One of the caller's
-	// should have a Base that neither unpacks bodies nor follows redirects, as NewTransport's does, and a Name.
+	// Cache answers; nil: a shared one in 64 MiB of memory, with the name larder, over NewTransport. One of the
+	// caller's should have a Base that neither unpacks bodies nor follows redirects, as NewTransport's does, and a
+	// Name.
 	Cache *larder.Cache
-	// Hosts are names under which the proxy may be asked for, besides those of Origins: without a port, any port is meant; "*" is
-	// every name. nil: every name, but for requests that come in by a loopback address, which may name localhost and
-	// loopback addresses only: so a web page cannot reach the proxy of the machine it is shown on under a name of its own (DNS
-	// rebinding).
+	// Hosts are names under which the proxy may be asked for, besides those of Origins: without a port, any port is
+	// meant; "*" is every name. nil: every name, but for requests that come in by a loopback address, which may name
+	// localhost and loopback addresses only: so a web page cannot reach the proxy of the machine it is shown on under a
+	// name of its own (DNS rebinding).
 	Hosts []string
 	// PreserveHost passes on the client's Host. False: the origin's own. Responses are then kept by that name, too.
 	PreserveHost bool
-	// Forwarded tells origins who asks, by Forwarded (RFC 7239), X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto. What
-	// the client says in such fields is never passed on. False: origins are told nothing.
+	// Forwarded tells origins who asks, by Forwarded (RFC 7239), X-Forwarded-For, X-Forwarded-Host and
+	// X-Forwarded-Proto. What the client says in such fields is never passed on. False: origins are told nothing.
 	Forwarded bool
 	// Via is the proxy's name in the Via field (RFC 9110 §7.6.3), by which it also knows a request that it has sent
 	// itself; it must be a token that no other proxy on the way has. "": larder- and random letters.
@@ -37,8 +38,8 @@ type Proxy struct {
 	// MaxBody is the length of the longest request body, in bytes; 0: any.
 	MaxBody int64
 	// StallTimeout is how long a body may stand still, in either direction, before it is given up; 0: 60 s. Events
-	// (text/event-stream), what is marked Incremental (RFC 10036), upgraded connections, and a request's body that the origin does not
-	// read on may wait for the origin as long as it wants.
+	// (text/event-stream), what is marked Incremental (RFC 10036), upgraded connections, and a request's body that the
+	// origin does not read on may wait for the origin as long as it wants.
 	StallTimeout time.Duration
 	// Observe is called with each Fault; nil: nobody is. It must be safe for concurrent use.
 	Observe func(*http.Request, *Fault)

@@ -52,8 +52,8 @@ func (p *Proxy) outgoing(ctx context.Context, r *http.Request, o *Origin, body *
 	return out.WithContext(ctx)
 }
 
-// upgrade returns the protocol that the client wants to change to; "": none that is passed on. HTTP/2 and TLS would be spoken
-// past the proxy; in HTTP/1.0 the field means nothing (RFC 9110 §7.8).
+// upgrade returns the protocol that the client wants to change to; "": none that is passed on. HTTP/2 and TLS would be
+// spoken past the proxy; in HTTP/1.0 the field means nothing (RFC 9110 §7.8).
 func upgrade(r *http.Request) string {
 	protocol := r.Header.Get("Upgrade")
 	if protocol == "" || r.ProtoMajor != 1 || r.ProtoMinor == 0 || !hasToken(r.Header["Connection"], "upgrade") {

@@ -48,7 +48,8 @@ func (x *exchange) respond(resp *http.Response) {
 	}
 }
 
-// copy passes the response's body on, and with it the header, which net/http holds back until there is a body, a flush, or the end.
+// copy passes the response's body on, and with it the header, which net/http holds back until there is a body, a flush,
+// or the end.
 func (x *exchange) copy(resp *http.Response, info larder.Decision) error {
 	if resp.Body == http.NoBody || bodiless(resp.StatusCode) { // a store, or HTTP/2, may bring one where none may be
 		x.allowTime()
@@ -169,8 +170,8 @@ func announce(h http.Header, resp *http.Response) map[string]bool {
 	return announced
 }
 
-// framing reports whether a trailer would say where the response ends. net/http takes none from an origin; a store may hold one that
-// somebody else has written there.
+// framing reports whether a trailer would say where the response ends. net/http takes none from an origin; a store may
+// hold one that somebody else has written there.
 func framing(name string) bool {
 	return name == "Content-Length" || ofConnection(name)
 }

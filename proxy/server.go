@@ -30,8 +30,8 @@ type Server struct {
 	HeaderTimeout time.Duration
 	// IdleTimeout is how long a connection may wait for its next request; 0: 2 min.
 	IdleTimeout time.Duration
-	// GraceTimeout is how long requests may go on once the server is told to stop; 0: 30 s. Upgraded connections are ended
-	// when there is nothing else.
+	// GraceTimeout is how long requests may go on once the server is told to stop; 0: 30 s. Upgraded connections are
+	// ended when there is nothing else.
 	GraceTimeout time.Duration
 	// ErrorLog gets what net/http says of connections and of panics; nil: the log package's standard logger.
 	ErrorLog *log.Logger
@@ -49,8 +49,8 @@ func (s *Server) ListenAndServe(ctx context.Context, address string) error {
 	return s.Serve(ctx, l)
 }
 
-// Serve serves those who connect to l until ctx ends; then it closes l, lets the requests under way end, and returns nil. The
-// requests' contexts have the values of ctx.
+// Serve serves those who connect to l until ctx ends; then it closes l, lets the requests under way end, and returns
+// nil. The requests' contexts have the values of ctx.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	l = limit(l, cmp.Or(s.MaxConnections, 1024))
 	base, abandon := context.WithCancel(context.WithoutCancel(ctx))

@@ -47,7 +47,8 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// TestGracefulStop shows that what is under way when the server is told to stop comes to its end, and nothing else begins.
+// TestGracefulStop shows that what is under way when the server is told to stop comes to its end, and nothing else
+// begins.
 func TestGracefulStop(t *testing.T) {
 	for _, two := range []bool{false, true} {
 		next := make(chan struct{})

@@ -41,7 +41,8 @@ func (w *patientWriter) write(p []byte) error {
 	return err
 }
 
-// ReadFrom lets the system send a file by itself, and gives each piece of it its own time. The body has to end where src does.
+// ReadFrom lets the system send a file by itself, and gives each piece of it its own time. The body has to end where
+// src does.
 func (w *patientWriter) ReadFrom(src io.Reader) (n int64, err error) {
 	to, ok := w.x.w.(io.ReaderFrom)
 	file, limited := src.(*io.LimitedReader)
@@ -70,8 +71,8 @@ const bufferSize = 32 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// end writes the last byte. What net/http writes once the handler has returned gets time of its own: the end of what was flushed, or
-// the header alone.
+// end writes the last byte. What net/http writes once the handler has returned gets time of its own: the end of what
+// was flushed, or the header alone.
 func (w *patientWriter) end() error {
 	if w.last != nil {
 		if err := w.write(w.last); err != nil {

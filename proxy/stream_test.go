@@ -13,8 +13,8 @@ import (
 	"testing/iotest"
 )
 
-// TestBothWaysStream shows that neither the request's bytes nor the response's wait for more: each word is answered before
-// the next one is said.
+// TestBothWaysStream shows that neither the request's bytes nor the response's wait for more: each word is answered
+// before the next one is said.
 func TestBothWaysStream(t *testing.T) {
 	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		c := http.NewResponseController(w)
@@ -66,8 +66,8 @@ func TestBothWaysStream(t *testing.T) {
 	}
 }
 
-// TestEventsAreNotHeldBack shows that head and events pass at once, whether the response may be stored or not, also to who
-// joins later.
+// TestEventsAreNotHeldBack shows that head and events pass at once, whether the response may be stored or not, also to
+// who joins later.
 func TestEventsAreNotHeldBack(t *testing.T) {
 	for _, header := range []string{
 		"Content-Type: text/event-stream\nCache-Control: no-store",
@@ -237,8 +237,8 @@ func TestInterimResponses(t *testing.T) {
 	}
 }
 
-// TestUnreadInterimResponses shows that a client that does not read its 1xx responses is not waited for, neither by others who want the
-// same, nor for long.
+// TestUnreadInterimResponses shows that a client that does not read its 1xx responses is not waited for, neither by
+// others who want the same, nor for long.
 func TestUnreadInterimResponses(t *testing.T) {
 	asked := make(chan struct{}, 9)
 	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {

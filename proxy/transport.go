@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// Transport is an http.Transport that does two things more with responses in HTTP/1.1, but for those that https origins give behind a
-// forward proxy. It takes a response with a transfer coding of which nobody has heard, such as the identity that went out of HTTP in
-// 2014: nobody can undo such a coding, and servers that name one mean nothing by it; so its body is taken as it comes, up to the end
-// of the connection (RFC 9112 §6.3), as browsers do. And it tells what else a response lists in Connection beside close, so that those
-// fields can be removed (RFC 9110 §7.6.1). A request's TE it sends to http origins with the Connection that it must have (§10.1.4), which
-// HTTP/2 does not know.
+// Transport is an http.Transport that does two things more with responses in HTTP/1.1, but for those that https origins
+// give behind a forward proxy. It takes a response with a transfer coding of which nobody has heard, such as the
+// identity that went out of HTTP in 2014: nobody can undo such a coding, and servers that name one mean nothing by it;
+// so its body is taken as it comes, up to the end of the connection (RFC 9112 §6.3), as browsers do. And it tells what
+// else a response lists in Connection beside close, so that those fields can be removed (RFC 9110 §7.6.1). A request's
+// TE it sends to http origins with the Connection that it must have (§10.1.4), which HTTP/2 does not know.
 type Transport struct{ http.Transport }
 
 // RoundTrip implements http.RoundTripper.
@@ -106,8 +106,8 @@ func remembering(dial dialFunc) dialFunc {
 	}
 }
 
-// securing returns a DialTLSContext that does what net/http would do by itself, and has connections for HTTP/1.1 remember the heads
-// that come, too.
+// securing returns a DialTLSContext that does what net/http would do by itself, and has connections for HTTP/1.1
+// remember the heads that come, too.
 func (t *Transport) securing(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)

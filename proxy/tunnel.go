@@ -41,13 +41,14 @@ func (x *exchange) tunnel(resp *http.Response, body *requestBody) {
 		return
 	}
 	conn.SetWriteDeadline(time.Time{})
-	// Only what has come already is read from rw: there net/http would take a client that has closed its half for one that has left.
+	// Only what has come already is read from rw: there net/http would take a client that has closed its half for one
+	// that has left.
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	passBoth(x.r.Context(), conn, io.MultiReader(bytes.NewReader(early), conn), origin)
 }
 
-// passBoth copies what comes from the client to the origin, and the other way, until both have ended, one has failed, or ctx ends, as it does
-// when the server is shutting down.
+// passBoth copies what comes from the client to the origin, and the other way, until both have ended, one has failed,
+// or ctx ends, as it does when the server is shutting down.
 func passBoth(ctx context.Context, client io.WriteCloser, fromClient io.Reader, origin io.ReadWriteCloser) {
 	ended := make(chan error, 2)
 	go func() { ended <- pass(origin, fromClient) }()

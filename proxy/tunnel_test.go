@@ -170,7 +170,8 @@ func TestUpgradeIsNotCached(t *testing.T) {
 	}
 }
 
-// TestUpgradeWithABody shows that a request with a body may change the protocol, but not before all of the body has been sent.
+// TestUpgradeWithABody shows that a request with a body may change the protocol, but not before all of the body has
+// been sent.
 func TestUpgradeWithABody(t *testing.T) {
 	p := run(t, raw(t, func(conn net.Conn, r *bufio.Reader) {
 		if strings.HasPrefix(head(r), "POST /wait ") {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestSlowReaders shows that who reads steadily is not taken for one who does not read, however little that is of what the system buffers.
+// TestSlowReaders shows that who reads steadily is not taken for one who does not read, however little that is of what
+// the system buffers.
 func TestSlowReaders(t *testing.T) {
 	t.Parallel()
 	const size = 16 << 20 // more than sockets take

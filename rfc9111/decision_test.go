@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// checkDecision checks what holds for every decision about one stored response, and returns the reasons that were given.
+// checkDecision checks what holds for every decision about one stored response, and returns the reasons that were
+// given.
 func checkDecision(t *testing.T, p Policy, req *Request, r *Response, after time.Duration) [2]Reason {
 	t.Helper()
 	now := r.Received.Add(after)

@@ -13,12 +13,12 @@ type Digest struct {
 	Sum       []byte
 }
 
-// Digests returns the digests that the content of a response must have, as h says, its header or trailer. The content is as it
-// was sent, with its Content-Encoding. That of a 200 to a GET is the whole representation, which Repr-Digest is of;
-// of other responses only Content-Digest speaks (RFC 9530 §2, §3). A response to HEAD has no content.
+// Digests returns the digests that the content of a response must have, as h says, its header or trailer. The content
+// is as it was sent, with its Content-Encoding. That of a 200 to a GET is the whole representation, which Repr-Digest
+// is of; of other responses only Content-Digest speaks (RFC 9530 §2, §3). A response to HEAD has no content.
 //
-// Algorithms that are not known, or deprecated (§5), are ignored, and so is a value that is no byte sequence, or a field that is
-// no dictionary.
+// Algorithms that are not known, or deprecated (§5), are ignored, and so is a value that is no byte sequence, or a
+// field that is no dictionary.
 func Digests(method string, status int, h http.Header) []Digest {
 	if method == http.MethodHead {
 		return nil

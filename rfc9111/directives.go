@@ -136,8 +136,8 @@ func (d *directives) fields(name string) *[]string {
 	return nil
 }
 
-// narrow takes a directive's argument for names of fields, if there may be such: of these alone it is then said. Else it is
-// said of the whole response.
+// narrow takes a directive's argument for names of fields, if there may be such: of these alone it is then said. Else
+// it is said of the whole response.
 func narrow(whole *bool, fields *[]string, arg string) {
 	if fields == nil {
 		return
@@ -149,8 +149,8 @@ func narrow(whole *bool, fields *[]string, arg string) {
 	}
 }
 
-// fieldNames reads the argument of no-cache or private, without quotes. It returns nil, which leaves the directive without
-// one and so at its strictest, unless the argument is names of fields that a stored response can do without.
+// fieldNames reads the argument of no-cache or private, without quotes. It returns nil, which leaves the directive
+// without one and so at its strictest, unless the argument is names of fields that a stored response can do without.
 func fieldNames(arg string) []string {
 	var names []string
 	for name := range strings.SplitSeq(arg, ",") {
@@ -167,8 +167,8 @@ func fieldNames(arg string) []string {
 }
 
 // essential reports whether a stored response without the field would mean something else: then it can't be left out.
-// All that are named as targeted fields are (RFC 9213 §2.4) count, though this cache may not honour them: another one may
-// that reads the same store.
+// All that are named as targeted fields are (RFC 9213 §2.4) count, though this cache may not honour them: another one
+// may that reads the same store.
 func essential(name string) bool {
 	switch name {
 	case "Age", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Date", "Expires", "Vary":

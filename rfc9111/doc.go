@@ -29,12 +29,12 @@
 // without, the latter. A lifetime that is no number, or negative, is 0; one above 2^31 seconds is 2^31 seconds
 // (§1.2.2).
 //
-// A targeted field that a Policy honours stands in place of Cache-Control and Expires (RFC 9213 §2.2). It is a structured field:
-// one that does not parse is ignored as a whole, of a directive that is repeated the last value counts, and a value of the
-// wrong type says nothing, except that a lifetime which is no integer is 0.
+// A targeted field that a Policy honours stands in place of Cache-Control and Expires (RFC 9213 §2.2). It is a
+// structured field: one that does not parse is ignored as a whole, of a directive that is repeated the last value
+// counts, and a value of the wrong type says nothing, except that a lifetime which is no integer is 0.
 //
-// Without explicit freshness a response is fresh for a tenth of the time since Last-Modified, in whole seconds and at most a week
-// (§4.2.2), never if its status needs explicit freshness and public is missing.
+// Without explicit freshness a response is fresh for a tenth of the time since Last-Modified, in whole seconds and at
+// most a week (§4.2.2), never if its status needs explicit freshness and public is missing.
 //
 // A response with nothing to reuse it by is not stored: neither fresh on arrival, nor with a validator or a
 // stale window. Of partial content single parts of a known whole are stored.
@@ -42,20 +42,20 @@
 // A fresh immutable response is served to a request with max-age, which is what a reload sends, and validated
 // for no-cache, which is what a forced reload sends (RFC 8246 §2).
 //
-// An ETag without its quotes, which some servers send, is weak: it is compared and sent back as it is, and joins or selects no parts.
-// Where there is a Last-Modified, that validates in its place.
+// An ETag without its quotes, which some servers send, is weak: it is compared and sent back as it is, and joins or
+// selects no parts. Where there is a Last-Modified, that validates in its place.
 //
-// Stale responses are served only inside a window that the response or the request names, and without one where the origin gives no
-// answer at all (§4.2.4). A request that limits freshness itself (no-cache, max-age, min-fresh, max-stale) is not answered from the
-// response's windows beyond that.
+// Stale responses are served only inside a window that the response or the request names, and without one where the
+// origin gives no answer at all (§4.2.4). A request that limits freshness itself (no-cache, max-age, min-fresh,
+// max-stale) is not answered from the response's windows beyond that.
 //
-// Parts are put together by their strong validators alone (§3.4): Combinable says which, Missing what is lacking, and Completion how to
-// ask for it.
+// Parts are put together by their strong validators alone (§3.4): Combinable says which, Missing what is lacking, and
+// Completion how to ask for it.
 //
-// Requests select the same variant if their Accept, Accept-Charset, Accept-Encoding and Accept-Language mean the same (RFC 9110
-// §12.5): case, white space, repetitions, the spelling of weights and the order of members make no difference, except that
-// of media types of equal weight, since servers do send the first of these. Other fields are compared as they are, but for white space
-// around commas.
+// Requests select the same variant if their Accept, Accept-Charset, Accept-Encoding and Accept-Language mean the same
+// (RFC 9110 §12.5): case, white space, repetitions, the spelling of weights and the order of members make no
+// difference, except that of media types of equal weight, since servers do send the first of these. Other fields are
+// compared as they are, but for white space around commas.
 //
 // Header fields are found under their canonical names, as net/http files them.
 package rfc9111

@@ -21,8 +21,8 @@ func etagField(h http.Header) string {
 	return ""
 }
 
-// isOpaque reports whether s could be an entity tag but for the quotes that it lacks, and is not taken for something else in a list of
-// such.
+// isOpaque reports whether s could be an entity tag but for the quotes that it lacks, and is not taken for something
+// else in a list of such.
 func isOpaque(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c == '"' || c == ',' || c == 0x7f {

@@ -90,8 +90,8 @@ func ExamplePolicy_StoredHeader() {
 	// map[Cache-Control:[max-age=60, no-cache="Set-Cookie"] Content-Type:[text/plain]]
 }
 
-// Two variants are stored, and the request matches the first. The origin is asked about both, and says that the second is
-// the one.
+// Two variants are stored, and the request matches the first. The origin is asked about both, and says that the second
+// is the one.
 func ExampleFreshens() {
 	variant := func(tag string) *rfc9111.Response {
 		return rfc9111.Parse(rfc9111.Response{Status: http.StatusOK, Header: http.Header{"Etag": {tag}}})

@@ -30,8 +30,8 @@ func (r *Response) correctedInitialAge() time.Duration {
 	return min(max(0, apparent, corrected), maxDelta)
 }
 
-// age reads the Age field: the first member of the list, 0 if that is no number or there is none (RFC 9111 §5.1). Empty members
-// do not count (RFC 9110 §5.6.1.2), and a parameter behind the number is passed over.
+// age reads the Age field: the first member of the list, 0 if that is no number or there is none (RFC 9111 §5.1). Empty
+// members do not count (RFC 9110 §5.6.1.2), and a parameter behind the number is passed over.
 func age(h http.Header) time.Duration {
 	for m := range members(h["Age"]) {
 		if m != "" {
@@ -95,8 +95,8 @@ func (p Policy) UsableUntil(r *Response) time.Time {
 	return t.Add(max(0, r.whileRevalidate(), r.ifError()))
 }
 
-// StaleWindows returns for how long after it turned stale the response may be used while it is validated (RFC 5861 §3), and
-// when the origin fails (§4); 0: not at all.
+// StaleWindows returns for how long after it turned stale the response may be used while it is validated (RFC 5861 §3),
+// and when the origin fails (§4); 0: not at all.
 func (p Policy) StaleWindows(r *Response) (whileRevalidate, ifError time.Duration) {
 	if p.neverStale(r) {
 		return 0, 0

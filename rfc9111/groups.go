@@ -7,8 +7,8 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// Groups returns the members of a Cache-Groups field, each once: the groups of its origin that a response belongs to (RFC
-// 9875 §2). A field that is no list of strings has none.
+// Groups returns the members of a Cache-Groups field, each once: the groups of its origin that a response belongs to
+// (RFC 9875 §2). A field that is no list of strings has none.
 func Groups(lines []string) []string {
 	if len(lines) == 0 {
 		return nil

@@ -49,7 +49,8 @@ func (p Policy) StoredHeader(h http.Header) http.Header {
 	return out
 }
 
-// leaveOut removes from h the fields that the directives in said, Cache-Control or a targeted field, list as not to be stored.
+// leaveOut removes from h the fields that the directives in said, Cache-Control or a targeted field, list as not to be
+// stored.
 func (p Policy) leaveOut(h, said http.Header) {
 	cc, _ := governing(said, p.Targeted)
 	p.remove(h, cc.noCacheFields)
@@ -70,8 +71,9 @@ func (p Policy) remove(h http.Header, names []string) {
 // not bring other bytes, so it does not replace these (RFC 9111 §3.2; for Content-Digest, RFC 9530 §2).
 var describesContent = []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Digest"}
 
-// Withheld returns those fields of a 304, or of a 206 that completes a stored response, that what Freshen has made of it, or what is stored of
-// that, does not have: they are for the one alone whose request it answers. It is nil if there are none.
+// Withheld returns those fields of a 304, or of a 206 that completes a stored response, that what Freshen has made of
+// it, or what is stored of that, does not have: they are for the one alone whose request it answers. It is nil if there
+// are none.
 func (p Policy) Withheld(freshened, said http.Header) (out http.Header) {
 	for name, vv := range said {
 		switch {

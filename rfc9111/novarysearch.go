@@ -8,17 +8,17 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// Variation is what a No-Vary-Search field says of the query of a response's URL: in which parts of it another URL may differ
-// and the response still be the answer (draft-ietf-httpbis-no-vary-search, a "URL variation config"). It takes a query for
-// what a form makes: application/x-www-form-urlencoded, as the URL standard reads it.
+// Variation is what a No-Vary-Search field says of the query of a response's URL: in which parts of it another URL may
+// differ and the response still be the answer (draft-ietf-httpbis-no-vary-search, a "URL variation config"). It takes a
+// query for what a form makes: application/x-www-form-urlencoded, as the URL standard reads it.
 type Variation struct {
 	anyOrder bool
 	only     bool     // names are the only parameters that count; else those that do not
 	names    []string // decoded, sorted, each once
 }
 
-// ParseNoVarySearch reads a No-Vary-Search field. It returns false if that says nothing of the query, or is faulty: then
-// each URL is only itself.
+// ParseNoVarySearch reads a No-Vary-Search field. It returns false if that says nothing of the query, or is faulty:
+// then each URL is only itself.
 func ParseNoVarySearch(lines []string) (*Variation, bool) {
 	if len(lines) == 0 {
 		return nil, false
@@ -84,8 +84,8 @@ func (v *Variation) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Canonical returns the query, without its question mark, in the form that all queries have which v takes for the same, and
-// no others.
+// Canonical returns the query, without its question mark, in the form that all queries have which v takes for the same,
+// and no others.
 func (v *Variation) Canonical(query string) string {
 	var pairs [][2]string
 	for part := range strings.SplitSeq(query, "&") {
@@ -112,7 +112,8 @@ func (v *Variation) Canonical(query string) string {
 	return string(b)
 }
 
-// formDecode decodes a name or value: + is a space, what is no escape stands for itself, and what is no UTF-8 is U+FFFD.
+// formDecode decodes a name or value: + is a space, what is no escape stands for itself, and what is no UTF-8 is
+// U+FFFD.
 func formDecode(s string) string {
 	if strings.IndexByte(s, '+') < 0 && strings.IndexByte(s, '%') < 0 && utf8.ValidString(s) {
 		return s
@@ -132,8 +133,8 @@ func formDecode(s string) string {
 	return validUTF8(b)
 }
 
-// validUTF8 puts U+FFFD in the place of each longest beginning of a character that does not go on, as the encoding standard
-// does.
+// validUTF8 puts U+FFFD in the place of each longest beginning of a character that does not go on, as the encoding
+// standard does.
 func validUTF8(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)

@@ -147,7 +147,8 @@ func equivalent(v *Variation, a, b string) bool {
 	return slices.Equal(params(a), params(b))
 }
 
-// decoded decodes by another way than formDecode: unescape what the URL package takes, and count the bytes of each fault.
+// decoded decodes by another way than formDecode: unescape what the URL package takes, and count the bytes of each
+// fault.
 func decoded(s string) string {
 	var b strings.Builder
 	for s = strings.ReplaceAll(s, "+", " "); s != ""; {
@@ -188,8 +189,8 @@ func beginsACharacter(s string) bool {
 	return false
 }
 
-// FuzzNoVarySearch: nothing panics; a canonical query is its own; and two are the same exactly where the draft's comparison
-// says so.
+// FuzzNoVarySearch: nothing panics; a canonical query is its own; and two are the same exactly where the draft's
+// comparison says so.
 func FuzzNoVarySearch(f *testing.F) {
 	f.Add("key-order", "a=1&b=2", "b=2&a=1")
 	f.Add(`params=("a" "%C3%A9+")`, "a=%E2%82", "é+=%EF%BF%BD&&")

@@ -9,8 +9,9 @@ import (
 
 // contentRange reads the Content-Range of a 206: "bytes first-last/size" with a size that is known (RFC 9110 §14.4).
 // Everything else is the zero Part, as is the lack of it in a multipart/byteranges response, or a Content-Length that
-// contradicts it. But if fewer bytes came than from somewhere inside up to the end of the whole, that end was told wrongly, as by
-// a server that counts one too many: the whole ends where they do. From the first byte on they are not taken for the whole.
+// contradicts it. But if fewer bytes came than from somewhere inside up to the end of the whole, that end was told
+// wrongly, as by a server that counts one too many: the whole ends where they do. From the first byte on they are not
+// taken for the whole.
 func contentRange(h http.Header) (Part, int64) {
 	lines := h["Content-Range"]
 	if len(lines) != 1 {
@@ -42,8 +43,8 @@ func contentRange(h http.Header) (Part, int64) {
 	return part, size
 }
 
-// Part returns which bytes of how many the response brings: of a 206 those that its Content-Range tells. The length is 0 if
-// it is no 206 with a single part of a known whole.
+// Part returns which bytes of how many the response brings: of a 206 those that its Content-Range tells. The length is
+// 0 if it is no 206 with a single part of a known whole.
 func (r *Response) Part() (part Part, size int64) { return r.part, r.size }
 
 // ContentRange returns the field that tells of p as a part of size bytes (RFC 9110 §14.4).
@@ -54,15 +55,15 @@ func ContentRange(p Part, size int64) string {
 	return string(strconv.AppendInt(b, size, 10))
 }
 
-// Combinable reports whether two responses to GET, be they parts or wholes, bring bytes of the same representation, so that
-// they may be put together: they have the same strong validator (RFC 9110 §8.8.1, §15.3.7.3; RFC 9111 §3.4).
+// Combinable reports whether two responses to GET, be they parts or wholes, bring bytes of the same representation, so
+// that they may be put together: they have the same strong validator (RFC 9110 §8.8.1, §15.3.7.3; RFC 9111 §3.4).
 func Combinable(a, b *Response) bool {
 	v := a.strongValidator()
 	return v != "" && v == b.strongValidator()
 }
 
-// strongValidator returns the entity tag if that is strong, or, where there is none, the Last-Modified that is (RFC 9110
-// §8.8.2.2); "" if it has neither.
+// strongValidator returns the entity tag if that is strong, or, where there is none, the Last-Modified that is (RFC
+// 9110 §8.8.2.2); "" if it has neither.
 func (r *Response) strongValidator() string {
 	switch {
 	case strings.HasPrefix(r.etag, `"`):
@@ -74,7 +75,8 @@ func (r *Response) strongValidator() string {
 }
 
 // Completion returns the header fields that ask for the bytes that are missing of a representation of which stored is a
-// part, or for the whole if it has changed (RFC 9111 §3.4, RFC 9110 §13.1.5). It is empty if stored has no strong validator.
+// part, or for the whole if it has changed (RFC 9111 §3.4, RFC 9110 §13.1.5). It is empty if stored has no strong
+// validator.
 func Completion(stored *Response, missing Part, size int64) http.Header {
 	v := stored.strongValidator()
 	if v == "" {
@@ -87,7 +89,8 @@ func Completion(stored *Response, missing Part, size int64) http.Header {
 	return http.Header{"Range": {span}, "If-Range": {v}}
 }
 
-// Missing returns the shortest span with all the bytes of want that none of have has; its length is 0 if there are none.
+// Missing returns the shortest span with all the bytes of want that none of have has; its length is 0 if there are
+// none.
 func Missing(want Part, have []Part) Part {
 	start, end := want.Start, want.Start+want.Length
 	for again := true; again && start < end; {

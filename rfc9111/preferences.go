@@ -13,10 +13,10 @@ type preference struct {
 
 const maxPreferences = 64 // beyond which a field is left as it is, to bound the work
 
-// preferences returns a list of preferences in its normal form (RFC 9110 §12.5): without white space, empty
-// members and repetitions, in small letters, the weights as short as can be, the heaviest first. Those of one weight are
-// sorted, except in Accept: there the standard, too, gives order no meaning, yet servers that can send several equal
-// types send the first that is named. Languages are sorted though some servers do the same with them, since that cannot be relied
+// preferences returns a list of preferences in its normal form (RFC 9110 §12.5): without white space, empty members and
+// repetitions, in small letters, the weights as short as can be, the heaviest first. Those of one weight are sorted,
+// except in Accept: there the standard, too, gives order no meaning, yet servers that can send several equal types send
+// the first that is named. Languages are sorted though some servers do the same with them, since that cannot be relied
 // upon (§12.5.4). It returns false if the list is not well formed: that is so if a value has two weights, or a
 // parameter is quoted or comes after the weight.
 func preferences(name string, lines []string) (string, bool) {

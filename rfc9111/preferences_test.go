@@ -82,8 +82,8 @@ var (
 	wellFormedMedia = regexp.MustCompile(`^([*a-zA-Z0-9]+/[*a-zA-Z0-9]+(?:[ \t]*;[ \t]*[a-pr-zA-PR-Z]=[0-9A-Za-z]+)*)[ \t]*` + weight)
 )
 
-// meaning is what a list of preferences says, worked out as plainly as can be: for each weight the values that have it, in
-// their order where that counts. It is nil if the list is not well formed.
+// meaning is what a list of preferences says, worked out as plainly as can be: for each weight the values that have it,
+// in their order where that counts. It is nil if the list is not well formed.
 func meaning(field, s string) map[string][]string {
 	member := wellFormed
 	if field == "Accept" {

@@ -12,8 +12,8 @@ import (
 type Policy struct {
 	Shared bool // by several users: s-maxage, proxy-revalidate, private and Authorization count
 
-	// Targeted are the names, in canonical form, of the targeted fields that the cache honours, the most applicable first
-	// (RFC 9213 §2.2); nil: none. Its responses are to have the same.
+	// Targeted are the names, in canonical form, of the targeted fields that the cache honours, the most applicable
+	// first (RFC 9213 §2.2); nil: none. Its responses are to have the same.
 	Targeted []string
 }
 
@@ -32,8 +32,8 @@ type Request struct {
 	// TakeStale takes any stored response that matches, however stale, against must-revalidate and no-cache
 	// too, and without asking the origin.
 	TakeStale bool
-	// NoTTL says that no TTL holds for it. A shared cache does not answer it with what is stored since one held for another request,
-	// though the response forbids that: by no-store, private or Vary: *, or since it sets a cookie.
+	// NoTTL says that no TTL holds for it. A shared cache does not answer it with what is stored since one held for
+	// another request, though the response forbids that: by no-store, private or Vary: *, or since it sets a cookie.
 	NoTTL bool
 }
 
@@ -52,14 +52,15 @@ type Response struct {
 	// name.
 	Selecting http.Header
 
-	// Targeted are those of the Policy that is to judge the response. Parse decides by them whether its directives are those
-	// of Cache-Control, or of a targeted field that stands in place of that and of Expires.
+	// Targeted are those of the Policy that is to judge the response. Parse decides by them whether its directives are
+	// those of Cache-Control, or of a targeted field that stands in place of that and of Expires.
 	Targeted []string
 
 	// TTL, unless 0, is for how long after Received the response is fresh, whatever the header says: also
 	// over no-store, no-cache, private, must-revalidate and Vary: *. The largest Duration is forever.
 	TTL time.Duration
-	// StaleWhileRevalidate and StaleIfError, unless 0, stand in place of the header's windows (RFC 5861). Negative: none.
+	// StaleWhileRevalidate and StaleIfError, unless 0, stand in place of the header's windows (RFC 5861). Negative:
+	// none.
 	StaleWhileRevalidate, StaleIfError time.Duration
 
 	cc              directives // of Cache-Control, or of a targeted field

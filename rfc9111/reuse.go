@@ -32,8 +32,8 @@ func (a Action) String() string { return actions[a] }
 type Verdict struct {
 	Action Action
 	Reason Reason
-	// Found is the Reason but for the caller's wishes to take any stored response (TakeStale) and none but such (only-if-cached):
-	// it differs from that of TakenStale and OnlyIfCached alone.
+	// Found is the Reason but for the caller's wishes to take any stored response (TakeStale) and none but such
+	// (only-if-cached): it differs from that of TakenStale and OnlyIfCached alone.
 	Found Reason
 	// Index is that of the selected response in what is stored, also where it may not be served; -1: none.
 	Index    int
@@ -41,11 +41,11 @@ type Verdict struct {
 	Lifetime time.Duration // of the selected response, as Policy.Lifetime
 }
 
-// Reuse decides what to do with a request, given what is stored for its URL and what time it is (RFC 9111
-// §4). Of the stored responses that match by method and by Vary, the most recent is selected. A stored GET
-// answers GET and HEAD; any other method's response only that method. What this cache must not store it leaves out: a private
-// cache may have put into the same store what a shared one may not use, and each may follow another field (RFC 9213). A 206 is
-// never selected: where parts come to what the request asks for, the caller of Reuse puts them together first, as a 200 (see
+// Reuse decides what to do with a request, given what is stored for its URL and what time it is (RFC 9111 §4). Of the
+// stored responses that match by method and by Vary, the most recent is selected. A stored GET answers GET and HEAD;
+// any other method's response only that method. What this cache must not store it leaves out: a private cache may have
+// put into the same store what a shared one may not use, and each may follow another field (RFC 9213). A 206 is never
+// selected: where parts come to what the request asks for, the caller of Reuse puts them together first, as a 200 (see
 // Combinable).
 func (p Policy) Reuse(req *Request, stored []*Response, now time.Time) Verdict {
 	w := wishesOf(req)
@@ -124,10 +124,10 @@ func (p Policy) StaleIfError(req *Request, resp *Response, now time.Time) bool {
 	return staleness < 0 || within(resp.ifError(), staleness)
 }
 
-// StaleIfDisconnected reports whether resp, which Reuse selected, may answer req at now after the origin gave no answer at
-// all (RFC 9111 §4.2.4): where StaleIfError allows it; and, if neither the response nor the request says how long that is
-// to be, however stale it is, unless the request limits freshness itself, or the response is no-cache or forbids its use when
-// stale.
+// StaleIfDisconnected reports whether resp, which Reuse selected, may answer req at now after the origin gave no answer
+// at all (RFC 9111 §4.2.4): where StaleIfError allows it; and, if neither the response nor the request says how long
+// that is to be, however stale it is, unless the request limits freshness itself, or the response is no-cache or
+// forbids its use when stale.
 func (p Policy) StaleIfDisconnected(req *Request, resp *Response, now time.Time) bool {
 	if p.StaleIfError(req, resp, now) {
 		return true
@@ -169,9 +169,9 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 	return best, why
 }
 
-// Forbids returns why the cache must not use a stored response for any request, though another cache has put it into a store
-// that they share: it may be private or set a cookie, or the field that governs it for this one may say no-store (RFC 9111
-// §5.2.2.5, §5.2.2.7, §7.3). 0: nothing of that is so, or it has a TTL.
+// Forbids returns why the cache must not use a stored response for any request, though another cache has put it into a
+// store that they share: it may be private or set a cookie, or the field that governs it for this one may say no-store
+// (RFC 9111 §5.2.2.5, §5.2.2.7, §7.3). 0: nothing of that is so, or it has a TTL.
 func (p Policy) Forbids(r *Response) Reason {
 	if r.TTL != 0 {
 		return 0
@@ -191,8 +191,8 @@ func (p Policy) forbids(r *Response) Reason {
 	return 0
 }
 
-// preferred reports whether a is the better choice of two that match: what was selected by Vary rather than what lacks it, as
-// an origin forgets it now and then (RFC 9111 §4.1), and else the more recent.
+// preferred reports whether a is the better choice of two that match: what was selected by Vary rather than what lacks
+// it, as an origin forgets it now and then (RFC 9111 §4.1), and else the more recent.
 func preferred(a, b *Response) bool {
 	if (len(a.Selecting) > 0) != (len(b.Selecting) > 0) {
 		return len(a.Selecting) > 0
@@ -238,8 +238,8 @@ func (w *wishes) tooOld(age time.Duration) bool {
 	return w.maxAge.set && (age > w.maxAge.d || w.maxAge.d == 0)
 }
 
-// WantsNew reports whether what was asked for before the request came does not answer it: by no-cache, or a max-age of 0 (RFC 9111
-// §5.2.1.1, §5.2.1.4, §5.4).
+// WantsNew reports whether what was asked for before the request came does not answer it: by no-cache, or a max-age of
+// 0 (RFC 9111 §5.2.1.1, §5.2.1.4, §5.4).
 func (r *Request) WantsNew() bool {
 	w := wishesOf(r)
 	return w.noCache || w.tooOld(0)

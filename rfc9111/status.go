@@ -30,8 +30,8 @@ func understood(status int) bool {
 	return false
 }
 
-// storableStatus returns why a response with such a status is never stored; 0 if that is not so. Of partial content that
-// is known which it is: a single part, of a known whole, that answers a GET (RFC 9111 §3.3).
+// storableStatus returns why a response with such a status is never stored; 0 if that is not so. Of partial content
+// that is known which it is: a single part, of a known whole, that answers a GET (RFC 9111 §3.3).
 func storableStatus(resp *Response) Reason {
 	switch resp.Status {
 	case http.StatusPartialContent:

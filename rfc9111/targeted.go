@@ -29,8 +29,8 @@ func governing(h http.Header, targets []string) (d directives, targeted bool) {
 // several with the same name counts, and parameters mean nothing.
 //
 // A value of another type than the directive's says nothing: a flag is true, a list of fields a string or a token, or
-// true for the whole response. A lifetime that is no integer, or a negative one, is 0, as it is in Cache-Control: what cannot be read
-// is stale (RFC 9111 §4.2.1), rather than left to heuristics.
+// true for the whole response. A lifetime that is no integer, or a negative one, is 0, as it is in Cache-Control: what
+// cannot be read is stale (RFC 9111 §4.2.1), rather than left to heuristics.
 func targetedDirectives(lines []string) (d directives, ok bool) {
 	dict, err := httpsfv.UnmarshalDictionary(lines)
 	if err != nil || len(dict.Names()) == 0 {

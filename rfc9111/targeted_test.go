@@ -65,7 +65,8 @@ func TestTargetedDirectives(t *testing.T) {
 	}
 }
 
-// Each case is of one response, with what a private cache, a shared one and one for CDN-Cache-Control, before it Mine-Cache-Control, make of it.
+// Each case is of one response, with what a private cache, a shared one and one for CDN-Cache-Control, before it
+// Mine-Cache-Control, make of it.
 func TestTargeted(t *testing.T) {
 	old, past, future := "Last-Modified: "+date(-10*day), "Expires: "+date(-hour), "Expires: "+date(hour)
 	for _, c := range []struct {

@@ -13,13 +13,13 @@ const (
 	maxETagBytes = 4 << 10
 )
 
-// Conditions returns the header fields that make a request for the selected response conditional (RFC 9111
-// §4.3.1): If-None-Match with the entity tags of all the stored responses that may answer the same method, the selected one's
+// Conditions returns the header fields that make a request for the selected response conditional (RFC 9111 §4.3.1):
+// If-None-Match with the entity tags of all the stored responses that may answer the same method, the selected one's
 // first, and If-Modified-Since with its Last-Modified. selected may be -1: the tags alone. At most 32 tags of 4 KiB
 // altogether are named. It is empty if there is nothing to validate with.
 //
-// A selected response that has Last-Modified and no tag is validated by that alone: a server that knows tags
-// would not look at the date beside them (RFC 9110 §13.1.3). So is one whose tag lacks its quotes; without a date, that tag is
+// A selected response that has Last-Modified and no tag is validated by that alone: a server that knows tags would not
+// look at the date beside them (RFC 9110 §13.1.3). So is one whose tag lacks its quotes; without a date, that tag is
 // sent as it was received, and alone, since it is no member of a list.
 func Conditions(stored []*Response, selected int) http.Header {
 	h := http.Header{}
@@ -100,14 +100,14 @@ func Freshens(notModified *Response, stored []*Response, selected int) []int {
 	return []int{best}
 }
 
-// couldServe reports whether stored[i] may answer what the selected response was selected for (RFC 9111 §4.3.4): a GET is
-// not answered from a HEAD, whose tag may well be the one that the origin names.
+// couldServe reports whether stored[i] may answer what the selected response was selected for (RFC 9111 §4.3.4): a GET
+// is not answered from a HEAD, whose tag may well be the one that the origin names.
 func couldServe(stored []*Response, selected, i int) bool {
 	return selected < 0 || stored[i].answers(stored[selected].Method)
 }
 
-// onlyMeant reports whether Conditions for the selected response names nothing that another stored response has: no other's
-// entity tag.
+// onlyMeant reports whether Conditions for the selected response names nothing that another stored response has: no
+// other's entity tag.
 func onlyMeant(stored []*Response, selected int) bool {
 	r := stored[selected]
 	if isUnquoted(r.etag) || r.etag == "" && !r.lastModified.IsZero() {
@@ -162,10 +162,10 @@ func ByHead(stored, head *Response) HeadEffect {
 	return HeadFreshens
 }
 
-// NotModified reports whether the caller's own conditions on a GET or HEAD are answered with 304 when resp, a
-// stored 200, would be served (RFC 9110 §13.2.2): If-None-Match by weak comparison, and only without it
-// If-Modified-Since. A stored tag without quotes matches the same without quotes. If-Match and If-Unmodified-Since are not for
-// caches (RFC 9111 §4.3.2).
+// NotModified reports whether the caller's own conditions on a GET or HEAD are answered with 304 when resp, a stored
+// 200, would be served (RFC 9110 §13.2.2): If-None-Match by weak comparison, and only without it If-Modified-Since. A
+// stored tag without quotes matches the same without quotes. If-Match and If-Unmodified-Since are not for caches (RFC
+// 9111 §4.3.2).
 func NotModified(reqHeader http.Header, resp *Response) bool {
 	if resp.Status != http.StatusOK {
 		return false

@@ -69,8 +69,8 @@ func Selecting(respHeader, reqHeader http.Header) (http.Header, bool) {
 	return selecting, true
 }
 
-// IsSelecting reports whether Selecting returns what selecting holds, for it to be shared by the many responses of which
-// that is so. It may say no where it does, if Vary names a field twice.
+// IsSelecting reports whether Selecting returns what selecting holds, for it to be shared by the many responses of
+// which that is so. It may say no where it does, if Vary names a field twice.
 func IsSelecting(selecting, respHeader, reqHeader http.Header) bool {
 	names := 0
 	for m := range members(respHeader["Vary"]) {

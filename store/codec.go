@@ -51,8 +51,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Checksum returns the CRC-32C of b, continuing sum; start with 0.
 func Checksum(sum uint32, b []byte) uint32 { return crc32.Update(sum, castagnoli, b) }
 
-// EncodeHead is AppendHead for a store: if the encoding is longer than DecodeHead takes, it returns dst and an error that
-// wraps ErrTooLarge.
+// EncodeHead is AppendHead for a store: if the encoding is longer than DecodeHead takes, it returns dst and an error
+// that wraps ErrTooLarge.
 func EncodeHead(dst []byte, r *Record) ([]byte, error) {
 	b := AppendHead(dst, r)
 	if n := len(b) - len(dst); n > maxEncoded {
@@ -166,7 +166,8 @@ func (e *encoder) time(tag byte, t time.Time) {
 	}
 }
 
-// header encodes the number of values and the number of names, then for each name: the name, how many values it has, and these.
+// header encodes the number of values and the number of names, then for each name: the name, how many values it has,
+// and these.
 func (e *encoder) header(tag byte, h http.Header) {
 	if h == nil {
 		return
@@ -206,8 +207,8 @@ func (e *encoder) tls(tag byte, c *Connection) {
 	})
 }
 
-// field encodes a value whose length is not known before write appends it. It leaves one byte for the length, and moves the
-// value if the length takes more.
+// field encodes a value whose length is not known before write appends it. It leaves one byte for the length, and moves
+// the value if the length takes more.
 func (e *encoder) field(tag byte, write func([]byte) []byte) {
 	at := len(e.b) + 2
 	e.b = write(append(e.b, tag, 0))

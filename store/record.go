@@ -80,8 +80,8 @@ type Head struct {
 	// TTL is the freshness lifetime, from Received on, that a rule or the caller set in place of what the
 	// header says; 0: the header decides; the largest Duration: fresh forever.
 	TTL time.Duration
-	// StaleWhileRevalidate and StaleIfError are windows that a rule set in place of the header's; negative: none; 0: the
-	// header decides.
+	// StaleWhileRevalidate and StaleIfError are windows that a rule set in place of the header's; negative: none; 0:
+	// the header decides.
 	StaleWhileRevalidate, StaleIfError time.Duration
 }
 
@@ -131,8 +131,8 @@ const (
 	set
 )
 
-// Derived returns what compute made of r in the first call. It is for what is costly to work out from the head, and is kept
-// for as long as the record is in memory. It is not stored. Concurrent first calls may each compute.
+// Derived returns what compute made of r in the first call. It is for what is costly to work out from the head, and is
+// kept for as long as the record is in memory. It is not stored. Concurrent first calls may each compute.
 func (r *Record) Derived(compute func(*Record) any) any {
 	if r.state.Load() == set {
 		return r.derived

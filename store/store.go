@@ -120,8 +120,8 @@ type Local interface {
 	Local()
 }
 
-// Fronted is a store that can answer some lookups from memory, though the rest of it may be far away. larder sets no timer
-// for Near, and calls it also while it leaves a failing store alone.
+// Fronted is a store that can answer some lookups from memory, though the rest of it may be far away. larder sets no
+// timer for Near, and calls it also while it leaves a failing store alone.
 type Fronted interface {
 	// Near returns the records under key, newest first, if it has them at hand. If it returns none, Lookup is to be
 	// called.

@@ -4,9 +4,9 @@ package main
 
 import "testing"
 
-// TestAllocTargets fails when larder allocates more than it sets itself as a limit (docs/performance.md). What counts is all
-// that the process allocates for one request through http.Client, read to its end; making the request does not count, unless
-// it is for something new each time.
+// TestAllocTargets fails when larder allocates more than it sets itself as a limit (docs/performance.md). What counts
+// is all that the process allocates for one request through http.Client, read to its end; making the request does not
+// count, unless it is for something new each time.
 func TestAllocTargets(t *testing.T) {
 	scratch = t.TempDir()
 	hit := func(c cache, size int) func() (*job, error) {

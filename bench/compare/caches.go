@@ -104,8 +104,8 @@ func openGregjones(c gregjones.Cache, base http.RoundTripper) (http.RoundTripper
 	return t, nothing, nil
 }
 
-// floor is the least that a hit can be: a map by URL, a copy of the header, and a reader of the stored bytes. It knows of
-// nothing else, not even of time.
+// floor is the least that a hit can be: a map by URL, a copy of the header, and a reader of the stored bytes. It knows
+// of nothing else, not even of time.
 type floor struct {
 	base   http.RoundTripper
 	stored map[string]canned

@@ -306,8 +306,8 @@ func empty(s store.Store) error {
 	return err
 }
 
-// databaseContests compare larder on a server with the driver that it uses. Time is what passes: most of the work is the
-// server's. Those whose server is not there are left out, and named.
+// databaseContests compare larder on a server with the driver that it uses. Time is what passes: most of the work is
+// the server's. Those whose server is not there are left out, and named.
 func databaseContests() []contest {
 	var all []contest
 	for _, s := range servers {
@@ -365,8 +365,8 @@ func tieredHits() contest {
 	}}
 }
 
-// manyReaders compare eight readers of one download on its way into Redis with one: all of them are to have it in twice the
-// time at most.
+// manyReaders compare eight readers of one download on its way into Redis with one: all of them are to have it in twice
+// the time at most.
 func manyReaders() contest {
 	c := contest{name: "64 MB on their way into Redis", kept: true, by: wall}
 	i := slices.IndexFunc(servers, func(s server) bool { return s.name == "Redis" })

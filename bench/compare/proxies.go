@@ -63,8 +63,8 @@ http {
 
 const connections = 64
 
-// proxyContests are hits over loopback that wrk asks for: those of larder serve beside those of nginx and Varnish. They are left out
-// where one of the programs is not installed (Debian: nginx-light, varnish, wrk).
+// proxyContests are hits over loopback that wrk asks for: those of larder serve beside those of nginx and Varnish. They
+// are left out where one of the programs is not installed (Debian: nginx-light, varnish, wrk).
 func proxyContests(larder string) []contest {
 	servers := proxyServers(larder)
 	programs := []string{"wrk"}
@@ -136,7 +136,8 @@ func (s proxyServer) hit(size int) (*job, error) {
 	return &job{turn: func() (sample, error) { return wrk(url, func() time.Duration { return processTime(cmd.Process.Pid) }) }, close: end}, nil
 }
 
-// bareServer answers with the same bytes without anything behind it, in this process: the least that a server on net/http takes.
+// bareServer answers with the same bytes without anything behind it, in this process: the least that a server on
+// net/http takes.
 func bareServer(size int) (*job, error) {
 	s := httptest.NewServer(newOrigin(size, fresh))
 	return &job{

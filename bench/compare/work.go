@@ -73,12 +73,12 @@ type opened struct {
 	close  func() error
 }
 
-// scratch is where everyone keeps its files. They are removed at the very end: ext4 without a journal remembers for minutes what
-// was removed, and takes up to ten times as long to make a file meanwhile.
+// scratch is where everyone keeps its files. They are removed at the very end: ext4 without a journal remembers for
+// minutes what was removed, and takes up to ten times as long to make a file meanwhile.
 var scratch string
 
-// rest sets the times of the cache's folders back, as if what is stored had been there for a minute, and waits once for what
-// cannot be set back: larder trusts a file, and a folder, whose last change is 3 s ago.
+// rest sets the times of the cache's folders back, as if what is stored had been there for a minute, and waits once for
+// what cannot be set back: larder trusts a file, and a folder, whose last change is 3 s ago.
 func (x *opened) rest() error {
 	then, files := time.Now().Add(-time.Minute), 0
 	err := filepath.WalkDir(x.dir, func(path string, d fs.DirEntry, err error) error {
@@ -191,7 +191,8 @@ func (c cache) store(size int) (*job, error) {
 	return j, nil
 }
 
-// validate asks for something stored that the origin, over the network, has to confirm each time; each worker for something else.
+// validate asks for something stored that the origin, over the network, has to confirm each time; each worker for
+// something else.
 func (c cache) validate(size, workers int) (*job, error) {
 	o := newOrigin(size, stale)
 	base, closeServer := o.loopback()

@@ -15,8 +15,8 @@ import (
 	_ "modernc.org/sqlite" // the driver that larder's store comes with
 )
 
-// bare reads what is stored without a cache: from a map, the file, or the row, of an entry each as likely as any other. So it shows
-// what it takes that there are many: that they are in no cache of the processor and the system.
+// bare reads what is stored without a cache: from a map, the file, or the row, of an entry each as likely as any other.
+// So it shows what it takes that there are many: that they are in no cache of the processor and the system.
 type bare struct {
 	read    func() error
 	closeIt func() error

@@ -1,5 +1,5 @@
-// Command growth measures what work costs with a thousand, a hundred thousand and a million entries in a store, and prints one table
-// in Markdown:
+// Command growth measures what work costs with a thousand, a hundred thousand and a million entries in a store, and
+// prints one table in Markdown:
 //
 //	./scripts/bench growth
 //
@@ -296,7 +296,8 @@ func several(n int, do func() error) (time.Duration, error) {
 	return time.Since(start) / time.Duration(n), nil
 }
 
-// hit asks for what is in the first half, each entry as likely as any other; the tags that are purged are in the second.
+// hit asks for what is in the first half, each entry as likely as any other; the tags that are purged are in the
+// second.
 func (f *filled) hit() (time.Duration, error) {
 	return several(1000, func() error { return f.mustHit(ended + rand.IntN(f.n/2-ended)) })
 }

@@ -1,4 +1,5 @@
-// Command sizes builds a program of a few lines for each store and prints how large it gets, and how many modules are in it:
+// Command sizes builds a program of a few lines for each store and prints how large it gets, and how many modules are
+// in it:
 //
 //	./scripts/bench sizes
 //
@@ -112,8 +113,8 @@ func run(into string) error {
 	return nil
 }
 
-// build builds p in dir and returns what came of it in MB, and of how many modules beside the program's own, and of those how many are
-// not larder's.
+// build builds p in dir and returns what came of it in MB, and of how many modules beside the program's own, and of
+// those how many are not larder's.
 func (p program) build(dir string) (mb float64, modules, foreign int, err error) {
 	what := p.command
 	if what == "" {

@@ -13,7 +13,8 @@ import (
 	"github.com/larder-go/larder/store/sqlite"
 )
 
-// filled returns a user whose store holds five responses of one origin and one of another, for the tests that only look at them.
+// filled returns a user whose store holds five responses of one origin and one of another, for the tests that only look
+// at them.
 func filled(t *testing.T) (u *user, first, second *origin) {
 	u, first, second = newUser(t, "sqlite:HOME/cache.sqlite"), newOrigin(t), newOrigin(t)
 	u.ok("get", "--ttl", "1h", first.URL+"/base64/b25l", first.URL+"/base64/dHdv", second.URL+"/base64/b25l")

@@ -36,8 +36,9 @@ var shells = []struct {
 		`$CompletionText = "$($comp.Name)$Description"`, `$CompletionText = $comp.Name | __larder_escapeStringWithSpecialChars`)},
 }
 
-// changed is a script of cobra's in which new replaces old. Cobra escapes a candidate only if it is the only one. Of several, bash and
-// PowerShell insert the beginning that they have in common, and a stored URL may be shell code. zsh and fish escape by themselves.
+// changed is a script of cobra's in which new replaces old. Cobra escapes a candidate only if it is the only one. Of
+// several, bash and PowerShell insert the beginning that they have in common, and a stored URL may be shell code. zsh
+// and fish escape by themselves.
 func changed(script func(*cobra.Command, io.Writer) error, old, new string) func(*cobra.Command, io.Writer) error {
 	return func(root *cobra.Command, w io.Writer) error {
 		var s strings.Builder
@@ -158,7 +159,8 @@ func completeStore(_ *cobra.Command, _ []string, word string) ([]cobra.Completio
 	return slices.DeleteFunc(all, func(s string) bool { return !strings.HasPrefix(s, word) }), directive
 }
 
-// completePath returns the files and folders, or only the folders, whose path begins with path. Each has scheme before it.
+// completePath returns the files and folders, or only the folders, whose path begins with path. Each has scheme before
+// it.
 func completePath(scheme, path string, foldersOnly bool) []string {
 	dir, _ := filepath.Split(path)
 	at := dir

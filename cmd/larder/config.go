@@ -18,8 +18,8 @@ import (
 // configEnv names the configuration file where --config does not.
 const configEnv = "LARDER_CONFIG"
 
-// readFile reads the configuration file, once: that of --config, or of configEnv, or, if it is there, the user's own. A file in the
-// working directory is not looked for: what was unpacked there must not change where responses go.
+// readFile reads the configuration file, once: that of --config, or of configEnv, or, if it is there, the user's own. A
+// file in the working directory is not looked for: what was unpacked there must not change where responses go.
 func (a *app) readFile() error {
 	if a.file != nil {
 		return nil

@@ -245,7 +245,8 @@ func (c *copying) find(ctx context.Context, r *store.Record) (*store.Record, err
 	return nil, nil
 }
 
-// sameHead reports whether two records are the same but for their bodies. What is encoded is compared, since that is what is kept.
+// sameHead reports whether two records are the same but for their bodies. What is encoded is compared, since that is
+// what is kept.
 func sameHead(a, b *store.Record) bool {
 	var d store.Decoder
 	a, errA := d.Head(store.AppendHead(nil, a))

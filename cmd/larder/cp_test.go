@@ -23,7 +23,8 @@ import (
 // contents are the heads and bodies of a store by ID.
 type contents map[store.ID][2]string
 
-// filledSQLite makes a database of n responses, most small, some of several megabytes, with variants, tags and notes' like.
+// filledSQLite makes a database of n responses, most small, some of several megabytes, with variants, tags and notes'
+// like.
 func filledSQLite(t *testing.T, path string, n int) contents {
 	t.Helper()
 	db, err := sqlite.Open(path, nil)
@@ -147,7 +148,8 @@ func (u *user) cp(args ...string) (c copied, code int) {
 	return c, r.code
 }
 
-// TestCopyToRedisAndBack is what larder cp promises: 10000 responses of a SQLite file, to Redis and back, are byte-identical.
+// TestCopyToRedisAndBack is what larder cp promises: 10000 responses of a SQLite file, to Redis and back, are
+// byte-identical.
 func TestCopyToRedisAndBack(t *testing.T) {
 	address := os.Getenv("REDIS_URL")
 	if address == "" {

@@ -14,8 +14,8 @@ import (
 	"github.com/larder-go/larder/store/disk"
 )
 
-// TestCopyInterrupted presses Ctrl-C amid larder cp: what is in the other store then is whole, the second run copies the rest alone, and
-// both together are the first store, byte for byte.
+// TestCopyInterrupted presses Ctrl-C amid larder cp: what is in the other store then is whole, the second run copies
+// the rest alone, and both together are the first store, byte for byte.
 func TestCopyInterrupted(t *testing.T) {
 	t.Parallel()
 	const all, some = 400, 20

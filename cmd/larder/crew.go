@@ -10,8 +10,8 @@ import (
 	"github.com/larder-go/larder/internal/units"
 )
 
-// crew does the errands of larder warm: several at once, but few of them at one host. An errand queues for its host only when it has said
-// that it needs a turn: what is stored already waits for nobody.
+// crew does the errands of larder warm: several at once, but few of them at one host. An errand queues for its host
+// only when it has said that it needs a turn: what is stored already waits for nobody.
 type crew struct {
 	jobs     int           // errands at once
 	perHost  int           // of them at a host
@@ -68,8 +68,8 @@ type host struct {
 	shut  time.Time // until when it wants to be left alone
 }
 
-// run does the errands that come, until there are no more. When ctx ends, it begins no other, and waits for those under way. It calls settle,
-// from one goroutine, with the last report of each errand.
+// run does the errands that come, until there are no more. When ctx ends, it begins no other, and waits for those under
+// way. It calls settle, from one goroutine, with the last report of each errand.
 func (c *crew) run(ctx context.Context, errands <-chan errand, settle func(report)) {
 	c.reports, c.hosts = make(chan report), make(map[string]*host)
 	ended, end := false, ctx.Done()
@@ -114,8 +114,8 @@ func (c *crew) begin(e errand) {
 	go func() { c.reports <- c.do(e) }()
 }
 
-// beginQueued begins the errands whose turn it is, and settles those that are given up. If the next one only has to wait for its time, it
-// returns an alarm for that.
+// beginQueued begins the errands whose turn it is, and settles those that are given up. If the next one only has to
+// wait for its time, it returns an alarm for that.
 func (c *crew) beginQueued(settle func(report)) (alarm <-chan time.Time) {
 	for c.running < c.jobs {
 		now := time.Now()
@@ -162,8 +162,8 @@ func (c *crew) host(name string) *host {
 	return h
 }
 
-// startable returns an errand whose turn it is; or the report of one that is given up, since its host wants to be left alone for
-// too long; or when to ask again, if the next one only has to wait for its time.
+// startable returns an errand whose turn it is; or the report of one that is given up, since its host wants to be left
+// alone for too long; or when to ask again, if the next one only has to wait for its time.
 func (c *crew) startable(now time.Time) (e *errand, givenUp *report, wake time.Time) {
 	c.order = slices.DeleteFunc(c.order, func(h *host) bool {
 		idle := len(h.queue) == 0 && h.busy == 0 && !h.next.After(now) && !h.shut.After(now)

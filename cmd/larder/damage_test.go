@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestDamagedDatabase shows what becomes of a database file that is damaged: only get sets it aside, whole, and says so; who
-// does not want that says damaged=fail.
+// TestDamagedDatabase shows what becomes of a database file that is damaged: only get sets it aside, whole, and says
+// so; who does not want that says damaged=fail.
 func TestDamagedDatabase(t *testing.T) {
 	for _, test := range []struct {
 		name   string

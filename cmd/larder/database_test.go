@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// databases are the forms of --store that need a server, with NAME for a part of it that is the test's own, and the variable
-// that says where the server is.
+// databases are the forms of --store that need a server, with NAME for a part of it that is the test's own, and the
+// variable that says where the server is.
 var databases = map[string]struct {
 	env  string
 	form func(address, name string) string

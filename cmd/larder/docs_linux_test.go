@@ -38,7 +38,8 @@ var kinds = map[string]func(s *session, text string) string{
 // inline are commands in the text that name tests and benchmarks.
 var inline = regexp.MustCompile("`(go test [^`]+)`")
 
-// TestDocumentation runs what is to be run in the documents, in their order: one user a document, at an origin that is httpbin.
+// TestDocumentation runs what is to be run in the documents, in their order: one user a document, at an origin that is
+// httpbin.
 func TestDocumentation(t *testing.T) {
 	for _, path := range documents(t) {
 		name, err := filepath.Rel(top, path)
@@ -225,7 +226,8 @@ func anywhere(t *testing.T, suffix string) (found bool) {
 	return found
 }
 
-// program runs one in another language, if the variable names what runs it; what imports files that are not here is only parsed.
+// program runs one in another language, if the variable names what runs it; what imports files that are not here is
+// only parsed.
 func (s *session) program(variable, ext, text string) {
 	runs := os.Getenv(variable)
 	if runs == "" {

@@ -80,7 +80,8 @@ func (w *warm) fetch(ctx context.Context, r *report, silence *time.Timer) error 
 	return w.heed(r, resp, asked)
 }
 
-// requestFor returns the request to where an errand has got to. Like http.Client it sends credentials only to the host for which they were given.
+// requestFor returns the request to where an errand has got to. Like http.Client it sends credentials only to the host
+// for which they were given.
 func (w *warm) requestFor(ctx context.Context, e *errand) (*http.Request, error) {
 	req, err := w.to(ctx, e.url)
 	if err == nil && e.url.Host != e.first.Host {

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// writeFile makes or replaces a file when all of it has been written, and not before. What is no regular file, such as a pipe, is
-// written to as it is, until ctx ends.
+// writeFile makes or replaces a file when all of it has been written, and not before. What is no regular file, such as
+// a pipe, is written to as it is, until ctx ends.
 func writeFile(ctx context.Context, path string, write func(io.Writer) error) (err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestWriteFileBesideRests writes a file beside what a killed process has left, whose number this one has, as in containers.
+// TestWriteFileBesideRests writes a file beside what a killed process has left, whose number this one has, as in
+// containers.
 func TestWriteFileBesideRests(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "page")
 	if err := os.WriteFile(fmt.Sprintf("%s.part-%d", path, os.Getpid()), nil, 0o600); err != nil {

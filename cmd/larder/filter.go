@@ -40,7 +40,8 @@ func (f *filter) flags(cmd *cobra.Command, a *app) {
 	complete(cmd, "older-than", oneOf("1h", "1d", "7d", "30d"))
 }
 
-// query returns what the flags mean, and whether any was given. An empty value is an error: it means nothing, not everything.
+// query returns what the flags mean, and whether any was given. An empty value is an error: it means nothing, not
+// everything.
 func (f *filter) query(cmd *cobra.Command, now time.Time) (q store.Query, given bool, err error) {
 	for _, name := range filterFlags {
 		flag := cmd.Flags().Lookup(name)

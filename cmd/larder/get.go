@@ -103,7 +103,8 @@ func (g *get) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	return g.all(cmd.Context(), urls)
 }
 
-// all fetches the URLs one after the other. What is wrong with one is told, and keeps none of the others; the first fault gives the exit code.
+// all fetches the URLs one after the other. What is wrong with one is told, and keeps none of the others; the first
+// fault gives the exit code.
 func (g *get) all(ctx context.Context, urls []*url.URL) (first error) {
 	for _, u := range urls {
 		err := g.one(ctx, u)

@@ -78,7 +78,8 @@ func TestBlanksInAURL(t *testing.T) {
 	}
 }
 
-// TestGetAsks shows what each mode makes of what is stored: of a fresh response and of a stale one, both with an ETag, and of none.
+// TestGetAsks shows what each mode makes of what is stored: of a fresh response and of a stale one, both with an ETag,
+// and of none.
 func TestGetAsks(t *testing.T) {
 	t.Parallel()
 	u, o := newUser(t, ""), newOrigin(t)
@@ -170,7 +171,8 @@ func TestPostIsStoredByItsBody(t *testing.T) {
 	}
 }
 
-// TestCredentialsArePartitions shows that what one user got is nobody else's, and that show and rm without -H see all of it.
+// TestCredentialsArePartitions shows that what one user got is nobody else's, and that show and rm without -H see all
+// of it.
 func TestCredentialsArePartitions(t *testing.T) {
 	t.Parallel()
 	u, o := newUser(t, ""), newOrigin(t)

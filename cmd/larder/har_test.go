@@ -194,8 +194,8 @@ func (u *user) imports(code int, args ...string) importedHAR {
 	return got
 }
 
-// TestExportAndImport shows that what is exported and imported answers the same requests with the same bytes, from records with the
-// same heads.
+// TestExportAndImport shows that what is exported and imported answers the same requests with the same bytes, from
+// records with the same heads.
 func TestExportAndImport(t *testing.T) {
 	t.Parallel()
 	u, o := newUser(t, ""), library(t)
@@ -371,7 +371,8 @@ func browserHAR(origin string, started time.Time) string {
 	}, ",\n") + "]}}"
 }
 
-// TestImportOfABrowser plays what a browser has recorded: with the time of then, for as long as --ttl says, twice, and in disorder.
+// TestImportOfABrowser plays what a browser has recorded: with the time of then, for as long as --ttl says, twice, and
+// in disorder.
 func TestImportOfABrowser(t *testing.T) {
 	t.Parallel()
 	const origin = "https://a.example"
@@ -429,7 +430,8 @@ func TestImportOfABrowser(t *testing.T) {
 	}
 }
 
-// TestWrongHARs shows that a HAR which is wrong, or ends early, is told of in one line, and that what comes before is whole.
+// TestWrongHARs shows that a HAR which is wrong, or ends early, is told of in one line, and that what comes before is
+// whole.
 func TestWrongHARs(t *testing.T) {
 	t.Parallel()
 	u := newUser(t, "sqlite:HOME/cache.sqlite")
@@ -490,8 +492,8 @@ func TestExportPassesOverDamage(t *testing.T) {
 	}
 }
 
-// TestImportNeedsThePartition shows that what is bound to more than a HAR tells is not stored for others: answers to requests with
-// secrets in URL or header, and to those that a rule tells apart by other fields.
+// TestImportNeedsThePartition shows that what is bound to more than a HAR tells is not stored for others: answers to
+// requests with secrets in URL or header, and to those that a rule tells apart by other fields.
 func TestImportNeedsThePartition(t *testing.T) {
 	t.Parallel()
 	u, o := newUser(t, "sqlite:HOME/cache.sqlite"), library(t)

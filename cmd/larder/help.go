@@ -55,7 +55,8 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-// help returns a help function that calls write, unless it is asked about a command that there is not. Cobra checks no arguments before.
+// help returns a help function that calls write, unless it is asked about a command that there is not. Cobra checks no
+// arguments before.
 func (a *app) help(write func(*cobra.Command, []string)) func(*cobra.Command, []string) {
 	return func(cmd *cobra.Command, args []string) {
 		if cmd.HasSubCommands() {

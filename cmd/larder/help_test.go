@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// TestHelp shows that each help fits one screen and has examples, and that docs/command.md knows every command and flag.
+// TestHelp shows that each help fits one screen and has examples, and that docs/command.md knows every command and
+// flag.
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	u := newUser(t, "")

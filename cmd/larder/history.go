@@ -81,8 +81,8 @@ func (a *app) history() (history, error) {
 	return h, nil
 }
 
-// count counts what c answers, and writes it to the history, until end is called. It must be called before c is used. It tells the first
-// fault of the history; no fault keeps c from answering.
+// count counts what c answers, and writes it to the history, until end is called. It must be called before c is used.
+// It tells the first fault of the history; no fault keeps c from answering.
 func (a *app) count(c *larder.Cache, tell func(error)) (end func(), err error) {
 	h, err := a.history()
 	if err != nil {

@@ -219,7 +219,8 @@ const (
 	isGone    = "the store has not kept it"
 )
 
-// play sends the request of x through the cache, with its response as the origin's answer. It returns why that was not stored.
+// play sends the request of x through the cache, with its response as the origin's answer. It returns why that was not
+// stored.
 func (i *importing) play(ctx context.Context, x *har.Exchange) (why string, err error) {
 	if err := i.setRules(x); err != nil {
 		return "", err

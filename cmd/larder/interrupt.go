@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// unlessInterrupted returns what f returns. If ctx ends, f has grace to return, too. After that nobody waits for it: the program ends.
+// unlessInterrupted returns what f returns. If ctx ends, f has grace to return, too. After that nobody waits for it:
+// the program ends.
 func unlessInterrupted[T any](ctx context.Context, grace time.Duration, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -68,8 +69,8 @@ func openInterruptible(ctx context.Context, path string) (io.ReadCloser, error) 
 	}{&interruptible{ctx: ctx, r: f}, f}, nil
 }
 
-// patient is a writer whose Write returns interruptTime after ctx at the latest, even if nobody reads what is written. The caller must not
-// change b after that: it may still be being written.
+// patient is a writer whose Write returns interruptTime after ctx at the latest, even if nobody reads what is written.
+// The caller must not change b after that: it may still be being written.
 type patient struct {
 	ctx context.Context
 	w   io.Writer

@@ -14,7 +14,8 @@ import (
 	"github.com/larder-go/larder/store/memory"
 )
 
-// endless is a body that cannot be interrupted, and takes what has begun to be read of it for the moment of the interrupt.
+// endless is a body that cannot be interrupted, and takes what has begun to be read of it for the moment of the
+// interrupt.
 type endless struct{ interrupt func() }
 
 func (e endless) Read(p []byte) (int, error) {

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// names adds the names of v's fields to all, those of objects inside after their own and a dot; of header fields and reasons only their object's.
+// names adds the names of v's fields to all, those of objects inside after their own and a dot; of header fields and
+// reasons only their object's.
 func names(all map[string]bool, prefix string, v any) {
 	switch v := v.(type) {
 	case []any:
@@ -26,8 +27,8 @@ func names(all map[string]bool, prefix string, v any) {
 	}
 }
 
-// TestJSON shows that --json of each command is one object a line, with the names that docs/command.md promises. A name may be
-// added here; none may go or change.
+// TestJSON shows that --json of each command is one object a line, with the names that docs/command.md promises. A name
+// may be added here; none may go or change.
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	u, first, _ := filled(t)

@@ -47,7 +47,8 @@ func printable(s string) string {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
 
-// buffered gives do a buffered standard output. do may ignore errors of writing: they are remembered, and returned in the end.
+// buffered gives do a buffered standard output. do may ignore errors of writing: they are remembered, and returned in
+// the end.
 func buffered(cmd *cobra.Command, do func(io.Writer) error) error {
 	w := bufio.NewWriter(cmd.OutOrStdout())
 	err := do(w)
@@ -67,13 +68,15 @@ func writeJSON(w io.Writer, v any) error {
 	return err
 }
 
-// column is one of a table. A cell that is wider than its column moves the rest of the line. The last column has no width.
+// column is one of a table. A cell that is wider than its column moves the rest of the line. The last column has no
+// width.
 type column struct {
 	name  string
 	width int // negative: aligned to the left
 }
 
-// table writes each line by itself, as it comes, so that a long one takes no memory. The head is written with the first row.
+// table writes each line by itself, as it comes, so that a long one takes no memory. The head is written with the first
+// row.
 type table struct {
 	w       io.Writer
 	columns []column

@@ -32,7 +32,8 @@ func utf8Locale() bool {
 	return false
 }
 
-// showLife draws the spans in which a response is of use. The scale is bent, so that minutes can be seen beside months; now is marked.
+// showLife draws the spans in which a response is of use. The scale is bent, so that minutes can be seen beside months;
+// now is marked.
 func showLife(w io.Writer, p rfc9111.Policy, r *store.Record, now time.Time, utf8 bool) error {
 	life := view.Timeline(p, r, now)
 	full, none, mark := "#", ".", "|"
@@ -104,7 +105,8 @@ func previewKind(p *view.Preview) string {
 	return kind
 }
 
-// previewText returns the first lines of a body, and whether there are more. Of an image that can be measured there are none.
+// previewText returns the first lines of a body, and whether there are more. Of an image that can be measured there are
+// none.
 func previewText(p *view.Preview) (lines []string, more bool) {
 	var text string
 	more = !p.Whole

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows on standard error how far a command has come, with rate and remaining time, if that is a terminal. It is safe
-// for concurrent use. What else goes to standard error meanwhile is written through it.
+// progress shows on standard error how far a command has come, with rate and remaining time, if that is a terminal. It
+// is safe for concurrent use. What else goes to standard error meanwhile is written through it.
 type progress struct {
 	mu    sync.Mutex
 	err   io.Writer

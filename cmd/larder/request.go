@@ -145,7 +145,8 @@ func (r *request) verb() string {
 	return http.MethodGet
 }
 
-// keyRules puts the rules in force under which the request has a key, whatever its method. They come after those of the configuration file.
+// keyRules puts the rules in force under which the request has a key, whatever its method. They come after those of the
+// configuration file.
 func (r *request) keyRules(a *app, c *larder.Cache) error {
 	if err := c.SetRules(a.file.LarderRules(r.rules()...)...); err != nil {
 		return &exitError{exitUsage, err}
@@ -161,7 +162,8 @@ func (r *request) rules() []larder.Rule {
 	return nil
 }
 
-// setRules puts the rules in force that the command line asks for: with --ttl, responses to its method are stored, whatever that is.
+// setRules puts the rules in force that the command line asks for: with --ttl, responses to its method are stored,
+// whatever that is.
 func (r *request) setRules(a *app, c *larder.Cache) error {
 	if r.ttl == 0 {
 		return nil

@@ -191,8 +191,8 @@ func version() string {
 	return info.Main.Version
 }
 
-// cache opens the store, and puts a cache in front of it. The caller must close both. Unless create is set, a missing store is not made: it is
-// like an empty one.
+// cache opens the store, and puts a cache in front of it. The caller must close both. Unless create is set, a missing
+// store is not made: it is like an empty one.
 func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStore func() error, err error) {
 	if err := a.readFile(); err != nil {
 		return nil, nil, err
@@ -228,7 +228,8 @@ func closeCache(ctx context.Context, c *larder.Cache, closeStore func() error) e
 	return closeStore()
 }
 
-// closeServed is closeCache for a command that an interrupt ends: the work in the background may go on for interruptTime.
+// closeServed is closeCache for a command that an interrupt ends: the work in the background may go on for
+// interruptTime.
 func closeServed(ctx context.Context, c *larder.Cache, closeStore func() error) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruptTime)
 	defer cancel()

@@ -130,7 +130,8 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	return nil
 }
 
-// check reads what the flags and the configuration file say, and makes of it a proxy, which has no cache yet, and its server.
+// check reads what the flags and the configuration file say, and makes of it a proxy, which has no cache yet, and its
+// server.
 func (s *serve) check(cmd *cobra.Command, a *app) (*proxy.Proxy, *proxy.Server, error) {
 	if err := a.readFile(); err != nil {
 		return nil, nil, err
@@ -207,9 +208,9 @@ func announce(out io.Writer, origins []proxy.Origin, secure bool, at net.Addr) e
 	return err
 }
 
-// headroom is memory that is never touched, and so never taken from the system: with it, the garbage of 32 MiB gathers before it is
-// collected, where the little that is kept would have it collected every 4 MiB: a sixth of what a small hit takes
-// (docs/performance.md). It is none where the user has set a bound of memory.
+// headroom is memory that is never touched, and so never taken from the system: with it, the garbage of 32 MiB gathers
+// before it is collected, where the little that is kept would have it collected every 4 MiB: a sixth of what a small
+// hit takes (docs/performance.md). It is none where the user has set a bound of memory.
 func headroom() []byte {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return nil

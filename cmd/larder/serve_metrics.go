@@ -21,7 +21,8 @@ import (
 	"github.com/larder-go/larder/telemetry/otellarder"
 )
 
-// exposeMetrics serves /metrics at s.metrics, which is no address of the proxy, until end is called. It is called before c is used.
+// exposeMetrics serves /metrics at s.metrics, which is no address of the proxy, until end is called. It is called
+// before c is used.
 func (s *serve) exposeMetrics(ctx context.Context, out io.Writer, c *larder.Cache) (end func() error, err error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

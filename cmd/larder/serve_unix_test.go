@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestServeEnds shows how an interrupt ends it: what is under way is let through, within --grace, unless there is a second one.
+// TestServeEnds shows how an interrupt ends it: what is under way is let through, within --grace, unless there is a
+// second one.
 func TestServeEnds(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

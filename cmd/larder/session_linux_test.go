@@ -22,7 +22,8 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// session is a shell in which the commands of a document are run, by one user and one after the other. What they are is up to commands.
+// session is a shell in which the commands of a document are run, by one user and one after the other. What they are is
+// up to commands.
 type session struct {
 	t      *testing.T
 	user   *user
@@ -270,7 +271,8 @@ func (s *session) jq(c interp.HandlerContext, args []string) error {
 	}
 }
 
-// goCommand runs larder for go run, and go mod as it is. Of others the packages must be there, and the flags, tests and benchmarks in them.
+// goCommand runs larder for go run, and go mod as it is. Of others the packages must be there, and the flags, tests and
+// benchmarks in them.
 func (s *session) goCommand(c interp.HandlerContext, args []string) error {
 	if strings.HasPrefix(strings.Join(args, " "), "go run ./cmd/larder ") {
 		return s.larder(c, args[2:])
@@ -352,7 +354,8 @@ func eachFile(dir, suffix, fault string, right func(text string) bool) error {
 	return err
 }
 
-// ofRepository is a script of the repository: what it is told must be known to it, or be a flag of the program that it runs.
+// ofRepository is a script of the repository: what it is told must be known to it, or be a flag of the program that it
+// runs.
 func (s *session) ofRepository(_ interp.HandlerContext, args []string) error {
 	path := filepath.Join(top, args[0])
 	text, err := os.ReadFile(path)

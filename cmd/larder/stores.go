@@ -59,7 +59,8 @@ func parseLocation(spec string) (location, error) {
 	return location{at}, err
 }
 
-// open opens the store. Unless create is set it makes no file: a missing store is like an empty one, and a damaged one is an error.
+// open opens the store. Unless create is set it makes no file: a missing store is like an empty one, and a damaged one
+// is an error.
 func (at location) open(ctx context.Context, create bool, warn func(string)) (s store.Store, closeStore func() error, err error) {
 	if at.Kind == "memory" {
 		return emptyStore(at)

@@ -93,7 +93,8 @@ func (term *terminal) until(shown func(s *screen) bool) {
 	}
 }
 
-// end waits for the command to end, and returns what the terminal shows then, and the exit code. The terminal must be as it was found.
+// end waits for the command to end, and returns what the terminal shows then, and the exit code. The terminal must be
+// as it was found.
 func (term *terminal) end() (*screen, int) {
 	term.t.Helper()
 	term.cmd.Wait()
@@ -119,7 +120,8 @@ func (s *screen) text() string { return strings.TrimRight(strings.Join(s.rows, "
 
 var control = regexp.MustCompile(`^\x1b\[([?\d;]*)([A-Za-z])`)
 
-// show does what a terminal does with these bytes. It knows no more controls than a progress bar needs; any other is an error.
+// show does what a terminal does with these bytes. It knows no more controls than a progress bar needs; any other is an
+// error.
 func show(written []byte, columns int) (*screen, error) {
 	s := new(screen)
 	rows, at := [][]rune{nil}, 0
@@ -185,7 +187,8 @@ func show(written []byte, columns int) (*screen, error) {
 	return s, nil
 }
 
-// TestProgress shows what there is of a progress bar on terminals and elsewhere, and that an error amid it leaves both whole.
+// TestProgress shows what there is of a progress bar on terminals and elsewhere, and that an error amid it leaves both
+// whole.
 func TestProgress(t *testing.T) {
 	const bar = `^warming \d+ B +\d+% ━+[━─]* \(\d+/40, \d+ URLs/(s|min|hr)\) \[\d+s:\d+s\]$`
 	for _, test := range []struct {
@@ -256,7 +259,8 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestInterruptOnTerminal presses Ctrl-C amid a progress bar: once, and what is under way ends; twice, and the program does.
+// TestInterruptOnTerminal presses Ctrl-C amid a progress bar: once, and what is under way ends; twice, and the program
+// does.
 func TestInterruptOnTerminal(t *testing.T) {
 	for _, test := range []struct{ presses, code int }{{1, 130}, {2, -1}} {
 		t.Run(fmt.Sprint(test.presses), func(t *testing.T) {

@@ -20,7 +20,8 @@ import (
 	"github.com/larder-go/larder/proxy"
 )
 
-// pagePath is where the page is: behind a name of its own, since a browser keeps what it knows of a site by scheme, host and port.
+// pagePath is where the page is: behind a name of its own, since a browser keeps what it knows of a site by scheme,
+// host and port.
 const pagePath = "/_larder/"
 
 // tokenEnv names the token of the page; a flag would show it to every user of the machine.

@@ -143,8 +143,8 @@ func TestWarmOddLists(t *testing.T) {
 	}
 }
 
-// TestWarmSitemap reads an index, with a packed sitemap and one of text; and those that are not as they should be, from which the rest is
-// taken.
+// TestWarmSitemap reads an index, with a packed sitemap and one of text; and those that are not as they should be, from
+// which the rest is taken.
 func TestWarmSitemap(t *testing.T) {
 	t.Parallel()
 	u := newUser(t, "disk:HOME/files")
@@ -197,7 +197,8 @@ func TestWarmSitemap(t *testing.T) {
 	}
 }
 
-// TestWarmPolite shows that few requests are at a host at once, that --delay lies between them, and that what is stored waits for nobody.
+// TestWarmPolite shows that few requests are at a host at once, that --delay lies between them, and that what is stored
+// waits for nobody.
 func TestWarmPolite(t *testing.T) {
 	t.Parallel()
 	u := newUser(t, "sqlite:HOME/cache.sqlite")
@@ -237,7 +238,8 @@ func TestWarmPolite(t *testing.T) {
 	}
 }
 
-// TestWarmRetryAfter shows what becomes of a host that wants to be left alone: it is, and then asked again; unless that is too long.
+// TestWarmRetryAfter shows what becomes of a host that wants to be left alone: it is, and then asked again; unless that
+// is too long.
 func TestWarmRetryAfter(t *testing.T) {
 	t.Parallel()
 	u := newUser(t, "sqlite:HOME/cache.sqlite")

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestWarmInterrupted is what larder warm promises: 10000 URLs, Ctrl-C in the middle, and again, and each is fetched exactly once.
-// Those that are stored are hits the second time; of those that are not, --resume knows.
+// TestWarmInterrupted is what larder warm promises: 10000 URLs, Ctrl-C in the middle, and again, and each is fetched
+// exactly once. Those that are stored are hits the second time; of those that are not, --resume knows.
 func TestWarmInterrupted(t *testing.T) {
 	const all, middle = 10_000, 4_000
 	for _, test := range []struct{ name, store, control, resume string }{
@@ -70,8 +70,8 @@ func TestWarmInterrupted(t *testing.T) {
 	}
 }
 
-// TestWarmGrace shows what becomes of a download that is under way at Ctrl-C: it is finished if that takes no longer than --grace, else it
-// is given up, and nothing of it is left.
+// TestWarmGrace shows what becomes of a download that is under way at Ctrl-C: it is finished if that takes no longer
+// than --grace, else it is given up, and nothing of it is left.
 func TestWarmGrace(t *testing.T) {
 	for _, test := range []struct {
 		name, grace string

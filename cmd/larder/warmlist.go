@@ -34,7 +34,8 @@ type item struct {
 	at  string // where, for messages; "": on the command line
 }
 
-// all yields the URLs in the order in which they are listed. An error is about what could not be read; after it come the others.
+// all yields the URLs in the order in which they are listed. An error is about what could not be read; after it come
+// the others.
 func (l *urlList) all(ctx context.Context) iter.Seq2[item, error] {
 	return func(yield func(item, error) bool) {
 		for _, arg := range l.args {

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// warmState remembers in a file which URLs of a list are done, for larder warm --resume: how many of them have been taken, and
-// which of these are not done, whether they failed or were not come to. It is safe for concurrent use.
+// warmState remembers in a file which URLs of a list are done, for larder warm --resume: how many of them have been
+// taken, and which of these are not done, whether they failed or were not come to. It is safe for concurrent use.
 type warmState struct {
 	path string
 	had  savedState // of the run before
@@ -107,8 +107,8 @@ func (s *warmState) done(index int64) {
 	delete(s.open, index)
 }
 
-// save writes the file if that is due. It is called by one goroutine at a time. What the run before left, and this one has not come
-// to yet, stays.
+// save writes the file if that is due. It is called by one goroutine at a time. What the run before left, and this one
+// has not come to yet, stays.
 func (s *warmState) save(now bool) error {
 	s.mu.Lock()
 	if s.other || !now && time.Since(s.saved) < saveEvery {

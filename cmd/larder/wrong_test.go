@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestWrongInput shows that each mistake is answered by one sentence that says what is wrong and where, on standard error,
-// and that nothing is lost or made by it.
+// TestWrongInput shows that each mistake is answered by one sentence that says what is wrong and where, on standard
+// error, and that nothing is lost or made by it.
 func TestWrongInput(t *testing.T) {
 	t.Parallel()
 	u, o := newUser(t, "sqlite:HOME/cache.sqlite"), newOrigin(t)

@@ -50,8 +50,8 @@ type entry struct {
 // line is a header line as it is sent.
 type line struct{ name, value string }
 
-// idle is for how long a connection waits for a request. Caches retry on one that died under them, and a retry voids the
-// test, so it is far more than a test lasts.
+// idle is for how long a connection waits for a request. Caches retry on one that died under them, and a retry voids
+// the test, so it is far more than a test lasts.
 const idle = 2 * time.Minute
 
 // Listen starts an origin at an address, such as 127.0.0.1:0.

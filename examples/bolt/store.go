@@ -5,9 +5,9 @@
 //	s, err := bolt.New(db)
 //	client := (&larder.Cache{Store: s}).Client()
 //
-// There are two buckets. In "records" a key is the SHA-256 of the record's key and the ID, so that the variants of a URL stand
-// side by side, oldest first; the value is the head. In "bodies" a key is that of the record and the number of a piece of 64 KiB; the
-// value is its CRC-32C and the piece.
+// There are two buckets. In "records" a key is the SHA-256 of the record's key and the ID, so that the variants of a
+// URL stand side by side, oldest first; the value is the head. In "bodies" a key is that of the record and the number
+// of a piece of 64 KiB; the value is its CRC-32C and the piece.
 package bolt
 
 import (
@@ -176,8 +176,8 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	return s.remove(keys...)
 }
 
-// Update is described at store.Store. It looks for the record in the transaction that changes it, so that it never brings
-// back one that is gone.
+// Update is described at store.Store. It looks for the record in the transaction that changes it, so that it never
+// brings back one that is gone.
 func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -280,7 +280,8 @@ func (p *pieces) ReadAt(b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// Find is described at store.Finder. It yields what it has read after the transaction, since the caller may want to delete what it gets.
+// Find is described at store.Finder. It yields what it has read after the transaction, since the caller may want to
+// delete what it gets.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		n := 0
@@ -321,8 +322,8 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 	}
 }
 
-// heads returns about a hundred records as they are stored, from a key on. It does not stop between the records of one store.Key: so Find
-// ends, even if each record is replaced as soon as it is yielded.
+// heads returns about a hundred records as they are stored, from a key on. It does not stop between the records of one
+// store.Key: so Find ends, even if each record is replaced as soon as it is yielded.
 func (s *Store) heads(from []byte) (keys, heads [][]byte, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(records).Cursor()

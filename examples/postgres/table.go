@@ -1,5 +1,5 @@
-// Package postgres keeps larder's responses in PostgreSQL: a complete store in one file, made of a chunked.Table. It is an
-// example to start from; docs/custom-store.md walks through it.
+// Package postgres keeps larder's responses in PostgreSQL: a complete store in one file, made of a chunked.Table. It is
+// an example to start from; docs/custom-store.md walks through it.
 //
 //	pool, err := pgxpool.New(ctx, os.Getenv("POSTGRES_URL"))
 //	table, err := postgres.New(ctx, pool, "larder")
@@ -29,8 +29,8 @@ type Table struct {
 var _ chunked.Expirer = (*Table)(nil)
 
 // The table is unlogged: a cache need not be written twice, and may be empty after a crash of the server. Names are
-// compared byte by byte, so that the groups with a prefix are a range of the primary key; values are not compressed, for
-// most bodies are already.
+// compared byte by byte, so that the groups with a prefix are a range of the primary key; values are not compressed,
+// for most bodies are already.
 const schema = `
 	SELECT pg_advisory_xact_lock(hashtext('larder')); -- IF NOT EXISTS fails where two create it at the same moment
 	CREATE UNLOGGED TABLE IF NOT EXISTS %[1]s (

@@ -9,8 +9,9 @@ import (
 	"github.com/larder-go/larder/store/tiered"
 )
 
-// fleet returns a cache that many machines share: in Redis, with memory in front that is at most two seconds behind, and one of them
-// asking the origin for all. A Redis that is down when the program starts, or later, costs hits and no request.
+// fleet returns a cache that many machines share: in Redis, with memory in front that is at most two seconds behind,
+// and one of them asking the origin for all. A Redis that is down when the program starts, or later, costs hits and no
+// request.
 func fleet(ctx context.Context, url string) (cache *larder.Cache, end func(context.Context) error, err error) {
 	shared, err := redis.Open(ctx, url, &redis.Options{Lazy: true})
 	if err != nil {

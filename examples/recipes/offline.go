@@ -16,8 +16,8 @@ func (t mode) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.next.RoundTrip(req.WithContext(larder.WithMode(req.Context(), t.m)))
 }
 
-// onTrain returns a client that takes whatever is stored, however old, and asks the network for the rest. Offline is the same
-// without a network: what is not stored is answered by a 504 at once.
+// onTrain returns a client that takes whatever is stored, however old, and asks the network for the rest. Offline is
+// the same without a network: what is not stored is answered by a 504 at once.
 func onTrain(cache *larder.Cache, offline bool) *http.Client {
 	m := larder.PreferStored
 	if offline {

@@ -12,8 +12,9 @@ import (
 	"github.com/larder-go/larder/store/disk"
 )
 
-// recorded returns a client for a test that is answered from what is stored in dir, such as testdata/http. With RECORD=1 what is not there yet is
-// asked for and stored; without it a test fails that asks for something else, and nothing reaches the network.
+// recorded returns a client for a test that is answered from what is stored in dir, such as testdata/http. With
+// RECORD=1 what is not there yet is asked for and stored; without it a test fails that asks for something else, and
+// nothing reaches the network.
 func recorded(t testing.TB, dir string) *http.Client {
 	t.Helper()
 	files, err := disk.Open(dir, nil)

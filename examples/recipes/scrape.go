@@ -8,8 +8,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// scraper returns a client that asks for each page once a day, whatever the server says of it, and keeps pages that are gone as well, so that
-// they are not asked for again at once. While a server is down it takes what is stored, and asks again each time. A session's cookies are not stored.
+// scraper returns a client that asks for each page once a day, whatever the server says of it, and keeps pages that are
+// gone as well, so that they are not asked for again at once. While a server is down it takes what is stored, and asks
+// again each time. A session's cookies are not stored.
 func scraper(s store.Store) *http.Client {
 	cache := &larder.Cache{
 		Store:   s,

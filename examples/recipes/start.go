@@ -23,7 +23,8 @@ func fetch(client *http.Client, url string, w io.Writer) (larder.Outcome, error)
 	return larder.Info(resp).Outcome, nil
 }
 
-// lasting returns a client whose responses are kept in a file. End it with the function, so that what is under way is stored.
+// lasting returns a client whose responses are kept in a file. End it with the function, so that what is under way is
+// stored.
 func lasting(path string) (*http.Client, func(context.Context) error, error) {
 	s, err := sqlite.Open(path, nil)
 	if err != nil {

@@ -14,8 +14,8 @@ func withUser(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, userKey{}, id)
 }
 
-// byUser keeps users apart by who they are rather than by their tokens, which change: larder's default would begin anew with each
-// token. Requests for nobody share what they get.
+// byUser keeps users apart by who they are rather than by their tokens, which change: larder's default would begin anew
+// with each token. Requests for nobody share what they get.
 func byUser(req *http.Request) string {
 	id, _ := req.Context().Value(userKey{}).(string)
 	return id

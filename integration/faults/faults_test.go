@@ -1,5 +1,5 @@
-// Package faults tests what users of a cache see when the network to its store's server is slow, breaks or is gone. It is a
-// module of its own for the sake of its proxy's dependencies.
+// Package faults tests what users of a cache see when the network to its store's server is slow, breaks or is gone. It
+// is a module of its own for the sake of its proxy's dependencies.
 package faults
 
 import (

@@ -36,8 +36,8 @@ type opened interface {
 	Close() error
 }
 
-// stores are opened through a proxy to the server that the variable names, in a part of it of the test's own that is removed
-// in the end. patient says that calls may wait for the only connection that a server may allow, or try again.
+// stores are opened through a proxy to the server that the variable names, in a part of it of the test's own that is
+// removed in the end. patient says that calls may wait for the only connection that a server may allow, or try again.
 var stores = []struct {
 	name, env string
 	open      func(t *testing.T, server, space string, patient bool) (*proxy, opened, error)

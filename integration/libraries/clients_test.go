@@ -99,7 +99,8 @@ func TestRestyV3(t *testing.T) {
 	o.want(t, 1)
 }
 
-// What resty tries again above the cache comes from it as soon as it is stored; a context that has ended asks for nothing.
+// What resty tries again above the cache comes from it as soon as it is stored; a context that has ended asks for
+// nothing.
 func TestRestyRetriesAndContexts(t *testing.T) {
 	o := serve(t, flaky())
 	client := resty2.New().SetTransport(newCache(t)).SetRetryCount(2).SetRetryWaitTime(time.Millisecond).

@@ -12,8 +12,8 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// fromCache marks what did not come from the origin now by the field for which go-github looks before it takes a response's
-// rate limit for the present one.
+// fromCache marks what did not come from the origin now by the field for which go-github looks before it takes a
+// response's rate limit for the present one.
 func fromCache(cache http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		resp, err := cache.RoundTrip(req)

@@ -73,7 +73,8 @@ func TestColly(t *testing.T) {
 	o.want(t, 2)
 }
 
-// TestS3 reads an object twice. Each request is signed anew, so that the default Partition would take it for another user's.
+// TestS3 reads an object twice. Each request is signed anew, so that the default Partition would take it for another
+// user's.
 func TestS3(t *testing.T) {
 	o := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"1"`)

@@ -1,8 +1,9 @@
 // Package behaviour holds what must be true of a larder.Cache on every store. [Run] runs it on one.
 //
-// Each test is a sentence about what a caller sees. It has an origin of its own, a store, a clock that stands still unless it
-// is advanced, and a cache between them. Tests run inside a testing/synctest bubble, over an HTTP server on in-memory connections, so that
-// "everybody waits now" can be said exactly; those marked network run on loopback sockets and real time.
+// Each test is a sentence about what a caller sees. It has an origin of its own, a store, a clock that stands still
+// unless it is advanced, and a cache between them. Tests run inside a testing/synctest bubble, over an HTTP server on
+// in-memory connections, so that "everybody waits now" can be said exactly; those marked network run on loopback
+// sockets and real time.
 package behaviour
 
 import (
@@ -17,8 +18,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Run runs every test on a new store from open each. open sees to it that the store is closed when its test is done; files of
-// the store belong below a t.TempDir().
+// Run runs every test on a new store from open each. open sees to it that the store is closed when its test is done;
+// files of the store belong below a t.TempDir().
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	for _, s := range subjects {
 		t.Run(s.name, func(t *testing.T) {

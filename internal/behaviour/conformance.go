@@ -12,8 +12,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// conformance are tests of what RFC 9111 and RFC 9110 ask of a cache that no other test shows; docs/conformance-rfc9111.md names
-// the test of each rule.
+// conformance are tests of what RFC 9111 and RFC 9110 ask of a cache that no other test shows;
+// docs/conformance-rfc9111.md names the test of each rule.
 var conformance = []test{
 	{name: "a GET is not answered from a HEAD whose tag a 304 names", run: func(t *T) {
 		t.origin.content("/a", "0123456789", "Cache-Control", "max-age=60", "ETag", `"1"`)

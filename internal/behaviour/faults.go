@@ -11,7 +11,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// The calls of a store at which faults can be put. read, write, readBack and commit are those of what open and create return.
+// The calls of a store at which faults can be put. read, write, readBack and commit are those of what open and create
+// return.
 const (
 	lookup   = "lookup"
 	open     = "open"

@@ -132,7 +132,8 @@ func (o *origin) hold(path string) gate {
 	return g
 }
 
-// halves makes path a page that sends its head and half of its body, and the rest when the gate that it returns is opened.
+// halves makes path a page that sends its head and half of its body, and the rest when the gate that it returns is
+// opened.
 func (o *origin) halves(path, body string, header ...string) gate {
 	g := make(gate)
 	o.handle(path, func(w http.ResponseWriter, r *http.Request) {
@@ -145,7 +146,8 @@ func (o *origin) halves(path, body string, header ...string) gate {
 	return g
 }
 
-// cut makes path a page whose connection breaks after the first half of its body, when the gate that it returns is opened.
+// cut makes path a page whose connection breaks after the first half of its body, when the gate that it returns is
+// opened.
 func (o *origin) cut(path, body string, header ...string) gate {
 	g := make(gate)
 	o.handle(path, func(w http.ResponseWriter, r *http.Request) {

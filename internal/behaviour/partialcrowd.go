@@ -16,8 +16,8 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// partialCrowd are tests of callers of parts and wholes, all at once, of a page that changes under them and breaks off now and then:
-// whatever tag a response has, its bytes are those of that representation, in their place.
+// partialCrowd are tests of callers of parts and wholes, all at once, of a page that changes under them and breaks off
+// now and then: whatever tag a response has, its bytes are those of that representation, in their place.
 var partialCrowd = []test{
 	{name: "a crowd that asks for parts", network: true, run: func(t *T) {
 		u, f := t.near()
@@ -51,7 +51,8 @@ func (c *changing) text(version int64) string {
 	return long(fmt.Sprint(c.path, version), c.size+int(version%7))
 }
 
-// ServeHTTP answers as a file server does, which breaks off, fails, changes the page or knows no Range or If-Range now and then.
+// ServeHTTP answers as a file server does, which breaks off, fails, changes the page or knows no Range or If-Range now
+// and then.
 func (c *changing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == "PUT" {
 		v := c.version.Add(1)

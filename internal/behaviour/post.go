@@ -10,7 +10,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// represents makes path a page, numbered, whose answer to a POST or PATCH says that it is what a GET would bring from now on.
+// represents makes path a page, numbered, whose answer to a POST or PATCH says that it is what a GET would bring from
+// now on.
 func (o *origin) represents(path string, header ...string) {
 	o.handle(path, func(w http.ResponseWriter, r *http.Request) {
 		set(w.Header(), append([]string{"Cache-Control", "max-age=60"}, header...))

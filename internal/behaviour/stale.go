@@ -291,7 +291,8 @@ var stale = append([]test{
 	}},
 }, staleIfError...)
 
-// slowly stores "one" for path, which is stale then, and makes the origin hold back its next answers, 304, until open is called.
+// slowly stores "one" for path, which is stale then, and makes the origin hold back its next answers, 304, until open
+// is called.
 func (t *T) slowly(path, cacheControl string) (open func()) {
 	t.Helper()
 	t.origin.tagged(path, `"1"`, "one", "Cache-Control", cacheControl)

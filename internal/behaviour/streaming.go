@@ -379,8 +379,8 @@ var streaming = []test{
 	}},
 }
 
-// backgroundDone returns when nothing goes on for nobody any more. From then on the test has a new cache, since one that
-// is closed leaves the rest of a body alone.
+// backgroundDone returns when nothing goes on for nobody any more. From then on the test has a new cache, since one
+// that is closed leaves the rest of a body alone.
 func (t *T) backgroundDone() {
 	t.Helper()
 	old := t.cache

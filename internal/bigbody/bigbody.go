@@ -1,5 +1,5 @@
-// Package bigbody is what tests of large bodies have in common: an origin that serves one, a client that reads it, and the
-// most memory that the process took.
+// Package bigbody is what tests of large bodies have in common: an origin that serves one, a client that reads it, and
+// the most memory that the process took.
 package bigbody
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// Serve starts an origin that answers each request with a body of size bytes, fresh for an hour, and returns its URL and the
-// SHA-256 of the body, in hexadecimal.
+// Serve starts an origin that answers each request with a body of size bytes, fresh for an hour, and returns its URL
+// and the SHA-256 of the body, in hexadecimal.
 func Serve(t *testing.T, size int64) (url, sum string) {
 	t.Helper()
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

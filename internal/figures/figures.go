@@ -52,7 +52,8 @@ func (h *Histogram) add(d time.Duration) {
 	h[min(i, len(h)-1)]++
 }
 
-// Quantile returns a duration that a share q of those counted does not exceed, to within a factor of two; 0 if there are none.
+// Quantile returns a duration that a share q of those counted does not exceed, to within a factor of two; 0 if there
+// are none.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	var all int64
 	for _, n := range h {
@@ -75,7 +76,8 @@ func (c *Counts) Requests() int64 {
 	return c.Hits + c.Stale + c.Revalidated + c.Misses + c.Bypassed + c.Refused
 }
 
-// HitRatio returns the share of requests that were answered from the store without asking the origin; 0 without requests.
+// HitRatio returns the share of requests that were answered from the store without asking the origin; 0 without
+// requests.
 func (c *Counts) HitRatio() float64 {
 	n := c.Requests()
 	if n == 0 {
@@ -156,8 +158,8 @@ type Snapshot struct {
 	Minutes []Minute  // the last ones in which something happened, oldest first; at most keptMinutes
 }
 
-// Recorder counts the events of a Cache: its Observe is to be called with each. The zero value is ready. It is safe for concurrent
-// use, and its size is bounded.
+// Recorder counts the events of a Cache: its Observe is to be called with each. The zero value is ready. It is safe for
+// concurrent use, and its size is bounded.
 type Recorder struct {
 	mu      sync.Mutex
 	since   time.Time

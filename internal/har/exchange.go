@@ -45,8 +45,8 @@ const (
 // maxWait bounds what an entry may say of how long its response took.
 const maxWait = 24 * time.Hour
 
-// Exchange returns what e tells of, or why that is nothing to be stored. The response is made true where an archive has its content in
-// another form than its header says: without content coding, or in another charset.
+// Exchange returns what e tells of, or why that is nothing to be stored. The response is made true where an archive has
+// its content in another form than its header says: without content coding, or in another charset.
 func (e *Entry) Exchange(decode Decode) (*Exchange, error) {
 	ours := e.Larder != nil
 	if m := e.Request.Method; m != http.MethodGet && m != http.MethodHead {
@@ -233,7 +233,8 @@ func decodes(decode Decode, coding string, body []byte) bool {
 	return err == nil
 }
 
-// asUTF8 makes the Content-Type of text that was in another charset, and is UTF-8 now, say so. It returns false if there was none.
+// asUTF8 makes the Content-Type of text that was in another charset, and is UTF-8 now, say so. It returns false if
+// there was none.
 func asUTF8(h http.Header) bool {
 	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	charset := strings.ToLower(params["charset"])
@@ -245,8 +246,8 @@ func asUTF8(h http.Header) bool {
 	return true
 }
 
-// headerOf returns fields as a header, without the pseudo ones of HTTP/2. Browsers write several values of one name in one, a line
-// each. It returns false if what is there can be no header.
+// headerOf returns fields as a header, without the pseudo ones of HTTP/2. Browsers write several values of one name in
+// one, a line each. It returns false if what is there can be no header.
 func headerOf(fields []Pair, latin1 bool) (http.Header, bool) {
 	h := make(http.Header)
 	for _, f := range fields {

@@ -1,9 +1,9 @@
-// Package har reads and writes HTTP archives (HAR 1.2), entry by entry, makes entries of stored responses, and of entries the
-// exchanges that they tell of.
+// Package har reads and writes HTTP archives (HAR 1.2), entry by entry, makes entries of stored responses, and of
+// entries the exchanges that they tell of.
 package har
 
-// Entry is one request and its response. Response is its last field, as Content is of that, and Text and Stored are of that, since
-// Writer appends to what comes before.
+// Entry is one request and its response. Response is its last field, as Content is of that, and Text and Stored are of
+// that, since Writer appends to what comes before.
 type Entry struct {
 	StartedDateTime string   `json:"startedDateTime"`
 	Time            float64  `json:"time"` // in milliseconds, as are Timings
@@ -97,7 +97,8 @@ type Larder struct {
 	Bound []string `json:"bound,omitempty"`
 }
 
-// What import has no use for is read as nothing, whatever is in it: of many programs that write HARs none has all of it right.
+// What import has no use for is read as nothing, whatever is in it: of many programs that write HARs none has all of it
+// right.
 type (
 	Cookies []Cookie
 	Query   []Pair

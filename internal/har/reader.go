@@ -47,8 +47,8 @@ func NewReader(r io.Reader) *Reader {
 	return out
 }
 
-// Next returns the next entry; io.EOF: there are no more. Any other error says where in the HAR it is, and nothing can be read
-// after it.
+// Next returns the next entry; io.EOF: there are no more. Any other error says where in the HAR it is, and nothing can
+// be read after it.
 func (r *Reader) Next() (*Entry, error) {
 	for {
 		e, err := r.step()

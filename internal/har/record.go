@@ -250,7 +250,8 @@ func cookies(h http.Header) Cookies {
 	return out
 }
 
-// bound names what a response was stored for beside what an entry tells: the URL, the host and the fields that Vary names.
+// bound names what a response was stored for beside what an entry tells: the URL, the host and the fields that Vary
+// names.
 func bound(r *store.Record) (all []string) {
 	fields := keyFields(r.Key)
 	for _, f := range []struct {

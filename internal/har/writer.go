@@ -33,8 +33,8 @@ func (w *Writer) Close() error {
 // source opens what is to be written.
 type source func() (io.Reader, error)
 
-// write writes an entry. It takes the content's Text (in base64 if Encoding says so) and Stored from the sources, and not from e; a nil
-// source is none. After an error the HAR is of no use.
+// write writes an entry. It takes the content's Text (in base64 if Encoding says so) and Stored from the sources, and
+// not from e; a nil source is none. After an error the HAR is of no use.
 func (w *Writer) write(e *Entry, text, stored source) error {
 	head := *e
 	content := &head.Response.Content
@@ -120,7 +120,8 @@ func wholeRunes(p []byte) int {
 	return len(p)
 }
 
-// AppendText appends JSON text, or with quote a text as the inside of a JSON string. Everything is escaped that a terminal would obey.
+// AppendText appends JSON text, or with quote a text as the inside of a JSON string. Everything is escaped that a
+// terminal would obey.
 func AppendText(out, p []byte, quote bool) []byte {
 	for len(p) > 0 {
 		r, size := utf8.DecodeRune(p)

@@ -13,9 +13,9 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// ideal is the cache that larder is compared with: a list of all that the origin ever said, in which it looks for what it
-// needs. It does not ask by itself: it is told what was asked and answered, and says whether that was right, and what the
-// caller must get.
+// ideal is the cache that larder is compared with: a list of all that the origin ever said, in which it looks for what
+// it needs. It does not ask by itself: it is told what was asked and answered, and says whether that was right, and
+// what the caller must get.
 type ideal struct {
 	shared bool
 	all    []*kept
@@ -93,8 +93,8 @@ type view struct {
 	selected   *kept
 }
 
-// look returns the view of q. What it selects is what is answered with, or else validated (RFC 9111 §4): the most recent
-// of those that match, but rather one that was selected by Vary than one that lacks it (§4.1).
+// look returns the view of q. What it selects is what is answered with, or else validated (RFC 9111 §4): the most
+// recent of those that match, but rather one that was selected by Vary than one that lacks it (§4.1).
 func (m *ideal) look(q *request) view {
 	v := view{all: m.of(q.path, q)}
 	matches := func(k *kept) bool { return k.answers(q.method) && k.isFor(q.header()) }

@@ -46,8 +46,8 @@ func (m *ideal) renew(q *request, k *kept, old []*kept, x exchange) (answer *kep
 	return m.among(fresh)
 }
 
-// replace puts a renewed response in the place of the old one, which goes if the new header does not let it be kept. If it
-// is the request alone that does not, the old one stays as it is.
+// replace puts a renewed response in the place of the old one, which goes if the new header does not let it be kept. If
+// it is the request alone that does not, the old one stays as it is.
 func (m *ideal) replace(q *request, old, fresh *kept) {
 	h := q.header()
 	if parse(h["Cache-Control"]).has("no-store") {

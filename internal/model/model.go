@@ -1,9 +1,10 @@
-// Package model compares a larder.Cache with a model of what RFC 9111 and larder promise, on random sequences of requests,
-// changes at the origin, faults and steps of time. [Run] does it on one store.
+// Package model compares a larder.Cache with a model of what RFC 9111 and larder promise, on random sequences of
+// requests, changes at the origin, faults and steps of time. [Run] does it on one store.
 //
 // The model ([ideal]) is a second reading of the standard: a list of all that the origin ever said, looked through from
-// end to end for each request. It is told what the cache asked the origin, and says whether that was right, and what the
-// caller must get and the store must hold now. Where the standard leaves several responses to choose from, each is right.
+// end to end for each request. It is told what the cache asked the origin, and says whether that was right, and what
+// the caller must get and the store must hold now. Where the standard leaves several responses to choose from, each is
+// right.
 package model
 
 import (

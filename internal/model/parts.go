@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// This file is about parts: the ranges that callers ask for, the partial answers of the origin, and what is kept of a body
-// that broke off (RFC 9111 §3.3, §3.4). It goes byte by byte.
+// This file is about parts: the ranges that callers ask for, the partial answers of the origin, and what is kept of a
+// body that broke off (RFC 9111 §3.3, §3.4). It goes byte by byte.
 
 // span is a range of bytes.
 type span struct{ start, end int }
@@ -87,8 +87,8 @@ func (k *kept) missing(s span) span {
 
 func (k *kept) has(s span) bool { m := k.missing(s); return m.start >= m.end }
 
-// strongValidator is what tells that bytes are of the same representation (RFC 9110 §8.8): a strong tag, or, without a tag, a
-// Last-Modified that is older than Date.
+// strongValidator is what tells that bytes are of the same representation (RFC 9110 §8.8): a strong tag, or, without a
+// tag, a Last-Modified that is older than Date.
 func (k *kept) strongValidator() string {
 	modified, err := http.ParseTime(k.lastModified())
 	switch {
@@ -169,8 +169,8 @@ func (m *ideal) latest(all []*kept) *kept {
 	}))
 }
 
-// assembled returns the response that parts of the same representation, the newest last, come to: with the header of that,
-// and what only older ones say.
+// assembled returns the response that parts of the same representation, the newest last, come to: with the header of
+// that, and what only older ones say.
 func assembled(parts []*kept) *kept {
 	k := *parts[len(parts)-1]
 	k.status, k.parts, k.header, k.at, k.body = http.StatusOK, parts, http.Header{}, 0, nil

@@ -19,8 +19,8 @@ const host = "http://cache.test"
 // subject is the cache that is tested: larder on some store, or something that a test of this package has spoilt.
 type subject func(c *larder.Cache) http.RoundTripper
 
-// play plays a sequence on a store, which it leaves empty, and returns at which step it went wrong, and how; an error with
-// the step -1 is one of the store.
+// play plays a sequence on a store, which it leaves empty, and returns at which step it went wrong, and how; an error
+// with the step -1 is one of the store.
 func play(s sequence, on store.Store, subject subject) (at int, err error) {
 	o := &origin{now: epoch, pages: map[string]*page{}}
 	for _, path := range paths {
@@ -65,7 +65,8 @@ func play(s sequence, on store.Store, subject subject) (at int, err error) {
 	return 0, nil
 }
 
-// ask sends a request and compares what comes of it, for the caller, the origin and the store, with what the model wants.
+// ask sends a request and compares what comes of it, for the caller, the origin and the store, with what the model
+// wants.
 func ask(c *larder.Cache, rt http.RoundTripper, o *origin, m *ideal, q *request) error {
 	came := o.Now()
 	g := get(rt, q)

@@ -106,7 +106,8 @@ func (k *kept) explicit() bool {
 	return k.shared && d.has("s-maxage") || d.has("max-age") || k.header["Expires"] != nil && !k.targeted()
 }
 
-// lifetime is freshness_lifetime of RFC 9111 §4.2.1; by heuristics a tenth of the time since Last-Modified, a week at most.
+// lifetime is freshness_lifetime of RFC 9111 §4.2.1; by heuristics a tenth of the time since Last-Modified, a week at
+// most.
 func (k *kept) lifetime() time.Duration {
 	d := k.says()
 	modified, err := http.ParseTime(k.header.Get("Last-Modified"))
@@ -242,7 +243,8 @@ func withoutConnection(h http.Header) http.Header {
 	return out
 }
 
-// tell adds to the header of an answer what the origin has just said that is not in what is stored: it is for the caller who asked.
+// tell adds to the header of an answer what the origin has just said that is not in what is stored: it is for the
+// caller who asked.
 func tell(to, stored, said http.Header) {
 	said = withoutConnection(said)
 	said.Del("Content-Length")
@@ -320,8 +322,8 @@ func (w wishes) noCache() bool { return w.has("no-cache") || w.pragma }
 // limits reports whether the request says itself how old or stale a response may be.
 func (w wishes) limits() bool { return w.has("max-age") || w.has("max-stale") || w.has("min-fresh") }
 
-// standsIn reports whether k may answer although the origin failed: with a status of RFC 5861 §4, or by no answer at all
-// (RFC 9111 §4.2.4), in which case larder takes it as long as nobody says how stale it may be.
+// standsIn reports whether k may answer although the origin failed: with a status of RFC 5861 §4, or by no answer at
+// all (RFC 9111 §4.2.4), in which case larder takes it as long as nobody says how stale it may be.
 func standsIn(w wishes, k *kept, now time.Time, noAnswer bool) bool {
 	d, staleness := k.says(), k.staleness(now)
 	switch {

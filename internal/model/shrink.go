@@ -2,8 +2,8 @@ package model
 
 import "slices"
 
-// shrink returns a part of s that fails as well, and from which no step can be dropped, nor anything be taken out of one,
-// without that it passes. fails tells at which step a sequence does, if at all.
+// shrink returns a part of s that fails as well, and from which no step can be dropped, nor anything be taken out of
+// one, without that it passes. fails tells at which step a sequence does, if at all.
 func shrink(s sequence, fails func(sequence) (at int, failed bool)) sequence {
 	smaller := func(t sequence) bool {
 		at, failed := fails(t)

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// To returns the position after Seek(offset, whence), for a reader of size bytes that is at pos. A position before the first
-// byte is an error; one behind the last is not.
+// To returns the position after Seek(offset, whence), for a reader of size bytes that is at pos. A position before the
+// first byte is an error; one behind the last is not.
 func To(pos, size, offset int64, whence int) (int64, error) {
 	to := offset
 	switch whence {

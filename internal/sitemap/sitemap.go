@@ -78,8 +78,8 @@ func readText(r io.Reader) (s Sitemap, err error) {
 	return s, nil
 }
 
-// Lines yields the lines of r, without their ends. Of a line that is longer than MaxLine it yields the beginning, with ErrLongLine. An
-// error of r comes last.
+// Lines yields the lines of r, without their ends. Of a line that is longer than MaxLine it yields the beginning, with
+// ErrLongLine. An error of r comes last.
 func Lines(r io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		in := bufio.NewReaderSize(r, MaxLine+len("\r\n"))

@@ -1,5 +1,5 @@
-// Package view is what the command and the page show of a stored response: its head in JSON, the times of its life, and the
-// beginning of its body.
+// Package view is what the command and the page show of a stored response: its head in JSON, the times of its life, and
+// the beginning of its body.
 package view
 
 import (
@@ -76,7 +76,8 @@ func Fresh(r *store.Record, now time.Time) bool {
 	return r.FreshUntil.IsZero() || now.Before(r.FreshUntil)
 }
 
-// TTL is a lifetime that somebody set in place of the header's, as --ttl takes it: 1h30m, forever, never; "" if nobody did.
+// TTL is a lifetime that somebody set in place of the header's, as --ttl takes it: 1h30m, forever, never; "" if nobody
+// did.
 func TTL(d time.Duration) string {
 	switch {
 	case d == 0:

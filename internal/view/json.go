@@ -2,9 +2,9 @@ package view
 
 import "bytes"
 
-// IndentJSON returns JSON with each member on a line of its own, indented by two blanks a level. Unlike json.Indent it takes the beginning of
-// a text that is cut off anywhere, several values one after the other, and what is no JSON at all, of which it changes white space
-// alone.
+// IndentJSON returns JSON with each member on a line of its own, indented by two blanks a level. Unlike json.Indent it
+// takes the beginning of a text that is cut off anywhere, several values one after the other, and what is no JSON at
+// all, of which it changes white space alone.
 func IndentJSON(data []byte) []byte {
 	var out bytes.Buffer
 	depth := 0

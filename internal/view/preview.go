@@ -58,8 +58,8 @@ type Preview struct {
 // imageHead is how far into an image its size is looked for: a JPEG may have a lot before it.
 const imageHead = 1 << 20
 
-// NewPreview reads the body of r, as it is stored, for at most limit bytes to be shown. It reads no more of it than about twice
-// that, or 1 MiB of an image. An error is the body's; what was read before is returned beside it.
+// NewPreview reads the body of r, as it is stored, for at most limit bytes to be shown. It reads no more of it than
+// about twice that, or 1 MiB of an image. An error is the body's; what was read before is returned beside it.
 func NewPreview(r *store.Record, body io.Reader, limit int) (Preview, error) {
 	p := Preview{Coding: strings.ToLower(strings.Join(r.Header["Content-Encoding"], ", ")), Range: r.Header.Get("Content-Range")}
 	if p.Coding == "identity" {
@@ -153,7 +153,8 @@ func kindOf(mediaType string) Kind {
 	return Binary
 }
 
-// LooksLikeText reports whether data can be shown as text: UTF-8, cut off anywhere, without control characters that text has not.
+// LooksLikeText reports whether data can be shown as text: UTF-8, cut off anywhere, without control characters that
+// text has not.
 func LooksLikeText(data []byte) bool {
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)
@@ -165,8 +166,8 @@ func LooksLikeText(data []byte) bool {
 	return true
 }
 
-// unpack undoes a single content coding, for at most limit bytes of what comes out, and reports whether that is all. It returns
-// false for ok if it cannot.
+// unpack undoes a single content coding, for at most limit bytes of what comes out, and reports whether that is all. It
+// returns false for ok if it cannot.
 func unpack(coding string, in io.Reader, limit int) (data []byte, whole, ok bool) {
 	out, err := Unpacker(coding, in)
 	if err != nil {
@@ -192,8 +193,8 @@ func Unpacker(coding string, in io.Reader) (io.Reader, error) {
 	return nil, fmt.Errorf("content coding %q: want gzip or deflate", coding)
 }
 
-// isZlib reports whether the bytes have the head of zlib's format (RFC 1950 §2.2), as deflate has by RFC 9110 §8.4.1.2; some send what
-// would be inside of it.
+// isZlib reports whether the bytes have the head of zlib's format (RFC 1950 §2.2), as deflate has by RFC 9110 §8.4.1.2;
+// some send what would be inside of it.
 func isZlib(b *bufio.Reader) bool {
 	head, err := b.Peek(2)
 	return err == nil && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0

@@ -92,8 +92,9 @@ func (l *Life) span(name string, from, to time.Time) {
 	}
 }
 
-// Place returns where a moment is to be drawn, between 0 and 1; the zero one, which never comes, at 1. The scale is bent, so that
-// minutes can be seen beside months: between two moments of l there is as much room as the logarithm of the time between them.
+// Place returns where a moment is to be drawn, between 0 and 1; the zero one, which never comes, at 1. The scale is
+// bent, so that minutes can be seen beside months: between two moments of l there is as much room as the logarithm of
+// the time between them.
 func (l *Life) Place(t time.Time) float64 {
 	if t.IsZero() {
 		return 1

@@ -12,8 +12,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Inner is the store inside a [store.Wrapper] that embeds Inner. It passes on the calls that the wrapper need not change. A call
-// of what the inner store cannot do fails with an error that wraps errors.ErrUnsupported; store.As says so beforehand.
+// Inner is the store inside a [store.Wrapper] that embeds Inner. It passes on the calls that the wrapper need not
+// change. A call of what the inner store cannot do fails with an error that wraps errors.ErrUnsupported; store.As says
+// so beforehand.
 type Inner struct{ Store store.Store }
 
 // Unwrap returns the inner store.
@@ -75,7 +76,8 @@ func As[I any](i Inner, name string) (I, error) {
 	return s, nil
 }
 
-// Record returns the record with this key and ID in s. The error wraps store.ErrNotFound if there is none that can be read.
+// Record returns the record with this key and ID in s. The error wraps store.ErrNotFound if there is none that can be
+// read.
 func Record(ctx context.Context, s store.Store, key store.Key, id store.ID) (*store.Record, error) {
 	all, err := s.Lookup(ctx, key)
 	if i := slices.IndexFunc(all, func(r *store.Record) bool { return r.ID == id }); i >= 0 {
@@ -87,7 +89,8 @@ func Record(ctx context.Context, s store.Store, key store.Key, id store.ID) (*st
 	return nil, err
 }
 
-// Remove removes a record of s in which the wrapper found damage, unless under store.Inspect. It returns the error to report.
+// Remove removes a record of s in which the wrapper found damage, unless under store.Inspect. It returns the error to
+// report.
 func Remove(ctx context.Context, s store.Store, r *store.Record, damage error) error {
 	if store.Inspecting(ctx) {
 		return damage

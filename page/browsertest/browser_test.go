@@ -32,8 +32,8 @@ type tab struct {
 	faults []string // what its console and its engine complained of
 }
 
-// open opens the page at a URL in a browser of its own. At the end of the test nothing may have been asked of another host, and
-// nothing complained of.
+// open opens the page at a URL in a browser of its own. At the end of the test nothing may have been asked of another
+// host, and nothing complained of.
 func open(t *testing.T, base string) *tab {
 	t.Helper()
 	ctx := browser(t)

@@ -89,8 +89,8 @@ func recorded(t *testing.T) (archive, origin string) {
 	return b.String(), server.URL
 }
 
-// TestDeveloperTools lets the importer of Chromium's developer tools read a HAR that larder has written. The browser serves the
-// modules that they are made of at the port by which it is controlled.
+// TestDeveloperTools lets the importer of Chromium's developer tools read a HAR that larder has written. The browser
+// serves the modules that they are made of at the port by which it is controlled.
 func TestDeveloperTools(t *testing.T) {
 	archive, origin := recorded(t)
 	profile := t.TempDir()

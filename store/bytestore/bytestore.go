@@ -9,14 +9,16 @@ import (
 	"github.com/larder-go/larder/store/chunked"
 )
 
-// Cache is the interface of that name in github.com/gregjones/httpcache and its forks. It must be safe for concurrent use.
+// Cache is the interface of that name in github.com/gregjones/httpcache and its forks. It must be safe for concurrent
+// use.
 type Cache interface {
 	Get(key string) (value []byte, ok bool)
 	Set(key string, value []byte)
 	Delete(key string)
 }
 
-// Conn is the interface of that name in github.com/bartventer/httpcache/store/driver. It must be safe for concurrent use.
+// Conn is the interface of that name in github.com/bartventer/httpcache/store/driver. It must be safe for concurrent
+// use.
 type Conn interface {
 	Get(key string) ([]byte, error)
 	Set(key string, value []byte) error
@@ -27,9 +29,9 @@ type Conn interface {
 type Options struct {
 	// MaxBody is the length of the longest body that is taken, in bytes; 0: 8 MiB.
 	MaxBody int64
-	// Chunk is the length in bytes of the pieces in which a body is kept, 32 KiB at least; 0: a body is one value. Pieces save
-	// memory where bodies are large, and are needed where values are bounded, as in memcached. They are for stores that drop
-	// nothing by themselves: if one piece of a body is gone, reading it breaks off there.
+	// Chunk is the length in bytes of the pieces in which a body is kept, 32 KiB at least; 0: a body is one value.
+	// Pieces save memory where bodies are large, and are needed where values are bounded, as in memcached. They are for
+	// stores that drop nothing by themselves: if one piece of a body is gone, reading it breaks off there.
 	Chunk int
 }
 
@@ -84,8 +86,8 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	return s.chunked.Delete(ctx, key, ids...)
 }
 
-// Close removes at once what was to be removed later, and takes 5 s at most. It does not close the Cache or Conn. The Store must
-// not be used afterwards.
+// Close removes at once what was to be removed later, and takes 5 s at most. It does not close the Cache or Conn. The
+// Store must not be used afterwards.
 func (s *Store) Close() error { return s.chunked.Close() }
 
 var errAbsent = errors.New("absent")

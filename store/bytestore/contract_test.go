@@ -18,8 +18,8 @@ import (
 	"github.com/larder-go/larder/store/storetest"
 )
 
-// cache is a map with gregjones/httpcache's interface. Like the map in that module, it makes no copies: it holds the bytes that
-// it is given, and gives out the bytes that it holds.
+// cache is a map with gregjones/httpcache's interface. Like the map in that module, it makes no copies: it holds the
+// bytes that it is given, and gives out the bytes that it holds.
 type cache struct {
 	mu sync.Mutex
 	m  map[string][]byte

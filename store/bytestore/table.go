@@ -49,8 +49,8 @@ func (v values) delete(key string) error {
 	return nil
 }
 
-// table is a chunked.Table without a list. The records of a key are one value, and each piece of a body is one. Nothing else is
-// kept: only a table that can be listed needs indexes and writers' signs of life, and there are no leases.
+// table is a chunked.Table without a list. The records of a key are one value, and each piece of a body is one. Nothing
+// else is kept: only a table that can be listed needs indexes and writers' signs of life, and there are no leases.
 type table struct {
 	values values
 	calls  chan struct{}    // has an element for each call under way
@@ -165,8 +165,8 @@ func (t *table) Delete(ctx context.Context, group string, items ...string) error
 	})
 }
 
-// deleteBody removes pieces from the first on. It looks past missing ones: an interrupted write may have left out as many as are
-// written at once.
+// deleteBody removes pieces from the first on. It looks past missing ones: an interrupted write may have left out as
+// many as are written at once.
 func (t *table) deleteBody(group string) error {
 	for number, missing := 0, 0; missing <= parallel; number++ {
 		key := fmt.Sprintf("%s/%08d", group, number)

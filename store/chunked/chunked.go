@@ -203,8 +203,8 @@ func (s *Store) forget(dig string, r *store.Record) {
 	}
 }
 
-// removeBody removes the pieces of a body, when whoever reads it has had the time to do so. Until then a sign of life tells
-// Sweep to leave them; where none is there to be replaced, there are no pieces.
+// removeBody removes the pieces of a body, when whoever reads it has had the time to do so. Until then a sign of life
+// tells Sweep to leave them; where none is there to be replaced, there are no pieces.
 func (s *Store) removeBody(dig string, id store.ID) {
 	group := bodyGroup(dig, id)
 	s.later.run(func(ctx context.Context) {

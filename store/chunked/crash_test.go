@@ -71,8 +71,8 @@ func (f *failing) Get(ctx context.Context, group string, items ...string) ([]chu
 	return f.Table.Get(ctx, group, items...)
 }
 
-// TestWhateverCallFailsNothingIsHalf goes through every call of each operation. Whichever fails, and however, what is there can
-// be read and found, and Sweep removes the rest.
+// TestWhateverCallFailsNothingIsHalf goes through every call of each operation. Whichever fails, and however, what is
+// there can be read and found, and Sweep removes the rest.
 func TestWhateverCallFailsNothingIsHalf(t *testing.T) {
 	tagged := func(r *store.Record, keep time.Duration, tags ...string) *store.Record {
 		r.KeepUntil, r.Tags = time.Now().Add(keep), tags

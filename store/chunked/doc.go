@@ -1,6 +1,6 @@
 // Package chunked makes a store.Store of a [Table]: four calls on small values, which is what most databases are good
-// at. Whoever has a database writes the Table, in 200 lines or less, and the rest is here: bodies in pieces, reading ahead,
-// several calls at once, checksums, an index for URLs and tags, expiry, what interrupted writes leave, leases.
+// at. Whoever has a database writes the Table, in 200 lines or less, and the rest is here: bodies in pieces, reading
+// ahead, several calls at once, checksums, an index for URLs and tags, expiry, what interrupted writes leave, leases.
 //
 //	s := chunked.New(table, nil)
 //	client := (&larder.Cache{Store: s}).Client()
@@ -28,29 +28,30 @@
 // # What holds
 //
 // A hit on a small response is one Get, whatever the number of variants; a larger body is one more for each piece, of
-// which several are under way at once. An Update is one Get, and a Put for the record and for each of its entries in the
-// indexes; it touches no piece.
+// which several are under way at once. An Update is one Get, and a Put for the record and for each of its entries in
+// the indexes; it touches no piece.
 //
 // Pieces come first and the record last, so a record is seen whole or not at all. A record's row expires with its
-// KeepUntil. Pieces are written once, with an expiry 30 days later than the KeepUntil that the record had then; an Update
-// that moves KeepUntil beyond that keeps the record no longer than its pieces. A table that is a Keeper has them for an hour
-// longer than the record, and an Update moves their expiry along.
+// KeepUntil. Pieces are written once, with an expiry 30 days later than the KeepUntil that the record had then; an
+// Update that moves KeepUntil beyond that keeps the record no longer than its pieces. A table that is a Keeper has them
+// for an hour longer than the record, and an Update moves their expiry along.
 //
 // What a Commit or a Delete leaves of a body is removed a minute later (Options.Grace), so that whoever reads it can go
-// on; of more than 8192 in that time those that have waited longest go sooner. That is done by the process that removed the record; if it ends
-// before, the pieces expire, or Sweep removes them.
-// Sweep also removes what interrupted writes left. Of either kind it takes what has given no sign of life for an hour.
+// on; of more than 8192 in that time those that have waited longest go sooner. That is done by the process that removed
+// the record; if it ends before, the pieces expire, or Sweep removes them. Sweep also removes what interrupted writes
+// left. Of either kind it takes what has given no sign of life for an hour.
 //
-// Every value is under a checksum, and what does not verify is store.ErrCorrupt and removed. Checksums find accidents, not
-// forgery: for that, see store/sealed.
+// Every value is under a checksum, and what does not verify is store.ErrCorrupt and removed. Checksums find accidents,
+// not forgery: for that, see store/sealed.
 //
 // Find by Key, URL and Tag reads what it finds; by anything else it reads every record, with bodies up to 32 KiB. So do
-// Sweep and Size. A process that dies in the midst of a Commit, a Delete or an Update leaves no wrong answer, but perhaps an
-// entry too many in an index, which costs a look, and expires a minute later than the record. After two Updates of a record at
-// the same moment, with KeepUntils more than that minute apart, its entries may expire before it does.
+// Sweep and Size. A process that dies in the midst of a Commit, a Delete or an Update leaves no wrong answer, but
+// perhaps an entry too many in an index, which costs a look, and expires a minute later than the record. After two
+// Updates of a record at the same moment, with KeepUntils more than that minute apart, its entries may expire before it
+// does.
 //
 // When a lease ends is reckoned by its holder's clock and judged by that of the database, or of the process that looks
-// where the database has none. One that was left by a clock that was far ahead is taken over when it is asked for.
-// What Sweep takes for remains it tells by the clocks of those that write: where one is an hour behind, what it is just writing may fail, or
-// be missed by a purge of its URL or tag.
+// where the database has none. One that was left by a clock that was far ahead is taken over when it is asked for. What
+// Sweep takes for remains it tells by the clocks of those that write: where one is an hour behind, what it is just
+// writing may fail, or be missed by a purge of its URL or tag.
 package chunked

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// later is what a Store does when nobody waits for it any more: it removes what is left over. It is bounded in number and in
-// time; of what comes beyond the number nothing is dropped, but done at once. What a fault leaves, expiry and Sweep remove.
+// later is what a Store does when nobody waits for it any more: it removes what is left over. It is bounded in number
+// and in time; of what comes beyond the number nothing is dropped, but done at once. What a fault leaves, expiry and
+// Sweep remove.
 type later struct {
 	mu      sync.Mutex
 	closed  bool

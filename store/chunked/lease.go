@@ -13,7 +13,8 @@ import (
 
 const leaseItem = "l"
 
-// Lease is described at store.Leaser. Of two that ask in the moment in which it ends both may get it: it is asked and then renewed.
+// Lease is described at store.Leaser. Of two that ask in the moment in which it ends both may get it: it is asked and
+// then renewed.
 func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
 	now := time.Now()
 	until := now.Add(ttl)
@@ -63,8 +64,8 @@ func leaseValue(holder store.ID, until time.Time) []byte {
 	return binary.BigEndian.AppendUint64(holder[:], uint64(until.UnixMilli()))
 }
 
-// holder returns who has the lease, and until when. The error wraps store.ErrNotFound if it is not there. What is no lease has no
-// holder, and an end too late to be believed.
+// holder returns who has the lease, and until when. The error wraps store.ErrNotFound if it is not there. What is no
+// lease has no holder, and an end too late to be believed.
 func (s *Store) holder(ctx context.Context, group string) (by store.ID, until time.Time, err error) {
 	rows, err := s.table.Get(ctx, group, leaseItem)
 	switch {

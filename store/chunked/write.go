@@ -175,8 +175,8 @@ func (w *writer) flush() error {
 // number returns that of the piece being filled. The mutex is held.
 func (w *writer) number() int64 { return (w.written - int64(len(w.piece))) / int64(w.s.opts.Chunk) }
 
-// sign tells other processes that somebody writes the body, so that Sweep leaves it alone. After the first time it fails if
-// Sweep has taken the body for an orphan.
+// sign tells other processes that somebody writes the body, so that Sweep leaves it alone. After the first time it
+// fails if Sweep has taken the body for an orphan.
 func (w *writer) sign(when When) error {
 	return w.s.table.Put(w.ctx, sign(w.group, w.until), when)
 }
@@ -332,8 +332,8 @@ func sameRows(a, b []Row) bool {
 	return true
 }
 
-// supersede removes the records that r takes the place of, which is there already; so a fault is no fault of the Commit. What
-// cannot be removed keeps its body and can still be found.
+// supersede removes the records that r takes the place of, which is there already; so a fault is no fault of the
+// Commit. What cannot be removed keeps its body and can still be found.
 func (w *writer) supersede(r *store.Record, ids []store.ID) {
 	remove := func(ctx context.Context) error {
 		if err := w.s.table.Delete(ctx, recordGroup(w.dig), items(ids)...); err != nil {

@@ -11,7 +11,8 @@ import (
 
 func BenchmarkContract(b *testing.B) { storetest.Benchmark(b, memoryKit(pressed)) } // noise: what is not packed
 
-// BenchmarkDocument stores, and reads as a hit does, JSON that is packed. ratio is how many times less the inner store holds.
+// BenchmarkDocument stores, and reads as a hit does, JSON that is packed. ratio is how many times less the inner store
+// holds.
 func BenchmarkDocument(b *testing.B) {
 	for _, size := range []int{2 << 10, 16 << 10, 1 << 20} {
 		body := document(size)

@@ -27,8 +27,8 @@ type Store struct {
 // New returns a store that keeps its records in inner. What is there already stays readable.
 func New(inner store.Store) *Store { return &Store{wrap.Inner{Store: inner}, newCoder()} }
 
-// Lookup unpacks a body of up to 64 KiB that came with its record. A longer one is unpacked as it is read. Lookup passes on the
-// records that come beside an error: tiered.Store returns such ones while its back fails.
+// Lookup unpacks a body of up to 64 KiB that came with its record. A longer one is unpacked as it is read. Lookup
+// passes on the records that come beside an error: tiered.Store returns such ones while its back fails.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	all, err := s.Store.Lookup(ctx, key)
 	found := make([]*store.Record, 0, len(all))

@@ -3,9 +3,9 @@
 //	files, err := disk.Open(filepath.Join(cacheDir, "myprogram"), nil)
 //	client := (&larder.Cache{Store: compressed.New(files)}).Client()
 //
-// A body becomes zstd frames (RFC 8878) of 256 KiB each. Each can be unpacked without the others, so Seek reads only the
-// frames that it needs. What the other store holds is a file that zstd can unpack. The head stays as it is, but for one
-// field that says where the frames are. A Cache sees the plain body, its length, and the plain head. The bytes are
+// A body becomes zstd frames (RFC 8878) of 256 KiB each. Each can be unpacked without the others, so Seek reads only
+// the frames that it needs. What the other store holds is a file that zstd can unpack. The head stays as it is, but for
+// one field that says where the frames are. A Cache sees the plain body, its length, and the plain head. The bytes are
 // described in docs/format-compressed.md.
 //
 // # What is compressed
@@ -26,8 +26,8 @@
 //	client := (&larder.Cache{Store: compressed.New(s)}).Client()
 //
 // The length of what is compressed tells something of its content, sealed or not. An attacker may choose one part of a
-// body that holds a secret in another, have it fetched again and again, and see how long the record becomes. Then he can
-// guess the secret piece by piece, as CRIME and BREACH did. Do not compress such bodies.
+// body that holds a secret in another, have it fetched again and again, and see how long the record becomes. Then he
+// can guess the secret piece by piece, as CRIME and BREACH did. Do not compress such bodies.
 //
 // # Damage
 //
@@ -37,9 +37,9 @@
 //
 // # What it takes
 //
-// A Store takes 2 MB for each processor that compresses at the same time. Writing a body takes 256 KiB, or less if it is
-// known to be shorter, and as much again while a frame is packed, and while it is read back. Reading a body takes 256
-// KiB, and as much again while a frame is unpacked. Both also take 8 bytes for each frame: 160 KB for 5 GB. Open and
-// Update look the record up first. A hit on a body of up to 64 KiB that the other store keeps beside the head is one
-// Lookup.
+// A Store takes 2 MB for each processor that compresses at the same time. Writing a body takes 256 KiB, or less if it
+// is known to be shorter, and as much again while a frame is packed, and while it is read back. Reading a body takes
+// 256 KiB, and as much again while a frame is unpacked. Both also take 8 bytes for each frame: 160 KB for 5 GB. Open
+// and Update look the record up first. A hit on a body of up to 64 KiB that the other store keeps beside the head is
+// one Lookup.
 package compressed

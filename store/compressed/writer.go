@@ -106,8 +106,8 @@ func (w *writer) fill(p []byte) (n int, err error) {
 	return n, err
 }
 
-// flush packs what is in buf, writes that, and returns its length; buf stays. But if this is the first frame, and packing does
-// not save a sixteenth, flush writes it as it is, and gives buf back: the body is plain from then on.
+// flush packs what is in buf, writes that, and returns its length; buf stays. But if this is the first frame, and
+// packing does not save a sixteenth, flush writes it as it is, and gives buf back: the body is plain from then on.
 func (w *writer) flush() (packed int, err error) {
 	frame := buffers.Get().(*buffer)
 	defer buffers.Put(frame)
@@ -223,7 +223,8 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 	return nil
 }
 
-// innerRecord returns what the inner store keeps of r, with an index and a body of size bytes; r itself if nothing differs.
+// innerRecord returns what the inner store keeps of r, with an index and a body of size bytes; r itself if nothing
+// differs.
 func innerRecord(r *store.Record, index string, size int64) *store.Record {
 	if index == "" && len(r.Header[indexField]) == 0 {
 		return r

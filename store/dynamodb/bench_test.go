@@ -66,8 +66,8 @@ func (t *table) bareQuery(group string) (n int, err error) {
 	return n, nil
 }
 
-// pair runs bare and ours by turns, so that what else the machine does meets both, and reports the medians: bare-ms, and how
-// many times as long ours takes, by the clock and by the processor's time that this process used.
+// pair runs bare and ours by turns, so that what else the machine does meets both, and reports the medians: bare-ms,
+// and how many times as long ours takes, by the clock and by the processor's time that this process used.
 func pair(b *testing.B, bare, ours func() error) {
 	b.Helper()
 	var clock, cpu [2][]time.Duration

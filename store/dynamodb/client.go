@@ -79,8 +79,8 @@ func httpClient() *awshttp.BuildableClient {
 // maxTries is how often a request is tried. The waits in between add up to 1.3 s on average, and to 2.6 s at most.
 const maxTries = 8
 
-// retryer retries what is throttled, failed at the server or was cut off, but not what found nobody or no answer: a cache is not
-// worth that wait.
+// retryer retries what is throttled, failed at the server or was cut off, but not what found nobody or no answer: a
+// cache is not worth that wait.
 func retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxTries

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// ErrNoTimeToLive says that the server does not know the time to live of items, as is so with some servers that only behave like
-// DynamoDB. The table can be used, but what has expired stays until Sweep, or the cache itself, removes it.
+// ErrNoTimeToLive says that the server does not know the time to live of items, as is so with some servers that only
+// behave like DynamoDB. The table can be used, but what has expired stays until Sweep, or the cache itself, removes it.
 var ErrNoTimeToLive = errors.New("the server has no time to live")
 
 // createTimeout is how long a new table may take until it can be used.

@@ -22,12 +22,12 @@ type Options struct {
 	// Chunk is 350 KiB at most here, since an item has 400 KB at most.
 	chunked.Options
 
-	// Consistent makes every read strongly consistent, at twice the price. Without it a read may miss what another process
-	// wrote within the last second or so, or show what that removed; what this process wrote it always sees.
+	// Consistent makes every read strongly consistent, at twice the price. Without it a read may miss what another
+	// process wrote within the last second or so, or show what that removed; what this process wrote it always sees.
 	Consistent bool
 
-	// Segments is how many parts of the table a scan reads at once: Find without Key, URL and Tag, Size, and Sweep scan it.
-	// 0: 4.
+	// Segments is how many parts of the table a scan reads at once: Find without Key, URL and Tag, Size, and Sweep scan
+	// it. 0: 4.
 	Segments int
 
 	// Attributes are the names of the table's attributes.
@@ -42,15 +42,15 @@ type Options struct {
 	// AWS_ENDPOINT_URL_DYNAMODB and the files in ~/.aws.
 	Region, Endpoint string
 
-	// Config is what the client is made from; nil: the SDK's own chain. If its HTTPClient or Retryer is nil, the client gets
-	// one that does what the package comment says.
+	// Config is what the client is made from; nil: the SDK's own chain. If its HTTPClient or Retryer is nil, the client
+	// gets one that does what the package comment says.
 	Config *aws.Config
 
 	// Configure, if set, is called last, and may change how the client is made.
 	Configure func(*driver.Options)
 
-	// Lazy makes Open return without asking for the table or creating it: whatever is wrong shows at the first use, and may
-	// have been put right by then. It is for programs that should start even if their cache cannot be reached.
+	// Lazy makes Open return without asking for the table or creating it: whatever is wrong shows at the first use, and
+	// may have been put right by then. It is for programs that should start even if their cache cannot be reached.
 	Lazy bool
 }
 
@@ -65,8 +65,8 @@ type Attributes struct {
 
 const maxChunk = 350 << 10
 
-// Store keeps records in one table. It is safe for concurrent use, and so is the table by any number of stores and processes.
-// It must be made by Open or New.
+// Store keeps records in one table. It is safe for concurrent use, and so is the table by any number of stores and
+// processes. It must be made by Open or New.
 type Store struct {
 	*chunked.Store
 	table     *table
@@ -80,9 +80,9 @@ type Store struct {
 // TABLE is a name or an ARN. Each option is described at the field of [Options] with its name, which it overrides. The
 // credentials come from the SDK's own chain, or Options.Config.
 //
-// Open asks the table for an item that it does not have. So a wrong address, missing credentials, a missing permission to read,
-// and a table that is missing or has other keys are errors here; a missing permission to write or to list shows at the first
-// use. ctx is for Open alone. Close the store when it is no longer needed.
+// Open asks the table for an item that it does not have. So a wrong address, missing credentials, a missing permission
+// to read, and a table that is missing or has other keys are errors here; a missing permission to write or to list
+// shows at the first use. ctx is for Open alone. Close the store when it is no longer needed.
 func Open(ctx context.Context, rawURL string, o *Options) (*Store, error) {
 	opts := Options{}
 	if o != nil {
@@ -154,7 +154,8 @@ var (
 	errName   = errors.New("dynamodb: that is no name of a table: want 3 to 255 letters, digits, dots, hyphens and underscores, or an ARN")
 )
 
-// parse reads the URL into o and returns the table's name. Errors do not show the URL: somebody may have put a secret in it.
+// parse reads the URL into o and returns the table's name. Errors do not show the URL: somebody may have put a secret
+// in it.
 func parse(rawURL string, o *Options) (name string, err error) {
 	rest, ok := strings.CutPrefix(rawURL, "dynamodb://")
 	if !ok {

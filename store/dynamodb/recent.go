@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A read that is not strongly consistent may miss what was written within the last second or so. These are the least time for
-// which a write is remembered, and the most writes that are remembered in that time.
+// A read that is not strongly consistent may miss what was written within the last second or so. These are the least
+// time for which a write is remembered, and the most writes that are remembered in that time.
 const (
 	remembered = 5 * time.Second
 	mostRecent = 10_000

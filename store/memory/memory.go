@@ -3,12 +3,13 @@
 //	client := (&larder.Cache{Store: &memory.Store{MaxBytes: 256 << 20}}).Client()
 //
 // A hit takes one read lock on a part of the map, copies nothing and allocates nothing. When room is needed, what was
-// used only once goes first (S3-FIFO, see policy.go), so that a crawl through many URLs does not push out what is in use.
-// There is no goroutine: what a call has to do is done when it returns.
+// used only once goes first (S3-FIFO, see policy.go), so that a crawl through many URLs does not push out what is in
+// use. There is no goroutine: what a call has to do is done when it returns.
 //
 // What counts are the bytes of bodies, those being written too, and an estimate of what heads and the store's own
-// structures take. For heads of usual length the sum is within a quarter of what the Go heap says. The contents end with
-// the process, and no other process sees them. A body that is open can be read to its end, whatever becomes of the record.
+// structures take. For heads of usual length the sum is within a quarter of what the Go heap says. The contents end
+// with the process, and no other process sees them. A body that is open can be read to its end, whatever becomes of the
+// record.
 package memory
 
 import (
@@ -33,9 +34,9 @@ import (
 // All records of a key are evicted together: a Lookup asks for all of them and does not say which one was of use,
 // so nothing is known of a single one.
 type Store struct {
-	// MaxBytes is how many bytes the store holds at most; 0: 64 MiB; negative: no limit. It is never exceeded. The package
-	// comment says what counts; removed bodies that somebody still reads do not. A body of more than half of MaxBytes is
-	// refused with store.ErrTooLarge.
+	// MaxBytes is how many bytes the store holds at most; 0: 64 MiB; negative: no limit. It is never exceeded. The
+	// package comment says what counts; removed bodies that somebody still reads do not. A body of more than half of
+	// MaxBytes is refused with store.ErrTooLarge.
 	MaxBytes int64
 
 	shards [shardCount]shard
@@ -58,15 +59,16 @@ type shard struct {
 	_       [64 - 32]byte // one cache line each
 }
 
-// entry is what is kept of a key, one record at least. Only its node is ever changed: for all else, another entry takes its
-// place.
+// entry is what is kept of a key, one record at least. Only its node is ever changed: for all else, another entry takes
+// its place.
 type entry struct {
 	node
 	key     store.Key
 	records []*store.Record // newest first; what Lookup hands out
 	kept    []kept          // of each record
 
-	// The first elements of the two, so that a key with one record, as most have, is one piece of memory rather than three.
+	// The first elements of the two, so that a key with one record, as most have, is one piece of memory rather than
+	// three.
 	first     [1]*store.Record
 	firstKept [1]kept
 }
@@ -265,7 +267,8 @@ func (s *Store) retag(old, e *entry) {
 	}
 }
 
-// insert puts r, a record with body b, in the place of the superseded ones. reserved is how many bytes are reserved for b.
+// insert puts r, a record with body b, in the place of the superseded ones. reserved is how many bytes are reserved for
+// b.
 func (s *Store) insert(r *store.Record, b body, reserved int64, superseded []store.ID) error {
 	now := r.ID.Time()
 	head := headBytes(r)
@@ -323,8 +326,8 @@ func (s *Store) trim(now time.Time) {
 	}
 }
 
-// Find looks at the records of a key or with a tag alone, if q names one, and else at one part of the store after the other.
-// The records of one part, or key, are those of one moment.
+// Find looks at the records of a key or with a tag alone, if q names one, and else at one part of the store after the
+// other. The records of one part, or key, are those of one moment.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		filter := q.Filter

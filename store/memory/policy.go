@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// policy decides what goes when room is needed: S3-FIFO (Yang et al., SOSP 2023) by bytes. New entries enter a
-// small queue. Those used again before they reach its end move on to the main queue, where use earns another round. Of an
-// entry that leaves the small queue unused, the key's hash is remembered for a while: if the key comes back, it goes to the
-// main queue at once. A read only counts up, so that it needs no lock.
+// policy decides what goes when room is needed: S3-FIFO (Yang et al., SOSP 2023) by bytes. New entries enter a small
+// queue. Those used again before they reach its end move on to the main queue, where use earns another round. Of an
+// entry that leaves the small queue unused, the key's hash is remembered for a while: if the key comes back, it goes to
+// the main queue at once. A read only counts up, so that it needs no lock.
 type policy struct {
 	small, main queue
 	ghosts      ghosts
@@ -33,7 +33,8 @@ func (n *node) used() {
 
 func (p *policy) bytes() int64 { return p.small.bytes + p.main.bytes }
 
-// put gives e, whose bytes are counted, the place of old, or a new one if old is nil. If e has no records, it removes old.
+// put gives e, whose bytes are counted, the place of old, or a new one if old is nil. If e has no records, it removes
+// old.
 func (p *policy) put(old, e *entry) {
 	switch {
 	case old != nil && len(e.records) > 0:
@@ -50,7 +51,8 @@ func (p *policy) put(old, e *entry) {
 	p.ghosts.trim(p.small.len + p.main.len)
 }
 
-// victim returns the entry that is to go next, and leaves it in its queue; nil if there is none. max is the store's limit.
+// victim returns the entry that is to go next, and leaves it in its queue; nil if there is none. max is the store's
+// limit.
 func (p *policy) victim(max int64, now time.Time) *entry {
 	for {
 		if e := p.small.last; e != nil && (p.small.bytes > max/10 || p.main.last == nil) {

@@ -178,8 +178,8 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 	return nil
 }
 
-// settle ends the last segment where the body ends, and makes one segment of a small body. If segments have much more room
-// than they need, it copies them to smaller ones.
+// settle ends the last segment where the body ends, and makes one segment of a small body. If segments have much more
+// room than they need, it copies them to smaller ones.
 func (w *writer) settle() {
 	last := len(w.body) - 1
 	waste := w.reserved - w.written

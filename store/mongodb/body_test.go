@@ -38,8 +38,8 @@ type childResult struct {
 	Resident  int64 // the most memory that it ever had in RAM, in bytes
 }
 
-// A client in a process of its own fetches a large body, and then has it from the store. The race detector multiplies memory, so
-// this is not built with it.
+// A client in a process of its own fetches a large body, and then has it from the store. The race detector multiplies
+// memory, so this is not built with it.
 func TestBodyNeedsLittleMemory(t *testing.T) {
 	db := database(t)
 	size := *bodyMiB << 20

@@ -13,11 +13,12 @@ import (
 )
 
 // ferret says that the server is FerretDB 1. It loses updates that come by two connections at once, so its URI has
-// maxPoolSize=1, and there must be only one client. It has no TTL index and no users. It reads a whole collection unless it is
-// asked for one document by its id.
+// maxPoolSize=1, and there must be only one client. It has no TTL index and no users. It reads a whole collection
+// unless it is asked for one document by its id.
 var ferret = os.Getenv("MONGODB_FLAVOUR") == "ferretdb1"
 
-// serverURI returns the URI of the server, for a database. The driver waits long for the only connection if there is but one.
+// serverURI returns the URI of the server, for a database. The driver waits long for the only connection if there is
+// but one.
 func serverURI(t testing.TB, database string) string {
 	uri := os.Getenv("MONGODB_URI")
 	if uri == "" {

@@ -28,8 +28,8 @@ type Options struct {
 
 	// The rest is for Open alone.
 
-	// Lazy makes Open return without asking a server: whatever is wrong shows at the first use, and may have been put right
-	// by then. It is for programs that should start even if their cache cannot be reached.
+	// Lazy makes Open return without asking a server: whatever is wrong shows at the first use, and may have been put
+	// right by then. It is for programs that should start even if their cache cannot be reached.
 	Lazy bool
 
 	// Client has settings of the driver, which override the URI. nil: none.
@@ -41,8 +41,8 @@ const (
 	maxChunk     = 15 << 20
 )
 
-// The time-outs of a client that Open makes, unless the URI or Options.Client say otherwise. A cache that waits is worse than
-// none.
+// The time-outs of a client that Open makes, unless the URI or Options.Client say otherwise. A cache that waits is
+// worse than none.
 const (
 	connectTimeout   = 500 * time.Millisecond
 	selectionTimeout = 750 * time.Millisecond // finding a server, and a free connection to it
@@ -58,9 +58,10 @@ type Store struct {
 	reach  *reach
 }
 
-// Open connects to the servers that uri names, mongodb://… or mongodb+srv://…, as the driver reads it. The database is the path
-// of the URI, or else larder. A server must answer, and accept the user and the password; a missing permission shows at the
-// first use. The lookup in DNS for mongodb+srv does not heed ctx. Close the store when it is no longer needed.
+// Open connects to the servers that uri names, mongodb://… or mongodb+srv://…, as the driver reads it. The database is
+// the path of the URI, or else larder. A server must answer, and accept the user and the password; a missing permission
+// shows at the first use. The lookup in DNS for mongodb+srv does not heed ctx. Close the store when it is no longer
+// needed.
 func Open(ctx context.Context, uri string, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)
@@ -102,8 +103,8 @@ func Open(ctx context.Context, uri string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// New keeps records in db, with its client, read preference and concerns. New asks the server nothing, and Close leaves the
-// client to the caller.
+// New keeps records in db, with its client, read preference and concerns. New asks the server nothing, and Close leaves
+// the client to the caller.
 func New(db *mongo.Database, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)
@@ -129,7 +130,8 @@ func open(db *mongo.Database, name string, r *reach, o *Options) (*chunked.Store
 	return chunked.New(newTable(db, name, r), c), nil
 }
 
-// Close removes what is still to be removed, and closes the client if Open made it. The store must not be used afterwards.
+// Close removes what is still to be removed, and closes the client if Open made it. The store must not be used
+// afterwards.
 func (s *Store) Close() error {
 	err := s.Store.Close()
 	if s.client != nil {

@@ -30,7 +30,8 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// Whatever is wrong is said in one sentence, at once or after a server was looked for, and without any part of a password.
+// Whatever is wrong is said in one sentence, at once or after a server was looked for, and without any part of a
+// password.
 func TestOpenFails(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 )
 
-// reach knows whether any server can be reached. If none can, the driver waits as long as it may before it says so; a cache
-// would rather hear it at once. A nil *reach knows nothing: calls wait.
+// reach knows whether any server can be reached. If none can, the driver waits as long as it may before it says so; a
+// cache would rather hear it at once. A nil *reach knows nothing: calls wait.
 type reach struct {
 	net.Dialer
 

@@ -121,8 +121,8 @@ func (t *table) Get(ctx context.Context, group string, items ...string) (rows []
 	return rows, err
 }
 
-// end closes a cursor, also when the call's context has ended. Without endTime the driver would wait for the answer of a server
-// that hangs (as Cursor.All does); a server that is not told ends the cursor by itself.
+// end closes a cursor, also when the call's context has ended. Without endTime the driver would wait for the answer of
+// a server that hangs (as Cursor.All does); a server that is not told ends the cursor by itself.
 func end(ctx context.Context, cursor *mongo.Cursor) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
@@ -164,8 +164,8 @@ func filter(group string, items []string) bson.D {
 // batch is how many ids Groups has in memory at once.
 const batch = 1000
 
-// Groups reads the ids alone, which MongoDB takes from their index without touching a document. In the index the ids of a group
-// follow each other.
+// Groups reads the ids alone, which MongoDB takes from their index without touching a document. In the index the ids of
+// a group follow each other.
 func (t *table) Groups(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		c := t.collections[prefix[0]]

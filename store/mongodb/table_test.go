@@ -357,7 +357,8 @@ func TestEndedContext(t *testing.T) {
 	}
 }
 
-// hung returns the address of a server that answers until it is asked for the rest of a listing, and to nobody after that.
+// hung returns the address of a server that answers until it is asked for the rest of a listing, and to nobody after
+// that.
 func hung(t *testing.T) string {
 	hosts, _, err := address(serverURI(t, "larder"))
 	if err != nil {

@@ -72,8 +72,8 @@ func bareHit(c rueidis.Client, key string) error {
 	return err
 }
 
-// compare has the driver and the store take turns, so that both find the machine as it is, and reports how much longer the
-// store takes.
+// compare has the driver and the store take turns, so that both find the machine as it is, and reports how much longer
+// the store takes.
 func compare(b *testing.B, bare, ours func() error) {
 	var took [2]time.Duration
 	for b.Loop() {
@@ -122,8 +122,8 @@ func BenchmarkHit(b *testing.B) {
 	bare := func() error { return bareHit(c, key) }
 	ours := func() error { return hit(s, r.Key) }
 	b.Run("serial", func(b *testing.B) { compare(b, bare, ours) })
-	// A connection of rueidis that two calls have used at once goes on to pipeline, which takes a serial call 10 µs more; that
-	// of a store soon does.
+	// A connection of rueidis that two calls have used at once goes on to pipeline, which takes a serial call 10 µs
+	// more; that of a store soon does.
 	opts, _, err := parse(env(b, "REDIS_URL"), Options{})
 	if err != nil {
 		b.Fatal(err)

@@ -2,8 +2,8 @@ package redis
 
 import "context"
 
-// Conn is what a Store needs of a Redis client, for clients other than rueidis: see [NewStore], and package goredis in the
-// folder below. Its methods are safe for concurrent use.
+// Conn is what a Store needs of a Redis client, for clients other than rueidis: see [NewStore], and package goredis in
+// the folder below. Its methods are safe for concurrent use.
 type Conn interface {
 	// Do has a command carried out by the server that holds its key, and returns the answer: nil, int64, float64,
 	// string or []byte, or a []any of these; a map is a list in which keys and values take turns. An answer that is

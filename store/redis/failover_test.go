@@ -142,7 +142,8 @@ func told(t *testing.T, c rueidis.Client, words ...string) string {
 	return s
 }
 
-// openClusterBy opens a store whose client reads CLUSTER SHARDS, as it does by itself with Redis 8 if it knows the version, or CLUSTER SLOTS.
+// openClusterBy opens a store whose client reads CLUSTER SHARDS, as it does by itself with Redis 8 if it knows the
+// version, or CLUSTER SLOTS.
 func openClusterBy(t *testing.T, shards bool, node *server) *Store {
 	t.Helper()
 	st, err := Open(background, "redis+cluster://"+node.addr, &Options{Configure: func(o *rueidis.ClientOption) {

@@ -106,8 +106,8 @@ func wantSentence(t *testing.T, err error, words ...string) {
 	t.Log(said)
 }
 
-// openFails checks how Open fails, and how soon. On a busy machine a server may take longer than a handshake may: then it is
-// tried again, unless that is what is wanted.
+// openFails checks how Open fails, and how soon. On a busy machine a server may take longer than a handshake may: then
+// it is tried again, unless that is what is wanted.
 func openFails(t *testing.T, url string, words ...string) {
 	t.Helper()
 	const late = "did not answer in time"
@@ -299,8 +299,8 @@ func rights(t *testing.T) []string {
 	return strings.Fields(strings.ReplaceAll(line, "//", ""))
 }
 
-// TestUserWithTheRightsInTheDocumentation is the contract of records kept near as well. The commands are the same without that, and in
-// a Cluster.
+// TestUserWithTheRightsInTheDocumentation is the contract of records kept near as well. The commands are the same
+// without that, and in a Cluster.
 func TestUserWithTheRightsInTheDocumentation(t *testing.T) {
 	for kind, more := range map[string]string{"single": "", "near": "+client|tracking", "cluster": "+cluster|slots"} {
 		t.Run(kind, func(t *testing.T) {
@@ -377,8 +377,8 @@ func useAll(t *testing.T, s *Store) {
 	}
 }
 
-// wantNothingRefused checks what the server has noted of commands that a user had no right to: none but those that the client can do
-// without.
+// wantNothingRefused checks what the server has noted of commands that a user had no right to: none but those that the
+// client can do without.
 func wantNothingRefused(t *testing.T, admin rueidis.Client) {
 	t.Helper()
 	log, err := elements(client{admin}.Do(background, Command{Name: []string{"ACL", "LOG"}}))

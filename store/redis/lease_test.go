@@ -39,7 +39,8 @@ func TestReleaseIsNotSentAgain(t *testing.T) {
 	lease(next, store.ID{3}, false)
 }
 
-// cut passes connections on to the server at addr. The first that asks with word is closed in place of the answer, after do.
+// cut passes connections on to the server at addr. The first that asks with word is closed in place of the answer,
+// after do.
 func cut(t *testing.T, addr, word string, do func()) (at string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

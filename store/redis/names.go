@@ -19,8 +19,8 @@ func (t *table) key(group string) string {
 
 var ungroup = strings.NewReplacer("{", "", "}", "", ":", "/")
 
-// group is the inverse of key. A key of a store whose prefix begins with this one's is not ours: others have braces elsewhere, and
-// indexes more parts.
+// group is the inverse of key. A key of a store whose prefix begins with this one's is not ours: others have braces
+// elsewhere, and indexes more parts.
 func (t *table) group(key string) (group string, ours bool) {
 	rest, ours := strings.CutPrefix(key, t.prefix)
 	group = ungroup.Replace(rest)

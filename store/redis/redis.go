@@ -33,8 +33,8 @@ type Options struct {
 	// which tells when it changes. 0: none. See the package comment.
 	Near int64
 
-	// Lazy makes Open return at once, without asking the server: whatever is wrong is told by the first use, and may have
-	// been put right by then. For programs that should start when their cache cannot be reached.
+	// Lazy makes Open return at once, without asking the server: whatever is wrong is told by the first use, and may
+	// have been put right by then. For programs that should start when their cache cannot be reached.
 	Lazy bool
 
 	// Configure may change how the client is made, after the URL has been read into it.
@@ -63,12 +63,12 @@ var _ interface {
 } = (*Store)(nil)
 
 // Open connects to the server, Cluster or Sentinels that url names, as the package comment describes, and asks for a
-// key, so that it fails where the store could not be used: for want of a server, a password or a permission. Errors name the
-// address, and never a password. ctx is for this alone.
+// key, so that it fails where the store could not be used: for want of a server, a password or a permission. Errors
+// name the address, and never a password. ctx is for this alone.
 //
-// Connecting takes half a second at most for each address that is given, twice that with the handshake; a server that refuses
-// is not tried again by the same call. Close, and an Open that fails, wait for connecting to end. Close the store when it is no
-// longer needed.
+// Connecting takes half a second at most for each address that is given, twice that with the handshake; a server that
+// refuses is not tried again by the same call. Close, and an Open that fails, wait for connecting to end. Close the
+// store when it is no longer needed.
 func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)

@@ -54,8 +54,8 @@ func (c client) hash(ctx context.Context, key string) ([]chunked.Row, error) {
 
 // ask returns the server's answer, which may be that there is none.
 func (c client) ask(ctx context.Context, cmd Command) (m rueidis.RedisMessage, err error) {
-	// A connection is made under the context of who needs it first. If that ends, the others who wait for it are told that
-	// they were cancelled, before anything was sent.
+	// A connection is made under the context of who needs it first. If that ends, the others who wait for it are told
+	// that they were cancelled, before anything was sent.
 	for range 3 {
 		m, err = c.Client.Do(ctx, c.build(cmd)).ToMessage()
 		if !errors.Is(err, context.Canceled) || ctx.Err() != nil {

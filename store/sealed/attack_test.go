@@ -20,8 +20,9 @@ import (
 // segment n of a sealed body of at least n+1 whole segments.
 func segmentOf(body []byte, n int64) []byte { return body[segmentAt(n):segmentAt(n+1)] }
 
-// Whoever can write to the inner store may move, cut, recombine or make up what it holds: nothing of that is served. Each attack
-// is on the records a and variant of one key, and b of another; all have bodies of three and a half segments.
+// Whoever can write to the inner store may move, cut, recombine or make up what it holds: nothing of that is served.
+// Each attack is on the records a and variant of one key, and b of another; all have bodies of three and a half
+// segments.
 func TestAttacks(t *testing.T) {
 	const size = 3*segmentSize + segmentSize/2
 	for _, c := range []struct {

@@ -75,8 +75,8 @@ func TestContractOnDisk(t *testing.T) {
 	storetest.Run(t, diskKit)
 }
 
-// Each handle seals with another key than the one before, and opens what that has sealed. The damage is such that the inner
-// store finds nothing wrong.
+// Each handle seals with another key than the one before, and opens what that has sealed. The damage is such that the
+// inner store finds nothing wrong.
 func TestContractWithTwoKeys(t *testing.T) {
 	t.Parallel()
 	kit := diskKit

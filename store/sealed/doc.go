@@ -12,11 +12,11 @@
 //
 // # What is still seen
 //
-// Whoever reads the other store sees how many records there are. Of each he sees its random ID; when it was received, turns
-// stale and ends; when it was stored, updated and used; how long its head and its body are; and which of the keys it is
-// sealed with. URLs, keys, tags and the keys of leases are there as keyed digests, which show that two records have one in
-// common, and not which. Nothing else is seen: no URL or host, no method or status, no field of a request or response, no
-// byte of a body.
+// Whoever reads the other store sees how many records there are. Of each he sees its random ID; when it was received,
+// turns stale and ends; when it was stored, updated and used; how long its head and its body are; and which of the keys
+// it is sealed with. URLs, keys, tags and the keys of leases are there as keyed digests, which show that two records
+// have one in common, and not which. Nothing else is seen: no URL or host, no method or status, no field of a request
+// or response, no byte of a body.
 //
 // Lengths can betray contents, the more so where contents are compressed before: see package compressed.
 //

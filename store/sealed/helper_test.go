@@ -109,8 +109,8 @@ func same(a, b *store.Record) bool {
 	return err1 == nil && err2 == nil && reflect.DeepEqual(x, y)
 }
 
-// verify reads all of key, and fails if anything of it is not as it was stored, by the function bodyOf. It returns the ids
-// of what is whole, and whether damage was reported.
+// verify reads all of key, and fails if anything of it is not as it was stored, by the function bodyOf. It returns the
+// ids of what is whole, and whether damage was reported.
 func verify(t testing.TB, s store.Store, key store.Key, stored map[store.ID]*store.Record) (whole []store.ID, damaged bool) {
 	t.Helper()
 	found, err := s.Lookup(ctx, key)

@@ -82,8 +82,8 @@ func KeyFromFile(path string) (Key, error) {
 	return key, nil
 }
 
-// parseKey reads a key in hexadecimal, or in base64 of either alphabet. Its error tells the length of the text alone, which may
-// be nearly a key.
+// parseKey reads a key in hexadecimal, or in base64 of either alphabet. Its error tells the length of the text alone,
+// which may be nearly a key.
 func parseKey(text string) (Key, error) {
 	text = strings.TrimSpace(text)
 	var b []byte

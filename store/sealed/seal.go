@@ -18,9 +18,9 @@ import (
 //	1  the id of the key
 //	8  24 random bytes
 //
-// The segments are sealed with AES-256-GCM under a key that is used for nothing else: it is derived from the prefix, the
-// record's key and id, and whether this is a head or a body. The nonce of a segment is its number, and whether it is the
-// last.
+// The segments are sealed with AES-256-GCM under a key that is used for nothing else: it is derived from the prefix,
+// the record's key and id, and whether this is a head or a body. The nonce of a segment is its number, and whether it
+// is the last.
 const (
 	version     = 1
 	idSize      = 7
@@ -52,8 +52,8 @@ func (k *key) prefix() (p [prefixSize]byte) {
 // segments seals and opens what has this prefix. It is safe for concurrent use.
 type segments struct{ cipher.AEAD }
 
-// segments returns what seals and opens the segments of a head or body. They do not open if the prefix has another version or
-// key than they were sealed with.
+// segments returns what seals and opens the segments of a head or body. They do not open if the prefix has another
+// version or key than they were sealed with.
 func (k *key) segments(what kind, prefix []byte, name store.Key, id store.ID) segments {
 	secret := k.secrets.sum(1, string(what), string(prefix), string(id[:]), string(name)) // HKDF-Expand (RFC 5869 §2.3)
 	block, err := aes.NewCipher(secret[:])

@@ -168,8 +168,8 @@ func (s *Store) leaseName(of store.Key) store.Key {
 	return slices.MinFunc(s.keys, func(a, b *key) int { return bytes.Compare(a.id[:], b.id[:]) }).name(of)
 }
 
-// Find leaves to the inner store what that can tell: Key, ID, URL, Tag and the times. It judges the rest of q by the opened
-// heads. It passes over records that are not sealed, or with none of its keys.
+// Find leaves to the inner store what that can tell: Key, ID, URL, Tag and the times. It judges the rest of q by the
+// opened heads. It passes over records that are not sealed, or with none of its keys.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		finder, err := wrap.As[store.Finder](s.inner, "Finder")

@@ -129,9 +129,9 @@ func (c *conn) close() error {
 	return c.sql.Close()
 }
 
-// write runs f with the writing connection when it is its turn, and again where it had to make room for it, so f does all or
-// nothing. Who has waited for that behind one who waited for another process in vain fails with that one: else many would wait one
-// after the other for what one waits for.
+// write runs f with the writing connection when it is its turn, and again where it had to make room for it, so f does
+// all or nothing. Who has waited for that behind one who waited for another process in vain fails with that one: else
+// many would wait one after the other for what one waits for.
 func (s *Store) write(ctx context.Context, f func(*conn) error) error {
 	begun := time.Now()
 	return s.turn(ctx, func(c *conn) error {
@@ -170,16 +170,17 @@ func (s *Store) logIsLong() bool {
 	return err == nil && info.Size() > walBytes
 }
 
-// restartLog has the next write begin the log anew. SQLite does so by itself only at a moment at which nobody reads, and under many
-// readers that may not come. This waits for those who read now; others who come meanwhile read from the file.
+// restartLog has the next write begin the log anew. SQLite does so by itself only at a moment at which nobody reads,
+// and under many readers that may not come. This waits for those who read now; others who come meanwhile read from the
+// file.
 func (c *conn) restartLog(wait time.Duration) {
 	c.pragmas(fmt.Sprintf("busy_timeout = %d", wait.Milliseconds()))
 	c.drain("PRAGMA wal_checkpoint(RESTART)") // what fails is tried again later
 	c.pragmas(busyTimeout)
 }
 
-// read runs f with a reading connection or, where none can be opened, as without descriptors or when the file was deleted, with
-// the writing one, which is open.
+// read runs f with a reading connection or, where none can be opened, as without descriptors or when the file was
+// deleted, with the writing one, which is open.
 func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -202,9 +203,9 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 	return err
 }
 
-// readSoon is read for what is over in some microseconds. It takes the writing connection if that is free, for what this
-// process wrote is in its cache, whereas each commit empties those of the readers: the look before a store takes 6 µs
-// in the place of 14 (go test -bench LookupMiss).
+// readSoon is read for what is over in some microseconds. It takes the writing connection if that is free, for what
+// this process wrote is in its cache, whereas each commit empties those of the readers: the look before a store takes 6
+// µs in the place of 14 (go test -bench LookupMiss).
 func (s *Store) readSoon(ctx context.Context, f func(*conn) error) error {
 	if ctx.Err() != nil || !s.mu.TryLock() {
 		return s.read(ctx, f)

@@ -15,8 +15,9 @@
 //	leases     who of several processes asks the origin for what, and until when
 //	responses  a view of entries for people, with dates in place of numbers
 //
-// Times are Unix milliseconds, NULL means never; n, the number of an entry, is when it was stored, in microseconds. Rows may be deleted with the sqlite3 shell while programs use
-// the file: triggers keep the tables in step, and the chunks go with the next Sweep.
+// Times are Unix milliseconds, NULL means never; n, the number of an entry, is when it was stored, in microseconds.
+// Rows may be deleted with the sqlite3 shell while programs use the file: triggers keep the tables in step, and the
+// chunks go with the next Sweep.
 //
 //	sqlite3 cache.db "SELECT url, size, fresh_until FROM responses ORDER BY size DESC LIMIT 10"
 //	sqlite3 cache.db "DELETE FROM entries WHERE host = 'api.example.com'"
@@ -34,12 +35,13 @@
 // The file is in WAL mode with synchronous = NORMAL: a killed program loses nothing, a power cut the last few
 // commits.
 //
-// Any number of processes of one machine may share the file, each with several readers, who wait for nobody,
-// and one writer, who waits for the other writers, up to five seconds; the writes that wait behind it then fail with it. A Lookup
-// takes the writer's connection if that is free, and a reader's otherwise.
+// Any number of processes of one machine may share the file, each with several readers, who wait for nobody, and one
+// writer, who waits for the other writers, up to five seconds; the writes that wait behind it then fail with it. A
+// Lookup takes the writer's connection if that is free, and a reader's otherwise.
 //
-// Who reads a body while its record goes can read on: as long as it takes in the process that deletes, for a minute
-// in the others if its room is not needed. Then Read fails with store.ErrNotFound, and never returns a byte of another body.
+// Who reads a body while its record goes can read on: as long as it takes in the process that deletes, for a minute in
+// the others if its room is not needed. Then Read fails with store.ErrNotFound, and never returns a byte of another
+// body.
 //
 // # Damage
 //
@@ -50,19 +52,20 @@
 //
 // # Limit
 //
-// The database file never has more than Options.MaxBytes, whichever process writes to it. A goroutine in the
-// background removes the least recently used records before the file is full, down to 15/16 of the limit, 64 of them in a
-// transaction. Where it does not keep up, a write that finds the file full makes room by itself, some milliseconds at a time. Where nothing is
-// left that could go, since all is being written or read, a write fails with store.ErrTooLarge. A file that was larger, since its
-// limit was higher, comes down to the limit by and by, as it is written to. The tables without a record have 40 KiB.
+// The database file never has more than Options.MaxBytes, whichever process writes to it. A goroutine in the background
+// removes the least recently used records before the file is full, down to 15/16 of the limit, 64 of them in a
+// transaction. Where it does not keep up, a write that finds the file full makes room by itself, some milliseconds at a
+// time. Where nothing is left that could go, since all is being written or read, a write fails with store.ErrTooLarge.
+// A file that was larger, since its limit was higher, comes down to the limit by and by, as it is written to. The
+// tables without a record have 40 KiB.
 //
-// Not counted are the files beside it: the write-ahead log, NAME-wal, has 4 MB as a rule, some 20 MB under many readers, and more
-// while somebody reads for long, whatever the limit is; NAME-shm has 32 KiB for each 16 MB of it.
+// Not counted are the files beside it: the write-ahead log, NAME-wal, has 4 MB as a rule, some 20 MB under many
+// readers, and more while somebody reads for long, whatever the limit is; NAME-shm has 32 KiB for each 16 MB of it.
 //
-// A hit writes nothing. That a record was used is remembered, for up to 8192 keys, and written down when
-// records have to go, when so many are remembered, at Sweep and at Close; one process does not know what
-// another remembers. Records that were not used since they were stored go by the order in which that was: if the clock is
-// set back, those stored from then on, until a Find, count as older.
+// A hit writes nothing. That a record was used is remembered, for up to 8192 keys, and written down when records have
+// to go, when so many are remembered, at Sweep and at Close; one process does not know what another remembers. Records
+// that were not used since they were stored go by the order in which that was: if the clock is set back, those stored
+// from then on, until a Find, count as older.
 //
 // The file does not shrink when records go: their pages are used again. Sweep gives pages back to the file
 // system when an eighth of the file is free, in steps of a megabyte. There is no VACUUM.

@@ -11,8 +11,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// The limit is kept by SQLite, which gives no connection a page beyond its max_page_count, but an error, SQLITE_FULL. All that is
-// written has full() bytes to go to; the rest is a reserve for making room, since to note a body as loose may take a page by itself.
+// The limit is kept by SQLite, which gives no connection a page beyond its max_page_count, but an error, SQLITE_FULL.
+// All that is written has full() bytes to go to; the rest is a reserve for making room, since to note a body as loose
+// may take a page by itself.
 func (s *Store) full() int64 { return s.limit - min(s.limit/16, 64*pageSize) }
 
 // Room is made in the background from high() on, down to low().
@@ -28,8 +29,9 @@ func (s *Store) bound(c *conn, bytes int64) error {
 	return err
 }
 
-// keepLimit looks now and then, told of each n bytes that are written, and has the least recently used records removed before the
-// file is full. A writer does so itself where the file is beyond the limit, as one that had a higher limit before. The writer must be held.
+// keepLimit looks now and then, told of each n bytes that are written, and has the least recently used records removed
+// before the file is full. A writer does so itself where the file is beyond the limit, as one that had a higher limit
+// before. The writer must be held.
 func (s *Store) keepLimit(c *conn, n int64) error {
 	if s.unchecked += n; s.unchecked < s.limit/256 {
 		return nil
@@ -48,8 +50,8 @@ func (s *Store) keepLimit(c *conn, n int64) error {
 	return nil
 }
 
-// retry runs f, a write, and again whenever room was made for it because the file was full. The error wraps store.ErrTooLarge when
-// nothing is left that could go, for all is being written or read. The writer must be held.
+// retry runs f, a write, and again whenever room was made for it because the file was full. The error wraps
+// store.ErrTooLarge when nothing is left that could go, for all is being written or read. The writer must be held.
 func (s *Store) retry(c *conn, f func(*conn) error) error {
 	for last := false; ; {
 		err := f(c)
@@ -111,7 +113,8 @@ func (s *Store) evict(ctx context.Context) (removed int, err error) {
 	return removed, nil
 }
 
-// makeRoom removes a part of what is in use beyond enough, and takes a part of the file away that is beyond the limit and free.
+// makeRoom removes a part of what is in use beyond enough, and takes a part of the file away that is beyond the limit
+// and free.
 func (s *Store) makeRoom(c *conn, used, file, enough int64) (removed int, progress bool, err error) {
 	if err := s.bound(c, s.limit); err != nil {
 		return 0, false, err
@@ -162,8 +165,8 @@ func (s *Store) evictSome(c *conn, used, enough int64) (removed int, progress bo
 	return removed, true, nil
 }
 
-// evictLoose removes chunks of several ids that are loose, for to find these it looks at all that are: some 2 MiB of them, so
-// that the next writer waits for a few milliseconds.
+// evictLoose removes chunks of several ids that are loose, for to find these it looks at all that are: some 2 MiB of
+// them, so that the next writer waits for a few milliseconds.
 func (s *Store) evictLoose(c *conn, used, enough int64) (progress bool, err error) {
 	enough = max(enough, used-chunksAtOnce*chunkSize)
 	ids, err := c.ids(`SELECT id FROM loose WHERE writing = 0 ORDER BY since LIMIT ?`, rowsAtOnce+s.inUse.len())
@@ -204,8 +207,8 @@ type oldEntry struct {
 	bytes    int64
 }
 
-// leastUsed returns entries that were not used for the longest time, the first to go first. None, and more, mean that there
-// are others, further on than it looks at once.
+// leastUsed returns entries that were not used for the longest time, the first to go first. None, and more, mean that
+// there are others, further on than it looks at once.
 func (s *Store) leastUsed(c *conn) (oldest []oldEntry, more bool, err error) {
 	used, err := c.oldEntries(leastUsedSQL, int64(rowsAtOnce))
 	if err != nil {
@@ -256,7 +259,8 @@ func (c *conn) oldEntries(query string, args ...any) (entries []oldEntry, err er
 	return entries, rows.Err()
 }
 
-// used returns how many bytes of the file are in use, and how many it has. SQLite keeps both in its header: every process sees the same.
+// used returns how many bytes of the file are in use, and how many it has. SQLite keeps both in its header: every
+// process sees the same.
 func (c *conn) used() (bytes, file int64, err error) {
 	err = c.row(`SELECT (page_count - freelist_count) * page_size, page_count * page_size
 		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`, nil, []any{&bytes, &file})

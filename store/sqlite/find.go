@@ -14,8 +14,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Find reads the table in steps of a few rows and holds nothing between them. Key, Tag and Ended go by an
-// index, the other fields by the columns of every row. What is stored from its begin on it leaves out: else who replaces what it
+// Find reads the table in steps of a few rows and holds nothing between them. Key, Tag and Ended go by an index, the
+// other fields by the columns of every row. What is stored from its begin on it leaves out: else who replaces what it
 // yields would not come to an end.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
@@ -57,7 +57,8 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 	}
 }
 
-// lastNumber returns the greatest number of an entry. What this store stores from now on gets a greater one, also if the clock was set back.
+// lastNumber returns the greatest number of an entry. What this store stores from now on gets a greater one, also if
+// the clock was set back.
 func (s *Store) lastNumber(ctx context.Context) (n int64, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		return c.row(`SELECT coalesce(max(n), 0) FROM entries`, nil, []any{&n})

@@ -8,8 +8,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// The table leases has a row for each, which one statement takes, renews or leaves as it is. One that ends too late was left
-// by a process whose clock was ahead, and counts as ended.
+// The table leases has a row for each, which one statement takes, renews or leaves as it is. One that ends too late was
+// left by a process whose clock was ahead, and counts as ended.
 const (
 	leaseSQL = `INSERT INTO leases VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET holder = ?2, until = ?3
 		WHERE holder = ?2 OR until < ?4 OR until > ?5`

@@ -19,8 +19,8 @@ const (
 	inlineMax = 16 << 10 // larger bodies go into chunks
 )
 
-// Times are Unix milliseconds, but for n; NULL: never. Triggers keep the tables in step, whoever deletes: DELETE FROM entries
-// in a shell is as good as a purge.
+// Times are Unix milliseconds, but for n; NULL: never. Triggers keep the tables in step, whoever deletes: DELETE FROM
+// entries in a shell is as good as a purge.
 var schema = []string{
 	`CREATE TABLE entries (
 		n           INTEGER PRIMARY KEY, -- when it was stored, in microseconds

@@ -187,8 +187,8 @@ func sweepWrites(h *hooked) {
 	}
 }
 
-// oneBuffer passes what is written through a buffer that all writers share. It is locked while it is filled, and while it is
-// emptied, but not in between.
+// oneBuffer passes what is written through a buffer that all writers share. It is locked while it is filled, and while
+// it is emptied, but not in between.
 func oneBuffer(h *hooked) {
 	var mu sync.Mutex
 	var buf []byte

@@ -73,8 +73,8 @@ func twoHandlesAtOnce(t *check) {
 	t.mix(t.store(), t.store())
 }
 
-// mix lets goroutines do all that a store can, on few keys, half of them through a and half through b. Then it looks at what is
-// left.
+// mix lets goroutines do all that a store can, on few keys, half of them through a and half through b. Then it looks at
+// what is left.
 func (t *check) mix(a, b store.Store) {
 	const goroutines, rounds, keys = 16, 40, 8
 	key := func(i int) store.Key { return store.Key(fmt.Sprint("key\x00", i)) }

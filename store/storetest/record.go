@@ -19,8 +19,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// base is the time around which the kit's records were received. It is a whole second, so that no store need round it, and
-// it is now, so that no store has a reason to expire records by itself.
+// base is the time around which the kit's records were received. It is a whole second, so that no store need round it,
+// and it is now, so that no store has a reason to expire records by itself.
 var base = time.Now().Truncate(time.Second)
 
 // record makes a plain record of key, a millisecond newer than the one made before.
@@ -93,8 +93,8 @@ func (t *check) put(s store.Store, r *store.Record, size int, superseded ...stor
 	return r
 }
 
-// several calls do with 0, 1 and so on to n-1, a few at once, but begins none when that has taken enough. It returns how many
-// calls it made. It ends the case if a call does.
+// several calls do with 0, 1 and so on to n-1, a few at once, but begins none when that has taken enough. It returns
+// how many calls it made. It ends the case if a call does.
 func (t *check) several(n int, do func(i int)) int {
 	var all sync.WaitGroup
 	var begun, done atomic.Int64
@@ -181,7 +181,8 @@ func (t *check) readAll(s store.Store, r *store.Record) ([]byte, error) {
 	return io.ReadAll(b)
 }
 
-// wantBody fails unless r, as found, has the whole body made by bodyOf: through Open, and in the record if it has one there.
+// wantBody fails unless r, as found, has the whole body made by bodyOf: through Open, and in the record if it has one
+// there.
 func (t *check) wantBody(s store.Store, r *store.Record, size int) {
 	want := bodyOf(r.Key, r.ID, size)
 	if r.Size != int64(size) {

@@ -221,7 +221,8 @@ func (t *check) reopen(s store.Store) store.Store {
 	return t.store()
 }
 
-// forget takes c, which is closed, off the list of what is to be closed. If c cannot be compared, it takes the last on the list.
+// forget takes c, which is closed, off the list of what is to be closed. If c cannot be compared, it takes the last on
+// the list.
 func (t *check) forget(c io.Closer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

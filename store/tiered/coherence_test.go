@@ -199,8 +199,8 @@ func TestRecordOfOthersWhereNoneWasIsSeenAtOnce(t *testing.T) {
 	want(t, "after", found(t, ours, "key"), answer{200, "new"})
 }
 
-// A Lookup that has read the back before a change, and goes on after it, must not bring back what was; also when the change
-// had begun by then.
+// A Lookup that has read the back before a change, and goes on after it, must not bring back what was; also when the
+// change had begun by then.
 func TestLookupBesideAChange(t *testing.T) {
 	for name, c := range others {
 		for _, begun := range []bool{false, true} {

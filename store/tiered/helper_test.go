@@ -58,8 +58,8 @@ func (b *between) breakAt(ops ...string) {
 
 func (b *between) mend() { b.set(nil) }
 
-// hold makes the next call of op wait, before it does its work or after it: reached is closed when it waits, and let lets
-// it go. What was set before goes on.
+// hold makes the next call of op wait, before it does its work or after it: reached is closed when it waits, and let
+// lets it go. What was set before goes on.
 func (b *between) hold(op string, before bool) (reached chan struct{}, let func()) {
 	reached = make(chan struct{})
 	wait := make(chan struct{})

@@ -12,13 +12,13 @@
 // # Coherence
 //
 // What is changed through the store is seen through it at once. What another process changes in the back is seen after
-// Options.Lifetime at most, 2 s if nothing else is said; and at once where it could save a request to the origin: when the
-// front has no record of the key, or none that is fresh.
+// Options.Lifetime at most, 2 s if nothing else is said; and at once where it could save a request to the origin: when
+// the front has no record of the key, or none that is fresh.
 //
 // # Bodies
 //
-// A body goes to both stores as it is written, and into the front when it is read from the back to its end: both
-// whole, or not at all. One that is longer than Options.MaxBody stays in the back. A key is answered from the front when all
+// A body goes to both stores as it is written, and into the front when it is read from the back to its end: both whole,
+// or not at all. One that is longer than Options.MaxBody stays in the back. A key is answered from the front when all
 // of its records are there; one with a longer body is looked up in the back every time.
 //
 // # Trouble
@@ -27,8 +27,8 @@
 // either store, the front is not relied on for that key until the back has been asked.
 //
 // A front that fails costs the hits it would have made, and no more. While the back fails, the front goes on alone for
-// Options.Alone, and what another process changes is seen that much later. The back is tried again by one call
-// every 5 s, which gets the front's records beside the back's error: to a larder.Cache a hit, and an event that tells of the
+// Options.Alone, and what another process changes is seen that much later. The back is tried again by one call every 5
+// s, which gets the front's records beside the back's error: to a larder.Cache a hit, and an event that tells of the
 // failure. What is not in front is the back's error. A Cache that leaves the Store alone since too much of it failed
 // still looks into the front.
 package tiered
@@ -55,7 +55,8 @@ type Options struct {
 	Lifetime time.Duration
 	// Alone is how long beyond Lifetime it is relied on while the back fails; 0: a minute; negative: not at all.
 	Alone time.Duration
-	// MaxBody is the size in bytes of the largest body that goes into the front; 0: 1 MiB; negative: none but empty ones.
+	// MaxBody is the size in bytes of the largest body that goes into the front; 0: 1 MiB; negative: none but empty
+	// ones.
 	MaxBody int64
 }
 
@@ -71,8 +72,8 @@ const (
 )
 
 // Store is two stores, the front before the back. Its methods are safe for concurrent use. It is a store.Finder,
-// store.Sweeper, store.Sizer, store.Leaser and store.Local if the back is one: see store.As. Close closes both, those that can
-// be closed.
+// store.Sweeper, store.Sizer, store.Leaser and store.Local if the back is one: see store.As. Close closes both, those
+// that can be closed.
 type Store struct {
 	inner
 	front, back     store.Store
@@ -87,9 +88,9 @@ type Store struct {
 	restUntil atomic.Int64 // nanoseconds after made until which the back is left alone; 0: it is well
 }
 
-// New returns a store that keeps its records in back, and copies of those in use in front; nil options are the defaults.
-// A nil front is a memory.Store of 64 MiB; another must be a store.Local, and hold what it is given for nobody
-// else. What it holds already does no harm, and is used where the back says that it still holds.
+// New returns a store that keeps its records in back, and copies of those in use in front; nil options are the
+// defaults. A nil front is a memory.Store of 64 MiB; another must be a store.Local, and hold what it is given for
+// nobody else. What it holds already does no harm, and is used where the back says that it still holds.
 func New(front, back store.Store, o *Options) (*Store, error) {
 	if back == nil {
 		return nil, errors.New("tiered: there is no back: want the store that keeps the records")
@@ -119,8 +120,8 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 	return s.ask(ctx, key)
 }
 
-// Near is described at store.Fronted. While the back rests, what is in front is relied on; when that is to be tried again,
-// Near returns none, and the next Lookup asks it.
+// Near is described at store.Fronted. While the back rests, what is in front is relied on; when that is to be tried
+// again, Near returns none, and the next Lookup asks it.
 func (s *Store) Near(ctx context.Context, key store.Key) []*store.Record {
 	records := s.near(ctx, key)
 	if len(records) == 0 && s.restUntil.Load() != 0 {
@@ -130,8 +131,8 @@ func (s *Store) Near(ctx context.Context, key store.Key) []*store.Record {
 }
 
 // near returns the records of key if they can be relied on without asking the back. An empty answer never can: somebody
-// else may have stored one by now, and missing it costs a request to the origin. The same holds when all of them are stale,
-// since another process may have renewed one.
+// else may have stored one by now, and missing it costs a request to the origin. The same holds when all of them are
+// stale, since another process may have renewed one.
 func (s *Store) near(ctx context.Context, key store.Key) []*store.Record {
 	v := s.shard(key).view(key)
 	if v == nil {

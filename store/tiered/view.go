@@ -22,16 +22,16 @@ type shard struct {
 
 	mu    sync.RWMutex
 	views map[store.Key]*view
-	// turn is how many changes were made, and changing how many are under way, so that what was asked before or beside one
-	// is not taken for what holds after it.
+	// turn is how many changes were made, and changing how many are under way, so that what was asked before or beside
+	// one is not taken for what holds after it.
 	turn     uint64
 	changing int
 
 	_ [64 - 56]byte // one cache line each
 }
 
-// view is what the back said of a key, and what has become of that by changes through this store. It says nothing of where
-// the records are: the front may have evicted some. It is replaced and never changed.
+// view is what the back said of a key, and what has become of that by changes through this store. It says nothing of
+// where the records are: the front may have evicted some. It is replaced and never changed.
 type view struct {
 	asked time.Time
 	ids   []store.ID // newest first
@@ -65,7 +65,8 @@ func (sh *shard) still(turn uint64) bool {
 	return sh.turn == turn && sh.changing == 0
 }
 
-// set makes v the view of key, and drops some that have ended, or one that has not if there are too many. sh.mu is held.
+// set makes v the view of key, and drops some that have ended, or one that has not if there are too many. sh.mu is
+// held.
 func (s *Store) set(sh *shard, key store.Key, v *view) {
 	if sh.views == nil {
 		sh.views = make(map[store.Key]*view)
@@ -189,9 +190,9 @@ type change struct {
 	ids         func([]store.ID) []store.ID // what it makes of those of the key
 }
 
-// change makes a change in the back and then in the front. The view of key goes with it, or is dropped where it cannot be
-// said what holds now: if one of them fails, or if another change was made meanwhile, since nobody here knows which came
-// first in the back.
+// change makes a change in the back and then in the front. The view of key goes with it, or is dropped where it cannot
+// be said what holds now: if one of them fails, or if another change was made meanwhile, since nobody here knows which
+// came first in the back.
 func (s *Store) change(key store.Key, c change) error {
 	sh := s.shard(key)
 	sh.mu.Lock()

@@ -28,7 +28,8 @@ type Options struct {
 	TracerProvider trace.TracerProvider
 	// MeterProvider makes the metrics; nil: otel.GetMeterProvider.
 	MeterProvider metric.MeterProvider
-	// OwnFetch leaves Base alone, which tells of fetches itself. False: it is wrapped in otelhttp.NewTransport, unless it is one.
+	// OwnFetch leaves Base alone, which tells of fetches itself. False: it is wrapped in otelhttp.NewTransport, unless
+	// it is one.
 	OwnFetch bool
 }
 
@@ -41,9 +42,9 @@ type Transport struct {
 	downloads sync.Map
 }
 
-// Instrument makes c tell of its fetches, its store and its events, and returns what tells of requests, too, and goes in the
-// place of c. It sets Base, Store and Observe, and calls what was there before: so it must be called once, when these are
-// set, and before c is used.
+// Instrument makes c tell of its fetches, its store and its events, and returns what tells of requests, too, and goes
+// in the place of c. It sets Base, Store and Observe, and calls what was there before: so it must be called once, when
+// these are set, and before c is used.
 func Instrument(c *larder.Cache, o *Options) (*Transport, error) {
 	if o == nil {
 		o = new(Options)
@@ -237,7 +238,8 @@ func (d *destination) Write(p []byte) (n int, err error) {
 	return n, d.err
 }
 
-// ReadFrom lets the system send a file by itself. An error that comes of this may be the file's, but counts as the writer's.
+// ReadFrom lets the system send a file by itself. An error that comes of this may be the file's, but counts as the
+// writer's.
 func (d *destination) ReadFrom(r io.Reader) (n int64, err error) {
 	if _, file := r.(*io.LimitedReader); !file {
 		return io.Copy(struct{ io.Writer }{d}, r)

@@ -308,7 +308,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestBrokenBodies shows that a span tells of a body that broke off, also where io.Copy takes it, but not of a writer that failed.
+// TestBrokenBodies shows that a span tells of a body that broke off, also where io.Copy takes it, but not of a writer
+// that failed.
 func TestBrokenBodies(t *testing.T) {
 	const size = 64 << 10 // which a store on disk has in a file of its own
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

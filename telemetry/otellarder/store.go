@@ -18,8 +18,8 @@ import (
 // inner passes on what is not told of: Sweep, Size, leases, Local, Unwrap and Close.
 type inner = wrap.Inner
 
-// tellingStore tells of the calls of a store. Those that read a store.Local have no spans: they return soon by themselves,
-// and a trace is not the place for microseconds.
+// tellingStore tells of the calls of a store. Those that read a store.Local have no spans: they return soon by
+// themselves, and a trace is not the place for microseconds.
 type tellingStore struct {
 	inner
 	near   store.Fronted // nil: it has no part that is nearer than the rest

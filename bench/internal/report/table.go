@@ -24,8 +24,8 @@ func Median(v []float64) float64 {
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
-// Table returns rows, the first of which is the head, as Markdown with columns that line up: text in the first columns and the last,
-// numbers between them.
+// Table returns rows, the first of which is the head, as Markdown with columns that line up: text in the first columns
+// and the last, numbers between them.
 func Table(rows [][]string, text int) string {
 	width := slices.Repeat([]int{3}, len(rows[0])) // of a line with a colon
 	for _, row := range rows {

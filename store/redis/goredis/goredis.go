@@ -1,5 +1,5 @@
-// Package goredis lets a store of package redis use a go-redis client that a program has already: of a single server, of
-// a master found by Sentinels, or of a Cluster.
+// Package goredis lets a store of package redis use a go-redis client that a program has already: of a single server,
+// of a master found by Sentinels, or of a Cluster.
 //
 //	client := redis.NewClient(&redis.Options{
 //		Addr:                  "localhost:6379",
@@ -9,9 +9,10 @@
 //	})
 //	s, err := goredis.New(client, nil)
 //
-// Without these settings all works as well while the server does; when it does not, a request may wait for seconds before it
-// goes to the origin, since go-redis then does not end a call with its context, and dials again and again. Where connections break
-// often, MaxRetries: 8 with MinRetryBackoff: -1, as redis.Open tries, saves the bodies that break off with go-redis' own 3.
+// Without these settings all works as well while the server does; when it does not, a request may wait for seconds
+// before it goes to the origin, since go-redis then does not end a call with its context, and dials again and again.
+// Where connections break often, MaxRetries: 8 with MinRetryBackoff: -1, as redis.Open tries, saves the bodies that
+// break off with go-redis' own 3.
 //
 // The package is a module of its own, so that who uses package redis alone need not have go-redis among their
 // dependencies. The other way round, rueidis comes along with it: 0.9 MB of a program.
@@ -28,8 +29,8 @@ import (
 	"github.com/larder-go/larder/store/redis"
 )
 
-// New returns a store that uses c, which Close leaves open. Options.Near, Lazy and Configure do not apply. A client that
-// reads from replicas may miss what it has just stored.
+// New returns a store that uses c, which Close leaves open. Options.Near, Lazy and Configure do not apply. A client
+// that reads from replicas may miss what it has just stored.
 func New(c driver.UniversalClient, o *redis.Options) (*redis.Store, error) {
 	return redis.NewStore(conn{c}, o)
 }
