@@ -18,6 +18,8 @@ type counted struct {
 }
 
 func (s *Store) begin() (c counted) {
+	changes.Lock() // until what is entered is seen in the files
+	defer changes.Unlock()
 	c.before, c.moved = s.usage.now()
 	return c
 }

@@ -1,6 +1,11 @@
 package disk
 
-import "testing"
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
 
 func TestLedgerIsPutRightByTwoCountsThatAgree(t *testing.T) {
 	for _, c := range []struct {
@@ -35,5 +40,39 @@ func TestLedgerIsPutRightByTwoCountsThatAgree(t *testing.T) {
 				t.Errorf("the ledger says %+v after %d counts, want %+v after %d", got, n, c.want, len(c.counts))
 			}
 		})
+	}
+}
+
+// TestWhatIsEnteredAndNotYetWrittenIsNotTakenAway by two counts, each of which begins while somebody is between these.
+func TestWhatIsEnteredAndNotYetWrittenIsNotTakenAway(t *testing.T) {
+	s := openAt(t, t.TempDir(), 1<<20)
+	var written atomic.Int64
+	var all sync.WaitGroup
+	s.settle(func() (counted, error) {
+		entered, write := make(chan bool), make(chan bool)
+		all.Go(func() {
+			s.spend(4096, 1, func() error {
+				close(entered)
+				<-write
+				written.Add(1)
+				return nil
+			})
+		})
+		<-entered
+		all.Go(func() {
+			for changes.TryRLock() { // until somebody waits for that
+				changes.RUnlock()
+				runtime.Gosched()
+			}
+			close(write)
+		})
+		c := s.begin()
+		c.records = written.Load()
+		c.bytes = 4096 * c.records
+		return c, nil
+	})
+	all.Wait()
+	if total, records := s.usage.total(); records != written.Load() || total != 4096*records {
+		t.Errorf("the ledger says %d records of %d bytes, %d were written", records, total, written.Load())
 	}
 }
