@@ -88,8 +88,10 @@ func (s *Store) evict(need, spare int64) (freed int64, removed int) {
 }
 
 // sample returns the next records of a walk that goes on from one sample to the next: keys are spread over the fans by their
-// digest, so that this is a fair choice. complete says that it was all there is.
+// digest, so that this is a fair choice. complete says that it was all there is; else what it came by that was left by a process
+// that was killed goes, for it would take room until Sweep.
 func (s *Store) sample() (all []held, complete bool) {
+	var passed []entry
 	whole := s.hand == nil
 	for len(all) < sampleSize {
 		if s.hand == nil {
@@ -110,6 +112,10 @@ func (s *Store) sample() (all []held, complete bool) {
 			all, whole = nil, true // there are few
 			continue
 		}
+		if e.suffix == bodySuffix || e.suffix == tempSuffix {
+			passed = append(passed, e)
+			continue
+		}
 		groups, err := e.records(place.readPrefix)
 		if err != nil {
 			continue
@@ -122,6 +128,9 @@ func (s *Store) sample() (all []held, complete bool) {
 				all = append(all, h)
 			}
 		}
+	}
+	for _, e := range passed {
+		s.tidyEntry(e, grace)
 	}
 	return all, false
 }

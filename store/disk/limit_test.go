@@ -226,6 +226,42 @@ func TestWhatAKilledProcessReservedIsFreed(t *testing.T) {
 	}
 }
 
+// TestWhatKilledProcessesLeftGoesWhenRoomIsMade, an hour later, though nobody calls Sweep.
+func TestWhatKilledProcessesLeftGoesWhenRoomIsMade(t *testing.T) {
+	const limit = 4 << 20
+	dir := t.TempDir()
+	s := openAt(t, dir, limit)
+	leave := func(key string, age time.Duration) (body string) {
+		r := recordOf(key, 1<<20)
+		w, err := s.Create(t.Context(), r)
+		if err == nil {
+			_, err = w.Write(make([]byte, r.Size))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.(*writer).file.Close() }) // and no more, as when it is killed
+		body = filepath.Join(w.(*writer).place.fan.Name(), w.(*writer).place.body(r.ID))
+		if err := os.Chtimes(body, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+		return body
+	}
+	old, young := leave("old", grace+time.Minute), leave("young", grace-time.Minute)
+	for i := range 2 * limit / 8192 {
+		put(t, s, store.Key(fmt.Sprint(i)))
+	}
+	if _, err := os.Lstat(old); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the old one is there still: %v", err)
+	}
+	if _, err := os.Lstat(young); err != nil {
+		t.Errorf("the young one: %v", err)
+	}
+	if total, _ := s.usage.total(); total != taken(t, dir) || total < limit*7/8 {
+		t.Errorf("the ledger says %d bytes, the files take %d", total, taken(t, dir))
+	}
+}
+
 // TestABodyThatDoesNotGrowMakesRoom after some minutes, for the process may have been killed.
 func TestABodyThatDoesNotGrowMakesRoom(t *testing.T) {
 	for age, want := range map[time.Duration]error{pressed - time.Minute: store.ErrTooLarge, pressed + time.Minute: nil} {

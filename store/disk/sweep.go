@@ -81,10 +81,8 @@ func (s *Store) count(ctx context.Context, alone time.Duration, gone func(place,
 	}
 	end, fault := s.eachIn(ctx, shards, place.readPrefix, func(e entry, all []group) bool {
 		switch e.suffix {
-		case bodySuffix:
-			c.bytes += s.tidy(e.place, e.path, alone, e.headless)
-		case tempSuffix:
-			c.bytes += s.tidy(e.place, e.path, alone, nil)
+		case bodySuffix, tempSuffix:
+			c.bytes += s.tidyEntry(e, alone)
 		default:
 			s.countRecords(&c, e, all, alone, gone)
 		}
@@ -119,6 +117,14 @@ func (s *Store) countRecords(c *counted, e entry, all []group, alone time.Durati
 	if empty {
 		e.discard()
 	}
+}
+
+// tidyEntry does tidy for a body, or a head that is being written.
+func (s *Store) tidyEntry(e entry, alone time.Duration) int64 {
+	if e.suffix == bodySuffix {
+		return s.tidy(e.place, e.path, alone, e.headless)
+	}
+	return s.tidy(e.place, e.path, alone, nil)
 }
 
 // tidy returns what a file takes. It removes one that was left alone for so long and belongs to no record, as headless says, if that is
