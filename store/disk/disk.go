@@ -130,10 +130,7 @@ func (s *Store) fan(shard byte, make bool) (*os.Root, error) {
 	}
 	s.fans[shard].info = info
 	s.fans[shard].open.Store(f)
-	if make {
-		// The tree may have been deleted and be growing anew.
-		s.usage.follow(top)
-	}
+	s.usage.follow(top) // the tree may have been deleted, and made anew by another process
 	return f, nil
 }
 

@@ -258,7 +258,15 @@ func TestASecondStoreMissesUntilTheDirectoryIsBackAndThenFinds(t *testing.T) {
 	if found, err := a.Lookup(t.Context(), "key"); len(found) > 0 || !errors.Is(err, store.ErrCorrupt) { // and learns that its handle leads nowhere
 		t.Errorf("%d records, %v", len(found), err)
 	}
-	lookup(t, a, "key", put(t, b, "key", 10))
+	r := put(t, b, "key", 10)
+	lookup(t, a, "key", r)
+	put(t, a, "key", 10, r.ID)
+	put(t, a, "key", 10)
+	for _, s := range []*disk.Store{a, b} {
+		if n, _, err := s.Size(t.Context()); n != 2 || err != nil {
+			t.Errorf("a ledger says %d records, %v; want 2 in both", n, err)
+		}
+	}
 }
 
 func TestSweepRemovesWhatDeadWritersLeft(t *testing.T) {

@@ -81,7 +81,7 @@
 // under the same key (up to 16 in each log of its fan), was stored within the last hours, or is among the last 64 KiB of a
 // log, nor what file systems take to make whole blocks of its up to 256 logs; the ledger itself, of up to 1 MiB, and leases;
 // and, on Unix, what was removed while somebody reads it, until that ends. The limit may be exceeded if
-//   - the ledger is lost or damaged, until the next Open has counted what is there,
+//   - the ledger is lost or damaged, until Sweep, or an Open that finds none, has counted what is there,
 //   - processes have limits that differ: the largest one holds, and the others evict for it,
 //   - a file system has no hard links, and a process writes the first entry of a new ledger while another enters something,
 //   - a process is stopped between an entry and the file that it is for, for more than 3 s, or between the removal of a
