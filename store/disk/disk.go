@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/larder-go/larder/store"
 )
@@ -36,7 +37,8 @@ type Store struct {
 	bodies  trusted[struct{}]
 	turns   turns
 	room    sync.RWMutex // held by the one who makes room, and for reading by who finds some; guards
-	hand    *walk        // where to go on with that; nil: from the start
+	hand    *walk        // where to go on with that; nil: from the start,
+	counted time.Time    // and when a count for it last found the ledger right
 	mu      sync.Mutex   // guards the opening of fans, and closed
 	closed  bool
 }

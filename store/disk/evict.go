@@ -61,10 +61,13 @@ func (s *Store) evict(need, spare int64) (freed int64, removed int) {
 		for _, h := range all {
 			there += h.cost
 		}
-		if total, _ := s.usage.total(); total != there {
+		// What is being written is counted again only after a while, for there may be many who find no room beside it.
+		if total, _ := s.usage.total(); total != there && time.Since(s.counted) > atRest {
 			s.recount(pressed)
 			now, _ := s.usage.total()
-			freed = total - now
+			if freed = total - now; freed == 0 {
+				s.counted = time.Now()
+			}
 		}
 		if freed+there < need {
 			return freed, 0
