@@ -68,9 +68,9 @@
 // Whoever finds no room makes it first, down to 15/16 of the limit: it compares 64 records, those that come next in the fans
 // after the ones that were compared last time, and removes the least recently used quarter of them, or the least recently
 // used of all in a store of up to 64 records. There is no goroutine in the background. What is being written, or was just left by
-// a process that was killed, cannot be evicted; if that leaves no room, the write fails with store.ErrTooLarge. A body whose
-// length was not known, and which turns out to be longer than the limit, has driven out all others by then: larder.Cache.MaxBody
-// bounds that. A store that was opened with a lower limit than it had comes down to it by Sweep, or by writes, which fail until
+// a process that was killed, cannot be evicted; if that leaves no room, the write fails with store.ErrTooLarge. So does
+// that of a body whose length was not known beforehand, when it gets to half of the limit: it may have no end, and must not drive out
+// all that is stored. A store that was opened with a lower limit than it had comes down to it by Sweep, or by writes, which fail until
 // then and remove up to half the limit each.
 //
 // A process that is killed leaves the ledger too high, by what it was about to write or had just removed, and files that

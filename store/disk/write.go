@@ -38,7 +38,7 @@ type writer struct {
 	ctx      context.Context
 	key      store.Key
 	id       store.ID
-	expected int64 // size of the body, if it is known
+	expected int64 // size of the body; -1: unknown
 
 	mu      sync.RWMutex // ReadAt reads, the others write
 	block   *block       // what buf is cut from; nil: buf was allocated
@@ -56,7 +56,11 @@ type writer struct {
 func (w *writer) size() int64 { return w.flushed + int64(len(w.buf)) }
 
 func (w *writer) fits(size int64) error {
-	if limit := w.store.max; limit > 0 && size > limit-folderCost {
+	limit := w.store.max
+	if w.expected < 0 { // it may have no end, and must not drive out all that is stored
+		limit /= 2
+	}
+	if limit > 0 && size > limit-folderCost {
 		return fmt.Errorf("a body of %d bytes where the limit is %d: %w", size, limit, store.ErrTooLarge)
 	}
 	return nil

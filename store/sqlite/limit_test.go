@@ -646,3 +646,29 @@ func TestTakenNumberIsNoFault(t *testing.T) {
 		t.Errorf("%d records, %v; want 3", n, err)
 	}
 }
+
+func TestAnEndlessBodyLeavesOthers(t *testing.T) {
+	const limit = 4 << 20
+	s := mustOpen(t, temp(t), &Options{MaxBytes: limit})
+	for i := range 20 {
+		mustPut(t, s, fmt.Sprint("key", i), make([]byte, 50_000))
+	}
+	r := newRecord("endless", time.Now())
+	r.Size = -1
+	w, err := s.Create(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for range 100 {
+		if _, err = w.Write(make([]byte, chunkSize)); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("Write: %v", err)
+	}
+	if n, _, err := s.Size(ctx); n != 20 || err != nil {
+		t.Errorf("%d of 20 records are left; %v", n, err)
+	}
+}

@@ -18,11 +18,15 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sqlite: create: %w", err)
 	}
-	if r.Size > s.full() {
+	most := s.full()
+	if r.Size > most {
 		return nil, s.tooLarge(r.Size)
 	}
+	if r.Size < 0 { // it may have no end, and must not drive out all that is stored
+		most /= 2
+	}
 	s.inUse.add(r.ID)
-	return &writer{s: s, ctx: ctx, key: r.Key, id: r.ID, buf: buffers.Get().(*[chunkSize]byte)}, nil
+	return &writer{s: s, ctx: ctx, key: r.Key, id: r.ID, most: most, buf: buffers.Get().(*[chunkSize]byte)}, nil
 }
 
 func (s *Store) tooLarge(size int64) error {
@@ -34,7 +38,9 @@ type writer struct {
 	ctx context.Context
 	key store.Key
 	id  store.ID
-	err error // of an earlier Write
+
+	most int64 // how long the body may become
+	err  error // of an earlier Write
 
 	committed bool
 
@@ -55,7 +61,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
-	if size := w.size() + int64(len(p)); size > w.s.full() {
+	if size := w.size() + int64(len(p)); size > w.most {
 		w.err = w.s.tooLarge(size)
 		return 0, w.err
 	}
