@@ -191,10 +191,10 @@ func BenchmarkInline(b *testing.B) {
 	}
 }
 
-// BenchmarkStore stores into a directory that fills up, in turn with the bare making of a file of that size, and of a folder
-// with one in it: what a file system takes to make them varies too much from second to second to be measured one after the
-// other. What is deleted, ext4 without a journal remembers for minutes, and makes new files more slowly meanwhile: so nothing
-// is before the end.
+// BenchmarkStore stores into a directory that fills up, in turn with the bare making of a file of that size, and of a
+// folder with one in it: what a file system takes to make them varies too much from second to second to be measured one
+// after the other. What is deleted, ext4 without a journal remembers for minutes, and makes new files more slowly
+// meanwhile: so nothing is before the end.
 func BenchmarkStore(b *testing.B) {
 	for _, c := range []struct {
 		name      string

@@ -17,11 +17,11 @@ const DefaultMaxBytes = 1 << 30
 
 // Options are what can be set when a Store is opened; nil or zero means the defaults.
 type Options struct {
-	// MaxBytes bounds what the records take on the disk at any moment, those that are being written included, counted in blocks of 4 KiB
-	// with one block more for each record. The least recently used records make way for new ones; what finds no room
-	// nevertheless, and a body that turns out to be larger than half of it, if its length was not known, is refused with
-	// store.ErrTooLarge. 0: DefaultMaxBytes; negative: no limit.
-	// Processes that share a directory should be given the same limit.
+	// MaxBytes bounds what the records take on the disk at any moment, those that are being written included, counted
+	// in blocks of 4 KiB with one block more for each record. The least recently used records make way for new ones;
+	// what finds no room nevertheless, and a body that turns out to be larger than half of it, if its length was not
+	// known, is refused with store.ErrTooLarge. 0: DefaultMaxBytes; negative: no limit. Processes that share a
+	// directory should be given the same limit.
 	MaxBytes int64
 }
 

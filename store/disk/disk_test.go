@@ -501,7 +501,8 @@ func TestClosedStoreFails(t *testing.T) {
 	}
 }
 
-// TestUpdatesKeepTheLimit fills a store, and then updates all records one after the other, each of which takes a file more.
+// TestUpdatesKeepTheLimit fills a store, and then updates all records one after the other, each of which takes a file
+// more.
 func TestUpdatesKeepTheLimit(t *testing.T) {
 	const limit = 1 << 20
 	s, dir := open(t, &disk.Options{MaxBytes: limit})

@@ -51,9 +51,9 @@ func (p place) lookAtHeads(g *group) (held, error) {
 	return h, nil
 }
 
-// evict removes records until the ledger says less by need, and by as much more as spare says, and returns by how much it does. It
-// compares a sample of the records and removes the least recently used quarter of it at most; or, where the sample is all
-// there is, as many as it takes, or none if all would not do.
+// evict removes records until the ledger says less by need, and by as much more as spare says, and returns by how much
+// it does. It compares a sample of the records and removes the least recently used quarter of it at most; or, where the
+// sample is all there is, as many as it takes, or none if all would not do.
 func (s *Store) evict(need, spare int64) (freed int64, removed int) {
 	all, complete := s.sample()
 	if complete {
@@ -90,9 +90,9 @@ func (s *Store) evict(need, spare int64) (freed int64, removed int) {
 	return freed, removed
 }
 
-// sample returns the next records of a walk that goes on from one sample to the next: keys are spread over the fans by their
-// digest, so that this is a fair choice. complete says that it was all there is; else what it came by that was left by a process
-// that was killed goes, for it would take room until Sweep.
+// sample returns the next records of a walk that goes on from one sample to the next: keys are spread over the fans by
+// their digest, so that this is a fair choice. complete says that it was all there is; else what it came by that was
+// left by a process that was killed goes, for it would take room until Sweep.
 func (s *Store) sample() (all []held, complete bool) {
 	var passed []entry
 	whole := s.hand == nil

@@ -9,9 +9,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Who can write to the directory can give one of our names to a named pipe, a folder, or a link that leads out. Nothing waits for
-// such a thing or is stopped by it: in the place of a file it is damage, and goes as a damaged file does; in the place of a folder,
-// the folder is not there, and is made when something is put into it.
+// Who can write to the directory can give one of our names to a named pipe, a folder, or a link that leads out. Nothing
+// waits for such a thing or is stopped by it: in the place of a file it is damage, and goes as a damaged file does; in
+// the place of a folder, the folder is not there, and is made when something is put into it.
 
 // openFile opens a file of ours. The error wraps store.ErrCorrupt if what has its name is no file; info is what it is.
 func openFile(in *os.Root, path string, flag int) (f *os.File, info fs.FileInfo, err error) {

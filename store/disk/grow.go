@@ -2,9 +2,10 @@ package disk
 
 import "fmt"
 
-// grow sees to it that the file is long enough for a body of so many bytes; it makes the file if need be. The file is as long as was
-// entered in the ledger, so that every process sees what it is going to take. It is seldom done, for the file goes ahead of what has come:
-// by what is expected, but no further than by as much again or 1 MiB, since the rest may never come; by a quarter if nothing is known.
+// grow sees to it that the file is long enough for a body of so many bytes; it makes the file if need be. The file is
+// as long as was entered in the ledger, so that every process sees what it is going to take. It is seldom done, for the
+// file goes ahead of what has come: by what is expected, but no further than by as much again or 1 MiB, since the rest
+// may never come; by a quarter if nothing is known.
 func (w *writer) grow(size int64) error {
 	if fileSize(size) <= w.length {
 		return nil

@@ -15,10 +15,10 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// The index says which keys may have a record with some URL or tag, so that Find need not read every head there is. Each fan has
-// its own: 16 logs, by the first digit of what is looked for, to which a line is appended before the record is there. So
-// what is there has its line, unless its fan was made without an index or a power cut took it; and a line may be of a record
-// that is gone. What becomes of logs that grow long is in turn.go.
+// The index says which keys may have a record with some URL or tag, so that Find need not read every head there is.
+// Each fan has its own: 16 logs, by the first digit of what is looked for, to which a line is appended before the
+// record is there. So what is there has its line, unless its fan was made without an index or a power cut took it; and
+// a line may be of a record that is gone. What becomes of logs that grow long is in turn.go.
 const (
 	indexDir = "index"
 	logs     = 16

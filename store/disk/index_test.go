@@ -58,7 +58,8 @@ func logOf(t testing.TB, s *Store, key store.Key, n indexName) (log, retired str
 	return filepath.Join(p.fan.Name(), logPath(n.log())), retired
 }
 
-// TestFindReadsWhatTheIndexTells shows that a head of another tag and URL is not read: it is damaged, and nobody finds out.
+// TestFindReadsWhatTheIndexTells shows that a head of another tag and URL is not read: it is damaged, and nobody finds
+// out.
 func TestFindReadsWhatTheIndexTells(t *testing.T) {
 	s, _ := openTwo(t)
 	var all []string
@@ -104,8 +105,8 @@ func TestUpdateIsFoundByItsNewTags(t *testing.T) {
 	}
 }
 
-// TestLogsAreShortened lets a log grow by records that come and go. It is retired, and an hour later what is still there comes
-// back into the one that took its place.
+// TestLogsAreShortened lets a log grow by records that come and go. It is retired, and an hour later what is still
+// there comes back into the one that took its place.
 func TestLogsAreShortened(t *testing.T) {
 	for _, by := range []string{"a store", "Sweep"} {
 		t.Run("by "+by, func(t *testing.T) {
@@ -278,8 +279,8 @@ func damageLog(t testing.TB, log string, do func([]byte) []byte) {
 	}
 }
 
-// TestDamagedIndex alters a byte of a log at every place of a line, and cuts it. All is found, and from an hour later on the index
-// is whole again.
+// TestDamagedIndex alters a byte of a log at every place of a line, and cuts it. All is found, and from an hour later
+// on the index is whole again.
 func TestDamagedIndex(t *testing.T) {
 	damage := map[string]func([]byte) []byte{
 		"cut":      func(b []byte) []byte { return b[:len(b)-1] },
@@ -452,7 +453,8 @@ func TestFanWithoutIndex(t *testing.T) {
 	}
 }
 
-// TestFindWhileLogsTurn looks for a record while its log is retired, and while it is brought back. Between the two lies an hour.
+// TestFindWhileLogsTurn looks for a record while its log is retired, and while it is brought back. Between the two lies
+// an hour.
 func TestFindWhileLogsTurn(t *testing.T) {
 	s, other := openTwo(t)
 	tagged(t, s, "key", "tag")
@@ -480,7 +482,8 @@ func TestFindWhileLogsTurn(t *testing.T) {
 	}
 }
 
-// TestLogsTurnWhileOthersWrite has two stores write, and both turn all logs, of which some are always old enough to be brought back.
+// TestLogsTurnWhileOthersWrite has two stores write, and both turn all logs, of which some are always old enough to be
+// brought back.
 func TestLogsTurnWhileOthersWrite(t *testing.T) {
 	a, b := openTwo(t)
 	var rounds atomic.Int64

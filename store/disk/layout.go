@@ -16,13 +16,14 @@ import (
 const (
 	version = "v1" // the folder that everything is in
 	fanout  = 16
-	// blockSize is what one checksum covers: no more than io.Copy and net/http read at a time, so that blocks go into the
-	// reader's buffer directly.
+	// blockSize is what one checksum covers: no more than io.Copy and net/http read at a time, so that blocks go into
+	// the reader's buffer directly.
 	blockSize = 32 << 10
 	// inlineMax is the largest body that travels in the head file. A larger one is read faster from a file of its own,
 	// through a buffer that is used again (BenchmarkInline).
 	inlineMax = 32 << 10
-	// maxHead bounds the size of a head file: a larger one was not written by this package, for no head is longer than 16 MiB.
+	// maxHead bounds the size of a head file: a larger one was not written by this package, for no head is longer than
+	// 16 MiB.
 	maxHead = prefixSize + 16<<20 + inlineMax
 )
 
@@ -100,9 +101,9 @@ func parseEntry(fan *os.Root, shard byte, name string) (e entry, ok bool) {
 	return e, false
 }
 
-// The files of a record. The base is its head as it was committed, the first of the key or in the folder; the record is there
-// exactly as long as the base is. An update holds a later head; it is in the folder, and the one whose name sorts last
-// counts. All names in the folder begin with the ID.
+// The files of a record. The base is its head as it was committed, the first of the key or in the folder; the record is
+// there exactly as long as the base is. An update holds a later head; it is in the folder, and the one whose name sorts
+// last counts. All names in the folder begin with the ID.
 const sequence = 17 // length of "-" and 16 hexadecimal digits
 
 func baseName(id store.ID) string { return id.String() + headSuffix }

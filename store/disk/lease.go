@@ -151,7 +151,8 @@ func (s *Store) Release(ctx context.Context, key store.Key, holder store.ID) err
 	return nil
 }
 
-// sweepLeases removes those that their holders neither renewed nor released or that end too late, and what was left in making them.
+// sweepLeases removes those that their holders neither renewed nor released or that end too late, and what was left in
+// making them.
 func (s *Store) sweepLeases() error {
 	top, err := os.OpenRoot(s.dir)
 	if err != nil {

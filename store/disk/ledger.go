@@ -15,13 +15,13 @@ import (
 )
 
 // The ledger is how processes agree on how much the directory holds without counting it: a file to which each of them
-// appends what it is about to write, and what it has removed. Appends of a few bytes do not tear each other, so the sum of all
-// entries is the total, and nobody waits for anybody. What a process that dies has entered and not written, or removed and not
-// entered, Sweep puts right by an entry of its own.
+// appends what it is about to write, and what it has removed. Appends of a few bytes do not tear each other, so the sum
+// of all entries is the total, and nobody waits for anybody. What a process that dies has entered and not written, or
+// removed and not entered, Sweep puts right by an entry of its own.
 //
-// Whoever is about to write may do so if the sum of all entries up to its own is within the limit; else it takes the entry back. So
-// the files never take more: all of them have their entries up to that of the last who might, and what is counted down before that
-// one is gone.
+// Whoever is about to write may do so if the sum of all entries up to its own is within the limit; else it takes the
+// entry back. So the files never take more: all of them have their entries up to that of the last who might, and what
+// is counted down before that one is gone.
 //
 // A ledger that has grown long ends with a closing entry, and goes on in the file of the next number, which
 // begins with the sum, and appears with it. Names are "usage-" and eight hexadecimal digits.
@@ -83,8 +83,8 @@ var errTurn = errors.New("the ledger ends here")
 
 const toEnd = math.MaxInt64
 
-// read adds up the entries before the given place that it has not seen. It returns errTurn at the closing entry, and at one that is
-// damaged: every process then sees the same sum before it.
+// read adds up the entries before the given place that it has not seen. It returns errTurn at the closing entry, and at
+// one that is damaged: every process then sees the same sum before it.
 func (l *ledger) read(until int64) error {
 	var buf [200 * entrySize]byte
 	for l.off < until {
@@ -204,7 +204,8 @@ func (l *ledger) now() (total, moved tally) {
 	return l.tally, l.moved
 }
 
-// quiet reports whether no other Store has entered anything for a while, so that none is between a change and its entry.
+// quiet reports whether no other Store has entered anything for a while, so that none is between a change and its
+// entry.
 func (l *ledger) quiet() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

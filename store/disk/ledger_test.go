@@ -48,7 +48,8 @@ func TestLedgersAgreeAcrossTurns(t *testing.T) {
 	}
 }
 
-// TestLedgerGoesOnWithTheSum where the next one is there, and empty: another process is about to write the sum, or was killed.
+// TestLedgerGoesOnWithTheSum where the next one is there, and empty: another process is about to write the sum, or was
+// killed.
 func TestLedgerGoesOnWithTheSum(t *testing.T) {
 	for _, killed := range []bool{false, true} {
 		l, top := openLedgers(t)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The ledger has one file at a time. What other processes do at the same moment decides which: they may have gone on to the next one, or the
-// directory may have been deleted.
+// The ledger has one file at a time. What other processes do at the same moment decides which: they may have gone on to
+// the next one, or the directory may have been deleted.
 
 const ledgerFlags = os.O_RDWR | os.O_APPEND
 
@@ -90,8 +90,8 @@ func openLedger(top *os.Root, number uint32) (*os.File, error) {
 	return f, err
 }
 
-// newLedger makes a ledger that begins with the sum. It appears whole; where there are no links, it goes again if the sum cannot be
-// written. The error is fs.ErrExist if there is one with the number.
+// newLedger makes a ledger that begins with the sum. It appears whole; where there are no links, it goes again if the
+// sum cannot be written. The error is fs.ErrExist if there is one with the number.
 func newLedger(top *os.Root, number uint32, sum tally) (*os.File, error) {
 	entry, name := appendEntry(nil, sum.bytes, sum.records), usageName(number)
 	temp := fmt.Sprintf("%s/%s%016x%s", version, usagePrefix, rand.Uint64(), tempSuffix)
@@ -167,8 +167,8 @@ func (l *ledger) turn(top *os.Root) error {
 	return errors.New("the ledger changes too fast")
 }
 
-// abandoned reports whether the sum was never written, as where there are no links by a process that is killed after it made the
-// file. One that lives writes it at once, and the order of entries does not matter.
+// abandoned reports whether the sum was never written, as where there are no links by a process that is killed after it
+// made the file. One that lives writes it at once, and the order of entries does not matter.
 func (l *ledger) abandoned() bool {
 	if l.off > 0 {
 		return false

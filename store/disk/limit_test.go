@@ -16,8 +16,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// TestTheLimitIsHeldAtEveryMoment stores a hundred times as much as may be kept, one record for each URL, by several goroutines and two
-// stores on one directory, and stops them again and again to add up the files.
+// TestTheLimitIsHeldAtEveryMoment stores a hundred times as much as may be kept, one record for each URL, by several
+// goroutines and two stores on one directory, and stops them again and again to add up the files.
 func TestTheLimitIsHeldAtEveryMoment(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -86,7 +86,8 @@ func TestTheLimitIsHeldAtEveryMoment(t *testing.T) {
 	}
 }
 
-// TestABodyOfUnknownLengthIsEnteredBeforeItIsWritten looks after every Write whether the ledger has the file, and no more.
+// TestABodyOfUnknownLengthIsEnteredBeforeItIsWritten looks after every Write whether the ledger has the file, and no
+// more.
 func TestABodyOfUnknownLengthIsEnteredBeforeItIsWritten(t *testing.T) {
 	const limit = 4 << 20
 	for _, end := range []string{"committed", "given up", "too large", "swept"} {
@@ -160,7 +161,8 @@ func TestABodyOfUnknownLengthIsEnteredBeforeItIsWritten(t *testing.T) {
 	}
 }
 
-// TestWhatIsBeingWrittenIsNotEvicted, so that nothing else can be stored beside it, and can be again when it is given up.
+// TestWhatIsBeingWrittenIsNotEvicted, so that nothing else can be stored beside it, and can be again when it is given
+// up.
 func TestWhatIsBeingWrittenIsNotEvicted(t *testing.T) {
 	dir := t.TempDir()
 	s := openAt(t, dir, 1<<20)

@@ -11,12 +11,12 @@ import (
 // listings remembers what was in folders, so that a hit asks for the time of the folder's last change instead of
 // listing it: one system call in place of ten, which takes a third off a hit on what is in one (BenchmarkHit1K).
 //
-// Whoever creates, renames or removes a file, in whatever process, thereby sets the modification time of its folder.
-// So a listing holds as long as that time is what it was just before the files were listed, unless a change can have
-// left it as it was: by falling into the same step of the clock that file times are taken from. A step may be a tick
-// of the kernel, 1 to 10 ms, longer if a virtual machine stands still, or what the file system stores, 1 s or 2 s (ext3,
-// HFS+, FAT). A listing is therefore remembered only if the folder had been at rest for longer than that when it was
-// listed; until then every lookup lists. Git treats its index like that, and calls what we wait out "racily clean".
+// Whoever creates, renames or removes a file, in whatever process, thereby sets the modification time of its folder. So
+// a listing holds as long as that time is what it was just before the files were listed, unless a change can have left
+// it as it was: by falling into the same step of the clock that file times are taken from. A step may be a tick of the
+// kernel, 1 to 10 ms, longer if a virtual machine stands still, or what the file system stores, 1 s or 2 s (ext3, HFS+,
+// FAT). A listing is therefore remembered only if the folder had been at rest for longer than that when it was listed;
+// until then every lookup lists. Git treats its index like that, and calls what we wait out "racily clean".
 //
 // Times are compared for equality, so that none is too old to be a change; a folder whose time is in the future is
 // not at rest. A folder that was removed and made anew, or put in the place of another, is another file.

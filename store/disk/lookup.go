@@ -17,8 +17,8 @@ import (
 // writes nothing, as a rule; the least recently used record is known to the hour.
 const touchEvery = time.Hour
 
-// attempts bounds how often a thing is tried again because somebody else changed the folder, or the ledger, in the midst of
-// it. Each takes another change at the wrong moment, so that a few are rare, and this many are a fault.
+// attempts bounds how often a thing is tried again because somebody else changed the folder, or the ledger, in the
+// midst of it. Each takes another change at the wrong moment, so that a few are rare, and this many are a fault.
 const attempts = 64
 
 // Lookup is described at store.Store. A key that was never stored costs two failing opens and one stat.
@@ -56,8 +56,8 @@ func (s *Store) missing(verb string, err error) error {
 	return fmt.Errorf("disk: %s: %w", verb, err)
 }
 
-// readRecords returns the records of a key. It reports whether a head that was listed had gone by the time it was to be read,
-// which happens when it is updated or superseded at that moment.
+// readRecords returns the records of a key. It reports whether a head that was listed had gone by the time it was to be
+// read, which happens when it is updated or superseded at that moment.
 func (s *Store) readRecords(ctx context.Context, p place, key store.Key) (found []*store.Record, changed bool, err error) {
 	all, err := p.records(s.readHead, s.seen.list)
 	if err != nil {
@@ -104,8 +104,8 @@ func (s *Store) readHead(p place, path string) (*head, error) {
 	return p.readHead(path)
 }
 
-// readRecord returns one record and when it was last used, and removes it if it is damaged. key may be empty when it is not
-// known.
+// readRecord returns one record and when it was last used, and removes it if it is damaged. key may be empty when it is
+// not known.
 func (s *Store) readRecord(ctx context.Context, p place, g *group, key store.Key) (*store.Record, time.Time, error) {
 	path, h := p.head(g), g.first
 	if path != p.first() {
@@ -206,8 +206,9 @@ func (s *Store) readAgain(ctx context.Context, p place, id store.ID, key store.K
 	return nil, store.ErrNotFound
 }
 
-// each calls do for the entries in which there may be what q means, until it returns false or ctx ends, with what place.records
-// returns for each. What cannot be read is passed over, and its fault, or that of the first of several, returned in the end.
+// each calls do for the entries in which there may be what q means, until it returns false or ctx ends, with what
+// place.records returns for each. What cannot be read is passed over, and its fault, or that of the first of several,
+// returned in the end.
 func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(entry, []group) bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -250,8 +251,8 @@ func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(e
 	return cmp.Or(ctx.Err(), fault)
 }
 
-// eachIn calls do for all entries in the shards. Each record comes with one of them: where its base is. It returns whether it came to
-// the end, and the first fault of a head.
+// eachIn calls do for all entries in the shards. Each record comes with one of them: where its base is. It returns
+// whether it came to the end, and the first fault of a head.
 func (s *Store) eachIn(ctx context.Context, shards []byte, read reader, do func(entry, []group) bool) (end bool, fault error) {
 	w := &walk{store: s, shards: shards, batch: -1}
 	defer w.close()

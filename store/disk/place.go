@@ -11,18 +11,18 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// The first record of a key is a file in the fan. When one more is stored, or the first one updated, the key gets a folder, and
-// as long as that is there all that comes goes into it. To make a folder takes twice as long as to make a file, and most keys
-// have one record (BenchmarkStore).
+// The first record of a key is a file in the fan. When one more is stored, or the first one updated, the key gets a
+// folder, and as long as that is there all that comes goes into it. To make a folder takes twice as long as to make a
+// file, and most keys have one record (BenchmarkStore).
 //
-// So no record becomes the first to supersede one in the folder. Who reads the first and then the folder therefore does not
-// miss a record that is superseded meanwhile.
+// So no record becomes the first to supersede one in the folder. Who reads the first and then the folder therefore does
+// not miss a record that is superseded meanwhile.
 
 // reader reads a head file.
 type reader func(p place, path string) (*head, error)
 
-// records returns the records of the key, newest first, and what is left of others: the first, which read reads, and those in
-// the folder, which list lists.
+// records returns the records of the key, newest first, and what is left of others: the first, which read reads, and
+// those in the folder, which list lists.
 func (p place) records(read reader, list func(place) ([]group, error)) ([]group, error) {
 	first, err := read(p, p.first())
 	if errors.Is(err, fs.ErrNotExist) {

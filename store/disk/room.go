@@ -7,10 +7,10 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// spend calls write, which is to bring about files that take so many bytes more, when the ledger has them and is within the limit.
-// Others are evicted for it; the error wraps store.ErrTooLarge if that does not help, for what is being written cannot be.
-// So a goroutine works in proportion to what it stores, and none works in the background. If write fails it must have left
-// nothing.
+// spend calls write, which is to bring about files that take so many bytes more, when the ledger has them and is within
+// the limit. Others are evicted for it; the error wraps store.ErrTooLarge if that does not help, for what is being
+// written cannot be. So a goroutine works in proportion to what it stores, and none works in the background. If write
+// fails it must have left nothing.
 func (s *Store) spend(bytes, records int64, write func() error) error {
 	s.room.RLock()
 	granted, err := s.reserve(bytes, records, write)

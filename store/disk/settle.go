@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// changes is held for reading while the files and the ledger do not agree, by all Stores of the process: from an entry to the file
-// that it is for, and from the removal of a file to its entry.
+// changes is held for reading while the files and the ledger do not agree, by all Stores of the process: from an entry
+// to the file that it is for, and from the removal of a file to its entry.
 var changes sync.RWMutex
 
 // counted is what was found in the directory, and what the ledger said before that.
@@ -24,8 +24,8 @@ func (s *Store) begin() (c counted) {
 	return c
 }
 
-// off returns by how much the ledger is off, beyond what may come from changes that were made while c was counted. That it says
-// too much is not to be told from what another process has entered and not written yet, unless that is quiet.
+// off returns by how much the ledger is off, beyond what may come from changes that were made while c was counted. That
+// it says too much is not to be told from what another process has entered and not written yet, unless that is quiet.
 func (s *Store) off(c counted) (off tally) {
 	changes.Lock() // until what is seen in the files is entered
 	_, moved := s.usage.now()
@@ -41,8 +41,8 @@ func (s *Store) off(c counted) (off tally) {
 // beyond returns what n has beyond the bound, on either side.
 func beyond(n, bound int64) int64 { return max(0, n-bound) + min(0, n+bound) }
 
-// settle puts the ledger right if two counts in a row say that it is off, for the first may have seen what another process
-// was about to enter. It returns what it added to the bytes. A count that fails ends it.
+// settle puts the ledger right if two counts in a row say that it is off, for the first may have seen what another
+// process was about to enter. It returns what it added to the bytes. A count that fails ends it.
 func (s *Store) settle(count func() (counted, error)) (added int64, err error) {
 	var offs [2]tally
 	for i := range offs {

@@ -169,8 +169,8 @@ func lookAt(t *testing.T, dir string) map[string]os.FileInfo {
 	return all
 }
 
-// takenAtOnce returns what was taken at the moment between two looks, at least, by what is seen in both: no more of it than was in the
-// first, since files only grow.
+// takenAtOnce returns what was taken at the moment between two looks, at least, by what is seen in both: no more of it
+// than was in the first, since files only grow.
 func takenAtOnce(before, now map[string]os.FileInfo) (sum int64) {
 	for path, info := range before {
 		later, ok := now[path]

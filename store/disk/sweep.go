@@ -72,7 +72,8 @@ func (p place) ended(g *group, now time.Time) (bool, error) {
 	return err == nil && prefix.ended(now), err
 }
 
-// count adds up all files but those of records that gone disposes of, and removes what belongs to none and was left alone for so long.
+// count adds up all files but those of records that gone disposes of, and removes what belongs to none and was left
+// alone for so long.
 func (s *Store) count(ctx context.Context, alone time.Duration, gone func(place, *group) bool) (c counted, err error) {
 	c = s.begin()
 	shards, err := s.shards()
@@ -127,8 +128,8 @@ func (s *Store) tidyEntry(e entry, alone time.Duration) int64 {
 	return s.tidy(e.place, e.path, alone, nil)
 }
 
-// tidy returns what a file takes. It removes one that was left alone for so long and belongs to no record, as headless says, if that is
-// not certain.
+// tidy returns what a file takes. It removes one that was left alone for so long and belongs to no record, as headless
+// says, if that is not certain.
 func (s *Store) tidy(p place, path string, alone time.Duration, headless func() bool) int64 {
 	info, err := p.fan.Lstat(path)
 	if err != nil {

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// trusted remembers what this process has read from files, and verified to the last byte, so that a later hit need not do
-// so again: of a body it remembers only that, and the file is handed out as it is, which takes half the time
+// trusted remembers what this process has read from files, and verified to the last byte, so that a later hit need not
+// do so again: of a body it remembers only that, and the file is handed out as it is, which takes half the time
 // (BenchmarkRead1M); of a small head, the record (BenchmarkHit1K).
 //
-// Whoever writes to a file, in whatever process, thereby sets the time of its last change (ctime), which no program can set
-// to a time of its choice. So what was verified holds as long as the file is the same one, of the same size, with the same
-// modification time and ctime as just before it was read, unless a change can have left the ctime as it was: by falling
-// into the same step of the clock. A file is therefore remembered only if it had been at rest for longer than that
-// when it was opened; see listings, where it is the same with folders.
+// Whoever writes to a file, in whatever process, thereby sets the time of its last change (ctime), which no program can
+// set to a time of its choice. So what was verified holds as long as the file is the same one, of the same size, with
+// the same modification time and ctime as just before it was read, unless a change can have left the ctime as it was:
+// by falling into the same step of the clock. A file is therefore remembered only if it had been at rest for longer
+// than that when it was opened; see listings, where it is the same with folders.
 //
-// That leaves what comes about without the file system: bytes that rot on the platter or in the page cache. They are found by
-// the first hit of a process, and because a file is trusted for an hour at most, by the monotonic clock, by the first of
-// every hour. It leaves as well who puts the clock back so that a change falls into the very step of an earlier one, who
-// writes through a shared mapping of the file made before, and file systems that keep no ctime.
+// That leaves what comes about without the file system: bytes that rot on the platter or in the page cache. They are
+// found by the first hit of a process, and because a file is trusted for an hour at most, by the monotonic clock, by
+// the first of every hour. It leaves as well who puts the clock back so that a change falls into the very step of an
+// earlier one, who writes through a shared mapping of the file made before, and file systems that keep no ctime.
 type trusted[V any] struct {
 	mu sync.Mutex
 	of map[string]known[V] // by the path in the fan
@@ -41,8 +41,8 @@ const (
 	trustedFor = time.Hour
 	// A body takes 0.5 KB, so that all of them take 2 MB.
 	maxBodies = 4096
-	// A head takes three times its size, so that all of them take 6 MB. Of a larger file the greater part is the body, of which
-	// the page cache has a copy.
+	// A head takes three times its size, so that all of them take 6 MB. Of a larger file the greater part is the body,
+	// of which the page cache has a copy.
 	maxHeads     = 512
 	maxKnownHead = 4 << 10
 )

@@ -115,8 +115,8 @@ func (b *bodied) verify(t *testing.T) {
 	}
 }
 
-// tick waits until the clock of the file system has gone on since the last change of the body, for which the clock of this
-// test cannot speak.
+// tick waits until the clock of the file system has gone on since the last change of the body, for which the clock of
+// this test cannot speak.
 func (b *bodied) tick(t *testing.T) {
 	t.Helper()
 	last, _ := changed(b.stat(t))

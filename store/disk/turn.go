@@ -15,17 +15,18 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// A log that has grown long is retired: it gets a name with the time, and the next line begins a new one. From an hour later on, when
-// nobody is at work any more on a record that has its line there only, whoever comes by appends the lines of keys that are still
-// there to the new log, and removes the retired one. A log that is damaged is retired as well. Until a Find or Sweep makes new
-// lines from the heads, Find reads all of that fan.
+// A log that has grown long is retired: it gets a name with the time, and the next line begins a new one. From an hour
+// later on, when nobody is at work any more on a record that has its line there only, whoever comes by appends the
+// lines of keys that are still there to the new log, and removes the retired one. A log that is damaged is retired as
+// well. Until a Find or Sweep makes new lines from the heads, Find reads all of that fan.
 const (
 	maxLog    = 64 << 10        // a log of at least this is retired
 	lookAgain = 5 * time.Minute // whether a retired log can go
 	maxLines  = 16              // of a key in a retired log, which may be of what it was before
 )
 
-// shorten turns logs that have grown long, but not again and again. One that cannot be turned is longer than it need be.
+// shorten turns logs that have grown long, but not again and again. One that cannot be turned is longer than it need
+// be.
 func (s *Store) shorten(p place, long []int) {
 	for _, log := range long {
 		now, next := time.Now(), &s.turns[p.shard][log]
@@ -68,8 +69,8 @@ func (p place) retired(log int) (paths []string, err error) {
 	return paths, err
 }
 
-// turn retires a log that has grown long, or brings back from a retired one that is old what is still there. If mend is set, it does
-// so with damaged ones, which takes reading every head of the fan.
+// turn retires a log that has grown long, or brings back from a retired one that is old what is still there. If mend is
+// set, it does so with damaged ones, which takes reading every head of the fan.
 func (s *Store) turn(ctx context.Context, p place, log int, mend bool) error {
 	retired, err := p.retired(log)
 	if err != nil {
@@ -103,7 +104,8 @@ func (s *Store) turn(ctx context.Context, p place, log int, mend bool) error {
 	return p.retire(log)
 }
 
-// bringBack appends to the log what is still there of a retired one, and removes that; one that is damaged stays unless mend is set.
+// bringBack appends to the log what is still there of a retired one, and removes that; one that is damaged stays unless
+// mend is set.
 func (s *Store) bringBack(ctx context.Context, p place, log int, path string, mend bool) error {
 	keys := make(map[string]map[line]bool)
 	whole, err := p.readLog(path, func(l *line) {
@@ -145,7 +147,8 @@ func (s *Store) bringBack(ctx context.Context, p place, log int, path string, me
 	return remove(p.fan, path)
 }
 
-// keepThere removes the keys of which nothing is there, and of those with many lines what their records do not have any more.
+// keepThere removes the keys of which nothing is there, and of those with many lines what their records do not have any
+// more.
 func (s *Store) keepThere(ctx context.Context, p place, log int, keys map[string]map[line]bool) {
 	for key, lines := range keys {
 		of := place{fan: p.fan, shard: p.shard, name: key}

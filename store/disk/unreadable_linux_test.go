@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// unreadable makes that path cannot be read by this goroutine, also where the tests are run by root: its thread, which ends with
-// it, gives up the capabilities to read all.
+// unreadable makes that path cannot be read by this goroutine, also where the tests are run by root: its thread, which
+// ends with it, gives up the capabilities to read all.
 func unreadable(t *testing.T, path string) {
 	t.Helper()
 	const version, readAll = 0x20080522, 1<<1 | 1<<2 // CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH

@@ -9,9 +9,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Update is described at store.Store. It writes one file, with a copy of the body if that is inline, into the folder of the
-// key. What was committed stays where it is, and the update counts only as long as that is there: so it cannot bring back what
-// another process deletes at the same moment.
+// Update is described at store.Store. It writes one file, with a copy of the body if that is inline, into the folder of
+// the key. What was committed stays where it is, and the update counts only as long as that is there: so it cannot
+// bring back what another process deletes at the same moment.
 func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	if err := ctx.Err(); err != nil {
 		return err

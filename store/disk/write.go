@@ -102,8 +102,8 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// flush appends p, which begins a block, to the body file: all of it, or none that counts. Where p is buf, that has to stay
-// then, for it was taken by an earlier Write and may be read back.
+// flush appends p, which begins a block, to the body file: all of it, or none that counts. Where p is buf, that has to
+// stay then, for it was taken by an earlier Write and may be read back.
 func (w *writer) flush(p []byte) error {
 	if err := w.grow(w.flushed + int64(len(p))); err != nil {
 		return err
