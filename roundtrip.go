@@ -93,7 +93,7 @@ func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, er
 	}
 	x := exchange{req: req, send: req, came: came, now: came, ask: asked(req.Context())}
 	if why := c.prepare(&x, set.rules); why != "" {
-		return c.leave(x, why)
+		return c.bypass(x, why)
 	}
 	if c.noted(&x) {
 		c.keepNotes(&x)
@@ -121,8 +121,8 @@ func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, er
 	}
 }
 
-// leave answers a request that the cache takes no part in.
-func (c *Cache) leave(x exchange, why string) (*http.Response, error) {
+// bypass answers a request that the cache takes no part in.
+func (c *Cache) bypass(x exchange, why string) (*http.Response, error) {
 	switch {
 	case x.rr.OnlyStored:
 		x.verdict.Reason = rfc9111.OnlyIfCached
