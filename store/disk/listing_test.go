@@ -280,6 +280,44 @@ func TestNoChangeOfAnotherStoreIsMissed(t *testing.T) {
 	}
 }
 
+// A folder that has been at rest for long, and changes while it is listed, is listed again.
+func TestAFolderThatBeginsToChangeIsListedWhole(t *testing.T) {
+	in, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	name := func(n int) string { return fmt.Sprintf("folder/%08x", uint32(n)*0x9e3779b1) }
+	if err := in.Mkdir("folder", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const others = 2000 // so that to list them takes several calls
+	for n := range others + 1 {
+		if err := in.WriteFile(name(n), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-time.Hour)
+	for n := others; n < others+100; n++ {
+		if err := in.Chtimes("folder", long, long); err != nil {
+			t.Fatal(err)
+		}
+		began := make(chan bool)
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			close(began)
+			if _, names, err := readFolder(in, "folder"); len(names) < others+1 || err != nil {
+				t.Errorf("%d names, %v; want %d", len(names), err, others+1)
+			}
+		})
+		<-began
+		if err := in.Rename(name(n), name(n+1)); err != nil {
+			t.Fatal(err)
+		}
+		reader.Wait()
+	}
+}
+
 func TestListingsAreBounded(t *testing.T) {
 	var l listings
 	for i := range 3 * maxListings {
