@@ -48,6 +48,51 @@ func TestLedgersAgreeAcrossTurns(t *testing.T) {
 	}
 }
 
+// TestLedgersThatAreSlowToTurnAgree, though others have turned twice meanwhile, so that the name of the next ledger is
+// free again.
+func TestLedgersThatAreSlowToTurnAgree(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const each = 200
+	var ledgers [8]ledger
+	for i := range ledgers {
+		top, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer top.Close()
+		ledgers[i].top = dir
+		if _, err := ledgers[i].open(top); err != nil {
+			t.Fatal(err)
+		}
+		defer ledgers[i].close()
+	}
+	var all sync.WaitGroup
+	for i := range ledgers {
+		all.Go(func() {
+			l := &ledgers[i]
+			for n := range each {
+				l.add(3, 1)
+				if n%5 == 0 {
+					l.mu.Lock()
+					l.file.Write(appendEntry(nil, 0, closing))
+					l.mu.Unlock()
+				}
+			}
+		})
+	}
+	all.Wait()
+	const want = each * int64(len(ledgers))
+	for i := range ledgers {
+		if bytes, records := ledgers[i].total(); bytes != 3*want || records != want {
+			t.Errorf("ledger %d, file %d: %d bytes, %d records; want %d, %d", i, ledgers[i].number, bytes, records, 3*want, want)
+		}
+	}
+	if entries, err := os.ReadDir(dir + "/" + version); len(entries) != 1 || err != nil {
+		t.Errorf("%d files, %v; want the last ledger alone", len(entries), err)
+	}
+}
+
 // TestLedgerGoesOnWithTheSum where the next one is there, and empty: another process is about to write the sum, or was
 // killed.
 func TestLedgerGoesOnWithTheSum(t *testing.T) {

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -53,7 +54,7 @@ func (l *ledger) open(top *os.Root) (made bool, err error) {
 		if l.others = info.ModTime(); made {
 			l.others = time.Time{}
 		}
-		if err == nil && l.abandoned() {
+		if err == nil && (l.abandoned() || l.passed(top)) {
 			l.file.Write(appendEntry(nil, 0, closing)) // for others that have it open
 			err = errTurn
 		}
@@ -143,22 +144,25 @@ func (l *ledger) turn(top *os.Root) error {
 			number = 1
 		}
 		f, err := newLedger(top, number, sum)
-		made := err == nil
 		if errors.Is(err, fs.ErrExist) {
 			f, err = openLedger(top, number)
 		}
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has ended meanwhile
+		} else if err != nil {
 			return err
 		}
 		l.use(f, number)
-		if made {
-			top.Remove(usageName(ended))
-		}
+		top.Remove(usageName(ended))
 		err = l.read(toEnd)
 		if err == nil && l.abandoned() {
 			if _, err = f.Write(appendEntry(nil, sum.bytes, sum.records)); err == nil {
 				err = l.read(toEnd)
 			}
+		}
+		if err == nil && l.passed(top) {
+			_, err = f.Write(appendEntry(nil, 0, closing))
+			err = cmp.Or(err, errTurn)
 		}
 		if err != errTurn {
 			return err
@@ -175,6 +179,13 @@ func (l *ledger) abandoned() bool {
 	}
 	info, err := l.file.Stat()
 	return err == nil && time.Since(info.ModTime()) > 10*time.Second
+}
+
+// passed reports whether there is a later ledger. Then this one may have been removed, and made a second time by who was
+// slow to go on from the one before it.
+func (l *ledger) passed(top *os.Root) bool {
+	newest, err := newestLedger(top)
+	return err == nil && newest > l.number
 }
 
 func (l *ledger) turnAtPath() error {
