@@ -154,6 +154,27 @@ func (l *ledger) add(bytes, records int64) {
 	l.enter(bytes, records)
 }
 
+// correct enters what the ledger was found to be off when it had moved so much, and reports whether that stands. What
+// makes the sum less must not be entered twice by two who found it at once: it is only where nothing else was meanwhile.
+func (l *ledger) correct(off, moved tally) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	less := off.bytes < 0 || off.records < 0
+	if l.refresh(); less && l.moved != moved {
+		return false
+	}
+	if _, err := l.enter(off.bytes, off.records); err != nil {
+		return false
+	}
+	moved.bytes += max(off.bytes, -off.bytes)
+	moved.records += max(off.records, -off.records)
+	if less && l.moved != moved {
+		l.enter(-off.bytes, -off.records)
+		return false
+	}
+	return true
+}
+
 // enter appends an entry, and returns the sum of the bytes up to it.
 func (l *ledger) enter(bytes, records int64) (sum int64, err error) {
 	for l.file != nil {

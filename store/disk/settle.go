@@ -24,18 +24,19 @@ func (s *Store) begin() (c counted) {
 	return c
 }
 
-// off returns by how much the ledger is off, beyond what may come from changes that were made while c was counted. That
-// it says too much is not to be told from what another process has entered and not written yet, unless that is quiet.
-func (s *Store) off(c counted) (off tally) {
+// off returns by how much the ledger is off, beyond what may come from changes that were made while c was counted, and
+// what had moved by then. That it says too much is not to be told from what another process has entered and not written
+// yet, unless that is quiet.
+func (s *Store) off(c counted) (off, moved tally) {
 	changes.Lock() // until what is seen in the files is entered
-	_, moved := s.usage.now()
+	_, moved = s.usage.now()
 	changes.Unlock()
 	off.bytes = beyond(c.bytes-c.before.bytes, moved.bytes-c.moved.bytes)
 	off.records = beyond(c.records-c.before.records, moved.records-c.moved.records)
 	if c.partial || !s.usage.quiet() {
 		off = tally{max(0, off.bytes), max(0, off.records)}
 	}
-	return off
+	return off, moved
 }
 
 // beyond returns what n has beyond the bound, on either side.
@@ -45,20 +46,21 @@ func beyond(n, bound int64) int64 { return max(0, n-bound) + min(0, n+bound) }
 // process was about to enter. It returns what it added to the bytes. A count that fails ends it.
 func (s *Store) settle(count func() (counted, error)) (added int64, err error) {
 	var offs [2]tally
+	var moved tally
 	for i := range offs {
 		c, err := count()
 		if err != nil {
 			return 0, err
 		}
-		if offs[i] = s.off(c); offs[i] == (tally{}) {
+		if offs[i], moved = s.off(c); offs[i] == (tally{}) {
 			return 0, nil
 		}
 	}
 	change := tally{nearer(offs[0].bytes, offs[1].bytes), nearer(offs[0].records, offs[1].records)}
-	if change != (tally{}) {
-		s.usage.add(change.bytes, change.records)
+	if change != (tally{}) && s.usage.correct(change, moved) {
+		return change.bytes, nil
 	}
-	return change.bytes, nil
+	return 0, nil
 }
 
 // nearer returns the one that is nearer to 0, and 0 if that is between them.

@@ -43,6 +43,28 @@ func TestLedgerIsPutRightByTwoCountsThatAgree(t *testing.T) {
 	}
 }
 
+// TestTwoWhoCountTakeAwayTheSameOnce, or it would be missing from the ledger as often as it is taken away.
+func TestTwoWhoCountTakeAwayTheSameOnce(t *testing.T) {
+	a, b := openTwo(t)
+	for n := range 500 {
+		a.usage.add(4096, 1)
+		_, movedA := a.usage.now()
+		_, movedB := b.usage.now()
+		var both sync.WaitGroup
+		both.Go(func() { a.usage.correct(tally{-4096, -1}, movedA) })
+		if n%2 == 0 {
+			both.Wait()
+		}
+		both.Go(func() { b.usage.correct(tally{-4096, -1}, movedB) })
+		both.Wait()
+		total, _ := a.usage.now()
+		if total.bytes < 0 || total.records < 0 {
+			t.Fatalf("the ledger says %+v", total)
+		}
+		a.usage.add(-total.bytes, -total.records)
+	}
+}
+
 // TestWhatIsEnteredAndNotYetWrittenIsNotTakenAway by two counts, each of which begins while somebody is between these.
 func TestWhatIsEnteredAndNotYetWrittenIsNotTakenAway(t *testing.T) {
 	s := openAt(t, t.TempDir(), 1<<20)
