@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -77,6 +78,43 @@ func TestWhatCallersLeaveIsBounded(t *testing.T) {
 		if n := closed.Load(); n != callers {
 			t.Errorf("%d bodies were dropped in the end, want all %d", n, callers)
 		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Who reads slowly what cannot be stored is waited for as long as he likes, once nobody else wants what comes next.
+func TestASlowReaderAloneIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		page := strings.Repeat("larder ", 30_000)
+		c := &larder.Cache{MaxBody: 1000, Base: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: -1,
+				Header: http.Header{"Cache-Control": {"max-age=60"}}, Body: io.NopCloser(strings.NewReader(page)), Request: req}, nil
+		})}
+		var bodies [2]io.ReadCloser
+		for i := range bodies {
+			resp, err := c.Client().Get("http://example.com/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			bodies[i] = resp.Body
+		}
+		quick, slow := bodies[0], bodies[1]
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			io.Copy(io.Discard, quick)
+		}()
+		synctest.Wait() // it has the first chunk, and wants the next
+		quick.Close()
+		<-done
+		time.Sleep(time.Hour) // of the bubble's clock
+		got, err := io.ReadAll(slow)
+		if err != nil || string(got) != page {
+			t.Errorf("got %d bytes, error %v, want %d", len(got), err, len(page))
+		}
+		slow.Close()
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
 		}

@@ -103,7 +103,8 @@ func (d *download) detach(r *reader) {
 	r.index = -1
 }
 
-// leaveBehind lets go of the readers who have not had the chunk that ends there, if it is still the last.
+// leaveBehind lets go of the readers who have not had the chunk that ends there, if it is still the last, and somebody
+// is there who has had it.
 func (d *download) leaveBehind(end int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,6 +112,9 @@ func (d *download) leaveBehind(end int64) {
 		return
 	}
 	d.lag = nil // who becomes a reader from now on has as long
+	if !slices.ContainsFunc(d.readers, func(r *reader) bool { return r.pos >= end }) {
+		return // who waited has left
+	}
 	for _, r := range slices.Clone(d.readers) {
 		if r.pos < end {
 			r.lagged = true
