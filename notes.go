@@ -81,9 +81,37 @@ func (n *notes) known(base string, now time.Time) (all []note, fresh bool) {
 	return of.all, 0 <= age && age < noteAge
 }
 
-func (n *notes) remember(base string, all []note, now time.Time) {
+// at returns what is remembered of a URL; nil: nothing is.
+func (n *notes) at(base string) *noted {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.of[base]
+}
+
+// found remembers what a look into the store has brought, unless something else is remembered by now than when it
+// began, which was before: that look may have come too early for a note that has been taken since.
+func (n *notes) found(base string, all []note, now time.Time, before *noted) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of[base] == before {
+		n.remember(base, all, now)
+	}
+}
+
+// taken remembers a note in the place of the one with its value, and those beside it that are known by now; if none
+// are, these are all.
+func (n *notes) taken(base string, one note, all []note, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if of := n.of[base]; of != nil {
+		all = of.all
+	}
+	kept := slices.DeleteFunc(slices.Clone(all), func(old note) bool { return old.value == one.value })
+	n.remember(base, append(kept, one), now)
+}
+
+// remember is called with n.mu held.
+func (n *notes) remember(base string, all []note, now time.Time) {
 	if n.of == nil {
 		n.of = make(map[string]*noted)
 	}
@@ -132,6 +160,7 @@ func (c *Cache) notesAt(ctx context.Context, x *exchange, base string) []note {
 	if fresh {
 		return all
 	}
+	before := c.notes.at(base)
 	records, err := c.lookupUnder(ctx, x, noteKey(base))
 	if err != nil || ctx.Err() != nil {
 		return all
@@ -148,7 +177,7 @@ func (c *Cache) notesAt(ctx context.Context, x *exchange, base string) []note {
 		}
 		all = append(all, n)
 	}
-	c.notes.remember(base, all, now)
+	c.notes.found(base, all, now, before)
 	return all
 }
 
@@ -197,8 +226,7 @@ func (c *Cache) takeNoteAt(ctx context.Context, x *exchange, base string, n note
 	if err := c.putNote(ctx, r, superseded); err != nil {
 		return err
 	}
-	kept := slices.DeleteFunc(slices.Clone(all), func(old note) bool { return old.value == n.value })
-	c.notes.remember(base, append(kept, n), now)
+	c.notes.taken(base, n, all, now)
 	return nil
 }
 

@@ -1,0 +1,122 @@
+package larder
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/memory"
+)
+
+// lateLookup gives what it has found under a key, the first time, when it is told to.
+type lateLookup struct {
+	memory.Store
+	key  store.Key
+	once atomic.Bool
+	open chan struct{}
+}
+
+func (s *lateLookup) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
+	records, err := s.Store.Lookup(ctx, key)
+	if key == s.key && s.once.CompareAndSwap(false, true) {
+		<-s.open
+	}
+	return records, err
+}
+
+// unhurried is a Base that answers when everything else waits.
+type unhurried struct{ unheeding }
+
+func (u unhurried) RoundTrip(req *http.Request) (*http.Response, error) {
+	synctest.Wait()
+	return u.unheeding.RoundTrip(req)
+}
+
+// TestNotesFoundLate shows that a look for notes which began before one was taken does not make it forgotten, and with
+// it what an unsafe request has to remove.
+func TestNotesFoundLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &lateLookup{open: make(chan struct{}), key: noteKey("http://example.com/a")}
+		c := &Cache{Base: unhurried{}, Store: s}
+		send := func(method, path string) Decision {
+			req, err := http.NewRequestWithContext(t.Context(), method, "http://example.com"+path, strings.NewReader("q"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := c.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			return Info(resp)
+		}
+		send("QUERY", "/other") // so that the origin is known to have notes
+		send("QUERY", "/a")
+		close(s.open)
+		if err := c.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := send("QUERY", "/a").Outcome; got != Hit {
+			t.Fatalf("the second QUERY was a %v, want a hit", got)
+		}
+		send("DELETE", "/a")
+		if got := send("QUERY", "/a").Outcome; got != Miss {
+			t.Errorf("the QUERY after the DELETE was a %v, want a miss", got)
+		}
+	})
+}
+
+// lateCreate begins the first write under a key when it is told to.
+type lateCreate struct {
+	memory.Store
+	key  store.Key
+	once atomic.Bool
+	open chan struct{}
+}
+
+func (s *lateCreate) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
+	if r.Key == s.key && s.once.CompareAndSwap(false, true) {
+		<-s.open
+	}
+	return s.Store.Create(ctx, r)
+}
+
+// freeOf is a Base whose answers are the same whatever the parameter has for a value that the request's fragment names.
+type freeOf struct{ unheeding }
+
+func (f freeOf) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := f.unheeding.RoundTrip(req)
+	resp.Header.Set(noVarySearch, `params=("`+req.URL.Fragment+`")`)
+	return resp, err
+}
+
+// TestNotesTakenAtOnce shows that of two notes which are taken for one URL at the same time neither is forgotten.
+func TestNotesTakenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &lateCreate{open: make(chan struct{}), key: noteKey("http://example.com/")}
+		c := &Cache{Base: freeOf{}, Store: s}
+		get := func(query string) Decision {
+			resp, err := c.Client().Get("http://example.com/?" + query)
+			if err != nil {
+				t.Error(err)
+				return Decision{}
+			}
+			resp.Body.Close()
+			return Info(resp)
+		}
+		go get("id=1&a=1#a")
+		synctest.Wait() // it is about to take its note
+		get("id=2&b=1#b")
+		close(s.open)
+		synctest.Wait()
+		for _, query := range []string{"id=1&a=2#a", "id=2&b=2#b"} {
+			if got := get(query).Outcome; got != Hit {
+				t.Errorf("%s was a %v, want a hit", query, got)
+			}
+		}
+	})
+}
