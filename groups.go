@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/larder-go/larder/rfc9111"
 	"github.com/larder-go/larder/store"
@@ -127,16 +128,36 @@ func (c *Cache) removeMeant(x *exchange, queries ...store.Query) {
 		defer close(done)
 		defer cancel()
 		defer stop()
+		todo := make(chan store.Query, len(queries))
 		for _, q := range queries {
-			if !c.mayUse(x) || !c.removeFound(ctx, finder, x, q) {
-				return
-			}
+			todo <- q
 		}
+		close(todo)
+		var all sync.WaitGroup
+		for range min(c.findsAtOnce(), len(queries)) {
+			all.Go(func() {
+				for q := range todo {
+					if !c.mayUse(x) || !c.removeFound(ctx, finder, x, q) {
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
 	})
 	select {
 	case <-done:
 	case <-x.req.Context().Done():
 	}
+}
+
+// findsAtOnce is how many of the queries of an unsafe request the store is asked at once: a distant one several, since
+// its answers are long in coming.
+func (c *Cache) findsAtOnce() int {
+	if c.localStore {
+		return 1
+	}
+	return 8
 }
 
 // removeFound removes every record that q means. A distant store gets its time for each, not for all together. It
