@@ -56,6 +56,7 @@ type download struct {
 	maxBody    int64          // 0: no limit
 	flight     *flight
 	digests    *digests
+	noted      bool   // as Cache.noted has it, which is not to be asked once the caller may use its request again
 	writing    bounds // the store's trouble must not end the fetch
 
 	mu      sync.Mutex
@@ -327,7 +328,7 @@ func (d *download) publish(r *store.Record, superseded []*store.Record) error {
 
 // put commits r in the place of others, after the note by which it is found if it needs one.
 func (d *download) put(r *store.Record, superseded []*store.Record) error {
-	if n, needed := d.c.noteFor(d.x, r); needed {
+	if n, needed := d.noteFor(r); needed {
 		if err := d.c.takeNote(d.writing.ctx, d.x, n, r.KeepUntil); err != nil {
 			return err
 		}

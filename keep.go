@@ -186,7 +186,7 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 		return nil, why
 	}
 	d := &download{c: c, x: x, record: r, superseded: c.supersededBy(x, r), resp: resp, length: resp.ContentLength,
-		maxBody: x.maxBody(c), flight: f, digests: c.digests(x.rr.Method, resp)}
+		maxBody: x.maxBody(c), flight: f, digests: c.digests(x.rr.Method, resp), noted: c.noted(x)}
 	d.readers = d.first[:0]
 	for name := range resp.Trailer {
 		d.trailers = append(d.trailers, name)

@@ -249,14 +249,14 @@ func (c *Cache) noted(x *exchange) bool {
 		c.Shared && x.target.spelling != "" && c.customKey(x.req) == ""
 }
 
-// noteFor returns the note that the record of the response to x needs.
-func (c *Cache) noteFor(x *exchange, r *store.Record) (n note, needed bool) {
+// noteFor returns the note that the record of the response needs.
+func (d *download) noteFor(r *store.Record) (n note, needed bool) {
 	switch {
-	case r.Key != x.key:
+	case r.Key != d.x.key:
 		v, _ := rfc9111.ParseNoVarySearch(r.Header[noVarySearch])
 		return note{value: v.String(), variation: v}, true
-	case c.noted(x):
-		return note{value: x.rr.Method}, true
+	case d.noted:
+		return note{value: d.x.rr.Method}, true
 	}
 	return note{}, false
 }

@@ -2,6 +2,7 @@ package larder
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -119,4 +120,50 @@ func TestNotesTakenAtOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestKeyOfAFinishedRequest shows that Cache.Key is not called with a request whose response's body the caller has
+// closed: it may be in use for something else.
+func TestKeyOfAFinishedRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body, origin := io.Pipe()
+		base := unheeding{}
+		c := &Cache{Shared: true, Base: withBody{base, body}, Key: func(req *http.Request) string {
+			if req.Header["Reused"] != nil {
+				t.Error("it is called with a request that is used again")
+			}
+			return ""
+		}}
+		req, err := http.NewRequest(http.MethodGet, "http://example.com/%61", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go io.WriteString(origin, "one")
+		io.ReadFull(resp.Body, make([]byte, 3))
+		resp.Body.Close()
+		req.Header.Set("Reused", "yes")
+		origin.Close()
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := c.Stats().Stored; n != 1 {
+			t.Errorf("%d responses were stored, want 1", n)
+		}
+	})
+}
+
+// withBody is a Base with another's answers, which have that body.
+type withBody struct {
+	http.RoundTripper
+	body io.ReadCloser
+}
+
+func (w withBody) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := w.RoundTripper.RoundTrip(req)
+	resp.Body = w.body
+	return resp, err
 }
