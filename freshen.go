@@ -72,11 +72,20 @@ func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*s
 	switch {
 	case fresh.parts != nil, x.noStore():
 	case fresh.storable:
-		c.update(f.ctx, x, fresh.record)
+		c.renew(f, x, fresh.record)
 	case !c.forOneUser(x, fresh.came):
 		forbidden = append(forbidden, fresh.record)
 	}
 	return forbidden
+}
+
+// renew updates what is stored, unless the flight is outdated: then it stays as old as it was.
+func (c *Cache) renew(f *flight, x *exchange, r *store.Record) {
+	f.storing.Lock()
+	defer f.storing.Unlock()
+	if !f.outdated.Load() {
+		c.update(f.ctx, x, r)
+	}
 }
 
 // forOneUser reports whether r must not be stored only since the request has an Authorization (RFC 9111 §3.5).

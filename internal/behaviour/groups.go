@@ -119,6 +119,21 @@ var cacheGroups = []test{
 		t.post("/new")
 		t.get("/a").want(larder.Miss, "hello")
 	}},
+	{name: "a 304 under way renews nothing when the group that it names becomes invalid", run: func(t *T) {
+		t.origin.tagged("/a", `"1"`, "hello", "Cache-Control", "max-age=60")
+		t.get("/a")
+		t.origin.tagged("/a", `"1"`, "hello", "Cache-Control", "max-age=60", "Cache-Groups", `"g"`)
+		late := t.origin.hold("/a")
+		t.clock.advance(time.Minute)
+		p := t.start(1, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		t.origin.page("/do", "done", "Cache-Group-Invalidation", `"g"`)
+		t.post("/do")
+		late.open()
+		p.done()[0].want(larder.Revalidated, "hello")
+		t.settle()
+		t.get("/a").want(larder.Revalidated, "hello")
+	}},
 	{name: "a 304 that says nothing of groups leaves it where it was, and keeps the tags of its rule", run: func(t *T) {
 		t.rule(larder.Rule{Tags: []string{"mine"}})
 		t.origin.tagged("/a", `"1"`, "hello", "Cache-Control", "max-age=60", "Cache-Groups", `"g"`)
