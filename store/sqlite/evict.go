@@ -113,24 +113,28 @@ func (s *Store) evict(ctx context.Context) (removed int, err error) {
 	return removed, nil
 }
 
-// makeRoom removes a part of what is in use beyond enough, and takes a part of the file away that is beyond the limit
-// and free.
+// makeRoom takes a part of the file away that is beyond the limit and free, and removes a part of what is in use beyond
+// enough. In this order, so that a write which needs room finds what was removed for it.
 func (s *Store) makeRoom(c *conn, used, file, enough int64) (removed int, progress bool, err error) {
 	if err := s.bound(c, s.limit); err != nil {
 		return 0, false, err
 	}
 	defer s.bound(c, s.full()) // if that fails, only the reserve is open to all
+	shrunk := false
+	if file > s.full() {
+		if err := c.shrink(); err != nil {
+			return 0, false, err
+		}
+		_, after, err := c.used()
+		if err != nil {
+			return 0, false, err
+		}
+		shrunk = after < file
+	}
 	if used > enough {
 		removed, progress, err = s.evictSome(c, used, enough)
 	}
-	if file <= s.full() || err != nil {
-		return removed, progress, err
-	}
-	if err := c.shrink(); err != nil {
-		return removed, progress, err
-	}
-	_, after, err := c.used()
-	return removed, progress || after < file, err
+	return removed, progress || shrunk, err
 }
 
 // evictSome removes chunks that belong to no record; if there are none, records, as many as it seems to need.

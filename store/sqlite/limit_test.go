@@ -184,6 +184,27 @@ func TestALowerLimitIsReachedByAndBy(t *testing.T) {
 	}
 }
 
+// Who writes makes room for that, and leaves the rest to the background and to later writes.
+func TestNoWriteWaitsForALowerLimit(t *testing.T) {
+	for _, size := range []int{1000, 10_000} {
+		path := temp(t)
+		s := mustOpen(t, path, nil)
+		count := 4 << 20 / size
+		for i := range count {
+			mustPut(t, s, fmt.Sprint("key", i), make([]byte, size))
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = mustOpen(t, path, &Options{MaxBytes: 1 << 20})
+		s.evicting.Store(true) // so that the background does nothing
+		mustPut(t, s, "more", make([]byte, size))
+		if n, _, err := s.Size(ctx); n < count/2 || err != nil {
+			t.Errorf("bodies of %d bytes: %d of %d records are left after one more, %v", size, n, count, err)
+		}
+	}
+}
+
 // Without a reserve no room could ever be made again.
 func TestRoomIsMadeWhereThatTakesRoom(t *testing.T) {
 	s := mustOpen(t, temp(t), nil)
