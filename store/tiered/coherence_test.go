@@ -292,3 +292,22 @@ func TestLookupBesideALookup(t *testing.T) {
 		want(t, "after both", found(t, s, "key"), answer{210, "one"})
 	})
 }
+
+// A Lookup that has read the back before a Sweep, and goes on after it, must not bring back what was swept.
+func TestLookupBesideASweep(t *testing.T) {
+	front, back := inBetween(), inBetween()
+	s := open(t, front, back, nil)
+	r := old(t, back.Store)
+	looking, look := front.hold(lookup, false)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		want(t, "a Lookup before the Sweep", found(t, s, "key"), answer{200, "old"})
+	}()
+	<-looking
+	_, err := s.Sweep(t.Context(), r.KeepUntil.Add(1))
+	must(t, err)
+	look()
+	<-done
+	want(t, "after both", found(t, s, "key"))
+}

@@ -99,7 +99,7 @@ func (s *Store) learn(ctx context.Context, sh *shard, key store.Key, turn uint64
 	records, err := s.mirror(ctx, key, found)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if err != nil {
+	if err != nil || sh.turn != turn { // a Sweep does not wait for the mirror
 		delete(sh.views, key)
 		return found
 	}
