@@ -84,11 +84,10 @@ func (c *copied) keep() {
 	if err != nil || index(held, c.r.ID) >= 0 { // another reader was quicker
 		return
 	}
-	if c.w.Commit(bare(c.r)) == nil { // it fails if that is not the whole
-		sh.mu.Lock()
-		delete(sh.views, c.r.Key)
-		sh.mu.Unlock()
-	}
+	sh.mu.Lock()
+	delete(sh.views, c.r.Key) // first: see shown
+	sh.mu.Unlock()
+	c.w.Commit(bare(c.r)) // it fails if that is not the whole
 }
 
 func (c *copied) giveUp() {

@@ -134,19 +134,20 @@ func (s *Store) Near(ctx context.Context, key store.Key) []*store.Record {
 // else may have stored one by now, and missing it costs a request to the origin. The same holds when all of them are
 // stale, since another process may have renewed one.
 func (s *Store) near(ctx context.Context, key store.Key) []*store.Record {
-	v := s.shard(key).view(key)
+	sh := s.shard(key)
+	v := sh.view(key)
 	if v == nil {
 		return nil
 	}
 	now := time.Now()
 	switch age := now.Sub(v.asked); {
 	case age < s.lifetime:
-		records := s.shown(ctx, key, v)
+		records := s.shown(ctx, sh, key, v)
 		if slices.ContainsFunc(records, func(r *store.Record) bool { return fresh(r, now) }) || s.backRests() {
 			return records
 		}
 	case age < s.lifetime+s.alone && s.backRests():
-		return s.shown(ctx, key, v)
+		return s.shown(ctx, sh, key, v)
 	}
 	return nil
 }
@@ -155,10 +156,10 @@ func fresh(r *store.Record, now time.Time) bool {
 	return r.FreshUntil.IsZero() || now.Before(r.FreshUntil)
 }
 
-// shown returns the front's records of key, if they are those of v; else none.
-func (s *Store) shown(ctx context.Context, key store.Key, v *view) []*store.Record {
+// shown returns the front's records of key, if they are those of v, and v holds still; else none.
+func (s *Store) shown(ctx context.Context, sh *shard, key store.Key, v *view) []*store.Record {
 	records, err := s.front.Lookup(ctx, key)
-	if err != nil || !v.is(records) {
+	if err != nil || !v.is(records) || sh.view(key) != v {
 		return nil
 	}
 	return records
@@ -178,7 +179,7 @@ func (s *Store) ask(ctx context.Context, key store.Key) ([]*store.Record, error)
 		return found, err
 	}
 	if v := sh.view(key); v != nil && time.Since(v.asked) < s.lifetime+s.alone {
-		return s.shown(ctx, key, v), err
+		return s.shown(ctx, sh, key, v), err
 	}
 	return nil, err
 }

@@ -518,6 +518,35 @@ func TestBodyThatIsReadBringsNoOldHead(t *testing.T) {
 	want(t, "after an Update", found(t, s, "key"), answer{210, body})
 }
 
+// Nor to one who looks into the front in that moment.
+func TestBodyThatIsReadBringsNoOldHeadToALookupBesideIt(t *testing.T) {
+	dir := t.TempDir()
+	front := inBetween()
+	s := open(t, front, openDisk(t, dir), &tiered.Options{Lifetime: time.Hour})
+	put(t, openDisk(t, dir), "key", strings.Repeat("0123456789", 10_000))
+	records, err := s.Lookup(t.Context(), "key")
+	must(t, err)
+	body, err := s.Open(t.Context(), records[0])
+	must(t, err)
+	defer body.Close()
+	must(t, s.Update(t.Context(), withStatus(records[0], 210)))
+
+	looking, look := front.hold(lookup, true)
+	status := make(chan int)
+	go func() {
+		records, err := s.Lookup(t.Context(), "key")
+		must(t, err)
+		status <- records[0].Status
+	}()
+	<-looking
+	_, err = io.Copy(io.Discard, body)
+	must(t, err)
+	look()
+	if got := <-status; got != 210 {
+		t.Errorf("after an Update to 210 the head is that of %d", got)
+	}
+}
+
 // How the front keeps a body says nothing to the back.
 func TestRecordOfTheFrontIsOpenedInTheBack(t *testing.T) {
 	dir := t.TempDir()
