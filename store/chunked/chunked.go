@@ -1,6 +1,7 @@
 package chunked
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -280,7 +281,8 @@ func items(ids []store.ID) []string {
 	return names
 }
 
-// each calls do for 0 to n-1, parallel of them at once, and returns their errors joined.
+// each calls do for 0 to n-1, parallel of them at once, and returns one of their errors, if there are any: as a rule they
+// say the same.
 func each(n, parallel int, do func(i int) error) error {
 	if n == 1 {
 		return do(0)
@@ -296,5 +298,5 @@ func each(n, parallel int, do func(i int) error) error {
 		})
 	}
 	all.Wait()
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }

@@ -77,6 +77,31 @@ func TestATableThatFailsStoresNothing(t *testing.T) {
 	}
 }
 
+// Of many calls that fail for one reason, the error says that once.
+func TestAFaultOfManyCallsIsToldOnce(t *testing.T) {
+	table := &watched{Table: new(maptable.Table)}
+	s := chunked.New(table, nil)
+	defer s.Close()
+	r, body := record("a", 10)
+	for i := range 100 {
+		r.Tags = append(r.Tags, fmt.Sprint("tag", i))
+	}
+	put(t, s, r, body)
+	table.first(func(_, group, _ string) error {
+		if strings.HasPrefix(group, "i/") {
+			return errors.New("the server is gone")
+		}
+		return nil
+	})
+	told := func(what string, err error) {
+		equal(t, what+": times that the fault is told", strings.Count(fmt.Sprint(err), "the server is gone"), 1)
+	}
+	told("Update", s.Update(t.Context(), r))
+	for _, err := range s.Find(t.Context(), store.Query{Tag: "tag1"}) {
+		told("Find", err)
+	}
+}
+
 func TestWhatCannotBeRemovedCanBeFound(t *testing.T) {
 	broken := errors.New("no rows are removed today")
 	for _, size := range []int{10, 1 << 20} {
