@@ -693,3 +693,32 @@ func TestAnEndlessBodyLeavesOthers(t *testing.T) {
 		t.Errorf("%d of 20 records are left; %v", n, err)
 	}
 }
+
+// What would be driven out again as soon as it is stored must not drive out all else before.
+func TestABodyOfNearlyTheLimitIsStoredOrLeavesOthers(t *testing.T) {
+	for _, part := range []int64{87, 93, 96, 99} {
+		s := mustOpen(t, temp(t), &Options{MaxBytes: 8 << 20})
+		for i := range 20 {
+			mustPut(t, s, fmt.Sprint("key", i), make([]byte, 50_000))
+		}
+		r := newRecord("long", time.Now())
+		size := s.full() * part / 100
+		r.Size = size
+		w, err := s.Create(ctx, r)
+		if err == nil {
+			if _, err = w.Write(make([]byte, size)); err == nil {
+				err = w.Commit(r)
+			}
+			w.Close()
+		}
+		if err != nil && !errors.Is(err, store.ErrTooLarge) {
+			t.Fatal(err)
+		}
+		if _, err := s.Sweep(ctx, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if n, _, err := s.Size(ctx); n == 0 || err != nil {
+			t.Errorf("after a body of %d%% of the limit no record is left, %v", part, err)
+		}
+	}
+}

@@ -23,9 +23,9 @@ import (
 // Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
 type Options struct {
 	// MaxBytes is how large the database file may become, whoever writes to it; before it is, the least recently used
-	// records go. The write-ahead log beside it is not counted. 0: 1 GiB; negative: no limit. A body that is larger by
-	// itself, or than half of it where its length is not known beforehand, or for which there is no room beside others
-	// that are being written or read, is refused with store.ErrTooLarge.
+	// records go. The write-ahead log beside it is not counted. 0: 1 GiB; negative: no limit. A body that would take
+	// nearly all of it, or more than half where its length is not known beforehand, or for which there is no room beside
+	// others that are being written or read, is refused with store.ErrTooLarge.
 	MaxBytes int64
 
 	// Readers is how many connections may read at once; each is opened when it is first needed, and like the one

@@ -18,12 +18,13 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sqlite: create: %w", err)
 	}
-	most := s.full()
+	// What takes more than low() drives out all that is stored, and then goes itself.
+	most := s.full() / 8 * 7
+	if r.Size < 0 { // it may have no end, and must not drive out all that is stored
+		most = s.full() / 2
+	}
 	if r.Size > most {
 		return nil, s.tooLarge(r.Size)
-	}
-	if r.Size < 0 { // it may have no end, and must not drive out all that is stored
-		most /= 2
 	}
 	s.inUse.add(r.ID)
 	return &writer{s: s, ctx: ctx, key: r.Key, id: r.ID, most: most, buf: buffers.Get().(*[chunkSize]byte)}, nil
