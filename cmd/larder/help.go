@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -49,21 +50,27 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	err := fmt.Errorf("unknown command %q", args[0])
-	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 && args[0] != "" { // with which each begins
 		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(like, " or "))
 	}
 	return err
 }
 
 // help returns a help function that calls write, unless it is asked about a command that there is not. Cobra checks no
-// arguments before.
+// arguments before, and drops the error of writing.
 func (a *app) help(write func(*cobra.Command, []string)) func(*cobra.Command, []string) {
 	return func(cmd *cobra.Command, args []string) {
-		if cmd.HasSubCommands() {
-			a.noHelp = unknownCommand(cmd, cmd.Flags().Args())
+		if cmd.HasSubCommands() || cmd.Name() == "help" {
+			if a.noHelp = cmd.ValidateArgs(cmd.Flags().Args()); a.noHelp != nil {
+				return
+			}
 		}
-		if a.noHelp == nil {
-			write(cmd, args)
+		out := cmd.OutOrStdout()
+		var text bytes.Buffer
+		cmd.SetOut(&text)
+		write(cmd, args)
+		if _, err := out.Write(text.Bytes()); err != nil {
+			a.noHelp = ranError{err}
 		}
 	}
 }

@@ -20,12 +20,14 @@ type removal struct {
 	DryRun  bool `json:"dry_run,omitempty"`
 }
 
-// removed tells how many responses are gone, also when err ended it before its time, and returns err.
+// removed tells how many responses are gone, also when err ended it before its time, and returns err. In JSON it tells
+// even then that there are none.
 func removed(cmd *cobra.Command, n int, asJSON bool, err error) error {
 	var telling error
-	if asJSON {
+	switch {
+	case asJSON:
 		telling = writeJSON(cmd.OutOrStdout(), removal{Removed: n})
-	} else {
+	case n > 0 || err == nil:
 		_, telling = fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", countText(n, "response"))
 	}
 	return cmp.Or(err, telling)

@@ -64,7 +64,7 @@ type app struct {
 	wrappers wrappers
 	config   string         // the --config flag
 	file     *config.Config // what it names, once it has been read
-	noHelp   error          // why there is no help to what was asked about; cobra's help cannot fail
+	noHelp   error          // why no help was written; cobra's help cannot fail
 }
 
 // run is the program: it returns the exit code.
@@ -127,6 +127,7 @@ func warner(cmd *cobra.Command) func(warning string) {
 }
 
 func newRoot(a *app) *cobra.Command {
+	var showVersion bool
 	root := &cobra.Command{
 		Use:   "larder",
 		Short: "A persistent HTTP cache",
@@ -141,9 +142,16 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
   larder get --ttl 1h https://api.example.com/v1/things
   larder why https://api.example.com/v1/things
   larder purge --stale`,
-		Version:       version(),
-		Args:          unknownCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !showVersion {
+				return cmd.Help()
+			}
+			if _, err := fmt.Fprintln(cmd.OutOrStdout(), "larder version", version()); err != nil {
+				return ranError{err}
+			}
+			return nil
+		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -158,7 +166,7 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 	root.PersistentFlags().StringArrayVar(&a.wrappers.keyFiles, "encrypt-key-file", nil, "keep responses encrypted, with the key in `FILE`")
 	root.PersistentFlags().BoolVar(&a.wrappers.compress, "compress", false, "keep bodies compressed")
 	root.PersistentFlags().BoolP("help", "h", false, "this text")
-	root.Flags().Bool("version", false, "the version")
+	root.Flags().BoolVar(&showVersion, "version", false, "the version") // not cobra's, which checks no arguments before
 	complete(root, "store", completeStore)
 	addCommands(root, newGet(a), newLs(a), newShow(a), newWhy(a), newRm(a), newPurge(a), newStats(a), newSweep(a), newWarm(a),
 		newCp(a), newVerify(a), newExport(a), newImport(a), newServe(a), newUI(a), newConfig(a), newCompletion())

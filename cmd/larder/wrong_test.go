@@ -32,6 +32,8 @@ func TestWrongInput(t *testing.T) {
 		{"gte {url}", 2, `unknown command "gte"`},
 		{"gt", 2, `unknown command "gt"; did you mean get?`},
 		{"help fetch", 2, `unknown command "fetch"`},
+		{"help fetch --help", 2, `unknown command "fetch"`},
+		{"fetch --version", 2, `unknown command "fetch"`},
 		{"fetch --help", 2, `unknown command "fetch"`},
 		{"gt -h", 2, `unknown command "gt"; did you mean get?`},
 		{"config chek --help", 2, `unknown command "chek"`},
@@ -129,7 +131,7 @@ func TestWrongInput(t *testing.T) {
 			if !strings.HasPrefix(r.err, "larder: ") || strings.Count(r.err, "\n") != 1 {
 				t.Errorf("says %q, want one line", r.err)
 			}
-			if r.out != "" && r.out != "removed 0 responses\n" {
+			if r.out != "" {
 				t.Errorf("writes %q", r.out)
 			}
 		})

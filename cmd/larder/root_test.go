@@ -1,0 +1,31 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// unwritable is an output that takes nothing.
+type unwritable struct{ err error }
+
+func (u unwritable) Write([]byte) (int, error) { return 0, u.err }
+
+// TestUnwrittenHelp shows that help and version are not done when nobody could read them.
+func TestUnwrittenHelp(t *testing.T) {
+	for _, args := range []string{"", "--help", "help", "help get", "get --help", "config", "--version"} {
+		for err, want := range map[error]struct {
+			code int
+			told string
+		}{
+			syscall.ENOSPC: {exitFailed, "larder: no space left on device\n"},
+			syscall.EPIPE:  {exitBrokenPipe, ""},
+		} {
+			var errs bytes.Buffer
+			if code := run(t.Context(), strings.Fields(args), nil, unwritable{err}, &errs); code != want.code || errs.String() != want.told {
+				t.Errorf("larder %s, %v: exit code %d, says %q; want %d, %q", args, err, code, &errs, want.code, want.told)
+			}
+		}
+	}
+}
