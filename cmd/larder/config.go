@@ -20,7 +20,7 @@ const configEnv = "LARDER_CONFIG"
 
 // readFile reads the configuration file, once: that of --config, or of configEnv, or, if it is there, the user's own. A
 // file in the working directory is not looked for: what was unpacked there must not change where responses go.
-func (a *app) readFile() error {
+func (a *app) readFile(ctx context.Context) error {
 	if a.file != nil {
 		return nil
 	}
@@ -29,14 +29,19 @@ func (a *app) readFile() error {
 		a.file = new(config.Config)
 		return err
 	}
-	a.file, err = config.Load(path)
+	a.file, err = loadConfig(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
 		a.file, err = new(config.Config), nil
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return &exitError{exitUsage, err}
 	}
-	return nil
+	return err
+}
+
+// loadConfig is config.Load, unless it is interrupted: the file may be a pipe.
+func loadConfig(ctx context.Context, path string) (*config.Config, error) {
+	return unlessInterrupted(ctx, 0, func() (*config.Config, error) { return config.Load(path) })
 }
 
 // filePath returns where the configuration file is, and whether somebody named it; "": there is none.
@@ -140,7 +145,7 @@ func newConfigCheck(a *app) *cobra.Command {
 			if path == "" {
 				return usagef("no file is given")
 			}
-			_, err = config.Load(path)
+			_, err = loadConfig(cmd.Context(), path)
 			var faults config.Faults
 			if errors.As(err, &faults) {
 				for _, f := range faults {
@@ -160,7 +165,7 @@ func newConfigShow(a *app) *cobra.Command {
 		Example: "  larder config show",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.readFile(); err != nil {
+			if err := a.readFile(cmd.Context()); err != nil {
 				return err
 			}
 			text, err := a.file.YAML()

@@ -5,17 +5,39 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
+// mostLinks is how many links the system follows, too.
+const mostLinks = 40
+
+// behindLinks returns where links at path lead, also if there is nothing yet. It does not clean the path, since .. after
+// a link to a folder is not what it seems.
+func behindLinks(path string) string {
+	for range mostLinks {
+		to, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(to) {
+			dir, _ := filepath.Split(path)
+			to = dir + to
+		}
+		path = to
+	}
+	return path
+}
+
 // writeFile makes or replaces a file when all of it has been written, and not before. What is no regular file, such as
 // a pipe, is written to as it is, until ctx ends.
 func writeFile(ctx context.Context, path string, write func(io.Writer) error) (err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
+	path = behindLinks(path)
 	old, err := os.Stat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if err == nil && !old.Mode().IsRegular() {
 		f, err := unlessInterrupted(ctx, interruptTime, func() (*os.File, error) { return os.OpenFile(path, os.O_WRONLY, 0) })
 		if err != nil {

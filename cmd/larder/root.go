@@ -13,6 +13,7 @@ import (
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/config"
+	"github.com/larder-go/larder/store"
 )
 
 // Exit codes, as they stand in the help and in docs/command.md.
@@ -202,18 +203,19 @@ func version() string {
 // cache opens the store, and puts a cache in front of it. The caller must close both. Unless create is set, a missing
 // store is not made: it is like an empty one.
 func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStore func() error, err error) {
-	if err := a.readFile(); err != nil {
+	if err := a.readFile(cmd.Context()); err != nil {
 		return nil, nil, err
 	}
 	s, closeStore, err := a.openStore(cmd.Context(), create, warner(cmd))
 	if err != nil {
 		return nil, nil, err
 	}
-	if s, err = a.wrappers.around(s); err != nil {
+	wrapped, err := unlessInterrupted(cmd.Context(), 0, func() (store.Store, error) { return a.wrappers.around(s) }) // key files may be pipes
+	if err != nil {
 		closeStore()
 		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
 	}
-	c = &larder.Cache{Store: s, Name: "larder"}
+	c = &larder.Cache{Store: wrapped, Name: "larder"}
 	a.file.Apply(c)
 	return c, closeStore, nil
 }

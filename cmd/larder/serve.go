@@ -133,7 +133,7 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 // check reads what the flags and the configuration file say, and makes of it a proxy, which has no cache yet, and its
 // server.
 func (s *serve) check(cmd *cobra.Command, a *app) (*proxy.Proxy, *proxy.Server, error) {
-	if err := a.readFile(); err != nil {
+	if err := a.readFile(cmd.Context()); err != nil {
 		return nil, nil, err
 	}
 	if err := s.complete(cmd, &a.file.Serve); err != nil {
