@@ -42,7 +42,9 @@ func (b *requestBody) sendWith(out *http.Request) {
 	out.ContentLength = -1 // which leaves room for them
 	out.Trailer = make(http.Header, len(b.r.Trailer))
 	for name := range b.r.Trailer {
-		out.Trailer[name] = nil
+		if !framing(name) && !ofIdentity(name) { // as in the header
+			out.Trailer[name] = nil
+		}
 	}
 	b.trailer = out.Trailer
 }
