@@ -79,12 +79,14 @@ func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*s
 	return forbidden
 }
 
-// renew updates what is stored, unless the flight is outdated: then it stays as old as it was.
+// renew updates what is stored, unless the flight is outdated: then it stays as old as it was. If that comes while it is
+// updated it is removed, since who looked for it by what the 304 says may have missed it.
 func (c *Cache) renew(f *flight, x *exchange, r *store.Record) {
-	f.storing.Lock()
-	defer f.storing.Unlock()
-	if !f.outdated.Load() {
-		c.update(f.ctx, x, r)
+	if f.outdated.Load() {
+		return
+	}
+	if c.update(f.ctx, x, r) == nil && f.outdated.Load() {
+		c.remove(f.ctx, x, r.Key, r.ID)
 	}
 }
 

@@ -34,30 +34,81 @@ func TestManyGroupsAtOnce(t *testing.T) {
 		}
 		list := strings.Join(groups, ", ")
 		c := &Cache{Base: unheeding{"Cache-Groups": {list}, "Cache-Group-Invalidation": {list}}, Store: farList{new(memory.Store)}}
-		send := func(method, path string) Decision {
-			req, err := http.NewRequestWithContext(t.Context(), method, "http://example.com"+path, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp, err := c.RoundTrip(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
-			synctest.Wait()
-			return Info(resp)
-		}
-		send("GET", "/a")
-		if got := send("GET", "/a").Outcome; got != Hit {
+		send(t, c, "GET", "/a")
+		synctest.Wait()
+		if got := send(t, c, "GET", "/a"); got != Hit {
 			t.Fatalf("the second GET was a %v, want a hit", got)
 		}
 		begun := time.Now()
-		send("POST", "/do")
+		send(t, c, "POST", "/do")
 		if d := time.Since(begun); d > 5*time.Second {
 			t.Errorf("the POST took %v, want 5s", d)
 		}
-		if got := send("GET", "/a").Outcome; got != Miss {
+		if got := send(t, c, "GET", "/a"); got != Miss {
 			t.Errorf("the GET after the POST was a %v, want a miss", got)
+		}
+	})
+}
+
+// send sends a request through c and returns what became of it.
+func send(t *testing.T, c *Cache, method, path string) Outcome {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://example.com"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := c.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return Info(resp).Outcome
+}
+
+// slowUpdate is a distant store that takes a second to update something.
+type slowUpdate struct{ store.Store }
+
+func (s slowUpdate) Update(ctx context.Context, r *store.Record) error {
+	time.Sleep(time.Second) // of the bubble's clock
+	return s.Store.Update(ctx, r)
+}
+
+func (s slowUpdate) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
+	return s.Store.(store.Finder).Find(ctx, q)
+}
+
+// joining answers a GET with what is in no group, its validation with a 304 that puts it into one, and others with what
+// makes that group invalid.
+type joining struct{}
+
+func (joining) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp := &http.Response{StatusCode: http.StatusOK, Body: http.NoBody,
+		Header: http.Header{"Cache-Control": {"max-age=60"}, "Etag": {`"1"`}}}
+	switch {
+	case req.Method != http.MethodGet:
+		resp.Header = http.Header{"Cache-Group-Invalidation": {`"g"`}}
+	case req.Header["If-None-Match"] != nil:
+		resp.StatusCode = http.StatusNotModified
+		resp.Header["Cache-Groups"] = []string{`"g"`}
+	}
+	return resp, nil
+}
+
+// TestGroupJoinedTooLate shows that what a 304 puts into a group is removed if the group becomes invalid while that is
+// stored, and cannot be found by it yet.
+func TestGroupJoinedTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Cache{Base: joining{}, Store: slowUpdate{new(memory.Store)}}
+		send(t, c, "GET", "/a")
+		time.Sleep(time.Minute)
+		if got := send(t, c, "GET", "/a"); got != Revalidated {
+			t.Fatalf("the second GET was %v, want revalidated", got)
+		}
+		synctest.Wait() // it is being updated
+		send(t, c, "POST", "/do")
+		time.Sleep(2 * time.Second)
+		if got := send(t, c, "GET", "/a"); got != Miss {
+			t.Errorf("the GET after the POST was %v, want a miss", got)
 		}
 	})
 }
