@@ -79,8 +79,8 @@ func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*s
 	return forbidden
 }
 
-// renew updates what is stored, unless the flight is outdated: then it stays as old as it was. If that comes while it is
-// updated it is removed, since who looked for it by what the 304 says may have missed it.
+// renew updates what is stored, unless the flight is outdated: then it stays as old as it was. If that comes while it
+// is updated it is removed, since who looked for it by what the 304 says may have missed it.
 func (c *Cache) renew(f *flight, x *exchange, r *store.Record) {
 	if f.outdated.Load() {
 		return

@@ -13,8 +13,8 @@ import (
 // mostLinks is how many links the system follows, too.
 const mostLinks = 40
 
-// behindLinks returns where links at path lead, also if there is nothing yet. It does not clean the path, since .. after
-// a link to a folder is not what it seems.
+// behindLinks returns where links at path lead, also if there is nothing yet. It does not clean the path, since ..
+// after a link to a folder is not what it seems.
 func behindLinks(path string) string {
 	for range mostLinks {
 		to, err := os.Readlink(path)

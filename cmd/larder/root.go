@@ -210,7 +210,9 @@ func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStor
 	if err != nil {
 		return nil, nil, err
 	}
-	wrapped, err := unlessInterrupted(cmd.Context(), 0, func() (store.Store, error) { return a.wrappers.around(s) }) // key files may be pipes
+	wrapped, err := unlessInterrupted(cmd.Context(), 0, func() (store.Store, error) { // key files may be pipes
+		return a.wrappers.around(s)
+	})
 	if err != nil {
 		closeStore()
 		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)

@@ -281,8 +281,8 @@ func items(ids []store.ID) []string {
 	return names
 }
 
-// each calls do for 0 to n-1, parallel of them at once, and returns one of their errors, if there are any: as a rule they
-// say the same.
+// each calls do for 0 to n-1, parallel of them at once, and returns one of their errors, if there are any: as a rule
+// they say the same.
 func each(n, parallel int, do func(i int) error) error {
 	if n == 1 {
 		return do(0)

@@ -45,8 +45,8 @@ func openFile(in *os.Root, path string, flag int) (f *os.File, info fs.FileInfo,
 //
 // No system lists a folder at one moment: a signal, such as the runtime sends to a goroutine that works for long, ends
 // the call after any name, and before the next call one name may come and another go, so that neither is seen. A folder
-// that has changed lately, or since it was opened, is therefore listed until two lists agree; for so long a hit on what is
-// in one takes 1.1 × as long (BenchmarkHit1K).
+// that has changed lately, or since it was opened, is therefore listed until two lists agree. For so long a hit on what
+// is in one takes 1.1 × as long (BenchmarkHit1K).
 func readFolder(in *os.Root, name string) (info fs.FileInfo, names []string, err error) {
 	f, err := in.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	if err == nil {

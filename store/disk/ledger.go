@@ -154,8 +154,9 @@ func (l *ledger) add(bytes, records int64) {
 	l.enter(bytes, records)
 }
 
-// correct enters what the ledger was found to be off when it had moved so much, and reports whether that stands. What
-// makes the sum less must not be entered twice by two who found it at once: it is only where nothing else was meanwhile.
+// correct enters what the ledger was found to be off when it had moved so much, and reports whether that stands. Two may
+// find the same at once, and what makes the sum less must not be entered twice: it is only if nothing else was entered
+// meanwhile.
 func (l *ledger) correct(off, moved tally) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

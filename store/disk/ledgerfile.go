@@ -181,8 +181,8 @@ func (l *ledger) abandoned() bool {
 	return err == nil && time.Since(info.ModTime()) > 10*time.Second
 }
 
-// passed reports whether there is a later ledger. Then this one may have been removed, and made a second time by who was
-// slow to go on from the one before it.
+// passed reports whether there is a later ledger. Then this one may have been removed, and made a second time by one
+// that was slow to go on from the one before it.
 func (l *ledger) passed(top *os.Root) bool {
 	newest, err := newestLedger(top)
 	return err == nil && newest > l.number

@@ -18,7 +18,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sqlite: create: %w", err)
 	}
-	// What takes more than low() drives out all that is stored, and then goes itself.
+	// A body that takes nearly all would drive out what is stored, and then go itself.
 	most := s.full() / 8 * 7
 	if r.Size < 0 { // it may have no end, and must not drive out all that is stored
 		most = s.full() / 2
