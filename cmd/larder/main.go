@@ -3,12 +3,15 @@ package main
 
 import (
 	"context"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
 func main() {
+	log.SetFlags(0) // net/http has something to tell of odd origins
+	log.SetPrefix("larder: ")
 	signal.Ignore(syscall.SIGPIPE) // writing fails instead, and the store is closed in order
 	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())

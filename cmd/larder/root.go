@@ -13,7 +13,6 @@ import (
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/config"
-	"github.com/larder-go/larder/store"
 )
 
 // Exit codes, as they stand in the help and in docs/command.md.
@@ -206,18 +205,19 @@ func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStor
 	if err := a.readFile(cmd.Context()); err != nil {
 		return nil, nil, err
 	}
+	keys, err := unlessInterrupted(cmd.Context(), 0, a.wrappers.keys) // a file may be a pipe
+	if err != nil {
+		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
+	}
 	s, closeStore, err := a.openStore(cmd.Context(), create, warner(cmd))
 	if err != nil {
 		return nil, nil, err
 	}
-	wrapped, err := unlessInterrupted(cmd.Context(), 0, func() (store.Store, error) { // key files may be pipes
-		return a.wrappers.around(s)
-	})
-	if err != nil {
+	if s, err = a.wrappers.around(s, keys); err != nil {
 		closeStore()
 		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
 	}
-	c = &larder.Cache{Store: wrapped, Name: "larder"}
+	c = &larder.Cache{Store: s, Name: "larder"}
 	a.file.Apply(c)
 	return c, closeStore, nil
 }

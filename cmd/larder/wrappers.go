@@ -12,8 +12,8 @@ type wrappers struct {
 	compress bool
 }
 
-// around puts them around s: compressed outside, for what is sealed does not shrink.
-func (w wrappers) around(s store.Store) (store.Store, error) {
+// keys reads the key files.
+func (w wrappers) keys() ([]sealed.Key, error) {
 	var keys []sealed.Key
 	for _, path := range w.keyFiles {
 		key, err := sealed.KeyFromFile(path)
@@ -22,6 +22,11 @@ func (w wrappers) around(s store.Store) (store.Store, error) {
 		}
 		keys = append(keys, key)
 	}
+	return keys, nil
+}
+
+// around puts them around s: compressed outside, for what is sealed does not shrink.
+func (w wrappers) around(s store.Store, keys []sealed.Key) (store.Store, error) {
 	if len(keys) > 0 {
 		around, err := sealed.New(s, keys...)
 		if err != nil {

@@ -66,6 +66,7 @@ func TestWrongInput(t *testing.T) {
 		{"--store sqlite:x?max-bytes=0 get {url}", 2, `max-bytes: size is "0"`},
 		{"--store", 2, "flag needs an argument: --store"},
 
+		{"--encrypt-key-file {home}/none --store sqlite:{home}/untouched.sqlite get {url}", 1, "the store cannot be used: sealed: key file: "},
 		{"--store sqlite:{home}/file/x.sqlite get {url}", 1, "the store cannot be used: sqlite: open {home}/file/x.sqlite: "},
 		{"--store disk:{home}/file/x get {url}", 1, "{home}/file/x cannot be used: mkdir {home}/file: not a directory"},
 		{"--store disk:{home}/file get {url}", 1, "{home}/file cannot be used: mkdir {home}/file: not a directory"},
@@ -145,6 +146,9 @@ func TestWrongInput(t *testing.T) {
 	}
 	if left := u.stored(); len(left) != 1 || left[0].URL != url {
 		t.Errorf("stored are %v, want %s", left, url)
+	}
+	if made, err := filepath.Glob(u.path("HOME/untouched*")); len(made) > 0 || err != nil {
+		t.Errorf("there is %v, %v: a store was made for a key that is not there", made, err)
 	}
 	names, err := filepath.Glob(u.path("HOME/*"))
 	if err != nil || len(names) > 5 { // file, other.sqlite, cache.sqlite with its -wal and -shm
