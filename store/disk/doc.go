@@ -73,9 +73,10 @@
 // comes down to it by Sweep, or by writes, which fail until then and remove up to half the limit each.
 //
 // A process that is killed leaves the ledger too high, by what it was about to write or had just removed, and files
-// that nobody sees. These are removed after an hour by Sweep, or by who makes room and comes by them. Sweep also puts
-// the ledger right if no other process has entered anything for 3 s. In a store of up to 64 records so does whoever
-// needs the room, once in 3 s at most, with files to which nothing was written for five minutes.
+// that nobody sees. These are removed after an hour by Sweep, or by who makes room and comes by them; the head of an
+// Update that was under way by Sweep alone. Sweep also puts the ledger right if no other process has entered anything
+// for 3 s. In a store of up to 64 records so does whoever needs the room, once in 3 s at most, with files to which
+// nothing was written for five minutes.
 //
 // Not counted are the lines of the index of what is gone, 64 bytes for the URL and for each tag of what was there
 // before under the same key (up to 16 in each log of its fan), was stored within the last hours, or is among the last
