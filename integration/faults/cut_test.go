@@ -27,15 +27,13 @@ func TestStoreWhoseConnectionsBreak(t *testing.T) {
 		}
 		rnd := rand.New(rand.NewPCG(1, 0))
 		for round := range *rounds {
-			bytes := 500<<rnd.IntN(10) + rnd.IntN(500)
-			remove := u.proxy.addTo([]string{"downstream", "upstream"}[round%2], fmt.Sprint("cut", round), "limit_data",
-				fmt.Sprintf(`"toxicity":1,"attributes":{"bytes":%d}`, bytes))
+			stop := u.proxy.cut([]string{"downstream", "upstream"}[round%2], int64(500<<rnd.IntN(10)+rnd.IntN(500)), 1)
 			var all sync.WaitGroup
 			for i, h := range hands {
 				all.Go(func() { h.turn(hands[(i+1)%len(hands)].key) })
 			}
 			all.Wait()
-			remove()
+			stop()
 		}
 		var calls, failed int32
 		for _, h := range hands {

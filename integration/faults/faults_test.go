@@ -49,8 +49,7 @@ func TestConnectionsThatBreak(t *testing.T) {
 		u.cache.StoreTimeout = longTimeout
 		var hits atomic.Int32
 		for round := range *rounds {
-			bytes := 100 + (round*20_011*round)%2_000_000
-			remove := u.proxy.add(fmt.Sprint("cut", round), "limit_data", fmt.Sprintf(`"toxicity":0.33,"attributes":{"bytes":%d}`, bytes))
+			stop := u.proxy.cut("downstream", int64(100+(round*20_011*round)%2_000_000), 0.33)
 			var all sync.WaitGroup
 			for i := range 8 {
 				all.Go(func() {
@@ -60,7 +59,8 @@ func TestConnectionsThatBreak(t *testing.T) {
 				})
 			}
 			all.Wait()
-			remove()
+			stop()
+			u.eventually("the store is used again", func() bool { return u.get("/1000/again") == larder.Hit })
 		}
 		u.Logf("%d of %d requests were hits", hits.Load(), 8**rounds)
 		if n := int(hits.Load()); n < 2**rounds {

@@ -33,6 +33,9 @@ func newProxy(t *testing.T, upstream string) *proxy {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	p := &proxy{t, toxiproxy.NewProxy(server, "server", "127.0.0.1:0", upstream)}
+	for _, stream := range []string{"downstream", "upstream"} {
+		p.addTo(stream, stream, "cutter", `"attributes":{}`)
+	}
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
