@@ -68,6 +68,8 @@ func (c client) ask(ctx context.Context, cmd Command) (m rueidis.RedisMessage, e
 	return m, err
 }
 
+// build returns cmd pinned, so that the driver does not use it for another command afterwards: one that it repeats
+// because a connection broke may still be read by the writer of that connection when the next one has answered.
 func (c client) build(cmd Command) rueidis.Completed {
 	words := c.B().Arbitrary(cmd.Name...)
 	if cmd.Key != "" {
@@ -76,11 +78,11 @@ func (c client) build(cmd Command) rueidis.Completed {
 	words = words.Args(cmd.Args...)
 	switch {
 	case cmd.Read:
-		return words.ReadOnly() // which is retryable, too
+		return words.ReadOnly().Pin() // which is retryable, too
 	case cmd.Once:
-		return words.Build()
+		return words.Build().Pin()
 	}
-	return words.Build().ToRetryable()
+	return words.Build().ToRetryable().Pin()
 }
 
 // answer returns m as Conn describes it.
