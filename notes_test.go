@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -43,29 +42,17 @@ func TestNotesFoundLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &lateLookup{open: make(chan struct{}), key: noteKey("http://example.com/a")}
 		c := &Cache{Base: unhurried{}, Store: s}
-		send := func(method, path string) Decision {
-			req, err := http.NewRequestWithContext(t.Context(), method, "http://example.com"+path, strings.NewReader("q"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp, err := c.RoundTrip(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
-			return Info(resp)
-		}
-		send("QUERY", "/other") // so that the origin is known to have notes
-		send("QUERY", "/a")
+		send(t, c, "QUERY", "/other") // so that the origin is known to have notes
+		send(t, c, "QUERY", "/a")
 		close(s.open)
 		if err := c.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := send("QUERY", "/a").Outcome; got != Hit {
+		if got := send(t, c, "QUERY", "/a"); got != Hit {
 			t.Fatalf("the second QUERY was a %v, want a hit", got)
 		}
-		send("DELETE", "/a")
-		if got := send("QUERY", "/a").Outcome; got != Miss {
+		send(t, c, "DELETE", "/a")
+		if got := send(t, c, "QUERY", "/a"); got != Miss {
 			t.Errorf("the QUERY after the DELETE was a %v, want a miss", got)
 		}
 	})

@@ -11,18 +11,9 @@ func TestLedgersAgreeAcrossTurns(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	const each = maxLedger / entrySize // two of them in turn several times
-	var ledgers [2]ledger
+	var ledgers [2]*ledger
 	for i := range ledgers {
-		top, err := os.OpenRoot(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer top.Close()
-		ledgers[i].top = dir
-		if _, err := ledgers[i].open(top); err != nil {
-			t.Fatal(err)
-		}
-		defer ledgers[i].close()
+		ledgers[i], _ = ledgerIn(t, dir)
 	}
 	var all sync.WaitGroup
 	for i := range ledgers {
@@ -54,23 +45,14 @@ func TestLedgersThatAreSlowToTurnAgree(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	const each = 200
-	var ledgers [8]ledger
+	var ledgers [8]*ledger
 	for i := range ledgers {
-		top, err := os.OpenRoot(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer top.Close()
-		ledgers[i].top = dir
-		if _, err := ledgers[i].open(top); err != nil {
-			t.Fatal(err)
-		}
-		defer ledgers[i].close()
+		ledgers[i], _ = ledgerIn(t, dir)
 	}
 	var all sync.WaitGroup
 	for i := range ledgers {
 		all.Go(func() {
-			l := &ledgers[i]
+			l := ledgers[i]
 			for n := range each {
 				l.add(3, 1)
 				if n%5 == 0 {
@@ -97,7 +79,7 @@ func TestLedgersThatAreSlowToTurnAgree(t *testing.T) {
 // killed.
 func TestLedgerGoesOnWithTheSum(t *testing.T) {
 	for _, killed := range []bool{false, true} {
-		l, top := openLedgers(t)
+		l, top := ledgerIn(t, t.TempDir())
 		l.add(3, 1)
 		l.file.Write(appendEntry(nil, 0, closing))
 		next, err := beginLedger(top, usageName(2), nil)
@@ -125,7 +107,7 @@ func TestLedgerGoesOnWithTheSum(t *testing.T) {
 // TestLedgerWithoutSum that another process has made just now, or could not write for long.
 func TestLedgerWithoutSum(t *testing.T) {
 	for _, killed := range []bool{false, true} {
-		l, top := openLedgers(t)
+		l, top := ledgerIn(t, t.TempDir())
 		l.file.Truncate(0)
 		l.off = 0
 		if killed {
@@ -153,7 +135,7 @@ func TestLedgerWithoutSum(t *testing.T) {
 func TestLedgersWithNamesThatNoneHas(t *testing.T) {
 	for _, name := range []string{"ffffffff", "80000001", "0000000A", "000000_1", "0x000001", "1", "00000000"} {
 		t.Run(name, func(t *testing.T) {
-			l, top := openLedgers(t)
+			l, top := ledgerIn(t, t.TempDir())
 			l.close()
 			if err := top.WriteFile(version+"/"+usagePrefix+name, make([]byte, entrySize), 0o600); err != nil {
 				t.Fatal(err)
@@ -166,7 +148,7 @@ func TestLedgersWithNamesThatNoneHas(t *testing.T) {
 }
 
 func TestAfterTheLastLedgerComesTheFirst(t *testing.T) {
-	l, top := openLedgers(t)
+	l, top := ledgerIn(t, t.TempDir())
 	l.close()
 	if err := top.Rename(usageName(1), usageName(maxNumber)); err != nil {
 		t.Fatal(err)
@@ -184,8 +166,9 @@ func TestAfterTheLastLedgerComesTheFirst(t *testing.T) {
 	}
 }
 
-func openLedgers(t *testing.T) (*ledger, *os.Root) {
-	dir := t.TempDir()
+// ledgerIn opens the ledger of the store in dir.
+func ledgerIn(t *testing.T, dir string) (*ledger, *os.Root) {
+	t.Helper()
 	top, err := os.OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)
