@@ -22,9 +22,7 @@ var ErrUnsupported = errors.New("the store can't do that")
 // listing goes on. The records are read-only. q.URL is normalised as that of a GET request would be.
 func (c *Cache) Entries(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	c.start()
-	hidden := q.Filter
-	q.Filter = func(r *store.Record) bool { return !isNote(r.Key) && (hidden == nil || hidden(r)) }
-	return c.find(ctx, q)
+	return c.find(ctx, withoutNotes(q))
 }
 
 // find is Entries, and yields notes as well.

@@ -20,6 +20,9 @@ func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested
 		return
 	}
 	all := c.flights.alone(f.values, flightKey{key: x.key, method: x.rr.Method}, x.target.url) // as f, which lands now, to be outdated
+	if f.alike.Load() {
+		all.alike.Store(true)
+	}
 	if f.outdated.Load() {
 		c.land(all)
 		all.cancel()
@@ -67,6 +70,9 @@ func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts 
 		one.Header["Content-Length"] = []string{strconv.FormatInt(brings.Length, 10)}
 		one.ContentLength = brings.Length
 		f := c.flights.alone(all.values, flightKey{key: x.key, method: x.rr.Method}, x.target.url)
+		if all.alike.Load() {
+			f.alike.Store(true)
+		}
 		if all.outdated.Load() {
 			c.land(f)
 			f.cancel()

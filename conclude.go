@@ -29,7 +29,7 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 		}
 	case f.err != nil:
 		return nil, f.err
-	case f.again:
+	case f.again, !leads && f.outdatedAlike(f.answer()):
 		return nil, nil
 	case f.record != nil:
 		if !leads && !rfc9111.Selects(f.record.Selecting, x.header) {

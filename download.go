@@ -314,7 +314,7 @@ func (d *download) commit() error {
 func (d *download) publish(r *store.Record, superseded []*store.Record) error {
 	d.flight.storing.Lock()
 	defer d.flight.storing.Unlock()
-	if d.flight.outdated.Load() {
+	if d.flight.outdatedFor(r) {
 		return errOutdated
 	}
 	err := d.put(r, superseded)

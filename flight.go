@@ -40,7 +40,8 @@ type flight struct {
 	parting func() // to be done when the last of the waiters has gone; nil: nothing
 
 	outdated atomic.Bool // an unsafe request has changed what it asks for: neither to be stored nor joined
-	storing  sync.Mutex  // held while outdated is looked at and the answer stored
+	alike    atomic.Bool // what its URL gives with another query was changed: it is outdated, too, if its answer has No-Vary-Search
+	storing  sync.Mutex  // held while these are looked at and the answer stored
 
 	landed chan struct{} // closed when it has landed; nil: it has no lease
 }
@@ -102,7 +103,7 @@ func (fs *flights) alone(ctx context.Context, key flightKey, url string) *flight
 func (fs *flights) join(ctx context.Context, key flightKey, url string, suits func(*result) bool) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f := fs.under[key]; f != nil && !f.outdated.Load() && f.wait(suits) {
+	if f := fs.under[key]; f != nil && !f.outdatedFor(f.answer()) && f.wait(suits) {
 		return f, false
 	}
 	return fs.begin(ctx, key, url), true
@@ -110,37 +111,54 @@ func (fs *flights) join(ctx context.Context, key flightKey, url string, suits fu
 
 // outdate sees to it that what is under way for key, own excepted, is neither stored nor given to those who come later.
 func (fs *flights) outdate(key store.Key, own *flight) {
-	fs.outdateAll(func(k flightKey, f *flight) bool { return k.key == key && f != own })
+	fs.outdateAll(own, func(k flightKey, f *flight) *atomic.Bool {
+		if k.key == key {
+			return &f.outdated
+		}
+		return nil
+	})
 }
 
-// outdateURL outdates what is under way for the URL under whatever key, own excepted.
+// outdateURL outdates what is under way, own excepted, for the URL under whatever key; and for the URL with another
+// query by other methods than GET and HEAD, or if the answer has No-Vary-Search.
 func (fs *flights) outdateURL(url string, own *flight) {
-	fs.outdateAll(func(_ flightKey, f *flight) bool { return f.url == url && f != own })
-}
-
-// outdateOthers outdates what is under way by other methods than GET and HEAD for the URL, with whatever query that
-// has.
-func (fs *flights) outdateOthers(base string) {
-	fs.outdateAll(func(k flightKey, f *flight) bool {
+	base, _, _ := strings.Cut(url, "?")
+	fs.outdateAll(own, func(k flightKey, f *flight) *atomic.Bool {
 		rest, ok := strings.CutPrefix(f.url, base)
-		return k.method != http.MethodGet && k.method != http.MethodHead && ok && (rest == "" || rest[0] == '?')
+		switch {
+		case f.url == url:
+			return &f.outdated
+		case !ok || rest != "" && rest[0] != '?':
+			return nil
+		case k.method == http.MethodGet || k.method == http.MethodHead:
+			return &f.alike
+		}
+		return &f.outdated
 	})
 }
 
 // outdateGroups outdates what is under way, own excepted, that has one of the tags, or may turn out to: of a request
 // that is not answered yet nobody knows, if its URL begins with origin.
 func (fs *flights) outdateGroups(origin string, tags []string, own *flight) {
-	fs.outdateAll(func(_ flightKey, f *flight) bool { return f != own && f.mayHave(origin, tags) })
+	fs.outdateAll(own, func(_ flightKey, f *flight) *atomic.Bool {
+		if f.mayHave(origin, tags) {
+			return &f.outdated
+		}
+		return nil
+	})
 }
 
-// outdateAll outdates what is under way that is meant. What is being stored is in the store when it returns, to be
-// removed from there; so it is for whoever else outdates it meanwhile.
-func (fs *flights) outdateAll(meant func(flightKey, *flight) bool) {
+// outdateAll sets the marks of what is under way, own excepted, that mark returns; nil: none. What is being stored is in
+// the store when it returns, to be removed from there; so it is for whoever else outdates it meanwhile.
+func (fs *flights) outdateAll(own *flight, mark func(flightKey, *flight) *atomic.Bool) {
 	var all []*flight
 	fs.mu.Lock()
 	for k, f := range fs.under {
-		if meant(k, f) {
-			f.outdated.Store(true)
+		if f == own {
+			continue
+		}
+		if m := mark(k, f); m != nil {
+			m.Store(true)
 			all = append(all, f)
 		}
 	}
@@ -152,21 +170,31 @@ func (fs *flights) outdateAll(meant func(flightKey, *flight) bool) {
 	}
 }
 
+// outdatedFor reports whether an unsafe request has changed what f asks for, if r is its answer; nil: that is not known.
+func (f *flight) outdatedFor(r *store.Record) bool {
+	return f.outdated.Load() || f.outdatedAlike(r)
+}
+
+func (f *flight) outdatedAlike(r *store.Record) bool {
+	return f.alike.Load() && r != nil && r.Key != f.key.key
+}
+
 func (f *flight) mayHave(origin string, tags []string) bool {
+	if !f.isSettled() {
+		return strings.HasPrefix(f.url, origin)
+	}
+	r := f.answer()
+	return r != nil && slices.ContainsFunc(r.Tags, func(tag string) bool { return slices.Contains(tags, tag) })
+}
+
+// answer returns what is stored, or on its way into the store, as the answer; nil: nothing is, or it has not come yet.
+func (f *flight) answer() *store.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var r *store.Record
-	switch {
-	case !f.settled:
-		return strings.HasPrefix(f.url, origin)
-	case f.download != nil:
-		r = f.download.record
-	case f.record != nil:
-		r = f.record
-	default:
-		return false
+	if f.download != nil {
+		return f.download.record
 	}
-	return slices.ContainsFunc(r.Tags, func(tag string) bool { return slices.Contains(tags, tag) })
+	return f.record
 }
 
 // land forgets f, so that the next caller looks into the store again. It returns false if that was done before.

@@ -82,10 +82,10 @@ func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*s
 // renew updates what is stored, unless the flight is outdated: then it stays as old as it was. If that comes while it
 // is updated it is removed, since who looked for it by what the 304 says may have missed it.
 func (c *Cache) renew(f *flight, x *exchange, r *store.Record) {
-	if f.outdated.Load() {
+	if f.outdatedFor(r) {
 		return
 	}
-	if c.update(f.ctx, x, r) == nil && f.outdated.Load() {
+	if c.update(f.ctx, x, r) == nil && f.outdatedFor(r) {
 		c.remove(f.ctx, x, r.Key, r.ID)
 	}
 }

@@ -88,7 +88,7 @@ func (c *Cache) removeListed(ctx context.Context, x *exchange, q store.Query, gr
 	}
 	var found []*store.Record
 	err := c.within(ctx, func(ctx context.Context) error {
-		for r, err := range finder.Find(ctx, q) {
+		for r, err := range finder.Find(ctx, withoutNotes(q)) {
 			if err == nil {
 				found = append(found, r)
 			} else if !errors.Is(err, store.ErrCorrupt) {
@@ -165,7 +165,7 @@ func (c *Cache) findsAtOnce() int {
 func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchange, q store.Query) bool {
 	within := c.bounds(ctx)
 	defer within.end()
-	next, stop := iter.Pull2(finder.Find(within.ctx, q))
+	next, stop := iter.Pull2(finder.Find(within.ctx, withoutNotes(q)))
 	defer stop()
 	for {
 		var r *store.Record

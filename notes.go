@@ -51,6 +51,13 @@ func noteKey(base string) store.Key {
 
 func isNote(key store.Key) bool { return len(key) > 1 && key[1] == keyNote }
 
+// withoutNotes returns the query for the responses that q means, whose URL a note may have as well.
+func withoutNotes(q store.Query) store.Query {
+	meant := q.Filter
+	q.Filter = func(r *store.Record) bool { return !isNote(r.Key) && (meant == nil || meant(r)) }
+	return q
+}
+
 // anyNote is the value of the note that an origin has others.
 const anyNote = "*"
 

@@ -352,7 +352,6 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
 		ctx := get.req.Context()
 		c.flights.outdate(get.key, own)
 		c.flights.outdateURL(get.target.url, own)
-		c.flights.outdateOthers(get.target.base())
 		groups = c.removeFor(ctx, get, groups)
 		if twin := c.twinOf(get); twin.key != get.key {
 			groups = c.removeFor(ctx, twin, groups)

@@ -76,6 +76,7 @@ var subjects = []subject{
 	{"conformance", conformance},
 	{"parity", parity},
 	{"stress", stress},
+	{"coherence", coherence},
 }
 
 // T is one test and what it works with. The cache is not in use yet: its fields may be set.

@@ -85,6 +85,15 @@ var queries = []test{
 			stored.do("QUERY", path, body(text, "one")).wantStatus(larder.Miss, 200)
 		}
 	}},
+	{name: "that answers are stored is known for as long as they are, whatever was removed before", run: func(t *T) {
+		t.origin.answersQueries("/a", "Cache-Control", "max-age=6000")
+		for range 3 {
+			t.do("QUERY", "/a", body(text, "one")).wantStatus(larder.Miss, 200)
+			t.do("QUERY", "/a", body(text, "one")).wantStatus(larder.Hit, 200)
+			t.clock.advance(2 * time.Minute)
+			t.do("PUT", "/a")
+		}
+	}},
 	{name: "what a failed or a safe request asks for stays", run: func(t *T) {
 		t.origin.answersQueries("/a")
 		t.do("QUERY", "/a", body(text, "one"))
