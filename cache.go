@@ -97,6 +97,7 @@ type Cache struct {
 
 	flights    flights
 	notes      notes
+	owed       owed
 	leases     atomic.Pointer[leases]
 	background tasks           // what goes on without a caller
 	behindNow  atomic.Int64    // of these, what goes on after the callers have left

@@ -198,6 +198,7 @@ func (c *Cache) lookupUnder(ctx context.Context, x *exchange, key store.Key) ([]
 		}
 	}
 	if !c.mayUse(x) {
+		x.troubled = true
 		return nil, c.failed("lookup", x, errStoreRests)
 	}
 	var records []*store.Record
@@ -223,16 +224,4 @@ func (c *Cache) update(ctx context.Context, x *exchange, r *store.Record) error 
 		c.emit(Event{Kind: Updated, Method: x.rr.Method, URL: x.target.url, Status: r.Status, Decision: Decision{ID: r.ID}})
 	}
 	return err
-}
-
-// remove deletes records under key, all if no ids are given, since an unsafe request or a filter made them invalid.
-func (c *Cache) remove(ctx context.Context, x *exchange, key store.Key, ids ...store.ID) {
-	if !c.mayUse(x) {
-		return
-	}
-	err := c.within(ctx, func(ctx context.Context) error { return c.store.Delete(ctx, key, ids...) })
-	c.failed("delete", x, err)
-	if err == nil {
-		c.emit(Event{Kind: Invalidated, Method: x.rr.Method, URL: x.target.url})
-	}
 }

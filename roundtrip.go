@@ -32,7 +32,7 @@ type exchange struct {
 
 	landed     int64               // how many flights had landed before the store was looked into
 	found      []*store.Record     // stored under key, newest first
-	records    []*store.Record     // those of them that the rule allows
+	records    []*store.Record     // those of them that are usable
 	stored     []*rfc9111.Response // the same as the standard sees them
 	incomplete *assembly           // stored in part, and not enough of it
 	vary       []string            // the fields that are known to select a variant
@@ -237,13 +237,13 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 // weigh decides what to do with the request, given what is stored.
 func (c *Cache) weigh(x *exchange, records []*store.Record) {
 	x.found, x.records, x.stored, x.incomplete = records, records, nil, nil
-	if len(records) == 1 && !isPart(records[0]) && x.rule.statusAllowed(records[0].Status) {
+	if len(records) == 1 && !isPart(records[0]) && c.usable(x, records[0]) {
 		x.stored = c.readingOf(records[0]).alone[:]
 	} else if len(records) > 0 {
 		x.records = make([]*store.Record, 0, len(records))
 		parts := false
 		for _, r := range records {
-			if x.rule.statusAllowed(r.Status) {
+			if c.usable(x, r) {
 				x.records = append(x.records, r)
 				parts = parts || isPart(r)
 			}
@@ -270,6 +270,11 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 			}
 		}
 	}
+}
+
+// usable reports whether x may be answered by r, as far as the user and the cache have a say in it.
+func (c *Cache) usable(x *exchange, r *store.Record) bool {
+	return x.rule.statusAllowed(r.Status) && !c.owed.has(r)
 }
 
 // reading is what is worked out from a record when it is first used, and kept with it.
@@ -333,72 +338,6 @@ func bypassed(x *exchange, resp *http.Response, why string) Decision {
 		d.Forwarded = "method"
 	}
 	return d
-}
-
-// invalidate removes what an unsafe request has changed (RFC 9111 §4.4), and the cache groups that its response names
-// or what it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone, and so is
-// the request's own flight, if it has one.
-func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
-	if x.rule.Methods != nil && x.rule.methodAllowed(x.rr.Method) {
-		return // the user says that it changes nothing
-	}
-	groups := x.groupTags(rfc9111.InvalidatedGroups(&x.rr, resp.Header))
-	presented := x.presented()
-	for _, u := range rfc9111.Invalidates(&presented, resp.StatusCode, resp.Header) {
-		get, err := c.getFor(x, u)
-		if err != nil {
-			continue
-		}
-		ctx := get.req.Context()
-		c.flights.outdate(get.key, own)
-		c.flights.outdateURL(get.target.url, own)
-		groups = c.removeFor(ctx, get, groups)
-		if twin := c.twinOf(get); twin.key != get.key {
-			groups = c.removeFor(ctx, twin, groups)
-		}
-		if len(get.rule.KeyHeaders) > 0 || get.target.spelling != "" { // there may be more keys than one
-			groups = c.removeListed(ctx, get, store.Query{URL: get.target.url}, groups)
-		}
-	}
-	c.removeGroups(x, groups, own)
-}
-
-// presented returns the request with the URL that the origin sees: of the host that the request names (RFC 9110 §7.1).
-func (x *exchange) presented() rfc9111.Request {
-	rr := x.rr
-	if x.req.Host != "" && x.req.Host != x.req.URL.Host {
-		u := *rr.URL
-		u.Host, rr.URL = x.req.Host, &u
-	}
-	return rr
-}
-
-// getFor returns the GET for u, a URL of x's origin, as the sender of x would send it.
-func (c *Cache) getFor(x *exchange, u string) (*exchange, error) {
-	req, err := http.NewRequestWithContext(context.WithoutCancel(x.req.Context()), http.MethodGet, u, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header, req.Host = x.req.Header, x.req.Host
-	req.URL.Host, req.URL.User = x.req.URL.Host, x.req.URL.User
-	path := normalPath(req.URL)
-	get := &exchange{req: req, send: req, now: x.now, ask: x.ask, rule: ruleFor(c.rules.Load().rules, http.MethodGet, req.URL, path)}
-	get.target = newTarget(req.URL, path, get.rule)
-	get.key = c.key(req, get.rule, x.ask, get.target, "")
-	get.header = get.rule.selectable(req.Header)
-	get.rr = rfc9111.Request{Method: http.MethodGet, URL: req.URL, Header: get.header}
-	return get, nil
-}
-
-// twinOf returns get as it would be with a TTL of its own, if it has none, or without one, if it has. In a shared cache
-// the two may have different keys.
-func (c *Cache) twinOf(get *exchange) *exchange {
-	twin := *get
-	if twin.ask = (ask{ttl: Forever}); get.rule.ttl(get.ask, http.StatusOK, get.now) > 0 {
-		twin.ask = ask{}
-	}
-	twin.key = c.key(twin.req, twin.rule, twin.ask, twin.target, "")
-	return &twin
 }
 
 // refuse is the answer to a request for stored responses only when there is none (RFC 9111 §5.2.1.7).

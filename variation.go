@@ -88,29 +88,3 @@ func (c *Cache) equivalents(ctx context.Context, x *exchange, records []*store.R
 	slices.SortFunc(all, func(a, b *store.Record) int { return b.ID.Compare(a.ID) })
 	return all, nil
 }
-
-// removeFor removes what is stored for x's URL and for those that are the same, and, of every user, what the URL's
-// notes speak of. It returns groups with the cache groups of all this added, but for those of responses to other
-// methods.
-func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []string {
-	for _, key := range c.allKeys(ctx, x) {
-		records, _ := c.lookupUnder(ctx, x, key)
-		groups = appendGroups(groups, records)
-		c.remove(ctx, x, key)
-	}
-	var others []store.Query
-	for _, n := range c.notesOf(ctx, x) {
-		if n.variation == nil {
-			path := normalPath(x.req.URL)
-			asked := newTarget(x.req.URL, path, ruleFor(c.rules.Load().rules, n.value, x.req.URL, path))
-			q := store.Query{URL: asked.url, Filter: func(r *store.Record) bool { return r.Method == n.value }}
-			if n.value == http.MethodGet {
-				groups = c.removeListed(ctx, x, q, groups)
-			} else {
-				others = append(others, q)
-			}
-		}
-	}
-	c.removeMeant(x, others...)
-	return groups
-}

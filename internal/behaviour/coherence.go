@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -22,29 +21,29 @@ import (
 var coherence = []test{
 	{name: "nobody gets what was there before a change", network: true, run: func(t *T) { t.changes() }},
 	{name: "nor in a shared cache", network: true, run: func(t *T) { t.shared().changes() }},
-	{name: "nor from a store that is slow now and then", network: true, run: func(t *T) {
-		u, f := t.near()
-		f.at(dawdle, lookup, open, create, write, commit, update, remove)
+	{name: "nor from a store that is slow now and then", network: true, run: func(t *T) { t.changesOn(near, dawdle) }},
+	{name: "nor from a distant one", network: true, run: func(t *T) { t.changesOn(distant, dawdle) }},
+	{name: "nor from a store that fails now and then", network: true, run: func(t *T) { t.changesOn(near, every(15, with(errBroken))) }},
+	{name: "nor from a distant one that does", network: true, run: func(t *T) { t.changesOn(distant, every(15, with(errBroken))) }},
+}
+
+const (
+	near    = true
+	distant = false
+)
+
+// changesOn is changes on a store with faults at all that it does.
+func (t *T) changesOn(near bool, fault func(context.Context) error) {
+	u, f := t.distant()
+	f.at(fault, lookup, open, create, write, commit, update, remove, find)
+	u.cache.Store = finding{f}
+	if near {
 		u.cache.Store = struct {
 			finding
 			store.Local
 		}{finding{f}, local{}}
-		u.changes()
-	}},
-	{name: "nor from a distant one", network: true, run: func(t *T) {
-		u, f := t.distant()
-		f.at(dawdle, lookup, open, create, write, commit, update, remove)
-		u.cache.Store = finding{f}
-		u.changes()
-	}},
-}
-
-// finding is a store with faults that can list what it holds, as the one below it can.
-type finding struct{ *faults }
-
-func (f finding) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
-	finder, _ := store.As[store.Finder](f.Store)
-	return finder.Find(ctx, q)
+	}
+	u.changes()
 }
 
 // dawdle is a fault that takes its time, now and then.

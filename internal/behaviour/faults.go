@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"slices"
 	"sync"
 
@@ -23,6 +24,7 @@ const (
 	commit   = "commit"
 	update   = "update"
 	remove   = "delete"
+	find     = "find" // of a store that is finding
 )
 
 // faults is a store with trouble: the one below it does the work, where it is let.
@@ -199,6 +201,17 @@ func (w *faultyWriter) Commit(r *store.Record, superseded ...store.ID) error {
 		return err
 	}
 	return w.Writer.Commit(r, superseded...)
+}
+
+// finding is a store with faults that can list what it holds, as the one below it can.
+type finding struct{ *faults }
+
+func (f finding) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
+	if err := f.pass(ctx, find); err != nil {
+		return func(yield func(*store.Record, error) bool) { yield(nil, err) }
+	}
+	finder, _ := store.As[store.Finder](f.Store)
+	return finder.Find(ctx, q)
 }
 
 // distant returns t with a cache whose store is t's own with faults before it, which may take its time.

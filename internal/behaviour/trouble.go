@@ -413,6 +413,43 @@ var trouble = append([]test{
 		u.do("PUT", "/a").want(larder.Bypassed, "/a 2")
 		u.wantFailures(remove, errBroken)
 	}},
+	{name: "what could not be removed is not used any more, nor when the store is well again", run: func(t *T) {
+		faults := map[string]func(context.Context) error{"broken": with(errBroken), "hanging": hang}
+		for name, fault := range faults {
+			for i, ops := range [][]string{{remove}, {lookup}, {find}, {lookup, find, remove}} {
+				u, f := t.distant()
+				u.cache.Store = finding{f}
+				pre := fmt.Sprint("/", name, i)
+				u.origin.answersQueries(pre+"/a", "Cache-Control", "max-age=6000", "Cache-Groups", `"g"`)
+				u.origin.numbered(pre+"/b", "Cache-Control", "max-age=6000", "Cache-Groups", `"g"`)
+				u.origin.numbered(pre+"/c", "Cache-Control", "max-age=6000", "No-Vary-Search", `params=("u")`)
+				u.origin.status(pre+"/do", 204, "Cache-Group-Invalidation", `"g"`)
+				pages := func(outcome larder.Outcome) {
+					t.Helper()
+					u.get(pre+"/a").wantStatus(outcome, 200)
+					u.do("QUERY", pre+"/a", body(text, "x")).wantStatus(outcome, 200)
+					u.get(pre+"/b").wantStatus(outcome, 200)
+					u.get(pre+"/c?u=1").wantStatus(outcome, 200)
+					u.settle()
+				}
+				pages(larder.Miss)
+				t.clock.advance(2 * time.Minute)
+				pages(larder.Hit)
+				t.clock.advance(2 * time.Minute)
+				f.at(fault, ops...)
+				u.do("PUT", pre+"/a")
+				u.do("PUT", pre+"/c?u=2")
+				u.post(pre + "/do")
+				f.mended()
+				t.clock.advance(time.Minute)
+				u.settle()
+				u.get(pre + "/other") // by which the store is tried again
+				u.settle()
+				pages(larder.Miss)
+				pages(larder.Hit)
+			}
+		}
+	}},
 }, originTrouble...)
 
 // hangingFinder lists what is stored for as long as the caller has patience.

@@ -1,0 +1,284 @@
+package larder
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
+)
+
+// invalidate removes what an unsafe request has changed (RFC 9111 §4.4), and the cache groups that its response names
+// or what it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone, and so is
+// the request's own flight, if it has one.
+func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
+	if x.rule.Methods != nil && x.rule.methodAllowed(x.rr.Method) {
+		return // the user says that it changes nothing
+	}
+	groups := x.groupTags(rfc9111.InvalidatedGroups(&x.rr, resp.Header))
+	presented := x.presented()
+	for _, u := range rfc9111.Invalidates(&presented, resp.StatusCode, resp.Header) {
+		get, err := c.getFor(x, u)
+		if err != nil {
+			continue
+		}
+		ctx := get.req.Context()
+		c.flights.outdate(get.key, own)
+		c.flights.outdateURL(get.target.url, own)
+		groups = c.removeFor(ctx, get, groups)
+		if twin := c.twinOf(get); twin.key != get.key {
+			groups = c.removeFor(ctx, twin, groups)
+		}
+		if len(get.rule.KeyHeaders) > 0 || get.target.spelling != "" { // there may be more keys than one
+			groups = c.removeListed(ctx, get, store.Query{URL: get.target.url}, groups)
+		}
+	}
+	c.removeGroups(x, groups, own)
+}
+
+// presented returns the request with the URL that the origin sees: of the host that the request names (RFC 9110 §7.1).
+func (x *exchange) presented() rfc9111.Request {
+	rr := x.rr
+	if x.req.Host != "" && x.req.Host != x.req.URL.Host {
+		u := *rr.URL
+		u.Host, rr.URL = x.req.Host, &u
+	}
+	return rr
+}
+
+// getFor returns the GET for u, a URL of x's origin, as the sender of x would send it.
+func (c *Cache) getFor(x *exchange, u string) (*exchange, error) {
+	req, err := http.NewRequestWithContext(context.WithoutCancel(x.req.Context()), http.MethodGet, u, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header, req.Host = x.req.Header, x.req.Host
+	req.URL.Host, req.URL.User = x.req.URL.Host, x.req.URL.User
+	path := normalPath(req.URL)
+	get := &exchange{req: req, send: req, now: x.now, ask: x.ask, rule: ruleFor(c.rules.Load().rules, http.MethodGet, req.URL, path)}
+	get.target = newTarget(req.URL, path, get.rule)
+	get.key = c.key(req, get.rule, x.ask, get.target, "")
+	get.header = get.rule.selectable(req.Header)
+	get.rr = rfc9111.Request{Method: http.MethodGet, URL: req.URL, Header: get.header}
+	return get, nil
+}
+
+// twinOf returns get as it would be with a TTL of its own, if it has none, or without one, if it has. In a shared cache
+// the two may have different keys.
+func (c *Cache) twinOf(get *exchange) *exchange {
+	twin := *get
+	if twin.ask = (ask{ttl: Forever}); get.rule.ttl(get.ask, http.StatusOK, get.now) > 0 {
+		twin.ask = ask{}
+	}
+	twin.key = c.key(twin.req, twin.rule, twin.ask, twin.target, "")
+	return &twin
+}
+
+// removeFor removes what is stored for x's URL and for those that are the same, and, of every user, what the URL's
+// notes speak of. It returns groups with the cache groups of all this added, but for those of responses to other
+// methods.
+func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []string {
+	for _, key := range c.allKeys(ctx, x) {
+		records, _ := c.lookupUnder(ctx, x, key)
+		groups = appendGroups(groups, records)
+		c.remove(ctx, x, key)
+	}
+	var others []store.Query
+	for _, n := range c.notesOf(ctx, x) {
+		if n.variation == nil {
+			path := normalPath(x.req.URL)
+			asked := newTarget(x.req.URL, path, ruleFor(c.rules.Load().rules, n.value, x.req.URL, path))
+			q := store.Query{URL: asked.url, Filter: func(r *store.Record) bool { return r.Method == n.value }}
+			if n.value == http.MethodGet {
+				groups = c.removeListed(ctx, x, q, groups)
+			} else {
+				others = append(others, q)
+			}
+		}
+	}
+	c.removeMeant(x, others...)
+	if x.troubled { // there may be more than could be found out
+		c.owed.add(c.now(), x.target.base())
+	}
+	return groups
+}
+
+// removeListed removes what q means, as far as the store can tell within its time, and returns the cache groups that it
+// was in, added to groups.
+func (c *Cache) removeListed(ctx context.Context, x *exchange, q store.Query, groups []string) []string {
+	finder, ok := store.As[store.Finder](c.store)
+	if !ok || !c.mayUse(x) {
+		return groups
+	}
+	var found []*store.Record
+	err := c.within(ctx, func(ctx context.Context) error {
+		for r, err := range finder.Find(ctx, withoutNotes(q)) {
+			if err == nil {
+				found = append(found, r)
+			} else if !errors.Is(err, store.ErrCorrupt) {
+				return err
+			}
+		}
+		return nil
+	})
+	c.notFound(x, q, err)
+	for _, r := range found {
+		c.remove(ctx, x, r.Key, r.ID)
+	}
+	return appendGroups(groups, found)
+}
+
+// notFound tells that the store failed to find what is to be removed. To be slow at that is no reason to leave it
+// alone: some have to read all that they hold.
+func (c *Cache) notFound(x *exchange, q store.Query, err error) {
+	if err != nil {
+		c.owe(q)
+	}
+	if errors.Is(err, errStoreSlow) {
+		c.emit(Event{Kind: StoreFailed, Method: x.rr.Method, URL: x.target.url, Op: "delete", Err: err})
+		return
+	}
+	c.failed("delete", x, err)
+}
+
+// owe takes in that the store did not remove what q, which names a tag or a URL, means.
+func (c *Cache) owe(q store.Query) {
+	base, _, _ := strings.Cut(q.URL, "?")
+	c.owed.add(c.now(), cmp.Or(q.Tag, base))
+}
+
+// removeMeant removes what the queries mean, since x has made it invalid. It returns when that is done, or x's caller
+// has gone. A store that cannot list what it holds keeps it.
+func (c *Cache) removeMeant(x *exchange, queries ...store.Query) {
+	finder, ok := store.As[store.Finder](c.store)
+	if !ok || len(queries) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.req.Context()), c.refreshTimeout())
+	stop := context.AfterFunc(c.abandoned, cancel)
+	done := make(chan struct{})
+	c.background.run(func() {
+		defer close(done)
+		defer cancel()
+		defer stop()
+		todo := make(chan store.Query, len(queries))
+		for _, q := range queries {
+			todo <- q
+		}
+		close(todo)
+		var all sync.WaitGroup
+		for range min(c.findsAtOnce(), len(queries)) {
+			all.Go(func() {
+				enough := true
+				for q := range todo {
+					if enough = enough && c.mayUse(x) && c.removeFound(ctx, finder, x, q); !enough {
+						c.owe(q)
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+	select {
+	case <-done:
+	case <-x.req.Context().Done():
+	}
+}
+
+// findsAtOnce is how many of the queries of an unsafe request the store is asked at once: a distant one several, since
+// its answers are long in coming.
+func (c *Cache) findsAtOnce() int {
+	if c.localStore {
+		return 1
+	}
+	return 8
+}
+
+// removeFound removes every record that q means. A distant store gets its time for each, not for all together. It
+// returns false if that was not enough.
+func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchange, q store.Query) bool {
+	within := c.bounds(ctx)
+	defer within.end()
+	next, stop := iter.Pull2(finder.Find(within.ctx, withoutNotes(q)))
+	defer stop()
+	for {
+		var r *store.Record
+		var more bool
+		err := within.call(func() (err error) { r, err, more = next(); return err })
+		switch {
+		case errors.Is(err, store.ErrCorrupt) && more:
+			continue
+		case err != nil || !more:
+			c.notFound(x, q, err)
+			return !errors.Is(err, errStoreSlow)
+		}
+		if err := c.within(ctx, func(ctx context.Context) error { return c.store.Delete(ctx, r.Key, r.ID) }); err != nil {
+			c.failed("delete", x, err)
+			c.owe(q)
+			return true
+		}
+		c.emit(Event{Kind: Invalidated, Method: x.rr.Method, URL: r.URL})
+	}
+}
+
+// remove deletes records under key, all if no ids are given, since an unsafe request or a filter made them invalid.
+func (c *Cache) remove(ctx context.Context, x *exchange, key store.Key, ids ...store.ID) {
+	err := errStoreRests
+	if c.mayUse(x) {
+		err = c.within(ctx, func(ctx context.Context) error { return c.store.Delete(ctx, key, ids...) })
+		c.failed("delete", x, err)
+	}
+	if err != nil {
+		c.owed.add(c.now(), x.target.base())
+		return
+	}
+	c.emit(Event{Kind: Invalidated, Method: x.rr.Method, URL: x.target.url})
+}
+
+// owed are removals that the store did not carry out, since it failed or is left alone. What is stored for these URLs,
+// or has these tags, and was asked for before, is as if it were not stored. Other processes know nothing of that.
+type owed struct {
+	any   atomic.Bool
+	mu    sync.Mutex
+	since map[string]time.Time // by URL without query, or tag
+	all   time.Time            // for everything, since there were too many
+}
+
+// maxOwed bounds the memory of what is owed.
+const maxOwed = 4096
+
+func (o *owed) add(now time.Time, what string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, known := o.since[what]; !known && len(o.since) >= maxOwed {
+		o.since, o.all = nil, now
+	}
+	if o.since == nil {
+		o.since = make(map[string]time.Time)
+	}
+	o.since[what] = now
+	o.any.Store(true)
+}
+
+// has reports whether r was to be removed.
+func (o *owed) has(r *store.Record) bool {
+	if !o.any.Load() {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	owed := func(what string) bool {
+		since, ok := o.since[what]
+		return ok && !r.Requested.After(since)
+	}
+	base, _, _ := strings.Cut(r.URL, "?")
+	return !r.Requested.After(o.all) || owed(base) || slices.ContainsFunc(r.Tags, owed)
+}
