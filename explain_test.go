@@ -97,6 +97,8 @@ func TestStepsAgreeWithVerdict(t *testing.T) {
 			settles: "may it be used stale?", want: larder.Miss},
 		{name: "another method", method: "POST", settles: "does the cache take part?", want: larder.Bypassed},
 		{name: "another method, offline", method: "POST", mode: larder.Offline, settles: "may the origin be asked?", want: larder.Refused},
+		{name: "a precondition, only-if-cached", fields: []field{{"If-Match", `"1"`}, {"Cache-Control", "only-if-cached"}},
+			settles: "may the origin be asked?", want: larder.Refused},
 		{name: "another method, by a rule", rule: larder.Rule{Methods: []string{"GET", "POST"}, TTL: time.Hour}, method: "POST",
 			settles: "is anything stored under its key?", want: larder.Miss},
 		{name: "never, by a rule", rule: larder.Rule{Match: "**/a", TTL: larder.Never}, settles: "does the cache take part?", want: larder.Bypassed},

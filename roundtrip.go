@@ -124,13 +124,19 @@ func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, er
 // bypass answers a request that the cache takes no part in.
 func (c *Cache) bypass(x exchange, why string) (*http.Response, error) {
 	switch {
-	case x.rr.OnlyStored:
+	case c.refuses(&x, why):
 		x.verdict.Reason = rfc9111.OnlyIfCached
 		return c.refuse(&x), nil
 	case x.mayAnswerGet():
 		return c.post(x, why)
 	}
 	return c.pass(x, why)
+}
+
+// refuses reports whether a request that the cache takes no part in is for stored responses only. The header says so
+// of methods that are safe alone: the others are written through (RFC 9111 §4).
+func (c *Cache) refuses(x *exchange, why string) bool {
+	return x.rr.OnlyStored || x.reads() && why != bypassAsked && c.policy().Reuse(&x.rr, nil, x.now).Action == rfc9111.Refuse
 }
 
 // fromStore answers x with what is stored for it, which is records, or refuses it. It returns nil if the origin is to

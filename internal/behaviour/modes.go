@@ -94,6 +94,19 @@ var modes = []test{
 		t.get("/a", header("Cache-Control", "only-if-cached")).want(larder.Hit, "/a 1")
 		t.clock.advance(time.Hour)
 		t.get("/a", header("Cache-Control", "only-if-cached, max-stale")).want(larder.Stale, "/a 1")
+		t.wantHits("/a", 1)
+	}},
+	{name: "only-if-cached keeps from the origin what the cache takes no part in, too, but for unsafe methods", run: func(t *T) {
+		t.rule(larder.Rule{Match: "origin.test/never", TTL: larder.Never})
+		t.origin.numbered("/a")
+		t.origin.numbered("/never")
+		only := header("Cache-Control", "only-if-cached")
+		t.get("/a", only, header("If-Match", `"1"`)).wantStatus(larder.Refused, 504)
+		t.get("/never", only).wantStatus(larder.Refused, 504)
+		t.wantHits("/a", 0)
+		t.wantHits("/never", 0)
+		t.get("/a", only, mode(larder.Bypass)).want(larder.Bypassed, "/a 1")
+		t.post("/a", only).want(larder.Bypassed, "/a 2")
 	}},
 	{name: "PreferStored takes the stale one, and asks only if there is none", run: func(t *T) {
 		t.origin.numbered("/a", "Cache-Control", "max-age=60, must-revalidate")
