@@ -3,6 +3,7 @@ package larder
 import (
 	"crypto/rand"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
@@ -19,6 +20,10 @@ func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, par
 	resp.Trailer = nil
 	delete(resp.Header, "Content-Digest") // is of the whole; Repr-Digest still holds (RFC 9530 §2, §3)
 	if status == http.StatusRequestedRangeNotSatisfiable {
+		// How long the whole may be kept is not said of this: a cache may store it, for the whole too (RFC 9111 §3).
+		maps.DeleteFunc(resp.Header, func(name string, _ []string) bool {
+			return name == "Expires" || strings.HasSuffix(name, "Cache-Control") // targeted fields among them
+		})
 		resp.Header.Set("Content-Range", "bytes */"+strconv.FormatInt(r.Size, 10))
 		setLength(resp, 0)
 		return true

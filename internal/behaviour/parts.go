@@ -52,6 +52,17 @@ var parts = []test{
 			t.get(path).want(larder.Hit, whole)
 		}
 	}},
+	{name: "that no range is satisfiable is nothing to keep for as long as the whole", run: func(t *T) {
+		fields := []string{"Cache-Control", "max-age=60", "Expires", longAgo, "CDN-Cache-Control", "max-age=60"}
+		t.origin.content("/a", "hello world", append(fields, "ETag", `"1"`, "Vary", "X")...)
+		t.get("/a")
+		a := t.get("/a", header("Range", "bytes=99-"))
+		a.wantStatus(larder.Hit, 416)
+		for i := 0; i < len(fields); i += 2 {
+			equal(t, fields[i], a.header.Get(fields[i]), "")
+		}
+		equal(t, "Vary", a.header.Get("Vary"), "X")
+	}},
 	{name: "several ranges come as multipart/byteranges", run: func(t *T) {
 		for path, whole := range t.wholes() {
 			n := len(whole)

@@ -172,9 +172,13 @@ func (m *ideal) stored(q *request, k *kept, now time.Time) want {
 	case status != http.StatusOK:
 		out.status, out.body = status, k.bytes(s)
 		out.header.Set("Content-Length", strconv.Itoa(len(out.body)))
-		out.header.Set("Content-Range", fmt.Sprintf("bytes */%d", k.size))
 		if status == http.StatusPartialContent {
 			out.header.Set("Content-Range", s.of(k.size))
+			break
+		}
+		out.header.Set("Content-Range", fmt.Sprintf("bytes */%d", k.size))
+		for _, name := range []string{"Cache-Control", "Cdn-Cache-Control", "Expires"} {
+			out.header.Del(name)
 		}
 	}
 	if q.method == http.MethodHead {
