@@ -144,6 +144,11 @@ func (c *Cache) freshen(x *exchange, old *store.Record, said http.Header, reques
 	c.setTimes(r)
 	fresh := freshened{record: r, came: c.asReceived(x, r, header)}
 	fresh.storable, _ = c.policy().Storable(&x.rr, fresh.came)
+	// Beside a later Date a weak Last-Modified would count as strong (RFC 9110 §8.8.2.2): others were joined with
+	// bytes that are older than that.
+	if was := &c.readingOf(old).parsed; isPart(old) && rfc9111.Combinable(fresh.came, fresh.came) && !rfc9111.Combinable(was, was) {
+		fresh.storable = false
+	}
 	return fresh
 }
 

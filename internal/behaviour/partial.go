@@ -280,6 +280,26 @@ var partial = []test{
 			t.wantHits(path, 3)
 		}
 	}},
+	{name: "a weak Last-Modified does not become strong by a 304 or HEAD that is younger", run: func(t *T) {
+		for i, ask := range []struct {
+			method string
+			option option
+			want   larder.Outcome
+		}{{"GET", header("Range", "bytes=0-4"), larder.Revalidated}, {"HEAD", header("X", ""), larder.Miss}} {
+			path := fmt.Sprint("/", i)
+			content, changed := "0123456789", t.clock.Now()
+			t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Cache-Control", "max-age=60")
+				http.ServeContent(w, r, "", changed, strings.NewReader(content))
+			})
+			t.get(path, header("Range", "bytes=0-4")).want(larder.Miss, "01234")
+			content = "abcdefghij"
+			t.clock.advance(time.Hour)
+			equal(t, ask.method, t.do(ask.method, path, ask.option).Outcome, ask.want)
+			t.backgroundDone()
+			t.get(path).want(larder.Miss, "abcdefghij")
+		}
+	}},
 	{name: "parts that are stale are validated together", run: func(t *T) {
 		for path, whole := range t.files() {
 			t.get(path, header("Range", "bytes=0-9"))
