@@ -13,6 +13,7 @@ type directives struct {
 	private, public                 bool
 	mustRevalidate, proxyRevalidate bool
 	mustUnderstand, immutable       bool
+	noTransform                     bool
 	maxAge, sMaxAge                 delta
 	maxStale, minFresh              delta
 	staleWhileRevalidate            delta
@@ -100,6 +101,8 @@ func (d *directives) flag(name string) *bool {
 		return &d.mustUnderstand
 	case "immutable":
 		return &d.immutable
+	case "no-transform":
+		return &d.noTransform
 	case "only-if-cached":
 		return &d.onlyIfCached
 	}

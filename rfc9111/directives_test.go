@@ -106,7 +106,7 @@ func written(d directives) string {
 	var out []string
 	for name, set := range map[string]bool{"no-store": d.noStore, "no-cache": d.noCache, "only-if-cached": d.onlyIfCached, "private": d.private,
 		"public": d.public, "must-revalidate": d.mustRevalidate, "proxy-revalidate": d.proxyRevalidate,
-		"must-understand": d.mustUnderstand, "immutable": d.immutable} {
+		"must-understand": d.mustUnderstand, "immutable": d.immutable, "no-transform": d.noTransform} {
 		if set {
 			out = append(out, name)
 		}

@@ -1,17 +1,9 @@
 package rfc9111
 
-import (
-	"net/http"
-	"strings"
-)
+import "net/http"
 
 // NoTransform reports whether a request asks that its content be taken as it is, also for the key of a cache (RFC 9111
 // §5.2.1.6, RFC 10008 §2.7).
 func NoTransform(reqHeader http.Header) bool {
-	for m := range members(reqHeader["Cache-Control"]) {
-		if name, _, _ := strings.Cut(m, "="); strings.EqualFold(name, "no-transform") {
-			return true
-		}
-	}
-	return false
+	return parseDirectives(reqHeader["Cache-Control"]).noTransform
 }

@@ -3,7 +3,6 @@ package rfc9111
 import (
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -134,7 +133,7 @@ func (p Policy) StaleIfDisconnected(req *Request, resp *Response, now time.Time)
 	}
 	w := wishesOf(req)
 	switch {
-	case resp.cc.noCache && resp.TTL == 0, p.neverStale(resp):
+	case p.neverStale(resp):
 		return false
 	case resp.StaleIfError != 0 || resp.cc.staleIfError.set || w.staleIfError.set:
 		return false
@@ -214,22 +213,11 @@ func wishesOf(req *Request) (w wishes) {
 	if lines := req.Header["Cache-Control"]; len(lines) > 0 {
 		w.directives = parseDirectives(lines)
 	} else if lines := req.Header["Pragma"]; len(lines) > 0 {
-		w.noCache = pragmaNoCache(lines)
+		w.noCache = parseDirectives(lines).noCache // which counts only where there is no Cache-Control (RFC 9111 §5.4)
 	}
 	w.noCache = w.noCache || req.Revalidate
 	w.onlyIfCached = w.onlyIfCached || req.OnlyStored
 	return w
-}
-
-// pragmaNoCache reports whether Pragma asks for what Cache-Control: no-cache does; that counts only where
-// there is no Cache-Control (RFC 9111 §5.4).
-func pragmaNoCache(lines []string) bool {
-	for m := range members(lines) {
-		if strings.EqualFold(m, "no-cache") {
-			return true
-		}
-	}
-	return false
 }
 
 // tooOld reports whether the age is above the request's max-age. 0 asks for validation even of what came this
