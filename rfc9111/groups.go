@@ -2,7 +2,6 @@ package rfc9111
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/dunglas/httpsfv"
 )
@@ -18,6 +17,7 @@ func Groups(lines []string) []string {
 		return nil
 	}
 	var names []string
+	seen := make(map[string]bool, len(list))
 	for _, m := range list {
 		item, ok := m.(httpsfv.Item)
 		if !ok {
@@ -27,8 +27,8 @@ func Groups(lines []string) []string {
 		if !ok {
 			return nil
 		}
-		if !slices.Contains(names, name) {
-			names = append(names, name)
+		if !seen[name] {
+			seen[name], names = true, append(names, name)
 		}
 	}
 	return names

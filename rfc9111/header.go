@@ -16,36 +16,38 @@ func hopByHop(name string) bool {
 	return false
 }
 
-// listed returns the names in Connection. A sender must not list there what the recipient needs, such as Cache-Control
-// (RFC 9110 §7.6.1); that stays.
-func (p Policy) listed(h http.Header) (names []string) {
-	for m := range members(h["Connection"]) {
-		if name := textproto.CanonicalMIMEHeaderKey(m); !essential(name) && !slices.Contains(p.Targeted, name) {
-			names = append(names, name)
+// endToEnd returns the fields of h that are not of one connection: neither hop-by-hop nor listed in Connection. A sender
+// must not list there what the recipient needs, such as Cache-Control (RFC 9110 §7.6.1); that stays. The slices of
+// values are h's own.
+func (p Policy) endToEnd(h http.Header) http.Header {
+	out := make(http.Header, len(h))
+	for name, vv := range h {
+		if !hopByHop(name) {
+			out[name] = vv
 		}
 	}
-	return names
+	for m := range members(h["Connection"]) {
+		if name := textproto.CanonicalMIMEHeaderKey(m); !essential(name) && !slices.Contains(p.Targeted, name) {
+			delete(out, name)
+		}
+	}
+	return out
 }
 
 // StoredHeader returns a copy of a response's header without the fields that must not be stored (RFC 9111
 // §3.1): the hop-by-hop ones, those that Connection lists, and those that a no-cache with field names lists,
 // in a shared cache also a private one.
 func (p Policy) StoredHeader(h http.Header) http.Header {
-	out := make(http.Header, len(h))
-	all := make([]string, 0, len(h)) // one array for the values of all fields, as a rule
-	listed := p.listed(h)
-	for name, vv := range h {
-		if hopByHop(name) || slices.Contains(listed, name) {
-			continue
-		}
-		n := len(all)
-		all = append(all, vv...)
-		out[name] = all[n:len(all):len(all)]
-		if vv == nil {
-			out[name] = nil
+	out := p.endToEnd(h)
+	p.leaveOut(out, out)
+	all := make([]string, 0, len(out)) // one array for the values of all fields, as a rule
+	for name, vv := range out {
+		if vv != nil {
+			n := len(all)
+			all = append(all, vv...)
+			out[name] = all[n:len(all):len(all)]
 		}
 	}
-	p.leaveOut(out, out)
 	return out
 }
 
@@ -75,10 +77,10 @@ var describesContent = []string{"Content-Length", "Content-Encoding", "Content-R
 // it, or what is stored of that, does not have: they are for the one alone whose request it answers. It is nil if there
 // are none.
 func (p Policy) Withheld(freshened, said http.Header) (out http.Header) {
-	for name, vv := range said {
+	for name, vv := range p.endToEnd(said) {
 		switch {
 		case name == "Etag", slices.Equal(freshened[name], vv): // an ETag may stay weak
-		case hopByHop(name), slices.Contains(describesContent, name), slices.Contains(p.listed(said), name):
+		case slices.Contains(describesContent, name):
 		default:
 			if out == nil {
 				out = make(http.Header)
@@ -95,19 +97,14 @@ func (p Policy) Withheld(freshened, said http.Header) (out http.Header) {
 // stored bytes be joined with others. What must not be stored is left out as by StoredHeader. The slices of values are
 // the arguments' own, which are not changed.
 func (p Policy) Freshen(stored, fresh http.Header) http.Header {
-	out := make(http.Header, max(len(stored), len(fresh)))
-	names := p.listed(stored)
-	for name, vv := range stored {
-		if name != "Age" && name != "Date" && !hopByHop(name) && !slices.Contains(names, name) {
-			out[name] = vv
-		}
-	}
-	names = p.listed(fresh)
+	out := p.endToEnd(stored)
+	delete(out, "Age")
+	delete(out, "Date")
 	tag := etagField(stored)
 	staysWeak := isWeak(tag) && sameWeakly(tag, etagField(fresh))
-	for name, vv := range fresh {
+	for name, vv := range p.endToEnd(fresh) {
 		switch {
-		case hopByHop(name), slices.Contains(describesContent, name), slices.Contains(names, name):
+		case slices.Contains(describesContent, name):
 		case name == "Etag" && staysWeak:
 		default:
 			out[name] = vv

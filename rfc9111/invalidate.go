@@ -18,6 +18,10 @@ func safe(method string) bool {
 	return false
 }
 
+// maxLocations is how many lines of Location, and of Content-Location, count. There is to be one; each takes calls of a
+// store.
+const maxLocations = 16
+
 // Invalidates returns the URLs whose stored responses a request has made invalid (RFC 9111 §4.4), absolute
 // and without fragment: its own first, then those in the response's Location and Content-Location that have
 // the same origin. It returns nil if the method is safe, or the status is no success or redirect.
@@ -27,7 +31,10 @@ func Invalidates(req *Request, status int, respHeader http.Header) []string {
 	}
 	urls := []string{bare(req.URL)}
 	for _, name := range []string{"Location", "Content-Location"} {
-		for _, v := range respHeader[name] {
+		for i, v := range respHeader[name] {
+			if i == maxLocations {
+				break
+			}
 			u, err := req.URL.Parse(trim(v))
 			if err != nil || !sameOrigin(u, req.URL) {
 				continue

@@ -1,7 +1,9 @@
 package rfc9111
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +27,37 @@ func fields(lines ...string) http.Header {
 
 func response(status int, lines ...string) *Response {
 	return Parse(Response{Status: status, Header: fields(lines...), Requested: t0, Received: t0})
+}
+
+// A header may be as long as a transport lets it be, 10 MB in net/http. What takes the square of that would take hours.
+func TestLongHeaders(t *testing.T) {
+	const many = 50_000
+	var groups, locations []string
+	connection := http.Header{"Connection": {strings.Repeat("A,", 4*many)}}
+	for i := range many {
+		groups = append(groups, fmt.Sprintf("%q", fmt.Sprint(i)))
+		locations = append(locations, fmt.Sprint("/", i))
+		if i < many/5 {
+			connection[fmt.Sprint("B", i)] = []string{"1"}
+		}
+	}
+	post := &Request{Method: "POST", URL: &url.URL{Scheme: "http", Host: "example.com", Path: "/"}}
+	for what, read := range map[string]func(){
+		"Connection, stored":    func() { Policy{}.StoredHeader(connection) },
+		"Connection, freshened": func() { Policy{}.Freshen(connection, connection) },
+		"Connection, withheld":  func() { Policy{}.Withheld(http.Header{}, connection) },
+		"Cache-Groups":          func() { Groups([]string{strings.Join(groups, ", ")}) },
+		"Location": func() {
+			if urls := Invalidates(post, 201, http.Header{"Location": locations}); len(urls) != 1+maxLocations {
+				t.Errorf("Location names %d URLs", len(urls)-1)
+			}
+		},
+	} {
+		begun := time.Now()
+		if read(); time.Since(begun) > 5*time.Second {
+			t.Errorf("%s took %v", what, time.Since(begun))
+		}
+	}
 }
 
 func request(lines ...string) *Request { return &Request{Header: fields(lines...)} }
