@@ -171,8 +171,13 @@ func (p place) holds(g *group) error {
 		_, err := p.fan.Lstat(p.inside(baseName(g.id)))
 		return err
 	}
-	info, err := p.fan.Lstat(p.first())
-	if err == nil && !os.SameFile(info, g.first.info) {
+	return p.isFirst(g.id)
+}
+
+// isFirst returns fs.ErrNotExist if the first record is not the one with this ID.
+func (p place) isFirst(id store.ID) error {
+	first, err := p.readPrefix(p.first())
+	if err == nil && first.id != id {
 		err = fs.ErrNotExist
 	}
 	return err
@@ -188,17 +193,16 @@ func (p place) drop(paths ...string) (took int64) {
 	return took
 }
 
-// dropFirst does the same with the first record if that is still the one with this ID. Since its name does not say
-// that, it is taken away under another name, and given back if it turns out to be a later one, which for that moment
-// cannot be seen.
+// dropFirst does the same with the first record if that is the one with this ID. Its name does not say that, so a later
+// one that gets it between the look and the removal goes as well, as if it was evicted: if that were given back, a
+// Delete meanwhile would have removed nothing. What it took is known because it is taken away under another name.
 func (p place) dropFirst(id store.ID) (int64, error) {
+	if err := p.isFirst(id); err != nil {
+		return 0, err
+	}
 	temp := p.temp()
 	if err := p.fan.Rename(p.first(), temp); err != nil {
 		return 0, err
-	}
-	if taken, err := p.readPrefix(temp); err == nil && taken.id != id && taken.id != (store.ID{}) {
-		p.enter(temp, taken.id)
-		return 0, fs.ErrNotExist
 	}
 	return p.drop(temp), nil
 }

@@ -102,37 +102,66 @@ func TestAFolderIsMadeForTheSecondRecordOfAKey(t *testing.T) {
 
 // Between finding the first record and removing it another process may have put a later one in its place.
 func TestOnlyTheFirstThatIsMeantIsRemoved(t *testing.T) {
-	for _, folder := range []bool{false, true} {
-		t.Run(fmt.Sprint("with a folder: ", folder), func(t *testing.T) {
-			s, other := openTwo(t)
-			p := placeOf(t, s, "key")
-			g, err := p.find(put(t, s, "key").ID, place.readPrefix)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := other.Delete(t.Context(), "key"); err != nil {
-				t.Fatal(err)
-			}
-			later := put(t, other, "key")
-			if folder {
-				makeFolder(t, s, "key") // so that it cannot go back to where it was
-			}
-			for _, g := range []*group{&g, {first: &head{}}} { // the second was damaged
-				if _, err := s.removeRecord(p, g); err != nil {
-					t.Error(err)
-				}
-				if got := seenBy(t, s, "key"); !slices.Equal(got, states(later)) {
-					t.Fatalf("found %v, want %v", got, states(later))
-				}
-			}
-			if n, bytes, err := s.Size(t.Context()); n != 1 || bytes != 8192 || err != nil {
-				t.Errorf("Size: %d records, %d bytes, %v; want 1 of 8192", n, bytes, err)
-			}
-			if names, err := os.ReadDir(p.fan.Name()); len(names) != 2 || err != nil { // with the index
-				t.Errorf("left: %v, %v", names, err)
+	s, other := openTwo(t)
+	p := placeOf(t, s, "key")
+	g := firstAndGone(t, s, other, p)
+	later := put(t, other, "key")
+	for _, g := range []*group{&g, {first: &head{}}} { // the second was damaged
+		if _, err := s.removeRecord(p, g); err != nil {
+			t.Error(err)
+		}
+		if got := seenBy(t, s, "key"); !slices.Equal(got, states(later)) {
+			t.Fatalf("found %v, want %v", got, states(later))
+		}
+	}
+	if err := p.holds(&g); !errors.Is(err, fs.ErrNotExist) { // though the file may have the number of the one before it
+		t.Errorf("the one before it is there still: %v", err)
+	}
+	if n, bytes, err := s.Size(t.Context()); n != 1 || bytes != 8192 || err != nil {
+		t.Errorf("Size: %d records, %d bytes, %v; want 1 of 8192", n, bytes, err)
+	}
+	if names, err := os.ReadDir(p.fan.Name()); len(names) != 2 || err != nil { // with the index
+		t.Errorf("left: %v, %v", names, err)
+	}
+}
+
+// Who removes a record that was the first does not keep a later one from a Delete.
+func TestDeleteRemovesTheFirstBesideOthersWhoRemove(t *testing.T) {
+	t.Parallel()
+	s, other := openTwo(t)
+	p := placeOf(t, s, "key")
+	g := firstAndGone(t, s, other, p)
+	for i := range 200 {
+		put(t, other, "key")
+		var both sync.WaitGroup
+		both.Go(func() {
+			for range 20 {
+				s.removeRecord(p, &g)
 			}
 		})
+		both.Go(func() {
+			if err := other.Delete(t.Context(), "key"); err != nil {
+				t.Error(err)
+			}
+		})
+		both.Wait()
+		if got := seenBy(t, s, "key"); len(got) != 0 {
+			t.Fatalf("after %d: Delete left %v", i, got)
+		}
 	}
+}
+
+// firstAndGone returns what one store found to be the first record of "key", and the other has deleted.
+func firstAndGone(t *testing.T, s, other *Store, p place) group {
+	t.Helper()
+	g, err := p.find(put(t, s, "key").ID, place.readPrefix)
+	if err == nil {
+		err = other.Delete(t.Context(), "key")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
 }
 
 func TestAFolderThatOthersKeepRemovingIsMadeAgain(t *testing.T) {
