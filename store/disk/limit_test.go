@@ -300,6 +300,21 @@ func TestABodyThatDoesNotGrowMakesRoom(t *testing.T) {
 	}
 }
 
+// TestASmallRecordFindsTheRoomOfALargeOne that goes for it, and is not refused because that was so much.
+func TestASmallRecordFindsTheRoomOfALargeOne(t *testing.T) {
+	const limit = 1 << 20
+	s := openAt(t, t.TempDir(), limit)
+	if err := write(s, recordOf("large", 900<<10), false); err != nil {
+		t.Fatal(err)
+	}
+	for i := range limit / 8192 {
+		put(t, s, store.Key(fmt.Sprint(i)))
+	}
+	if len(seenBy(t, s, "large")) != 0 {
+		t.Error("nothing had to make room")
+	}
+}
+
 // TestALowerLimitIsComeDownTo by writes that fail until then, each of which does only so much.
 func TestALowerLimitIsComeDownTo(t *testing.T) {
 	const limit = 1 << 20

@@ -20,9 +20,12 @@ func (s *Store) spend(bytes, records int64, write func() error) error {
 	}
 	s.room.Lock() // so that no other goroutine takes what is freed
 	defer s.room.Unlock()
-	for freed := int64(0); bytes <= s.max && freed <= 2*bytes+s.max/2; { // beyond that the limit was lowered, or other processes take it
+	for freed := int64(0); bytes <= s.max; {
 		if granted, err := s.reserve(bytes, records, write); granted || err != nil {
 			return err
+		}
+		if freed > 2*bytes+s.max/2 {
+			break // the limit was lowered, or other processes take it
 		}
 		total, _ := s.usage.total()
 		n, _ := s.evict(total+bytes-s.max, s.max/16)
