@@ -13,22 +13,24 @@ import (
 // fails it must have left nothing.
 func (s *Store) spend(bytes, records int64, write func() error) error {
 	s.room.RLock()
-	granted, err := s.reserve(bytes, records, write)
+	granted, err := s.reserve(bytes, records, s.max, write)
 	s.room.RUnlock()
 	if granted || err != nil {
 		return err
 	}
 	s.room.Lock() // so that no other goroutine takes what is freed
 	defer s.room.Unlock()
+	total, _ := s.usage.total()
+	limit := max(s.max, total-s.max/2) // one that was lowered is come down to step by step
 	for freed := int64(0); bytes <= s.max; {
-		if granted, err := s.reserve(bytes, records, write); granted || err != nil {
+		if granted, err := s.reserve(bytes, records, limit, write); granted || err != nil {
 			return err
 		}
 		if freed > 2*bytes+s.max/2 {
-			break // the limit was lowered, or other processes take it
+			break // other processes take it
 		}
 		total, _ := s.usage.total()
-		n, _ := s.evict(total+bytes-s.max, s.max/16)
+		n, _ := s.evict(total+bytes-limit, s.max/16)
 		if now, _ := s.usage.total(); n == 0 && now >= total {
 			break
 		}
@@ -38,10 +40,10 @@ func (s *Store) spend(bytes, records int64, write func() error) error {
 }
 
 // reserve returns what write returns if it was granted.
-func (s *Store) reserve(bytes, records int64, write func() error) (granted bool, err error) {
+func (s *Store) reserve(bytes, records, limit int64, write func() error) (granted bool, err error) {
 	changes.RLock()
 	defer changes.RUnlock()
-	granted, err = s.usage.reserve(bytes, records, s.max)
+	granted, err = s.usage.reserve(bytes, records, limit)
 	if granted {
 		if err = write(); err != nil {
 			s.usage.add(-bytes, -records)
