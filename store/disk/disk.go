@@ -37,6 +37,7 @@ type Store struct {
 	heads   trusted[*store.Record]
 	bodies  trusted[struct{}]
 	turns   turns
+	writing sync.Map     // the place of each body that is being written, by its path in that
 	room    sync.RWMutex // held by the one who makes room, and for reading by who finds some; guards
 	hand    *walk        // where to go on with that; nil: from the start,
 	counted time.Time    // and when a count for it last found the ledger right

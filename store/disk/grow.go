@@ -1,6 +1,9 @@
 package disk
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // grow sees to it that the file is long enough for a body of so many bytes; it makes the file if need be. The file is
 // as long as was entered in the ledger, so that every process sees what it is going to take. It is seldom done, for the
@@ -9,6 +12,9 @@ import "fmt"
 func (w *writer) grow(size int64) error {
 	if fileSize(size) <= w.length {
 		return nil
+	}
+	if err := w.fits(max(size, w.expected), w.others()); err != nil {
+		return err // before anything is evicted in vain
 	}
 	ahead := max(2*blockSize, size/4)
 	if w.expected >= size {
@@ -19,6 +25,18 @@ func (w *writer) grow(size int64) error {
 		err = w.extend(fileSize(size))
 	}
 	return err
+}
+
+// others returns what other bodies take that this Store is writing, which cannot be evicted.
+func (w *writer) others() (bytes int64) {
+	w.store.writing.Range(func(path, in any) bool {
+		info, err := in.(place).fan.Lstat(path.(string))
+		if err == nil && path != w.place.body(w.id) && time.Since(info.ModTime()) <= pressed {
+			bytes += cost(info.Size())
+		}
+		return true
+	})
+	return bytes
 }
 
 func (w *writer) extend(length int64) error {
@@ -50,6 +68,7 @@ func (w *writer) setLength(length int64) error {
 	err := w.file.Truncate(length)
 	if err == nil {
 		w.length = length
+		w.store.writing.Store(w.place.body(w.id), w.place)
 	}
 	return err
 }

@@ -189,6 +189,45 @@ func TestWhatIsBeingWrittenIsNotEvicted(t *testing.T) {
 	}
 }
 
+// TestABodyThatCannotFitEvictsNothing, whether alone or beside one that is being written.
+func TestABodyThatCannotFitEvictsNothing(t *testing.T) {
+	const limit = 1 << 20
+	for _, c := range []struct {
+		name     string
+		beside   int // bytes, of as many that are to come in all
+		of, size int
+	}{
+		{"with its checksums and its head", 0, 0, limit - 2*folderCost},
+		{"beside what has come of another", 500_000, 500_000, 600_000},
+		{"beside what was reserved for another", 250_000, 450_000, 600_000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := openAt(t, dir, limit)
+			beside, err := s.Create(t.Context(), recordOf("beside", c.of))
+			if err == nil {
+				_, err = beside.Write(make([]byte, c.beside))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 40 {
+				put(t, s, store.Key(fmt.Sprint(i)))
+			}
+			if err := write(s, recordOf("large", c.size), false); !errors.Is(err, store.ErrTooLarge) {
+				t.Errorf("%d bytes: %v", c.size, err)
+			}
+			if total, records := s.usage.total(); records != 40 || total != taken(t, dir) {
+				t.Errorf("%d records of %d bytes are left, want 40 of %d", records, total, taken(t, dir))
+			}
+			beside.Close()
+			if err := write(s, recordOf("large", c.size), false); (err == nil) != (c.beside > 0) {
+				t.Errorf("%d bytes alone: %v", c.size, err)
+			}
+		})
+	}
+}
+
 // TestWhatAKilledProcessReservedIsFreed, as what it had removed and not counted down.
 func TestWhatAKilledProcessReservedIsFreed(t *testing.T) {
 	for _, by := range []string{"Sweep", "a store that needs the room"} {

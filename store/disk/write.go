@@ -21,7 +21,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 		return nil, err
 	}
 	w := &writer{store: s, ctx: ctx, key: r.Key, id: r.ID, expected: r.Size}
-	if err := w.fits(r.Size); err != nil {
+	if err := w.fits(r.Size, 0); err != nil {
 		return nil, fmt.Errorf("disk: create %s: %w", r.ID, err)
 	}
 	if r.Size >= 0 && r.Size < blockSize {
@@ -55,13 +55,18 @@ type writer struct {
 
 func (w *writer) size() int64 { return w.flushed + int64(len(w.buf)) }
 
-func (w *writer) fits(size int64) error {
-	limit := w.store.max
+// fits returns an error if a body of so many bytes finds no room beside others, whatever is evicted.
+func (w *writer) fits(size, others int64) error {
+	room := w.store.max - others
 	if w.expected < 0 { // it may have no end, and must not drive out all that is stored
-		limit /= 2
+		room = min(room, w.store.max/2)
 	}
-	if limit > 0 && size > limit-folderCost {
-		return fmt.Errorf("a body of %d bytes where the limit is %d: %w", size, limit, store.ErrTooLarge)
+	least := size + folderCost
+	if size > inlineMax {
+		least = cost(fileSize(size)) + cost(prefixSize) + folderCost
+	}
+	if w.store.max > 0 && least > room {
+		return fmt.Errorf("a body of %d bytes where there is room for %d: %w", size, max(0, room), store.ErrTooLarge)
 	}
 	return nil
 }
@@ -75,7 +80,7 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	case w.err == nil && w.ctx.Err() != nil:
 		w.err = w.ctx.Err()
 	case w.err == nil:
-		w.err = w.fits(w.size() + int64(len(p)))
+		w.err = w.fits(w.size()+int64(len(p)), 0)
 	}
 	for w.err == nil && len(p) > 0 {
 		k := 0
@@ -249,6 +254,7 @@ func (w *writer) Close() error {
 		return nil
 	}
 	err := w.file.Close()
+	w.store.writing.Delete(w.place.body(w.id))
 	if !w.done {
 		w.store.drop(w.place, w.place.body(w.id))
 	}
