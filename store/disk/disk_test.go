@@ -292,22 +292,16 @@ func TestSweepRemovesWhatDeadWritersLeft(t *testing.T) {
 	remains = append(remains, bodyFileOf(t, dir, abandoned))
 	empty := filepath.Join(dir, "v1", "0", strings.Repeat("0", 64))
 	must(t, os.Mkdir(empty, 0o700))
-	old := func(path string) {
-		past := time.Now().Add(-61 * time.Minute)
-		must(t, os.Chtimes(path, past, past))
-		if filepath.Base(filepath.Dir(path)) == "mine" {
-			must(t, os.Chtimes(filepath.Dir(path), past, past))
-		}
-	}
-	old(headOf(t, dir, kept))
-	old(bodyFileOf(t, dir, kept))
+	past, ahead := time.Now().Add(-61*time.Minute), time.Now().Add(62*time.Minute) // the latter by a clock that was wrong
+	setTime(t, headOf(t, dir, kept), past)
+	setTime(t, bodyFileOf(t, dir, kept), past)
 
 	sweep(t, s, 0)
-	for _, path := range remains {
+	for i, path := range remains {
 		if _, err := os.Stat(path); err != nil {
 			t.Errorf("gone while it may be in use: %v", err)
 		}
-		old(path)
+		setTime(t, path, []time.Time{past, ahead}[i%2])
 	}
 	sweep(t, s, 0)
 	for _, path := range remains {
@@ -385,14 +379,17 @@ func TestTheLeastRecentlyUsedGoesFirst(t *testing.T) {
 	s, dir := open(t, &disk.Options{MaxBytes: 40 * 8192}) // makes room for a sixteenth more
 	for i := range 40 {
 		r := put(t, s, store.Key(fmt.Sprint(i)), 100)
-		used := time.Now().Add(-time.Duration(2*i+2) * time.Hour) // the first one was used last
+		used := time.Now().Add(-time.Duration(2*i+2) * time.Hour) // the first one was used last,
+		if i == 0 {
+			used = time.Now().Add(2 * time.Hour) // but by a clock that was wrong
+		}
 		must(t, os.Chtimes(headOf(t, dir, r), used, used))
 	}
 	find(t, s, "39") // a hit makes it the last but for what is new
 	put(t, s, "new", 100)
 	for i := range 40 {
 		here := len(find(t, s, store.Key(fmt.Sprint(i)))) == 1
-		if gone := i >= 35 && i <= 38; here == gone {
+		if gone := i == 0 || i >= 36 && i <= 38; here == gone {
 			t.Errorf("record %d: here is %v", i, here)
 		}
 	}

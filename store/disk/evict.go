@@ -44,7 +44,8 @@ func (p place) lookAtHeads(g *group) (held, error) {
 			return h, err
 		}
 		h.cost += cost(info.Size())
-		if used := info.ModTime(); used.After(h.used) {
+		// No hit left one that is ahead as it was.
+		if used := info.ModTime(); used.After(h.used) && time.Until(used) <= touchEvery {
 			h.used = used
 		}
 	}

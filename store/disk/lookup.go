@@ -140,7 +140,7 @@ func (s *Store) readRecord(ctx context.Context, p place, g *group, key store.Key
 
 // touch renews the mark of last use. Where the directory cannot be written that is no harm to the hit.
 func (s *Store) touch(p place, g *group, used time.Time) {
-	if age := time.Since(used); age > touchEvery || age < -touchEvery {
+	if time.Since(used).Abs() > touchEvery {
 		now := time.Now()
 		p.fan.Chtimes(p.head(g), now, now)
 	}

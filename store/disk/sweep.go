@@ -135,7 +135,7 @@ func (s *Store) tidy(p place, path string, alone time.Duration, headless func() 
 	if err != nil {
 		return 0
 	}
-	if time.Since(info.ModTime()) > alone && (headless == nil || headless()) {
+	if time.Since(info.ModTime()).Abs() > alone && (headless == nil || headless()) {
 		s.drop(p, path)
 		return 0
 	}

@@ -52,8 +52,7 @@ func retiredPath(log int, at time.Time) string {
 func mayGo(retired string) bool {
 	var ms int64
 	fmt.Sscanf(retired[len(logPath(0))+1:], "%012x", &ms)
-	age := time.Since(time.UnixMilli(ms))
-	return age > grace || age < -grace
+	return time.Since(time.UnixMilli(ms)).Abs() > grace
 }
 
 // retired returns the paths of the retired logs, oldest first.
@@ -246,7 +245,7 @@ func (s *Store) sweepFans() error {
 		path := version + "/" + n
 		fan := len(n) == 1+sequence && isHex(n[:1]) && n[1] == '-' && isHex(n[2:])
 		ledger := strings.HasPrefix(n, usagePrefix) && strings.HasSuffix(n, tempSuffix)
-		if info, err := top.Lstat(path); err == nil && (fan && info.IsDir() || ledger) && time.Since(info.ModTime()) > grace {
+		if info, err := top.Lstat(path); err == nil && (fan && info.IsDir() || ledger) && time.Since(info.ModTime()).Abs() > grace {
 			if fan {
 				top.Remove(path + "/" + indexDir)
 			}
