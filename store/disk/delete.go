@@ -74,19 +74,15 @@ func (s *Store) removeRecord(p place, g *group) (bytes int64, err error) {
 		}
 	}
 	if g.base {
-		path := p.inside(baseName(g.id))
-		info, err := p.fan.Lstat(path)
-		if err == nil {
-			err = remove(p.fan, path)
-		}
+		n, err := p.drop(p.inside(baseName(g.id)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return bytes, err
 		}
 		if err == nil {
-			bytes, records = bytes+cost(info.Size())+folderCost, records+1
+			bytes, records = bytes+n+folderCost, records+1
 		}
 	}
-	bytes += p.drop(p.insides(g.updates)...) + p.drop(p.body(g.id))
+	bytes += p.dropAll(append(p.insides(g.updates), p.body(g.id))...)
 	if g.base || len(g.updates) > 0 {
 		p.discard()
 	}

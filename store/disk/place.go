@@ -183,26 +183,39 @@ func (p place) isFirst(id store.ID) error {
 	return err
 }
 
-// drop removes files and returns what they took on the disk, without those that another removed first.
-func (p place) drop(paths ...string) (took int64) {
-	for _, path := range paths {
-		if info, err := p.fan.Lstat(path); err == nil && remove(p.fan, path) == nil {
-			took += cost(info.Size())
-		}
+// drop removes a file and returns what it took on the disk.
+func (p place) drop(path string) (took int64, err error) {
+	info, err := p.fan.Lstat(path)
+	if err == nil {
+		err = remove(p.fan, path)
 	}
-	return took
+	if err != nil {
+		return 0, err
+	}
+	return cost(info.Size()), nil
 }
 
 // dropFirst does the same with the first record if that is the one with this ID. Its name does not say that, so a later
 // one that gets it between the look and the removal goes as well, as if it was evicted: if that were given back, a
 // Delete meanwhile would have removed nothing. What it took is known because it is taken away under another name.
-func (p place) dropFirst(id store.ID) (int64, error) {
+func (p place) dropFirst(id store.ID) (took int64, err error) {
 	if err := p.isFirst(id); err != nil {
 		return 0, err
 	}
-	temp := p.temp()
-	if err := p.fan.Rename(p.first(), temp); err != nil {
+	path := p.temp()
+	if err := p.fan.Rename(p.first(), path); errors.Is(err, fs.ErrNotExist) {
 		return 0, err
+	} else if err != nil {
+		path = p.first() // a full disk may have no room for another name
 	}
-	return p.drop(temp), nil
+	return p.drop(path)
+}
+
+// dropAll returns what files took that it removed, without those that another removed first.
+func (p place) dropAll(paths ...string) (took int64) {
+	for _, path := range paths {
+		n, _ := p.drop(path)
+		took += n
+	}
+	return took
 }

@@ -152,7 +152,7 @@ func (e entry) headless() bool {
 func (s *Store) drop(p place, paths ...string) {
 	changes.RLock()
 	defer changes.RUnlock()
-	if n := p.drop(paths...); n > 0 {
+	if n := p.dropAll(paths...); n > 0 {
 		s.usage.add(-n, 0)
 	}
 }
