@@ -86,8 +86,8 @@
 // if
 //   - the ledger is lost or damaged, until Sweep, or an Open that finds none, has counted what is there,
 //   - processes have limits that differ: the largest one holds, and the others evict for it,
-//   - a process is killed between the two calls that give the first record of a key its name and take the name that it
-//     was written under: by its head, until Sweep,
+//   - a process is killed between the two calls that give the first record of a key its name and take away the one that
+//     it was written under, and the record is removed: by its head, until the other name is removed as well,
 //   - a file system has no hard links, and a process writes the first entry of a new ledger while another enters something,
 //   - a process is stopped between an entry and the file that it is for, for more than 3 s, or between the removal of a
 //     file and its entry, for as long as another one takes to count all that is there, and that does; it lasts until the

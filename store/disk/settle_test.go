@@ -1,10 +1,12 @@
 package disk
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestLedgerIsPutRightByTwoCountsThatAgree(t *testing.T) {
@@ -40,6 +42,31 @@ func TestLedgerIsPutRightByTwoCountsThatAgree(t *testing.T) {
 				t.Errorf("the ledger says %+v after %d counts, want %+v after %d", got, n, c.want, len(c.counts))
 			}
 		})
+	}
+}
+
+// TestWhatHasTwoNamesIsTakenAwayOnce, as what a process left that was killed when it had given a head its name.
+func TestWhatHasTwoNamesIsTakenAwayOnce(t *testing.T) {
+	for _, removed := range []bool{false, true} {
+		dir := t.TempDir()
+		s := openAt(t, dir, 1<<20)
+		put(t, s, "key")
+		p := placeOf(t, s, "key")
+		temp, long := p.temp(), time.Now().Add(-2*grace)
+		if err := errors.Join(p.fan.Link(p.first(), temp), p.fan.Chtimes(temp, long, long)); err != nil {
+			t.Fatal(err)
+		}
+		if removed {
+			if err := s.Delete(t.Context(), "key"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Sweep(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if total, _ := s.usage.now(); total.bytes != taken(t, dir) {
+			t.Errorf("removed %v: the ledger says %d bytes, the files take %d", removed, total.bytes, taken(t, dir))
+		}
 	}
 }
 

@@ -177,10 +177,8 @@ func takenAtOnce(before, now map[string]os.FileInfo) (sum int64) {
 		if !ok || !os.SameFile(info, later) || later.Size() < info.Size() {
 			continue
 		}
-		if place, _, temp := strings.Cut(path, "-"); temp && strings.HasSuffix(path, ".temp") {
-			if first, ok := before[place+".head"]; ok && os.SameFile(first, info) {
-				continue // has both names just now
-			}
+		if first, ok := before[firstBeside(path)]; ok && os.SameFile(first, info) {
+			continue // has both names just now
 		}
 		sum += taken(path, info)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -136,7 +137,11 @@ func (s *Store) tidy(p place, path string, alone time.Duration, headless func() 
 		return 0
 	}
 	if time.Since(info.ModTime()).Abs() > alone && (headless == nil || headless()) {
-		s.drop(p, path)
+		if strings.HasSuffix(path, tempSuffix) {
+			p.drop(path) // of a head that may have its other name still: only a count can tell what it took
+		} else {
+			s.drop(p, path)
+		}
 		return 0
 	}
 	return cost(info.Size())
