@@ -202,6 +202,7 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 		return err
 	}
 	w.done = true
+	w.store.writing.Delete(at.body(w.id))
 	for _, id := range superseded {
 		if id != w.id {
 			w.store.remove(at, id)
@@ -254,8 +255,8 @@ func (w *writer) Close() error {
 		return nil
 	}
 	err := w.file.Close()
-	w.store.writing.Delete(w.place.body(w.id))
 	if !w.done {
+		w.store.writing.Delete(w.place.body(w.id))
 		w.store.drop(w.place, w.place.body(w.id))
 	}
 	if err != nil {
