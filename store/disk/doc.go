@@ -95,7 +95,7 @@
 //
 // The last use of a record is the modification time of its last head, which a hit renews when it is older than an
 // hour: a hit writes nothing, as a rule, and what was used within the same hour goes in the order of its
-// first use in it.
+// first use in it. A time that is more than an hour ahead is of a clock that was wrong: what has it goes first.
 //
 // # What is not safe
 //
