@@ -178,7 +178,7 @@ func (l *ledger) abandoned() bool {
 		return false
 	}
 	info, err := l.file.Stat()
-	return err == nil && time.Since(info.ModTime()) > 10*time.Second
+	return err == nil && time.Since(info.ModTime()).Abs() > 10*time.Second
 }
 
 // passed reports whether there is a later ledger. Then this one may have been removed, and made a second time by one
