@@ -44,7 +44,7 @@ func (c *Cache) Explain(ctx context.Context, req *http.Request) (Explanation, er
 		e.Rule = &x.rule.Rule
 	}
 	if e.Bypass != "" {
-		if c.refuses(x, why) {
+		if c.onlyStored(x) {
 			e.Verdict.Action, e.Verdict.Reason = rfc9111.Refuse, rfc9111.OnlyIfCached
 		}
 		return e, nil

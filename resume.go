@@ -56,7 +56,7 @@ func (c *Cache) rest(ctx context.Context, cancel context.CancelFunc, x *exchange
 	switch {
 	case x.rr.Method != http.MethodGet || x.req.ContentLength != 0 || r.Status != http.StatusOK || r.Uncompressed || len(conditions) == 0:
 		return nil, errors.New("it would not be known to be of the same representation")
-	case c.FailClosed || c.policy().Reuse(&x.rr, nil, c.now()).Action == rfc9111.Refuse:
+	case c.FailClosed || c.onlyStored(x):
 		return nil, errors.New("it is not to be asked")
 	}
 	late := time.AfterFunc(c.refreshTimeout(), cancel)

@@ -124,7 +124,7 @@ func (c *Cache) roundTrip(req *http.Request, came time.Time) (*http.Response, er
 // bypass answers a request that the cache takes no part in.
 func (c *Cache) bypass(x exchange, why string) (*http.Response, error) {
 	switch {
-	case c.refuses(&x, why):
+	case c.onlyStored(&x):
 		x.verdict.Reason = rfc9111.OnlyIfCached
 		return c.refuse(&x), nil
 	case x.mayAnswerGet():
@@ -133,10 +133,10 @@ func (c *Cache) bypass(x exchange, why string) (*http.Response, error) {
 	return c.pass(x, why)
 }
 
-// refuses reports whether a request that the cache takes no part in is for stored responses only. The header says so
-// of methods that are safe alone: the others are written through (RFC 9111 §4).
-func (c *Cache) refuses(x *exchange, why string) bool {
-	return x.rr.OnlyStored || x.reads() && why != bypassAsked && c.policy().Reuse(&x.rr, nil, x.now).Action == rfc9111.Refuse
+// onlyStored reports whether x is to be answered with what is stored, or not at all (RFC 9111 §5.2.1.7). To bypass the
+// cache counts before what the header says, and so does that unsafe methods are written through (RFC 9111 §4).
+func (c *Cache) onlyStored(x *exchange) bool {
+	return x.rr.OnlyStored || x.reads() && x.ask.mode != Bypass && c.policy().Reuse(&x.rr, nil, x.now).Action == rfc9111.Refuse
 }
 
 // fromStore answers x with what is stored for it, which is records, or refuses it. It returns nil if the origin is to
@@ -162,7 +162,7 @@ func (c *Cache) fromStore(x *exchange, records []*store.Record) *http.Response {
 	}
 	x.unusable = true
 	c.weigh(x, records)
-	if x.rr.OnlyStored {
+	if x.verdict.Action == rfc9111.Refuse {
 		return c.refuse(x)
 	}
 	return nil
@@ -264,7 +264,7 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 	}
 	switch {
 	case x.unusable:
-		x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.NothingStored}
+		x.verdict = c.policy().Reuse(&x.rr, nil, x.now)
 	case x.ask.mode == ForceRefresh:
 		x.verdict = rfc9111.Verdict{Action: rfc9111.Forward, Index: -1, Reason: rfc9111.RequestNoCache, Found: rfc9111.RequestNoCache}
 	default:

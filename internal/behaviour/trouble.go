@@ -338,6 +338,7 @@ var trouble = append([]test{
 		t.origin.page("/a", large, "Cache-Control", "max-age=60")
 		u.get("/a")
 		f.at(with(store.ErrNotFound), open)
+		u.get("/a", header("Cache-Control", "only-if-cached")).wantStatus(larder.Refused, 504)
 		u.get("/a", mode(larder.Offline)).wantStatus(larder.Refused, 504)
 		u.get("/a", header("Range", "bytes=0-1")).wantStatus(larder.Miss, 200)
 	}},

@@ -118,11 +118,13 @@ func (m *ideal) look(q *request) view {
 
 // handle returns what q, which came then, must be answered, if it is right that log was asked and answered meanwhile.
 func (m *ideal) handle(q *request, came time.Time, log []exchange) (want, error) {
-	h := q.header()
+	w := wishesOf(q.header())
 	if q.method != http.MethodGet && q.method != http.MethodHead {
+		if w.has("only-if-cached") {
+			return refused(log)
+		}
 		return m.change(q, log)
 	}
-	w := wishesOf(h)
 	found := m.look(q)
 	k := found.selected
 	v := forward
@@ -140,10 +142,14 @@ func (m *ideal) handle(q *request, came time.Time, log []exchange) (want, error)
 	case v != forward:
 		return m.stored(q, k, came), none(log, "it has "+m.describe(k))
 	case w.has("only-if-cached"):
-		refused := want{outcome: larder.Refused, status: http.StatusGatewayTimeout, header: http.Header{}}
-		return refused, none(log, "it was asked for stored responses only")
+		return refused(log)
 	}
 	return m.fetch(q, found, came, log, false)
+}
+
+func refused(log []exchange) (want, error) {
+	return want{outcome: larder.Refused, status: http.StatusGatewayTimeout, header: http.Header{}},
+		none(log, "it was asked for stored responses only")
 }
 
 func none(log []exchange, why string) error {
