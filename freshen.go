@@ -2,6 +2,7 @@ package larder
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -90,15 +91,17 @@ func (c *Cache) renew(f *flight, x *exchange, r *store.Record) {
 	}
 }
 
-// forOneUser reports whether r must not be stored only since the request has an Authorization (RFC 9111 §3.5).
+// forOneUser reports whether r must not be stored only since it is for the user who asked: the request has an
+// Authorization (RFC 9111 §3.5), or r sets a cookie (§7.3).
 func (c *Cache) forOneUser(x *exchange, r *rfc9111.Response) bool {
-	rr := x.rr
-	if _, why := c.policy().Storable(&rr, r); why != rfc9111.Authorized {
+	if _, why := c.policy().Storable(&x.rr, r); why != rfc9111.Authorized && why != rfc9111.SetsCookie {
 		return false
 	}
-	rr.Header = rr.Header.Clone()
-	rr.Header.Del("Authorization")
-	ok, _ := c.policy().Storable(&rr, r)
+	rr, other := x.rr, *r
+	rr.Header, other.Header = maps.Clone(rr.Header), maps.Clone(r.Header)
+	delete(rr.Header, "Authorization")
+	delete(other.Header, "Set-Cookie")
+	ok, _ := c.policy().Storable(&rr, rfc9111.Parse(other))
 	return ok
 }
 

@@ -256,18 +256,12 @@ func (c *Cache) isWholeOf(old, part *store.Record) bool {
 func sameVariant(a, b http.Header) bool { return maps.EqualFunc(a, b, slices.Equal[[]string]) }
 
 // dropOutdated removes what is stored for x when the origin has answered with something newer that may not be stored.
-// It leaves it where the newer one is not stored only because it is for the user whose Authorization the request has
-// (RFC 9111 §3.5).
+// It leaves it where the newer one is not stored only because it is for the user who asked.
 func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Response, requested time.Time) {
-	switch resp.StatusCode {
-	case http.StatusPartialContent, http.StatusNotModified, http.StatusRequestedRangeNotSatisfiable, // of another request
-		http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests: // of no resource
+	if x.rr.Method == http.MethodHead || len(x.found) == 0 || !c.ofResource(resp.StatusCode) {
 		return
 	}
-	if x.rr.Method == http.MethodHead || resp.StatusCode >= 500 || len(x.found) == 0 {
-		return
-	}
-	if c.Shared && x.rr.Header["Authorization"] != nil {
+	if c.Shared {
 		now := c.now()
 		r, came := c.recordOf(x, resp, x.rule.ttl(x.ask, resp.StatusCode, now), requested, now)
 		if c.forOneUser(x, c.asReceived(x, r, came)) {
@@ -279,6 +273,20 @@ func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Respon
 			c.remove(ctx, x, r.Key, r.ID)
 		}
 	}
+}
+
+// ofResource reports whether an answer with the status tells of what was asked for, and not of who asked, or how: lest
+// one who asks badly empties the cache.
+func (c *Cache) ofResource(status int) bool {
+	switch status {
+	case http.StatusPartialContent, http.StatusNotModified:
+		return false
+	case http.StatusNotFound, http.StatusGone, http.StatusUnavailableForLegalReasons:
+		return true
+	case http.StatusForbidden: // for all who ask, if they are one user
+		return !c.Shared
+	}
+	return status < 400
 }
 
 // discarded tells that a response was not stored in the end.

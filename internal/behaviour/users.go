@@ -263,6 +263,40 @@ var users = []test{
 		t.get("/b", as, header("Cache-Control", "no-cache")).want(larder.Miss, "/b 2")
 		t.get("/b").want(larder.Hit, "/b 1")
 	}},
+	{name: "in a shared cache neither does a cookie that is set anew", run: func(t *T) {
+		t.cache.Shared = true
+		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60")
+		t.get("/a").want(larder.Miss, "one")
+		for _, tag := range []string{`"2"`, `"1"`} { // a new page, and a 304
+			t.origin.tagged("/a", tag, "with a cookie", "Cache-Control", "no-cache", "Set-Cookie", "session=1")
+			a := t.get("/a", header("Cache-Control", "no-cache"))
+			equal(t, "Set-Cookie", a.header.Get("Set-Cookie"), "session=1")
+			t.settle()
+			a = t.get("/a")
+			a.want(larder.Hit, "one")
+			equal(t, "Set-Cookie", a.header.Get("Set-Cookie"), "")
+		}
+		t.origin.tagged("/a", `"2"`, "with a cookie", "Cache-Control", "no-store", "Set-Cookie", "session=1")
+		t.get("/a", header("Cache-Control", "no-cache")).want(larder.Miss, "with a cookie")
+		t.wantStored(0)
+	}},
+	{name: "what is wrong with the request or with who asks removes nothing", run: func(t *T) {
+		shared := t.through(t.newCache())
+		shared.cache.Shared = true
+		for name, u := range map[string]*T{"private": t, "shared": shared} {
+			for status, removes := range map[int]bool{400: false, 401: false, 403: u == t, 404: true, 406: false, 410: true, 421: false, 431: false, 451: true} {
+				path := fmt.Sprint("/", name, status)
+				t.origin.numbered(path, "Cache-Control", "max-age=60")
+				u.get(path)
+				t.origin.status(path, status, "Cache-Control", "no-store")
+				u.get(path, header("Cache-Control", "no-cache")).wantStatus(larder.Miss, status)
+				want := map[bool]larder.Outcome{true: larder.Miss, false: larder.Hit}[removes]
+				if a := u.get(path); a.Outcome != want {
+					t.Errorf("%s cache: after a %d got %v, want %v", name, status, a.Outcome, want)
+				}
+			}
+		}
+	}},
 	{name: "in a shared cache an answer for all that is not stored removes the old one, whoever asked", run: func(t *T) {
 		t.cache.Shared = true
 		t.rule(larder.Rule{Filter: func(r *http.Response) bool { return r.Header.Get("X-Broken") == "" }})

@@ -96,8 +96,9 @@ func (m *ideal) take(q *request, found view, x exchange, status int, why forward
 	case r.mayKeep(h):
 		out.says = why.says(status, r.ttl(x.answered)+"; stored")
 		m.download(q, r, x, unread)
-	case q.method == http.MethodHead, parse(h["Cache-Control"]).has("no-store"),
-		x.status >= 500, slices.Contains([]int{206, 304, 407, 408, 416, 425, 429}, x.status), r.mayKeepForOthers(h): // it says nothing of what is stored
+	case q.method == http.MethodHead, parse(h["Cache-Control"]).has("no-store"), r.mayKeepForOthers(h),
+		x.status == 206, x.status == 304, m.shared && x.status == 403,
+		x.status >= 400 && !slices.Contains([]int{403, 404, 410, 451}, x.status): // it says nothing of what is stored
 	default:
 		for _, old := range m.of(q.path, q) {
 			if old.isFor(h) {

@@ -42,7 +42,7 @@ var (
 	ages     = []string{"0", "3", "4", "5", "100", "-1", "x", "99999999999999999999"}
 	dates    = []string{"none", "-3s", "-5s", "-1h", "3s", "1h"}
 	varies   = []string{"X-Lang", "X-Lang", "X-Size", "X-Lang, X-Size", "x-lang,x-size", "*", "Authorization"}
-	statuses = []int{404, 204, 301, 302, 410, 403, 307, 429, 500, 502, 503, 504, 503}
+	statuses = []int{404, 204, 301, 302, 410, 401, 403, 307, 429, 500, 502, 503, 504, 503}
 	changed  = []int{201, 204, 303, 400, 403, 500}
 	faults   = []fault{unreachable, unreachable, cut, cut, never304, always304, bare304, other304, unknown304}
 	delays   = []time.Duration{time.Second, 3 * time.Second}

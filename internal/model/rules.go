@@ -197,7 +197,7 @@ func selectingOf(response, request http.Header) map[string]string {
 // could ever be made of it: larder does not store what is stale at once, can't be validated and may not be used stale.
 func (k *kept) mayKeep(request http.Header) bool {
 	d := k.says()
-	statusKnown := slices.Contains([]int{200, 203, 204, 206, 301, 302, 307, 308, 404, 405, 410, 403, 500, 502, 503, 504}, k.status)
+	statusKnown := slices.Contains([]int{200, 203, 204, 206, 301, 302, 307, 308, 404, 405, 410, 401, 403, 500, 502, 503, 504}, k.status)
 	switch {
 	case parse(request["Cache-Control"]).has("no-store"),
 		slices.Contains([]int{304, 412, 416, 429}, k.status),
@@ -220,11 +220,13 @@ func (k *kept) mayKeep(request http.Header) bool {
 	return !d.whole("no-cache") && k.age(k.gotAt) < usable
 }
 
-// mayKeepForOthers is mayKeep as if the request had no Authorization (RFC 9111 §3.5).
+// mayKeepForOthers is mayKeep as if the request had no Authorization (RFC 9111 §3.5), and k set no cookie.
 func (k *kept) mayKeepForOthers(request http.Header) bool {
-	h := request.Clone()
+	h, other := request.Clone(), *k
 	h.Del("Authorization")
-	return k.mayKeep(h)
+	other.header = k.header.Clone()
+	other.header.Del("Set-Cookie")
+	return other.mayKeep(h)
 }
 
 // withoutWhatIsNotStored returns a header without the fields of RFC 9111 §3.1.
