@@ -118,6 +118,9 @@ func (m *ideal) received(q *request, x exchange) *kept {
 	if x.status == http.StatusPartialContent {
 		fmt.Sscanf(x.header.Get("Content-Range"), "bytes %d-%d/%d", &k.at, new(int), &k.size)
 	}
+	for name := range x.told {
+		delete(k.header, name)
+	}
 	k.number, _ = strconv.Atoi(x.header.Get("X-Answer"))
 	k.setDate()
 	return k

@@ -38,6 +38,8 @@ type exchange struct {
 	cut    bool // the body breaks off, at breaksAt
 
 	breaksAt int
+
+	told http.Header // what of header is for the caller alone, where stored parts have gone into it
 }
 
 func (o *origin) Now() time.Time {

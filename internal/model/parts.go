@@ -216,11 +216,14 @@ func (k *kept) completed(x exchange, s span) exchange {
 	h := k.header.Clone()
 	h.Del("Age")
 	h.Del("Date")
-	said := withoutWhatIsNotStored(x.header, false)
+	said := withoutWhatIsNotStored(x.header, k.shared)
 	said.Del("Content-Range")
 	maps.Copy(h, said)
-	leaveOut(h, h, false)
-	tell(h, h.Clone(), x.header)
+	leaveOut(h, h, k.shared)
+	leaveOut(h, x.header, k.shared)
+	x.told = http.Header{}
+	tell(x.told, h, x.header)
+	maps.Copy(h, x.told)
 	x.status = http.StatusOK
 	if s != (span{0, k.size}) {
 		x.status = http.StatusPartialContent
