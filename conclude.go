@@ -2,6 +2,7 @@ package larder
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"maps"
@@ -75,15 +76,17 @@ func (f *flight) failedFor(x *exchange) bool {
 	return ofNetwork(f.err) || x.content == "" && maps.EqualFunc(f.led.header, x.header, slices.Equal)
 }
 
-// ofNetwork reports whether err is that the origin could not be reached, gave no answer in time, or closed the
-// connection without one.
+// ofNetwork reports whether err is that the origin could not be reached, or not be trusted, gave no answer in time, or
+// closed the connection without one.
 func ofNetwork(err error) bool {
 	var client *url.Error // where Base has a client in it: it is a net.Error, whatever it wraps
 	if errors.As(err, &client) {
 		err = client.Err
 	}
 	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	return errors.As(err, &network) || errors.As(err, &certificate) || errors.As(err, &record) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // standIn returns the stale response in the place of what the origin failed to give; nil if its body is gone.

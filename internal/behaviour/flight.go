@@ -2,6 +2,8 @@ package behaviour
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -423,7 +425,8 @@ var flights = []test{
 	}},
 	{name: "what fails in the network fails for all who wait, whatever they say beside", run: func(t *T) {
 		refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-		for _, fault := range []error{refused, &url.Error{Op: "Get", URL: "/a", Err: refused}, io.EOF, fmt.Errorf("broken: %w", io.ErrUnexpectedEOF)} {
+		for _, fault := range []error{refused, &url.Error{Op: "Get", URL: "/a", Err: refused}, fmt.Errorf("tls: %w", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}),
+			&url.Error{Op: "Get", URL: "/a", Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}, io.EOF, fmt.Errorf("broken: %w", io.ErrUnexpectedEOF)} {
 			asked := make(gate)
 			var calls atomic.Int64
 			t.cache.Base = transport(func(r *http.Request) (*http.Response, error) {
