@@ -77,8 +77,13 @@ func (c *Cache) suits(x *exchange, r *result) bool {
 }
 
 // sociable reports whether x may wait for an answer to somebody else's request, and others for its: not if it
-// wants a new answer, or one to a condition of its own.
+// wants a new answer, or one to a condition of its own, or ends by Request.Cancel alone: the transport looks at that, and
+// nobody who waits for another.
 func (x *exchange) sociable() bool {
+	//lint:ignore SA1019 http.Client.Timeout still sets it, beside the context's deadline
+	if x.req.Cancel != nil && x.req.Context().Done() == nil {
+		return false
+	}
 	if x.ask.mode == Refresh || x.ask.mode == ForceRefresh {
 		return false
 	}

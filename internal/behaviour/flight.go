@@ -423,6 +423,38 @@ var flights = []test{
 			}
 		}
 	}},
+	{name: "Request.Cancel ends the caller's own request, before the head and amid the body, and nobody else's", run: func(t *T) {
+		g := t.origin.halves("/a", "12", "Cache-Control", "max-age=60")
+		canceled := make(chan struct{})
+		byCancel := func(r *http.Request) *http.Request {
+			r = r.WithContext(context.Background())
+			//lint:ignore SA1019 callers still use it
+			r.Cancel = canceled
+			return r
+		}
+		first := t.begin("/a", byCancel)
+		rest := t.start(5, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		close(canceled)
+		if first = t.read(first); first.err == nil || first.body != "1" {
+			t.Errorf("who has left got %q, error %v", first.body, first.err)
+		}
+		g.open()
+		t.wantAll(rest.done(), "12")
+
+		t.origin.numbered("/b", "Cache-Control", "max-age=60")
+		g, canceled = t.origin.hold("/b"), make(chan struct{})
+		p := t.start(1, func(int) answer { return t.try("GET", "/b", byCancel) })
+		t.settle()
+		rest = t.start(5, func(int) answer { return t.try("GET", "/b") })
+		t.settle()
+		close(canceled)
+		if a := p.done()[0]; a.err == nil {
+			t.Errorf("who has left got %d", a.status)
+		}
+		g.open()
+		t.wantAll(rest.done(), "/b 2")
+	}},
 	{name: "what fails in the network fails for all who wait, whatever they say beside", run: func(t *T) {
 		refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 		for _, fault := range []error{refused, &url.Error{Op: "Get", URL: "/a", Err: refused}, fmt.Errorf("tls: %w", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}),
