@@ -321,7 +321,7 @@ func (c *Cache) complete(p *completion, resp *http.Response) bool {
 		return false
 	}
 	said := resp.Header
-	resp.Header = c.policy().Freshen(whole.Header, said)
+	resp.Header = c.policy().Freshen(whole.Header, said).Clone() // the caller may do with it what it likes
 	p.withheld = c.policy().Withheld(resp.Header, said)
 	maps.Copy(resp.Header, p.withheld)
 	resp.StatusCode = http.StatusOK

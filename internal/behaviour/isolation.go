@@ -99,6 +99,20 @@ var isolation = []test{
 		t.wantAll(p.done(), "hello")
 		equal(t, "values", len(t.get("/a").header["X-List"]), 2)
 	}},
+	{name: "nor of who gets the rest of what is stored in part", run: func(t *T) {
+		whole := long("x", 300_000)
+		t.origin.content("/a", whole, "Cache-Control", "max-age=60", "ETag", `"1"`, "X-List", "one")
+		t.get("/a", header("Range", "bytes=0-9"))
+		t.origin.content("/a", whole, "ETag", `"1"`) // to If-Range it need not say all of that again
+		a := t.begin("/a")
+		equal(t, "field", a.header.Get("X-List"), "one")
+		spoil(a.header)
+		a.resp.Body.Close()
+		t.backgroundDone()
+		a = t.get("/a", header("Range", "bytes=0-9"))
+		a.want(larder.Hit, whole[:10])
+		equal(t, "field", a.header.Get("X-List"), "one")
+	}},
 	{name: "what a reader is handed is not the stored bytes", run: func(t *T) {
 		for _, n := range []int{10, 5000, 300_000} {
 			path, whole := fmt.Sprint("/", n), long("x", n)
