@@ -28,6 +28,7 @@ func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested
 		all.cancel()
 		return
 	}
+	x.detach() // the caller may use its request again before all are stored
 	head := *resp
 	head.Header = resp.Header.Clone()
 	passing, parts := io.Pipe()

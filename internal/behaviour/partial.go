@@ -216,6 +216,27 @@ var partial = []test{
 		left.resp.Body.Close()
 		t.backgroundDone()
 	}},
+	{name: "the parts of a multipart/byteranges response are stored for whoever asked, though the request is used again by then", run: func(t *T) {
+		u, f := t.near()
+		as := credentials["/token"]
+		t.origin.content("/a", long("x", 1000), "Cache-Control", "max-age=60", "ETag", `"1"`, "No-Vary-Search", "key-order")
+		storing := make(chan struct{})
+		f.at(func(context.Context) error { <-storing; return nil }, create)
+		req := t.request("GET", "/a", as("alice"), header("Range", "bytes=0-9,20-29,40-49"), under(context.Background()))
+		resp, err := u.cache.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Read(make([]byte, 4<<10)) // all of it
+		resp.Body.Close()
+		req.Header.Set("Authorization", "Bearer bob")
+		close(storing)
+		u.backgroundDone()
+		for _, r := range []string{"bytes=0-9", "bytes=20-29", "bytes=40-49"} {
+			u.get("/a", header("Range", r), as("bob"), mode(larder.Offline)).wantStatus(larder.Refused, 504)
+			u.get("/a", header("Range", r), as("alice"), mode(larder.Offline)).wantStatus(larder.Hit, 206)
+		}
+	}},
 	{name: "what has changed is fetched as a whole, and takes the place of its parts", run: func(t *T) {
 		for path, whole := range t.files() {
 			changed := strings.ToUpper(whole)
