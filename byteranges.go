@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
+	"github.com/larder-go/larder/store"
 )
 
 // keepParts sees to it that the parts of a multipart/byteranges response are stored, each by itself, as the caller
@@ -82,6 +83,9 @@ func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts 
 		if d, _ := c.download(f, x, &one, requested); d != nil {
 			f.settle(result{download: d, status: one.StatusCode})
 			f.await(f.ctx, true)
+			if parsed := &c.readingOf(d.record).parsed; rfc9111.Combinable(parsed, parsed) { // for the next ones to count it
+				x.found = append([]*store.Record{d.record}, x.found...)
+			}
 		} else {
 			c.land(f)
 			f.cancel()

@@ -448,6 +448,24 @@ var partial = []test{
 		t.get("/a", header("Range", "bytes=780-789")).want(larder.Hit, whole[780:790])
 		t.get("/a", header("Range", "bytes=0-9")).want(larder.Miss, whole[:10])
 	}},
+	{name: "nor with those of several at once", run: func(t *T) {
+		t.origin.content("/a", long("x", 1000), "Cache-Control", "max-age=60", "ETag", `"1"`)
+		for i := range 31 {
+			t.get("/a", header("Range", fmt.Sprintf("bytes=%d-%d", i*20, i*20+9)))
+			t.clock.advance(time.Millisecond)
+		}
+		t.get("/a", header("Range", "bytes=701-702,711-712,721-722,731-732"))
+		t.backgroundDone()
+		t.wantStored(32)
+		t.get("/a", header("Range", "bytes=701-702"), mode(larder.Offline)).wantStatus(larder.Hit, 206)
+		t.get("/a", header("Range", "bytes=731-732"), mode(larder.Offline)).wantStatus(larder.Hit, 206)
+
+		t.origin.content("/weak", long("x", 1000), "Cache-Control", "max-age=60", "ETag", `W/"1"`) // which do not take each other's place
+		t.get("/weak", header("Range", "bytes=0-9,20-29"))
+		t.backgroundDone()
+		t.get("/weak", header("Range", "bytes=0-9")).wantStatus(larder.Hit, 206)
+		t.get("/weak", header("Range", "bytes=20-29")).wantStatus(larder.Hit, 206)
+	}},
 	{name: "several callers of a whole that is stored in part wait for one rest", run: func(t *T) {
 		whole := long("x", 300_000)
 		t.origin.content("/a", whole, "Cache-Control", "max-age=60", "ETag", `"1"`)
