@@ -64,7 +64,7 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 	}
 	if resp := f.take(); resp != nil {
 		d.NotStored = f.notStored
-		resp.Body = &soloBody{resp.Body, x.req.Context(), context.AfterFunc(x.req.Context(), f.cancel), f.cancel}
+		resp.Body = solo(x.req.Context(), resp.Body, f.cancel)
 		return c.answer(x, resp, d), nil
 	}
 	return nil, nil
@@ -147,9 +147,21 @@ type soloBody struct {
 	cancel context.CancelFunc
 }
 
+func solo(ctx context.Context, body io.ReadCloser, cancel context.CancelFunc) io.ReadCloser {
+	if body == http.NoBody { // which nobody need close
+		cancel()
+		return body
+	}
+	return &soloBody{body, ctx, context.AfterFunc(ctx, cancel), cancel}
+}
+
 func (b *soloBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF && b.ctx.Err() != nil {
+	if err == nil {
+		return n, nil
+	}
+	b.stop() // not every caller closes what it has read to the end
+	if err != io.EOF && b.ctx.Err() != nil {
 		err = b.ctx.Err() // rather than that the fetch was cancelled
 	}
 	return n, err

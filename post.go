@@ -48,7 +48,7 @@ func (c *Cache) post(x exchange, why string) (answer *http.Response, err error) 
 	}
 	c.land(f)
 	f.cancel()
-	resp.Body = &soloBody{resp.Body, x.req.Context(), context.AfterFunc(x.req.Context(), cancel), cancel}
+	resp.Body = solo(x.req.Context(), resp.Body, cancel)
 	return c.answer(&x, resp, decision), nil
 }
 

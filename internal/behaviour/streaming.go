@@ -337,6 +337,35 @@ var streaming = []test{
 			t.do(method, path).want(larder.Hit, "")
 		}
 	}},
+	{name: "what has no body has none when it is not stored, either", run: func(t *T) {
+		for i, c := range []struct {
+			method string
+			status int
+			length string
+		}{{"HEAD", 200, "12345"}, {"GET", 204, ""}, {"GET", 401, "0"}, {"POST", 200, "0"}} {
+			t.origin.status("/a", c.status, "Cache-Control", "no-store", "Content-Length", c.length)
+			a := t.send(c.method, "/a")
+			equal(t, fmt.Sprint(c, ": no body"), a.resp.Body == http.NoBody, true)
+			equal(t, fmt.Sprint(c, ": its size"), t.journal.of(larder.Answered)[i].Size, 0)
+		}
+	}},
+	{name: "what is read to its end without being stored lets go of its caller's context", run: func(t *T) {
+		t.origin.page("/a", "hello", "Cache-Control", "no-store")
+		var asked context.Context
+		t.cache.Base = transport(func(r *http.Request) (*http.Response, error) {
+			asked = r.Context()
+			return t.origin.transport.RoundTrip(r)
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		a := t.begin("/a", under(ctx))
+		if _, err := io.Copy(io.Discard, a.resp.Body); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		t.settle()
+		equal(t, "the request's end", asked.Err(), nil)
+		a.resp.Body.Close()
+	}},
 	{name: "a response without a body is stored as one", run: func(t *T) {
 		t.origin.status("/a", http.StatusNoContent, "Cache-Control", "max-age=60", "X-One", "1")
 		t.get("/a").wantStatus(larder.Miss, 204)
