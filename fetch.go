@@ -216,7 +216,7 @@ func (c *Cache) consult(f *flight, x *exchange) (resp *http.Response, status int
 	switch {
 	case rest != nil:
 		if c.complete(rest, resp) {
-			x.withheld = rest.withheld
+			x.rest = rest
 			return resp, status, requested, nil
 		}
 	case status == http.StatusNotModified && len(conditions) > 0:

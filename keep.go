@@ -3,6 +3,7 @@ package larder
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -124,8 +125,10 @@ func (c *Cache) unwanted(x *exchange, resp *http.Response, ttl time.Duration) st
 // something of it.
 func (c *Cache) recordOf(x *exchange, resp *http.Response, ttl time.Duration, requested, received time.Time) (r *store.Record, came http.Header) {
 	came = c.policy().StoredHeader(resp.Header)
-	for name := range x.withheld {
-		delete(came, name)
+	if x.rest != nil {
+		for name := range x.rest.withheld {
+			delete(came, name)
+		}
 	}
 	setDate(came, received)
 	r = &store.Record{
@@ -289,7 +292,12 @@ func (c *Cache) ofResource(status int) bool {
 	return status < 400
 }
 
-// discarded tells that a response was not stored in the end.
+// discarded tells that a response was not stored in the end. If it was put together and differs from its digest, what was
+// stored of it may be what is wrong, and goes.
 func (c *Cache) discarded(x *exchange, err error) {
+	if x.rest != nil && errors.Is(err, ErrDigest) {
+		whole := x.rest.of.whole
+		c.remove(context.WithoutCancel(x.rest.x.req.Context()), x, whole.Key, c.idsOf(whole)...)
+	}
 	c.emit(Event{Kind: Discarded, Method: x.rr.Method, URL: x.target.url, Err: err})
 }

@@ -37,7 +37,7 @@ type exchange struct {
 	incomplete *assembly           // stored in part, and not enough of it
 	vary       []string            // the fields that are known to select a variant
 	verdict    rfc9111.Verdict
-	withheld   http.Header // what the response says to the caller alone, where stored parts have gone into it
+	rest       *completion // what the response was put together with; nil: nothing
 	troubled   bool        // the store failed to tell what is stored
 	alone      bool        // a flight that it waited for had nothing for it: it asks by itself
 	unusable   bool        // the body of what is stored is gone, or the filter turned it away: as if nothing were
