@@ -46,10 +46,10 @@ type Cache struct {
 	// Key, if set, returns what takes the place of URL and body in the key, where it is not "".
 	Key func(*http.Request) string
 	// VerifyDigests makes the cache compare a response's content with its Content-Digest and Repr-Digest (RFC 9530), by
-	// SHA-256 and SHA-512, while it passes. One that differs is not stored, and what it would have replaced stays, but for
-	// stored parts that it was put together of: a Discarded event says so, with an ErrDigest. Its callers get it as they would without a cache, since by then they
-	// have read nearly all of it. Responses without these fields, or that net/http unpacks, are not verified. False:
-	// none are.
+	// SHA-256 and SHA-512, while it passes. One that differs is not stored, and what it would have replaced stays, but
+	// for stored parts that it was put together of: a Discarded event says so, with an ErrDigest. Its callers get it as
+	// they would without a cache, since by then they have read nearly all of it. Responses without these fields, or
+	// that net/http unpacks, are not verified. False: none are.
 	VerifyDigests bool
 	// MaxBody is the length of the longest body that is stored, in bytes; 0: whatever the store takes. Longer
 	// ones pass through.

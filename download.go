@@ -301,6 +301,10 @@ func (d *download) commit() error {
 	}
 	err := d.digests.verify(d.resp.Trailer)
 	if err != nil {
+		if d.x.rest != nil { // what was stored of it may be what is wrong
+			whole := d.x.rest.of.whole
+			d.c.remove(d.writing.ctx, d.x, whole.Key, d.c.idsOf(whole)...)
+		}
 		return err
 	}
 	if err = d.create(); err != nil {

@@ -3,7 +3,6 @@ package larder
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -286,18 +285,13 @@ func (c *Cache) ofResource(status int) bool {
 		return false
 	case http.StatusNotFound, http.StatusGone, http.StatusUnavailableForLegalReasons:
 		return true
-	case http.StatusForbidden: // for all who ask, if they are one user
+	case http.StatusUnauthorized, http.StatusForbidden: // for all who ask, if they are one user
 		return !c.Shared
 	}
 	return status < 400
 }
 
-// discarded tells that a response was not stored in the end. If it was put together and differs from its digest, what was
-// stored of it may be what is wrong, and goes.
+// discarded tells that a response was not stored in the end.
 func (c *Cache) discarded(x *exchange, err error) {
-	if x.rest != nil && errors.Is(err, ErrDigest) {
-		whole := x.rest.of.whole
-		c.remove(context.WithoutCancel(x.rest.x.req.Context()), x, whole.Key, c.idsOf(whole)...)
-	}
 	c.emit(Event{Kind: Discarded, Method: x.rr.Method, URL: x.target.url, Err: err})
 }

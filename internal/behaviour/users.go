@@ -284,7 +284,7 @@ var users = []test{
 		shared := t.through(t.newCache())
 		shared.cache.Shared = true
 		for name, u := range map[string]*T{"private": t, "shared": shared} {
-			for status, removes := range map[int]bool{400: false, 401: false, 403: u == t, 404: true, 406: false, 410: true, 421: false, 431: false, 451: true} {
+			for status, removes := range map[int]bool{400: false, 401: u == t, 403: u == t, 404: true, 406: false, 410: true, 421: false, 431: false, 451: true} {
 				path := fmt.Sprint("/", name, status)
 				t.origin.numbered(path, "Cache-Control", "max-age=60")
 				u.get(path)

@@ -97,8 +97,8 @@ func (m *ideal) take(q *request, found view, x exchange, status int, why forward
 		out.says = why.says(status, r.ttl(x.answered)+"; stored")
 		m.download(q, r, x, unread)
 	case q.method == http.MethodHead, parse(h["Cache-Control"]).has("no-store"), r.mayKeepForOthers(h),
-		x.status == 206, x.status == 304, m.shared && x.status == 403,
-		x.status >= 400 && !slices.Contains([]int{403, 404, 410, 451}, x.status): // it says nothing of what is stored
+		x.status == 206, x.status == 304, m.shared && (x.status == 401 || x.status == 403),
+		x.status >= 400 && !slices.Contains([]int{401, 403, 404, 410, 451}, x.status): // it says nothing of what is stored
 	default:
 		for _, old := range m.of(q.path, q) {
 			if old.isFor(h) {

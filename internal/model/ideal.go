@@ -118,13 +118,11 @@ func (m *ideal) look(q *request) view {
 
 // handle returns what q, which came then, must be answered, if it is right that log was asked and answered meanwhile.
 func (m *ideal) handle(q *request, came time.Time, log []exchange) (want, error) {
-	w := wishesOf(q.header())
+	h := q.header()
 	if q.method != http.MethodGet && q.method != http.MethodHead {
-		if w.has("only-if-cached") {
-			return refused(log)
-		}
 		return m.change(q, log)
 	}
+	w := wishesOf(h)
 	found := m.look(q)
 	k := found.selected
 	v := forward
@@ -142,14 +140,10 @@ func (m *ideal) handle(q *request, came time.Time, log []exchange) (want, error)
 	case v != forward:
 		return m.stored(q, k, came), none(log, "it has "+m.describe(k))
 	case w.has("only-if-cached"):
-		return refused(log)
+		refused := want{outcome: larder.Refused, status: http.StatusGatewayTimeout, header: http.Header{}}
+		return refused, none(log, "it was asked for stored responses only")
 	}
 	return m.fetch(q, found, came, log, false)
-}
-
-func refused(log []exchange) (want, error) {
-	return want{outcome: larder.Refused, status: http.StatusGatewayTimeout, header: http.Header{}},
-		none(log, "it was asked for stored responses only")
 }
 
 func none(log []exchange, why string) error {
