@@ -21,7 +21,7 @@ type requestBody struct {
 	proceed func() // before it is first read; nil: nothing
 	read    int64
 	err     atomic.Pointer[error] // what the client did wrong
-	ended   atomic.Bool
+	whole   atomic.Bool           // it has been read to its end
 	closed  atomic.Bool
 }
 
@@ -76,14 +76,12 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if b.limit > 0 && b.read > b.limit {
 		n, err = 0, errTooLong
 	}
-	if err != nil {
-		b.ended.Store(true)
-	}
-	if err != nil || b.r.ProtoMajor > 1 { // the server goes on to watch whether the client leaves; by HTTP/2 a busy origin would end the body
+	if err == io.EOF || b.r.ProtoMajor > 1 { // the server goes on to watch whether the client leaves; by HTTP/2 a busy origin would end the body
 		b.c.SetReadDeadline(time.Time{})
 	}
 	switch {
-	case err == io.EOF && b.trailer != nil:
+	case err == io.EOF:
+		b.whole.Store(true)
 		for name, values := range b.r.Trailer {
 			if _, announced := b.trailer[name]; announced {
 				b.trailer[name] = values
@@ -96,12 +94,15 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// lingerTime is for the rest of a request's body after the response.
+// remains reports whether there is, or was, more of the body than has been read.
+func (b *requestBody) remains() bool { return b.rc != nil && !b.whole.Load() }
+
+// lingerTime is for the rest of a request's body after the response, unless it is broken.
 const lingerTime = 5 * time.Second
 
 // Close ends the reading. The client's body is the server's to close.
 func (b *requestBody) Close() error {
-	if !b.closed.Swap(true) && b.rc != nil && !b.ended.Load() {
+	if !b.closed.Swap(true) && b.remains() && b.err.Load() == nil {
 		b.c.SetReadDeadline(time.Now().Add(lingerTime))
 	}
 	return nil

@@ -61,7 +61,7 @@ func (x *exchange) fail(f *Fault) {
 	text := f.Detail + "\n"
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	x.allowTime()
-	x.w.WriteHeader(f.Status)
+	x.writeHead(f.Status)
 	io.WriteString(x.w, text)
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -197,6 +198,38 @@ func tamperWith(t *testing.T, s store.Store, tamper func(*store.Record) string) 
 	}
 	if err := w.Commit(r, found.ID); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestBrokenBodiesHideNoRequest sends bodies that end where nobody can tell. What follows may be meant as their rest, as
+// it would be to a proxy in front that reads them otherwise, and is answered by nobody.
+func TestBrokenBodiesHideNoRequest(t *testing.T) {
+	paths := make(chan string, 99)
+	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		paths <- r.URL.Path
+		if r.URL.Path != "/early" {
+			io.Copy(io.Discard, r.Body)
+		}
+	}))
+	const hidden = "GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	for _, head := range []string{"POST /", "POST /early", "POST /refused"} {
+		for _, body := range []string{"nonsense\r\n", "3\r\nabc\r\nnonsense\r\n", "3\nabc\r\n0\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n"} {
+			conn, r := p.dial()
+			fields := ""
+			if head == "POST /refused" {
+				fields = "Cache-Control: only-if-cached\r\n"
+			}
+			io.WriteString(conn, head+" HTTP/1.1\r\nHost: localhost\r\n"+fields+"Transfer-Encoding: chunked\r\n\r\n"+body+hidden)
+			got, err := io.ReadAll(r)
+			if n := strings.Count(string(got), "HTTP/1.1 "); n != 1 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("%s with %q: come %d answers, %v, want one and the end:\n%s", head, body, n, err, got)
+			}
+		}
+	}
+	for len(paths) > 0 {
+		if path := <-paths; path == "/hidden" {
+			t.Error("the origin is asked for what is hidden")
+		}
 	}
 }
 

@@ -104,7 +104,7 @@ func TestLongBodies(t *testing.T) {
 	}
 }
 
-// TestStandingRequests shows that a request whose body stands still is given up.
+// TestStandingRequests shows that a request whose body stands still is given up, and its connection with it.
 func TestStandingRequests(t *testing.T) {
 	got := make(chan error, 1)
 	p := run(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -117,6 +117,9 @@ func TestStandingRequests(t *testing.T) {
 		answer := head(r)
 		if !strings.HasPrefix(answer, "HTTP/1.1 408 ") || !strings.Contains(answer, "Proxy-Status: larder; error=http_request_error;") {
 			t.Errorf("%s is answered by %q", test.framing, answer)
+		}
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			t.Errorf("%s: then %v, want the end of the connection", test.framing, err)
 		}
 		if err := await(t, got, "the origin"); err == nil {
 			t.Errorf("%s: the origin takes the part for the whole", test.framing)

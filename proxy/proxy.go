@@ -130,6 +130,7 @@ type exchange struct {
 	c      *http.ResponseController
 	r      *http.Request
 	origin *Origin
+	body   *requestBody  // nil: the request goes nowhere
 	out    *http.Request // to the origin
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -140,6 +141,7 @@ func (x *exchange) ask() {
 	x.ctx, x.cancel = context.WithCancelCause(x.r.Context())
 	defer x.cancel(nil)
 	body := x.p.requestBody(x.r, x.c)
+	x.body = body
 	defer body.Close()
 	relay := &interim{x: x}
 	defer relay.end()
@@ -162,11 +164,20 @@ func (x *exchange) ask() {
 	case err != nil:
 		x.fail(body.classify(err))
 	case resp.StatusCode == http.StatusSwitchingProtocols:
-		x.tunnel(resp, body)
+		x.tunnel(resp)
 	default:
 		defer resp.Body.Close()
 		x.respond(resp)
 	}
+}
+
+// writeHead begins the response. Behind one to a request that has not come whole the connection ends: net/http, which
+// was told that the two may overlap, would take what is left of a broken body for the next request.
+func (x *exchange) writeHead(status int) {
+	if x.r.ProtoMajor == 1 && x.body != nil && x.body.remains() {
+		x.w.Header().Set("Connection", "close")
+	}
+	x.w.WriteHeader(status)
 }
 
 func (x *exchange) expectsContinue() bool { return hasToken(x.r.Header["Expect"], "100-continue") }

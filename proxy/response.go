@@ -25,7 +25,7 @@ func (x *exchange) respond(resp *http.Response) {
 	h := x.w.Header()
 	x.p.setHeader(h, x.out, resp, x.origin, info)
 	announced := announce(h, resp)
-	x.w.WriteHeader(resp.StatusCode)
+	x.writeHead(resp.StatusCode)
 	if err := x.copy(resp, info); err != nil {
 		x.brokenOff(resp.StatusCode, err)
 		if !x.r.ProtoAtLeast(1, 1) && h["Content-Length"] == nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // tunnel passes bytes in both directions after the origin has agreed to another protocol (RFC 9110 §7.8).
-func (x *exchange) tunnel(resp *http.Response, body *requestBody) {
+func (x *exchange) tunnel(resp *http.Response) {
 	origin, ok := resp.Body.(io.ReadWriteCloser)
 	asked := x.out.Header.Get("Upgrade")
 	if !ok || asked == "" || !strings.EqualFold(resp.Header.Get("Upgrade"), asked) {
@@ -21,7 +21,7 @@ func (x *exchange) tunnel(resp *http.Response, body *requestBody) {
 		return
 	}
 	defer origin.Close()
-	if body.rc != nil && !body.ended.Load() { // else two would read from the client
+	if x.body.remains() { // else two would read from the client
 		x.fail(gateway(http.StatusBadGateway, "http_upgrade_failed", "the origin changed the protocol before it had the whole request"))
 		return
 	}
