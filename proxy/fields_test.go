@@ -349,6 +349,22 @@ func TestMethodsThatAreNone(t *testing.T) {
 	}
 }
 
+// TestTargetsThatAreNone shows that a query which HTTP/2 can say, and HTTP/1.1 cannot, is refused: the origin might take
+// it for another one, whose answer would be stored under this one's key.
+func TestTargetsThatAreNone(t *testing.T) {
+	p := run(t, raw(t, func(_ net.Conn, r *bufio.Reader) {
+		if line, _ := r.ReadString('\n'); line != "" {
+			t.Errorf("the origin gets %q", line)
+		}
+	}))
+	for _, query := range []string{"a b", "a HTTP/1.0"} {
+		resp, _ := p.do(p.client(true), "GET", "/?"+query, nil)
+		if got := resp.Header.Get("Proxy-Status"); resp.StatusCode != 400 || !strings.HasPrefix(got, "larder; error=http_request_error; ") {
+			t.Errorf("%q: %s, Proxy-Status %q", query, resp.Status, got)
+		}
+	}
+}
+
 // TestTEByHTTP2 shows that TE gets to an http origin that is asked by HTTP/2 as well, which knows no Connection.
 func TestTEByHTTP2(t *testing.T) {
 	origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

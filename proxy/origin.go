@@ -156,7 +156,8 @@ func (p *Proxy) admit(r *http.Request) (*Origin, *Fault) {
 		return nil, refusal(http.StatusBadRequest, "the request's method is none")
 	case r.RequestURI == "*" && r.Method != http.MethodOptions:
 		return nil, refusal(http.StatusBadRequest, "* is for OPTIONS alone")
-	case r.URL.Scheme != "" && r.URL.Scheme != "http" && r.URL.Scheme != "https", r.URL.Opaque != "", r.URL.User != nil:
+	case r.URL.Scheme != "" && r.URL.Scheme != "http" && r.URL.Scheme != "https", r.URL.Opaque != "", r.URL.User != nil,
+		strings.Contains(r.URL.RawQuery, " "): // as HTTP/2 may have it; in HTTP/1.1 the target would end there
 		return nil, refusal(http.StatusBadRequest, "the request's target is no http URL")
 	case !p.ours(r):
 		return nil, refusal(http.StatusMisdirectedRequest, "the request is for a host that is not served here")
