@@ -7,11 +7,13 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/larder-go/larder/proxy"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/disk"
 	"github.com/larder-go/larder/store/memory"
@@ -306,5 +308,38 @@ func TestPoisoning(t *testing.T) {
 	p.get("/", "Host: evil.example")
 	if _, body := p.get("/", "Host: one.example"); !strings.HasPrefix(body, "one.example ") {
 		t.Errorf("one.example is answered %q", body)
+	}
+}
+
+// TestPoisoningByHost asks under a name of its own an origin that is told of it, and asks again under another.
+func TestPoisoningByHost(t *testing.T) {
+	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, r.Header.Get("X-Forwarded-Proto")+"://"+r.Header.Get("X-Forwarded-Host")+" "+r.Header.Get("Forwarded"))
+	})
+	p := &proxy.Proxy{Origins: []proxy.Origin{parse(t, origin)}, Hosts: []string{"*"}, Forwarded: true}
+	plain, secure := httptest.NewServer(p), httptest.NewTLSServer(p)
+	defer plain.Close()
+	defer secure.Close()
+	for _, test := range []struct{ url, host, want string }{
+		{plain.URL, "evil.example", "http://evil.example"},
+		{plain.URL, "one.example", "http://one.example"},
+		{plain.URL, "one.example:81", "http://one.example:81"},
+		{secure.URL, "one.example", "https://one.example"},
+	} {
+		req, err := http.NewRequest("GET", test.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = test.host
+		resp, err := secure.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || !strings.HasPrefix(string(body), test.want+" ") {
+			t.Errorf("%s of %s is answered %q, %v", test.url, test.host, body, err)
+		}
 	}
 }

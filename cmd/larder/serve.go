@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,6 +96,9 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	c.Base = proxy.NewTransport(proxy.TransportOptions{ConnectTimeout: time.Duration(s.connect), ResponseTimeout: time.Duration(s.response),
 		MaxHeaderBytes: int64(a.file.Serve.MaxResponseHeader)})
 	c.Shared = !s.private
+	if p.Forwarded {
+		c.Rules = keyForwarded(c.Rules)
+	}
 	c.Observe = s.observe
 	endCount, err := a.count(c, func(err error) { tell(s.err, err) })
 	if err != nil {
@@ -172,6 +176,16 @@ func (s *serve) proxy(via string) (*proxy.Proxy, error) {
 		p.Origins = append(p.Origins, o)
 	}
 	return p, nil
+}
+
+// keyForwarded returns rules by which what an origin answers, who is told the client's host and scheme, is for those
+// alone who ask by the same ones.
+func keyForwarded(rules []larder.Rule) []larder.Rule {
+	rules = append(slices.Clone(rules), larder.Rule{})
+	for i := range rules {
+		rules[i].KeyHeaders = append(slices.Clip(rules[i].KeyHeaders), "X-Forwarded-Host", "X-Forwarded-Proto")
+	}
+	return rules
 }
 
 func (s *serve) certificate() (*tls.Config, error) {

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -339,5 +341,48 @@ func TestServeWrongInput(t *testing.T) {
 		if strings.Contains(r.err, "secret") {
 			t.Errorf("%s: it tells the password", test.args)
 		}
+	}
+}
+
+// TestServeForwarded shows that what an origin answers, who is told by which name it was asked for, is for those alone
+// who ask by it, and that a change is one for all.
+func TestServeForwarded(t *testing.T) {
+	t.Parallel()
+	u := newUser(t, "")
+	var changes atomic.Int64
+	o := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			changes.Add(1)
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=60")
+		fmt.Fprint(w, r.Header.Get("X-Forwarded-Host"), " ", changes.Load())
+	}))
+	defer o.Close()
+	s := u.serve("--origin", o.URL, "--forwarded", "--host", "one.example", "--host", "two.example")
+	ask := func(method, host string) string {
+		req, err := http.NewRequest(method, s.url+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
+	for changed := range 2 {
+		for _, host := range []string{"one.example", "two.example", "two.example:81", "one.example"} {
+			if got, want := ask("GET", host), fmt.Sprint(host, " ", changed); got != want {
+				t.Errorf("%s is answered %q, want %q", host, got, want)
+			}
+		}
+		ask("PUT", "one.example")
 	}
 }
