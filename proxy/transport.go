@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -18,8 +19,14 @@ import (
 // identity that went out of HTTP in 2014: nobody can undo such a coding, and servers that name one mean nothing by it;
 // so its body is taken as it comes, up to the end of the connection (RFC 9112 §6.3), as browsers do. And it tells what
 // else a response lists in Connection beside close, so that those fields can be removed (RFC 9110 §7.6.1). A request's
-// TE it sends to http origins with the Connection that it must have (§10.1.4), which HTTP/2 does not know.
-type Transport struct{ http.Transport }
+// TE it sends to http origins with the Connection that it must have (§10.1.4), which HTTP/2 does not know. What asks for
+// another protocol it sends in HTTP/1.1.
+type Transport struct {
+	http.Transport
+
+	once  sync.Once
+	http1 *http.Transport // for what asks for another protocol: net/http would send that by HTTP/2, too, unless it is a websocket
+}
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -28,15 +35,16 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		conn, _ := info.Conn.(*headConn)
 		used.Store(conn)
 	}})
+	base := &t.Transport
 	if req.Header.Get("Upgrade") != "" {
-		ctx = context.WithValue(ctx, upgrading{}, true)
+		base, ctx = t.withoutHTTP2(), context.WithValue(ctx, upgrading{}, true)
 	}
 	out := req.WithContext(ctx)
 	if out.Header["Te"] != nil && out.URL.Scheme == "http" && (t.Protocols == nil || t.Protocols.HTTP1()) { // else it may be HTTP/2 that is spoken
 		out.Header = out.Header.Clone()
 		out.Header.Add("Connection", "TE")
 	}
-	resp, err := t.Transport.RoundTrip(out)
+	resp, err := base.RoundTrip(out)
 	conn := used.Load()
 	if conn == nil {
 		return resp, err
@@ -60,6 +68,20 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// withoutHTTP2 returns a transport like t that speaks HTTP/1.1 alone. It keeps no connections, so that there are none to
+// close beside those of t.
+func (t *Transport) withoutHTTP2() *http.Transport {
+	t.once.Do(func() {
+		t.http1 = t.Transport.Clone()
+		t.http1.Protocols, t.http1.TLSNextProto, t.http1.DisableKeepAlives = new(http.Protocols), nil, true
+		t.http1.Protocols.SetHTTP1(true)
+		if t.http1.TLSClientConfig != nil {
+			t.http1.TLSClientConfig.NextProtos = nil
+		}
+	})
+	return t.http1
+}
+
 // TransportOptions bound what an origin can do.
 type TransportOptions struct {
 	// ConnectTimeout bounds the lookup of a name and the connection, and once more the TLS handshake; 0: 10 s.
@@ -75,7 +97,7 @@ type TransportOptions struct {
 func NewTransport(o TransportOptions) *Transport {
 	connect := cmp.Or(o.ConnectTimeout, 10*time.Second)
 	dial := (&net.Dialer{Timeout: connect}).DialContext
-	t := &Transport{http.Transport{
+	t := &Transport{Transport: http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            remembering(dial),
 		TLSHandshakeTimeout:    connect,

@@ -79,7 +79,7 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestUpgradeWithHTTP2 shows that an origin which would speak HTTP/2 is asked for a websocket in HTTP/1.1.
+// TestUpgradeWithHTTP2 shows that an origin which speaks HTTP/2 is asked for another protocol in HTTP/1.1.
 func TestUpgradeWithHTTP2(t *testing.T) {
 	origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
@@ -92,7 +92,7 @@ func TestUpgradeWithHTTP2(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.Header.Get("Upgrade")+"\r\n\r\n")
 		line, _ := rw.ReadString('\n')
 		io.WriteString(conn, strings.ToUpper(line))
 	}))
@@ -111,9 +111,11 @@ func TestUpgradeWithHTTP2(t *testing.T) {
 	if string(body) != "HTTP/2.0" {
 		t.Errorf("the origin is asked in %s", body)
 	}
-	conn, r := p.dial()
-	fmt.Fprintf(conn, handshake+"hello\n", "/")
-	wantEcho(t, r)
+	for _, protocol := range []string{"websocket", "tcp", "SPDY/3.1"} {
+		conn, r := p.dial()
+		fmt.Fprintf(conn, strings.Replace(handshake, "websocket", protocol, 1)+"hello\n", "/")
+		wantEcho(t, r)
+	}
 }
 
 // wantEcho reads that the protocol is another now, and in it hello from an origin that writes in capitals what it gets.
