@@ -19,6 +19,9 @@ func (p *Proxy) outgoing(ctx context.Context, r *http.Request, o *Origin, body *
 			delete(h, name)
 		}
 	}
+	if body.rc == nil || !r.ProtoAtLeast(1, 1) { // where it means nothing (RFC 9110 §10.1.1), and the body would wait for a 100
+		delete(h, "Expect")
+	}
 	if protocol := upgrade(r); protocol != "" {
 		h.Set("Connection", "Upgrade")
 		h.Set("Upgrade", protocol)

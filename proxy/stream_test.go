@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -324,6 +325,22 @@ func TestExpectContinue(t *testing.T) {
 	fmt.Fprintf(conn, request, "/no")
 	if line := head(r); !strings.HasPrefix(line, "HTTP/1.1 403 ") {
 		t.Errorf("comes %q", line)
+	}
+}
+
+// TestExpectOfNothing shows that who may not ask first, or has nothing to ask for, is not taken for one who does.
+func TestExpectOfNothing(t *testing.T) {
+	p := run(t, raw(t, func(conn net.Conn, r *bufio.Reader) {
+		if got := head(r); strings.Contains(got, "Expect") {
+			t.Errorf("the origin gets %q", got)
+		}
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	}))
+	const expect = "Expect: 100-continue\r\n\r\n"
+	for _, request := range []string{"POST / HTTP/1.0\r\nContent-Length: 4\r\n" + expect + "body", "GET / HTTP/1.1\r\nHost: localhost\r\n" + expect} {
+		if resp, _ := p.say(request); resp.StatusCode != 200 {
+			t.Errorf("%q: %s", request, resp.Status)
+		}
 	}
 }
 
