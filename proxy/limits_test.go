@@ -247,6 +247,38 @@ func TestStandingResponses(t *testing.T) {
 	quick() // its last deadline is over by now
 }
 
+// TestStandingResponsesOfAllKinds shows that a response which stands still is given up, and the origin left, whatever the
+// cache makes of it and however it comes.
+func TestStandingResponsesOfAllKinds(t *testing.T) {
+	left := make(chan struct{}, 1)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Cache-Control", r.URL.Query().Get("cc"))
+		io.WriteString(w, "part")
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		left <- struct{}{}
+	})
+	secure := httptest.NewUnstartedServer(h)
+	secure.EnableHTTP2 = true
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	for _, origin := range []string{serve(t, h), secure.URL} {
+		p := run(t, origin, stalls, func(p *running) { p.base.TLSClientConfig = secure.Client().Transport.(*http.Transport).TLSClientConfig })
+		for _, request := range []string{"GET /?cc=max-age%3D60", "GET /?cc=no-store", "POST /?cc=no-store"} {
+			conn, r := p.dial()
+			io.WriteString(conn, request+" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+			if got := head(r); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+				t.Errorf("%s of %s is answered by %q", request, origin, got)
+			}
+			if rest, err := io.ReadAll(r); err != nil || strings.HasSuffix(string(rest), "0\r\n\r\n") {
+				t.Errorf("%s of %s: comes %q, %v, want that it breaks off", request, origin, rest, err)
+			}
+			await(t, left, request+": that the origin is left")
+		}
+	}
+}
+
 // TestEndAfterSilence shows that a response that may stand still comes whole, also where nothing but its end comes
 // after a silence that is longer than the time of a write.
 func TestEndAfterSilence(t *testing.T) {

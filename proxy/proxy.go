@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -19,8 +18,8 @@ type Proxy struct {
 	// Origins are where requests go; see Origin for which goes where. There must be at least one.
 	Origins []Origin
 	// Cache answers; nil: a shared one in 64 MiB of memory, with the name larder, over NewTransport. One of the
-	// caller's should have a Base that neither unpacks bodies nor follows redirects, as NewTransport's does, and a
-	// Name.
+	// caller's should have a Base that neither unpacks bodies nor follows redirects, and whose bodies may be closed
+	// while they are read, as NewTransport's does, and a Name.
 	Cache *larder.Cache
 	// Hosts are names under which the proxy may be asked for, besides those of Origins: without a port, any port is
 	// meant; "*" is every name. nil: every name, but for requests that come in by a loopback address, which may name
@@ -137,20 +136,16 @@ type exchange struct {
 	origin *Origin
 	body   *requestBody  // nil: the request goes nowhere
 	out    *http.Request // to the origin
-	ctx    context.Context
-	cancel context.CancelCauseFunc
 }
 
 // ask passes the request on, and the answer back.
 func (x *exchange) ask() {
-	x.ctx, x.cancel = context.WithCancelCause(x.r.Context())
-	defer x.cancel(nil)
 	body := x.p.requestBody(x.r, x.c)
 	x.body = body
 	defer body.Close()
 	relay := &interim{x: x}
 	defer relay.end()
-	ctx := x.ctx
+	ctx := x.r.Context()
 	if x.r.ProtoAtLeast(1, 1) {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: relay.take})
 		if x.r.ProtoMajor == 1 && x.expectsContinue() {

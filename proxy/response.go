@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -64,7 +63,7 @@ func (x *exchange) copy(resp *http.Response, info larder.Decision) error {
 			dst.length = resp.ContentLength // who has it all, and asks again at once, finds it in the store
 		}
 		if !patient(x.r, resp) {
-			watched := watch(resp.Body, x.p.stallTimeout(), x.cancel)
+			watched := watch(resp.Body, x.p.stallTimeout())
 			defer watched.stop()
 			src = watched
 		}
@@ -109,8 +108,6 @@ func (x *exchange) brokenOff(status int, err error) {
 		f.Type, f.Detail = "connection_write_timeout", "the client did not read the response in time"
 	case x.r.Context().Err() != nil:
 		return
-	case context.Cause(x.ctx) != nil:
-		f.Err = context.Cause(x.ctx)
 	}
 	x.p.Observe(x.r, f)
 }

@@ -1,10 +1,10 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -89,14 +89,19 @@ var errStalled = errors.New("the origin's body stands still")
 
 // watched is a body whose reads must not take too long.
 type watched struct {
-	rc    io.Reader
-	stall time.Duration
-	timer *time.Timer
+	rc      io.Reader
+	stall   time.Duration
+	timer   *time.Timer
+	stalled atomic.Bool
 }
 
-// watch returns body, the request of which it cancels once a read takes longer than stall.
-func watch(body io.Reader, stall time.Duration, cancel context.CancelCauseFunc) *watched {
-	w := &watched{rc: body, stall: stall, timer: time.AfterFunc(stall, func() { cancel(errStalled) })}
+// watch returns body, which it closes once a read takes longer than stall.
+func watch(body io.ReadCloser, stall time.Duration) *watched {
+	w := &watched{rc: body, stall: stall}
+	w.timer = time.AfterFunc(stall, func() {
+		w.stalled.Store(true)
+		body.Close()
+	})
 	w.timer.Stop()
 	return w
 }
@@ -105,6 +110,9 @@ func (w *watched) Read(p []byte) (int, error) {
 	w.timer.Reset(w.stall)
 	n, err := w.rc.Read(p)
 	w.timer.Stop()
+	if err != nil && w.stalled.Load() {
+		err = errStalled
+	}
 	return n, err
 }
 
