@@ -273,13 +273,16 @@ func dotted(path string) bool {
 	if !strings.Contains(path, ".") && !strings.Contains(path, "%") {
 		return false
 	}
-	for segment := range strings.FieldsFuncSeq(unescaped(path), func(r rune) bool { return r == '/' || r == '\\' }) {
+	for segment := range strings.FieldsFuncSeq(onceMore.Replace(path), func(r rune) bool { return r == '/' || r == '\\' }) {
 		if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
 			return true
 		}
 	}
 	return false
 }
+
+// onceMore decodes what makes a dot segment. What else a path has may be no escape at all.
+var onceMore = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", `\`, "%5C", `\`, "%3b", ";", "%3B", ";")
 
 // target returns the URL at the origin.
 func (o *Origin) target(u *url.URL) *url.URL {

@@ -201,6 +201,7 @@ func TestNobodysWayIn(t *testing.T) {
 		{"GET /v1/%2e%2e/x HTTP/1.1\r\nHost: HERE", 400, ""},
 		{"GET /v1/.%2E/x HTTP/1.1\r\nHost: HERE", 400, ""},
 		{"GET /v1/%252e%252e/x HTTP/1.1\r\nHost: HERE", 400, ""},
+		{"GET /v1/%252E%252e%253bx%252Fy%25 HTTP/1.1\r\nHost: HERE", 400, ""},
 		{"GET /v1/..%2fx HTTP/1.1\r\nHost: HERE", 400, ""},
 		{"GET /v1/..%5cx HTTP/1.1\r\nHost: HERE", 400, ""},
 		{`GET /v1/..\x HTTP/1.1` + "\r\nHost: HERE", 400, ""},
