@@ -145,6 +145,25 @@ func TestStandingRequests(t *testing.T) {
 	}
 }
 
+// TestStandingRequestsThatGoNowhere shows that the proxy does not wait for the body of a request that it answers by
+// itself, nor keeps its connection.
+func TestStandingRequestsThatGoNowhere(t *testing.T) {
+	p := run(t, serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("the origin gets %s", r.Method) }))
+	for _, request := range []string{"POST / HTTP/1.1\r\nHost: evil.example", "TRACE / HTTP/1.1\r\nHost: localhost", "OPTIONS * HTTP/1.1\r\nHost: localhost"} {
+		t.Run(request, func(t *testing.T) {
+			t.Parallel()
+			conn, r := p.dial()
+			io.WriteString(conn, request+"\r\nContent-Length: 10\r\n\r\npart")
+			if answer := head(r); !strings.HasPrefix(answer, "HTTP/1.1 ") {
+				t.Errorf("comes %q", answer)
+			}
+			if _, err := io.Copy(io.Discard, r); err != nil {
+				t.Errorf("then %v, want the end of the connection", err)
+			}
+		})
+	}
+}
+
 // TestBusyOrigins shows that an origin which takes its time before it reads on does not make a request one whose body
 // stands still.
 func TestBusyOrigins(t *testing.T) {

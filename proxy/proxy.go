@@ -108,6 +108,11 @@ func (p *Proxy) stallTimeout() time.Duration {
 // ServeHTTP answers r.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{p: p, w: w, c: http.NewResponseController(w), r: r}
+	x.body = p.requestBody(r, x.c)
+	defer x.body.Close()
+	if x.body.rc != nil && r.ProtoMajor == 1 {
+		x.c.EnableFullDuplex() // the answer may come before all of it has been read, which net/http would wait for without end
+	}
 	if err := p.Check(); err != nil {
 		x.fail(&Fault{Status: http.StatusInternalServerError, Type: "proxy_configuration_error", Detail: "the proxy is not set up", Err: err})
 		return
@@ -134,15 +139,13 @@ type exchange struct {
 	c      *http.ResponseController
 	r      *http.Request
 	origin *Origin
-	body   *requestBody  // nil: the request goes nowhere
+	body   *requestBody
 	out    *http.Request // to the origin
 }
 
 // ask passes the request on, and the answer back.
 func (x *exchange) ask() {
-	body := x.p.requestBody(x.r, x.c)
-	x.body = body
-	defer body.Close()
+	body := x.body
 	relay := &interim{x: x}
 	defer relay.end()
 	ctx := x.r.Context()
@@ -153,9 +156,6 @@ func (x *exchange) ask() {
 		}
 	}
 	x.out = x.p.outgoing(ctx, x.r, x.origin, body)
-	if body.rc != nil && x.r.ProtoMajor == 1 {
-		x.c.EnableFullDuplex() // the origin may answer before it has read all
-	}
 	resp, err := x.p.cache.RoundTrip(x.out)
 	relay.end()
 	switch {
@@ -174,7 +174,7 @@ func (x *exchange) ask() {
 // writeHead begins the response. Behind one to a request that has not come whole the connection ends: net/http, which
 // was told that the two may overlap, would take what is left of a broken body for the next request.
 func (x *exchange) writeHead(status int) {
-	if x.r.ProtoMajor == 1 && x.body != nil && x.body.remains() {
+	if x.r.ProtoMajor == 1 && x.body.remains() {
 		x.w.Header().Set("Connection", "close")
 	}
 	x.w.WriteHeader(status)
@@ -192,7 +192,7 @@ func (x *exchange) options() {
 	h.Set("Allow", allowed)
 	h.Set("Content-Length", "0")
 	x.allowTime()
-	x.w.WriteHeader(http.StatusOK)
+	x.writeHead(http.StatusOK)
 }
 
 const allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY"
