@@ -297,9 +297,20 @@ func (s *serve) expose(ctx context.Context, out io.Writer, c *larder.Cache) (end
 	return func() error { return errors.Join(endPage(), endMetrics()) }, nil
 }
 
+// bodyTime bounds the time in which the body of a request to a server aside has to come, which is small. There is no
+// other bound: net/http waits for what a handler leaves unread.
+const bodyTime = 10 * time.Second
+
 // serveAside lets a server serve, until ctx ends or end is called, which waits for it.
 func serveAside(ctx context.Context, listener net.Listener, server *proxy.Server) (end func() error) {
 	server.GraceTimeout = interruptTime
+	h := server.Handler
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+		}
+		h.ServeHTTP(w, r)
+	})
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ctx, listener) }()

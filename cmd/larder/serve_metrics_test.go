@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
@@ -123,4 +125,26 @@ func label(m *dto.Metric, name string) string {
 		}
 	}
 	return ""
+}
+
+// TestMetricsForNobody shows that a request whose body never comes does not keep a connection, of which there are few.
+func TestMetricsForNobody(t *testing.T) {
+	t.Parallel()
+	u, o := newUser(t, "memory:"), newOrigin(t)
+	s := u.serve("--origin", o.URL, "--metrics", "127.0.0.1:0")
+	s.says("/metrics")
+	at := metricsAt.FindStringSubmatch(s.err.String())
+	if at == nil {
+		t.Fatalf("it says %q", s.err.String())
+	}
+	conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(at[1], "http://"), "/metrics"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n")
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Errorf("it goes on: %v", err)
+	}
 }
