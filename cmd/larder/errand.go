@@ -23,7 +23,10 @@ type result struct {
 	err       error
 }
 
-var errSilent = errors.New("nothing came any more")
+var (
+	errSilent  = errors.New("nothing came any more")
+	errNotKept = errors.New("the store failed")
+)
 
 const (
 	mostHops  = 10
@@ -58,27 +61,38 @@ func (w *warm) fetch(ctx context.Context, r *report, silence *time.Timer) error 
 		req = req.WithContext(larder.WithMode(ctx, larder.Refresh))
 	}
 	w.discarded.expect(r.shown)
+	resp, err := w.receive(req, r, silence)
+	switch of := w.discarded.fate(r.shown); {
+	case of.storeFailed:
+		return errNotKept
+	case err != nil:
+		return err
+	default:
+		r.notStored = cmp.Or(r.notStored, of.notStored)
+	}
+	return w.heed(r, resp)
+}
+
+// receive sends req, reads what is fetched to its end, and notes in r what came of it. The response is closed.
+func (w *warm) receive(req *http.Request, r *report, silence *time.Timer) (*http.Response, error) {
 	resp, err := w.client.Do(req)
 	if err != nil {
-		w.discarded.why(r.shown)
-		return errors.Unwrap(err) // of a *url.Error, which begins with the URL
+		return nil, errors.Unwrap(err) // of a *url.Error, which begins with the URL
 	}
 	defer resp.Body.Close()
 	d := larder.Info(resp)
-	r.outcome = d.Outcome
-	asked := d.Outcome != larder.Hit && d.Outcome != larder.Stale
-	if asked {
-		r.bytes, err = io.Copy(alive{silence, time.Duration(w.timeout)}, resp.Body)
-	}
-	r.notStored = cmp.Or(d.NotStored, w.discarded.why(r.shown))
+	r.outcome, r.notStored = d.Outcome, d.NotStored
 	if d.Outcome == larder.Bypassed {
 		r.notStored = d.Reason
 	}
-	if err != nil {
-		return err
+	if r.asked() {
+		r.bytes, err = io.Copy(alive{silence, time.Duration(w.timeout)}, resp.Body)
 	}
-	return w.heed(r, resp, asked)
+	return resp, err
 }
+
+// asked reports whether the origin was asked.
+func (r *report) asked() bool { return r.outcome != larder.Hit && r.outcome != larder.Stale }
 
 // requestFor returns the request to where an errand has got to. Like http.Client it sends credentials only to the host
 // for which they were given.
@@ -105,8 +119,8 @@ func (w *warm) askForTurn(ctx context.Context, req *http.Request, r *report) err
 }
 
 // heed does what a response asks for: to leave its host alone, if the origin was asked, or to follow a redirect.
-func (w *warm) heed(r *report, resp *http.Response, asked bool) error {
-	if r.after = retryAfter(resp, time.Now()); asked && r.after > 0 && r.tries < mostTries {
+func (w *warm) heed(r *report, resp *http.Response) error {
+	if r.after = retryAfter(resp, time.Now()); r.asked() && r.after > 0 && r.tries < mostTries {
 		r.next = putOff
 		r.tries++
 		return nil

@@ -80,7 +80,7 @@ type importing struct {
 	bar       *progress
 	ruled     bool // the rules in force are not the file's alone
 	discarded discarded
-	failed    atomic.Bool // the store has
+	failed    bool // the store has
 
 	now     atomic.Pointer[time.Time] // what the cache takes for that
 	playing *har.Exchange             // what Base answers with
@@ -102,9 +102,6 @@ func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) 
 	c.Observe = func(e larder.Event) {
 		i.discarded.observe(e)
 		trouble.observe(e)
-		if e.Kind == larder.StoreFailed {
-			i.failed.Store(true)
-		}
 	}
 	c.Base = i
 	i.now.Store(&i.began)
@@ -122,7 +119,7 @@ func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) 
 	} else {
 		err = buffered(cmd, func(out io.Writer) error { return i.write(out, took) })
 	}
-	if err == nil && (wrong || i.failed.Load()) {
+	if err == nil && (wrong || i.failed) {
 		err = &exitError{code: exitFailed}
 	}
 	return err
@@ -217,6 +214,7 @@ const (
 	isPresent = "it is stored already"
 	isEnded   = "it is stale for too long to be kept; --ttl keeps it"
 	isGone    = "the store has not kept it"
+	isFailed  = "the store failed"
 )
 
 // play sends the request of x through the cache, with its response as the origin's answer. It returns why that was not
@@ -249,12 +247,16 @@ func (i *importing) play(ctx context.Context, x *har.Exchange) (why string, err 
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	resp.Body.Close()
-	discarded := i.discarded.why(known.URL)
+	of := i.discarded.fate(known.URL)
 	if err != nil {
 		return "", err
 	}
+	i.failed = i.failed || of.storeFailed
+	if of.storeFailed && of.notStored != "" {
+		return isFailed, nil
+	}
 	d := larder.Info(resp)
-	if why := cmp.Or(d.NotStored, discarded); why != "" {
+	if why := cmp.Or(d.NotStored, of.notStored); why != "" {
 		return why, nil
 	}
 	return i.kept(ctx, d)

@@ -16,35 +16,46 @@ import (
 // discarded finds out whether a response that was being stored was stored in the end. It is safe for concurrent use.
 type discarded struct {
 	mu   sync.Mutex
-	urls map[string]string // those under way, and why not
+	urls map[string]fate // those under way
+}
+
+// fate is what became of a response.
+type fate struct {
+	notStored   string // why
+	storeFailed bool   // as has been told with it
 }
 
 func (d *discarded) observe(e larder.Event) {
-	if e.Kind != larder.Discarded {
-		return
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, ok := d.urls[e.URL]; ok {
-		d.urls[e.URL] = e.Err.Error()
+	of, ok := d.urls[e.URL]
+	if !ok {
+		return
 	}
+	switch e.Kind {
+	case larder.StoreFailed:
+		of.storeFailed = true
+	case larder.Discarded:
+		of.notStored = e.Err.Error()
+	}
+	d.urls[e.URL] = of
 }
 
 func (d *discarded) expect(url string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.urls == nil {
-		d.urls = make(map[string]string)
+		d.urls = make(map[string]fate)
 	}
-	d.urls[url] = ""
+	d.urls[url] = fate{}
 }
 
-func (d *discarded) why(url string) string {
+func (d *discarded) fate(url string) fate {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	why := d.urls[url]
+	of := d.urls[url]
 	delete(d.urls, url)
-	return why
+	return of
 }
 
 // sumUp writes a line of a summary: a name, what there is of it, and more.

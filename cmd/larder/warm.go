@@ -109,6 +109,7 @@ func (w *warm) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	c.FailClosed = true // what could not be stored is not fetched
 	defer func() { err = cmp.Or(err, closeCache(cmd.Context(), c, closeStore)) }()
 	w.progress = newProgress(cmd, w.quiet, "warming", "URLs")
 	defer w.progress.done()

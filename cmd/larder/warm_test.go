@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"compress/gzip"
+	"database/sql"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	_ "modernc.org/sqlite"
 )
 
 // counter is an origin that counts the requests for each path, and lets the test know when there have been so many.
@@ -128,6 +131,44 @@ func TestWarm(t *testing.T) {
 	write(t, u.path("HOME/urls"), "example.com\n"+fresh)
 	if got, r := u.warmed(1, "--from", "urls"); got.Hits != 1 || got.Failed != 1 || !strings.Contains(r.err, `urls:1: URL "example.com": want it to begin with http`) {
 		t.Errorf("a line that is no URL: %+v, %s", got, r.err)
+	}
+}
+
+// TestWarmIntoAFailingStore counts what the store fails to keep as failed, so that --resume fetches it again.
+func TestWarmIntoAFailingStore(t *testing.T) {
+	t.Parallel()
+	u, o := newUser(t, "sqlite:HOME/cache.sqlite"), newOrigin(t)
+	good, bad, har := o.URL+"/cache/600", o.URL+"/etag/bad", u.path("HOME/all.har")
+	u.ok("warm", "--store", "disk:other", good, bad)
+	u.ok("export", "--store", "disk:other", "-o", har)
+	u.ok("warm", o.URL+"/cache/1")
+	u.sql("CREATE TRIGGER full BEFORE INSERT ON entries WHEN NEW.url LIKE '%bad%' BEGIN SELECT RAISE(ABORT, 'no room'); END")
+
+	got, r := u.warmed(1, "--resume", "done", good, bad)
+	if got.Fetched != 1 || got.Failed != 1 || got.FailedHosts["(the store)"] != 1 || len(got.NotStored) != 0 ||
+		strings.Count(r.err, "\n") != 1 || !strings.Contains(r.err, bad+": sqlite: ") || !strings.Contains(r.err, "no room") {
+		t.Errorf("%+v, says %s", got, r.err)
+	}
+	r = u.run("import", "--json", har)
+	if want := `"imported":0,"bytes":0,"present":1,`; r.code != 1 || !strings.Contains(r.out, want) || !strings.Contains(r.out, `"not_stored":{"the store failed":1}`) {
+		t.Errorf("import: exit code %d, tells %s, want %s", r.code, r.out, want)
+	}
+	u.sql("DROP TRIGGER full")
+	if got, _ = u.warmed(0, "--resume", "done", good, bad); got.DoneBefore != 1 || got.Fetched != 1 || len(u.stored("--prefix", bad)) != 1 {
+		t.Errorf("when there is room again: %+v", got)
+	}
+}
+
+// sql changes the user's SQLite store behind its back.
+func (u *user) sql(statement string) {
+	u.t.Helper()
+	db, err := sql.Open("sqlite", strings.TrimPrefix(u.store, "sqlite:"))
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(u.t.Context(), statement); err != nil {
+		u.t.Fatal(err)
 	}
 }
 

@@ -38,9 +38,12 @@ func (w *warm) settle(r report) {
 		w.tally.mu.Unlock()
 		return
 	}
-	if r.err != nil {
+	switch {
+	case r.err == errNotKept:
+		w.fail("(the store)", nil) // it was told when it failed
+	case r.err != nil:
 		w.fail(r.url.Host, fmt.Errorf("%s: %w", r.first.Redacted(), r.err))
-	} else {
+	default:
 		w.tally.add(r.result)
 		w.progress.add(r.bytes)
 	}
@@ -74,13 +77,13 @@ func (t *tally) add(r result) {
 	}
 }
 
-// fail tells of a URL that failed.
+// fail counts a URL that failed, and tells of it, unless err is nil.
 func (w *warm) fail(host string, err error) {
 	w.tally.mu.Lock()
 	w.tally.Failed++
 	w.tally.FailedHosts.add(cmp.Or(host, "(no host)"))
 	w.tally.mu.Unlock()
-	if !w.quiet {
+	if err != nil && !w.quiet {
 		tell(w.progress, err)
 	}
 	w.progress.add(0)
