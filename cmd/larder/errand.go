@@ -146,6 +146,9 @@ func (r *report) goTo(location string) error {
 	case r.hops == mostHops:
 		return fmt.Errorf("it redirects more than %d times", mostHops)
 	}
+	if to.User == nil && to.Host == r.first.Host { // as larder get, which has made a header field of the user
+		to.User = r.first.User
+	}
 	r.hops++
 	r.url, r.shown, r.refresh, r.next = to, "", false, sentElse
 	return nil

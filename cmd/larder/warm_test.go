@@ -125,6 +125,10 @@ func TestWarm(t *testing.T) {
 	if got.Fetched != 1 || !strings.Contains(u.ok("ls"), o.URL+"/get\n") {
 		t.Errorf("-L: %+v", got)
 	}
+	private := strings.Replace(o.URL, "//", "//u:p@", 1) + "/redirect-to?url=" + o.URL + "/basic-auth/u/p"
+	if got, r = u.warmed(0, "-L", private); got.Fetched != 1 {
+		t.Errorf("-L with a user in the URL: %+v, %s", got, r.err)
+	}
 	if got, r := u.warmed(1, "--from", u.path("HOME/none"), fresh); got.Hits != 1 || got.Failed != 1 || !strings.Contains(r.err, "none: no such file") {
 		t.Errorf("a file that is not there: %+v, %s", got, r.err)
 	}
