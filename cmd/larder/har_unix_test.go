@@ -128,13 +128,13 @@ func TestImportIntoABrokenStore(t *testing.T) {
 	}
 }
 
-// TestInterruptedImport interrupts an import that waits for standard input: what has come is stored.
+// TestInterruptedImport interrupts an import that waits for standard input: what has come is stored and told.
 func TestInterruptedImport(t *testing.T) {
 	t.Parallel()
 	u := newUser(t, "sqlite:HOME/cache.sqlite")
 	cmd := u.command("import", "-")
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -159,8 +159,8 @@ func TestInterruptedImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-ended
-	if code := cmd.ProcessState.ExitCode(); code != 130 || errs.String() != "larder: interrupted\n" {
-		t.Errorf("exit code %d, says %s", code, errs.String())
+	if code := cmd.ProcessState.ExitCode(); code != 130 || errs.String() != "larder: interrupted\n" || !strings.HasPrefix(out.String(), "imported           1  ") {
+		t.Errorf("exit code %d, says %s%s", code, errs.String(), out.String())
 	}
 	if body := u.ok("get", "--offline", "https://a.example/page"); body != "<p>hé" {
 		t.Errorf("stored is %q", body)

@@ -108,16 +108,13 @@ func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) 
 	c.Now = func() time.Time { return *i.now.Load() }
 
 	wrong, err := i.files(cmd, files)
-	if err != nil {
-		return err
-	}
 	i.bar.done()
 	took := time.Since(i.began)
 	i.Seconds = took.Round(time.Millisecond).Seconds()
 	if i.json {
-		err = writeJSON(cmd.OutOrStdout(), i.imported)
+		err = errors.Join(err, writeJSON(cmd.OutOrStdout(), i.imported))
 	} else {
-		err = buffered(cmd, func(out io.Writer) error { return i.write(out, took) })
+		err = errors.Join(err, buffered(cmd, func(out io.Writer) error { return i.write(out, took) }))
 	}
 	if err == nil && (wrong || i.failed) {
 		err = &exitError{code: exitFailed}

@@ -76,22 +76,28 @@ func (v *verify) run(cmd *cobra.Command, a *app) error {
 	if !v.remove {
 		ctx = store.Inspect(ctx)
 	}
-	for r, err := range finder.Find(ctx, q) {
-		if err := v.one(ctx, r, err); err != nil {
-			return err
-		}
-	}
+	err = v.all(ctx, finder, q)
 	v.bar.done()
 	v.Seconds = secondsSince(began)
 	if v.json {
-		err = writeJSON(cmd.OutOrStdout(), v.verified)
+		err = errors.Join(err, writeJSON(cmd.OutOrStdout(), v.verified))
 	} else {
-		err = buffered(cmd, func(w io.Writer) error { v.write(w, v.remove); return nil })
+		err = errors.Join(err, buffered(cmd, func(w io.Writer) error { v.write(w, v.remove); return nil }))
 	}
 	if err == nil && v.Damaged > 0 {
 		err = &exitError{code: exitFailed}
 	}
 	return err
+}
+
+// all reads what q means. It returns what ended it early.
+func (v *verify) all(ctx context.Context, finder store.Finder, q store.Query) error {
+	for r, err := range finder.Find(ctx, q) {
+		if err := v.one(ctx, r, err); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // one reads r, and counts what came of it. err is what the store says of it already; then r may be nil.
