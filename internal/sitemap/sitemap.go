@@ -109,6 +109,12 @@ func Lines(r io.Reader) iter.Seq2[string, error] {
 // readXML takes the loc elements of url and sitemap elements, and passes over all that extensions add.
 func readXML(in io.Reader) (s Sitemap, err error) {
 	d := xml.NewDecoder(in)
+	d.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
+		if strings.EqualFold(charset, "us-ascii") { // a part of UTF-8
+			return in, nil
+		}
+		return nil, errors.New("want UTF-8")
+	}
 	var open []string // the elements around
 	var text strings.Builder
 	for {

@@ -40,6 +40,7 @@ func TestRead(t *testing.T) {
 		{"white space before", "\n " + index, "", "http://a/1.xml.gz http://a/2.xml"},
 		{"text", "http://a/1\r\n\nhttp://a/2", "http://a/1 http://a/2", ""},
 		{"none", "<urlset/>", "", ""},
+		{"ASCII", `<?xml version="1.0" encoding="US-ASCII"?>` + index, "", "http://a/1.xml.gz http://a/2.xml"},
 	} {
 		s, err := sitemap.Read(strings.NewReader(test.in))
 		if err != nil || !slices.Equal(s.URLs, strings.Fields(test.urls)) || !slices.Equal(s.Sitemaps, strings.Fields(test.sitemaps)) {
@@ -54,6 +55,7 @@ func TestReadWrong(t *testing.T) {
 		{"packed, empty", packed(""), "it is empty"},
 		{"another document", "<html><body/></html>", `it begins with the element "html", want urlset or sitemapindex`},
 		{"no element", "<!-- nothing -->", "there is no element in it"},
+		{"another charset", `<?xml version="1.0" encoding="ISO-8859-1"?>` + index, `opening charset "ISO-8859-1": want UTF-8`},
 		{"cut", urls[:300], "byte 300: "},
 		{"packed, cut", packed(urls)[:60], "unexpected EOF"},
 		{"not really packed", "\x1f\x8bx", "unpack: "},
