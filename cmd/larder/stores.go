@@ -72,7 +72,11 @@ func (at location) open(ctx context.Context, create bool, warn func(string)) (s 
 		}
 		return db, db.Close, nil
 	}
-	if _, err := os.Stat(at.Path); !create && errors.Is(err, fs.ErrNotExist) {
+	begins := at.Path
+	if at.Kind == "disk" {
+		begins = filepath.Join(at.Path, "v1") // which all of it is in; a folder without that is somebody else's
+	}
+	if _, err := os.Stat(begins); !create && errors.Is(err, fs.ErrNotExist) {
 		warn(fmt.Sprintf("there is no store at %s yet", at))
 		return emptyStore(at)
 	}

@@ -159,7 +159,7 @@ func TestWrongInput(t *testing.T) {
 // TestLookingMakesNoStore shows that only get makes a store; for the others a missing one is an empty one.
 func TestLookingMakesNoStore(t *testing.T) {
 	t.Parallel()
-	for _, store := range []string{"sqlite:HOME/a/cache.sqlite", "disk:HOME/a/files"} {
+	for _, store := range []string{"sqlite:HOME/a/cache.sqlite", "disk:HOME/a/files", "disk:HOME"} {
 		u := newUser(t, store)
 		for _, args := range []string{"ls", "stats", "sweep", "purge --all", "why http://a/", "__complete get http"} {
 			r := u.run(strings.Fields(args)...)
