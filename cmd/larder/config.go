@@ -46,7 +46,7 @@ func loadConfig(ctx context.Context, path string) (*config.Config, error) {
 
 // filePath returns where the configuration file is, and whether somebody named it; "": there is none.
 func (a *app) filePath() (path string, named bool, err error) {
-	path = a.config
+	path = string(a.config)
 	if path == "" {
 		path = os.Getenv(configEnv)
 	}
@@ -65,7 +65,7 @@ func (a *app) filePath() (path string, named bool, err error) {
 
 // location returns where the store is: as the command line says, the environment, the file, or by default.
 func (a *app) location() (at location, byFile bool, err error) {
-	given := a.store
+	given := string(a.store)
 	if given == "" {
 		given = os.Getenv(storeEnv)
 	}

@@ -12,6 +12,22 @@ import (
 	"github.com/larder-go/larder/internal/units"
 )
 
+// textFlag is a flag with a text. It may not be empty, as it is in a script that has not set a variable: without a store,
+// for one, the user's own would be meant.
+type textFlag string
+
+func (f *textFlag) Set(s string) error {
+	if s == "" {
+		return errors.New("it is empty")
+	}
+	*f = textFlag(s)
+	return nil
+}
+
+func (f *textFlag) Type() string { return "string" }
+
+func (f *textFlag) String() string { return string(*f) }
+
 // durationFlag is a flag with a positive duration.
 type durationFlag time.Duration
 

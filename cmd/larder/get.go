@@ -141,16 +141,13 @@ func (g *get) one(ctx context.Context, u *url.URL) (err error) {
 	}
 	resp, err := g.client.Do(req)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", u.Redacted(), errors.Unwrap(err)) // of a *url.Error, which has the URL of a redirect
 	}
 	defer resp.Body.Close()
 	d := larder.Info(resp)
 	switch {
-	case d.Outcome == larder.Refused && g.stale:
-		return &exitError{exitNotStored, fmt.Errorf("%s: nothing is stored for this request, and --offline forbids asking the origin", u.Redacted())}
 	case d.Outcome == larder.Refused:
-		return &exitError{exitNotStored, fmt.Errorf("%s: nothing fresh is stored for this request, and --offline forbids asking the origin; "+
-			"--stale takes a stale response, too", u.Redacted())}
+		return &exitError{exitNotStored, fmt.Errorf("%s: %s", u.Redacted(), g.refusal())}
 	case g.fail && resp.StatusCode >= 400:
 		return &exitError{exitStatus, fmt.Errorf("%s: the answer is %s", u.Redacted(), resp.Status)}
 	}
@@ -158,6 +155,18 @@ func (g *get) one(ctx context.Context, u *url.URL) (err error) {
 		return fmt.Errorf("%s: %w", u.Redacted(), err)
 	}
 	return nil
+}
+
+// refusal says why the origin was not asked.
+func (g *get) refusal() string {
+	by := "--offline"
+	if !g.offline {
+		by = "only-if-cached" // in a header field that was given
+	}
+	if g.stale {
+		return "nothing is stored for this request, and " + by + " forbids asking the origin"
+	}
+	return "nothing fresh is stored for this request, and " + by + " forbids asking the origin; --stale takes a stale response, too"
 }
 
 // write writes the response where it is wanted.

@@ -60,9 +60,9 @@ func (e ranError) Unwrap() error { return e.error }
 
 // app is what all commands share.
 type app struct {
-	store    string // the --store flag
+	store    textFlag
 	wrappers wrappers
-	config   string         // the --config flag
+	config   textFlag
 	file     *config.Config // what it names, once it has been read
 	noHelp   error          // why no help was written; cobra's help cannot fail
 }
@@ -159,9 +159,9 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 	root.SetHelpFunc(a.help(root.HelpFunc()))
 	root.SuggestionsMinimumDistance = 1
 	root.CompletionOptions.DisableDefaultCmd = true // ours is newCompletion
-	root.PersistentFlags().StringVar(&a.store, "store", "", "the `STORE`, such as sqlite:PATH or redis://HOST; see larder --help (default $"+
+	root.PersistentFlags().Var(&a.store, "store", "the `STORE`, such as sqlite:PATH or redis://HOST; see larder --help (default $"+
 		storeEnv+", or else larder/cache.sqlite in the user's cache folder)")
-	root.PersistentFlags().StringVar(&a.config, "config", "", "the configuration `FILE`; none is none (default $"+configEnv+
+	root.PersistentFlags().Var(&a.config, "config", "the configuration `FILE`; none is none (default $"+configEnv+
 		", or else larder/larder.yaml in the user's configuration folder)")
 	root.PersistentFlags().StringArrayVar(&a.wrappers.keyFiles, "encrypt-key-file", nil, "keep responses encrypted, with the key in `FILE`")
 	root.PersistentFlags().BoolVar(&a.wrappers.compress, "compress", false, "keep bodies compressed")

@@ -26,7 +26,7 @@ type warm struct {
 	timeout  durationFlag
 	grace    durationFlag
 	follow   bool
-	resume   string
+	resume   textFlag
 	quiet    bool
 	json     bool
 
@@ -70,7 +70,7 @@ robots.txt is not asked for. If a URL fails, with a status of 400 or above too, 
 	f.Var(&w.patience, "patience", "wait for `DURATION` at most when a host wants to be left alone; if it is longer, give its URLs up")
 	f.Var(&w.timeout, "timeout", "give up on a URL of which nothing comes for `DURATION`")
 	f.Var(&w.grace, "grace", "after an interrupt, finish what is under way within `DURATION`")
-	f.StringVar(&w.resume, "resume", "", "keep in `FILE` which URLs are done, and pass over those that were")
+	f.Var(&w.resume, "resume", "keep in `FILE` which URLs are done, and pass over those that were")
 	f.BoolVarP(&w.follow, "location", "L", false, "follow redirects, at most 10")
 	f.StringArrayVarP(&w.headers, "header", "H", nil, "a `FIELD` of the requests, \"Name: value\"; \"Name;\" is an empty one; may be repeated")
 	f.Var(&w.ttl, "ttl", "keep them as fresh for `DURATION`: 90s, 15m, 2h, 7d or forever")
@@ -101,7 +101,7 @@ func (w *warm) run(cmd *cobra.Command, a *app, args []string) (err error) {
 		return err
 	}
 	if w.resume != "" {
-		if w.state, err = openState(w.resume); err != nil {
+		if w.state, err = openState(string(w.resume)); err != nil {
 			return err
 		}
 	}

@@ -65,6 +65,9 @@ func TestWrongInput(t *testing.T) {
 		{"--store sqlite:x?max-bytes=lots get {url}", 2, `max-bytes: size is "lots", want one such as 512MiB, 2GiB or none`},
 		{"--store sqlite:x?max-bytes=0 get {url}", 2, `max-bytes: size is "0"`},
 		{"--store", 2, "flag needs an argument: --store"},
+		{"--store= purge --all", 2, `"" for "--store" flag: it is empty`},
+		{"--config= purge --all", 2, `"" for "--config" flag: it is empty`},
+		{"warm --resume= {url}", 2, `"" for "--resume" flag: it is empty`},
 
 		{"--encrypt-key-file {home}/none --store sqlite:{home}/untouched.sqlite get {url}", 1, "the store cannot be used: sealed: key file: "},
 		{"--store sqlite:{home}/file/x.sqlite get {url}", 1, "the store cannot be used: sqlite: open {home}/file/x.sqlite: "},
@@ -111,13 +114,14 @@ func TestWrongInput(t *testing.T) {
 		{"get -X B@D {url}", 2, `--request "B@D": want a method, such as PUT`},
 		{"get -o {home}/out {url} {url}", 2, "--output takes the body of one URL, and 2 are given"},
 
-		{"get {gone}/", 1, `Get "{gone}/": dial tcp `},
+		{"get {gone}/", 1, "larder: {gone}/: dial tcp "},
 		{"get -d @{home}/none {url}", 1, "--data @{home}/none: open {home}/none: no such file or directory"},
 		{"get -o {home}/none/out {url}", 1, "{home}/none/out"},
 		{"show {gone}/", 1, "nothing is stored of {gone}/"},
 		{"rm {gone}/", 1, "nothing is stored of {gone}/"},
 		{"show -H Authorization:me {url}", 1, "nothing is stored of {url} for exactly this request"},
 		{"get --offline {gone}/", 3, "{gone}/: nothing fresh is stored for this request, and --offline forbids asking the origin"},
+		{"get -H Cache-Control:only-if-cached {gone}/", 3, "{gone}/: nothing fresh is stored for this request, and only-if-cached forbids asking the origin"},
 		{"get --offline --stale {gone}/", 3, "{gone}/: nothing is stored for this request, and --offline forbids asking the origin"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
