@@ -396,6 +396,17 @@ func TestImportOfABrowser(t *testing.T) {
 		t.Errorf("it has\n%s", head)
 	}
 
+	write(t, u.path("HOME/private.har"), browserHAR("https://me:secret@c.example", time.Now()))
+	u.ok("import", u.path("HOME/private.har"))
+	for _, test := range []struct {
+		url  string
+		code int
+	}{{"https://me:secret@c.example/page", 0}, {"https://c.example/page", 3}} {
+		if r := u.run("get", "--offline", test.url); r.code != test.code {
+			t.Errorf("%s, recorded with a user in the URL: exit code %d, %s", test.url, r.code, r.err)
+		}
+	}
+
 	write(t, u.path("HOME/older.har"), strings.ReplaceAll(browserHAR(origin, time.Now().Add(-6*time.Minute)), "<p>h", "<p>H"))
 	write(t, u.path("HOME/newer.har"), strings.ReplaceAll(browserHAR(origin, time.Now().Add(-4*time.Minute)), "<p>h", "<p>N"))
 	write(t, u.path("HOME/ancient.har"), strings.ReplaceAll(browserHAR("https://b.example", time.Now().AddDate(0, -2, 0)), "<p>h", "<p>A"))

@@ -221,7 +221,8 @@ func (i *importing) play(ctx context.Context, x *har.Exchange) (why string, err 
 		return "", err
 	}
 	ctx = larder.WithTTL(ctx, cmp.Or(time.Duration(i.ttl), x.TTL))
-	req := x.Request.WithContext(larder.WithMode(ctx, larder.ForceRefresh))
+	req := x.Request.Clone(larder.WithMode(ctx, larder.ForceRefresh))
+	userToHeader(req)
 	i.now.Store(&x.Requested)
 	known, err := i.cache.Explain(ctx, req)
 	if err != nil {

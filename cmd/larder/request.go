@@ -203,14 +203,22 @@ func (r *request) to(ctx context.Context, u *url.URL) (*http.Request, error) {
 		return nil, usagef("%w", err)
 	}
 	req.Header = r.header.Clone()
-	if user := req.URL.User; user != nil { // as http.Client does it, so that Explain sees the same request
-		if req.Header["Authorization"] == nil {
-			password, _ := user.Password()
-			req.SetBasicAuth(user.Username(), password)
-		}
-		req.URL.User = nil
-	}
+	userToHeader(req)
 	return req, nil
+}
+
+// userToHeader makes a header field of the user in a URL, as http.Client does it, so that the cache sees the same
+// request without one.
+func userToHeader(req *http.Request) {
+	user := req.URL.User
+	if user == nil {
+		return
+	}
+	if req.Header["Authorization"] == nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
+	req.URL.User = nil
 }
 
 // parseURL reads an absolute http or https URL. It may have blanks, like URLs that people copy.
