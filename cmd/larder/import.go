@@ -109,12 +109,11 @@ func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) 
 
 	wrong, err := i.files(cmd, files)
 	i.bar.done()
-	took := time.Since(i.began)
-	i.Seconds = took.Round(time.Millisecond).Seconds()
+	i.Seconds = secondsSince(i.began)
 	if i.json {
 		err = errors.Join(err, writeJSON(cmd.OutOrStdout(), i.imported))
 	} else {
-		err = errors.Join(err, buffered(cmd, func(out io.Writer) error { return i.write(out, took) }))
+		err = errors.Join(err, buffered(cmd, i.write))
 	}
 	if err == nil && (wrong || i.failed) {
 		err = &exitError{code: exitFailed}
@@ -305,7 +304,7 @@ func (i *importing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &resp, nil
 }
 
-func (i *imported) write(out io.Writer, took time.Duration) error {
+func (i *imported) write(out io.Writer) error {
 	sumUp(out, "imported", i.Imported, "  "+bytesText(i.Bytes))
 	if i.Present > 0 {
 		sumUp(out, "present", i.Present, "")
@@ -314,5 +313,5 @@ func (i *imported) write(out io.Writer, took time.Duration) error {
 		sumUp(out, "not stored", n, "")
 		i.NotStored.write(out)
 	}
-	return sumUp(out, "time", tookText(took), "")
+	return sumUp(out, "time", tookText(i.Seconds), "")
 }

@@ -126,8 +126,7 @@ func detail(w io.Writer, name, format string, a ...any) error {
 
 // detailOf tells of so many responses; name is what was done with them.
 func detailOf(w io.Writer, name string, responses int, bytes int64, seconds float64) error {
-	took := durationText(time.Duration(seconds * float64(time.Second)))
-	return detail(w, name, "%s, %s in %s", countText(responses, "response"), bytesText(bytes), took)
+	return detail(w, name, "%s, %s in %s", countText(responses, "response"), bytesText(bytes), tookText(seconds))
 }
 
 // secondsSince is how long something took, in JSON, to the millisecond.

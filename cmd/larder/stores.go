@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/larder-go/larder/config"
 	"github.com/larder-go/larder/store"
@@ -39,10 +38,10 @@ var databases = map[string]func(ctx context.Context, url string) (closer, error)
 	"dynamodb": func(ctx context.Context, url string) (closer, error) { return dynamodb.Open(ctx, url, nil) },
 }
 
-// locate reads the first of specs that is not empty. Without any it returns the user's own cache.
-func locate(specs ...string) (location, error) {
-	if i := slices.IndexFunc(specs, func(s string) bool { return s != "" }); i >= 0 {
-		return parseLocation(specs[i])
+// locate reads a location. If that is empty it returns the user's own cache.
+func locate(spec string) (location, error) {
+	if spec != "" {
+		return parseLocation(spec)
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {

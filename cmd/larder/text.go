@@ -44,8 +44,8 @@ func durationText(d time.Duration) string {
 }
 
 // tookText returns for people how long something took: 12ms, 1.3s, 2m5s.
-func tookText(d time.Duration) string {
-	to := time.Second
+func tookText(seconds float64) string {
+	d, to := time.Duration(seconds*float64(time.Second)), time.Second
 	switch {
 	case d < time.Second:
 		to = time.Millisecond

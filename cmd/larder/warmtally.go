@@ -102,8 +102,7 @@ func (w *warm) tell(cmd *cobra.Command) error {
 	t := &w.tally
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	took := time.Since(t.began)
-	t.Seconds = took.Round(time.Millisecond).Seconds()
+	t.Seconds = secondsSince(t.began)
 	if w.json {
 		return writeJSON(cmd.OutOrStdout(), t)
 	}
@@ -123,6 +122,6 @@ func (w *warm) tell(cmd *cobra.Command) error {
 		line("failed", t.Failed)
 		t.FailedHosts.write(out)
 		line("unfinished", t.Unfinished)
-		return sumUp(out, "time", tookText(took), "")
+		return sumUp(out, "time", tookText(t.Seconds), "")
 	})
 }
