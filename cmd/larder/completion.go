@@ -117,11 +117,14 @@ func (a *app) completeFrom(cmd *cobra.Command, q store.Query, word string, words
 		return nil, cobra.ShellCompDirectiveError
 	}
 	defer closeStore()
-	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	ctx, cancel := context.WithTimeout(store.Inspect(cmd.Context()), completionTime) // what is damaged is not removed untold
 	defer cancel()
 	seen := make(map[string]bool)
 	var out []cobra.Completion
 	for r, err := range c.Entries(ctx, q) {
+		if errors.Is(err, store.ErrCorrupt) {
+			continue
+		}
 		if err != nil || len(out) == mostCompletions {
 			break
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +64,28 @@ func TestCompletion(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("larder %s: offered are %q, want %q", test.args, got, want)
 		}
+	}
+}
+
+// TestCompletionLeavesDamage shows that a key which is pressed in a shell removes nothing, for it would not be told.
+func TestCompletionLeavesDamage(t *testing.T) {
+	t.Parallel()
+	u, o := newUser(t, "disk:HOME/files"), newOrigin(t)
+	u.ok("warm", o.URL+"/cache/600", o.URL+"/etag/abc")
+	err := filepath.WalkDir(u.path("HOME/files"), func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			write(t, path, strings.ReplaceAll(read(t, path), "max-age=600", "max-age=900"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := u.run("__complete", "show", "http"); !strings.HasPrefix(r.out, o.URL+"/etag/abc\n") {
+		t.Errorf("it offers %q", r.out)
+	}
+	if r := u.run("verify"); r.code != 1 || !strings.Contains(r.out, "damaged    1, left") {
+		t.Errorf("then verify ends with %d and says %s%s", r.code, r.out, r.err)
 	}
 }
 
