@@ -12,7 +12,7 @@ import (
 
 	"github.com/larder-go/larder/config"
 	"github.com/larder-go/larder/store"
-	"github.com/larder-go/larder/store/compressed"
+	"github.com/larder-go/larder/store/sealed"
 )
 
 // configEnv names the configuration file where --config does not.
@@ -80,8 +80,8 @@ func (a *app) location() (at location, byFile bool, err error) {
 	return at, given == "", err
 }
 
-// openStore opens the store. What the file says of its own, or of the default one, goes around it.
-func (a *app) openStore(ctx context.Context, create bool, warn func(string)) (store.Store, func() error, error) {
+// openStore opens the store, with what the flags and, if it is its own or the default one, the file want around it.
+func (a *app) openStore(ctx context.Context, create bool, keys []sealed.Key, warn func(string)) (store.Store, func() error, error) {
 	at, byFile, err := a.location()
 	if err != nil {
 		return nil, nil, &exitError{exitUsage, err}
@@ -91,9 +91,11 @@ func (a *app) openStore(ctx context.Context, create bool, warn func(string)) (st
 		if err != nil {
 			return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
 		}
-		return s, closeStore, nil
+		return a.around(s, closeStore, keys)
 	}
 	c := *a.file
+	compress := c.Store.Compress || a.wrappers.compress
+	c.Store.Compress = true
 	if c.Store.Location == "" {
 		c.Store.Location = config.Literal(at.Kind + ":" + at.Path)
 	}
@@ -103,12 +105,26 @@ func (a *app) openStore(ctx context.Context, create bool, warn func(string)) (st
 	}
 	drivers := &config.Drivers{
 		Open:     map[string]func(context.Context, config.Location) (store.Store, error){"sqlite": open, "disk": open, "memory": open},
-		Compress: func(s store.Store) store.Store { return compressed.New(s) },
+		Compress: func(s store.Store) store.Store { return packing(s, compress) },
 	}
 	for kind := range databases {
 		drivers.Open[kind] = open
 	}
-	return c.OpenStore(ctx, drivers)
+	s, closeStore, err := c.OpenStore(ctx, drivers)
+	if err != nil || len(keys) == 0 {
+		return s, closeStore, err
+	}
+	return a.around(s, closeStore, keys)
+}
+
+// around puts what the flags want around s. If it cannot it closes s.
+func (a *app) around(s store.Store, closeStore func() error, keys []sealed.Key) (store.Store, func() error, error) {
+	around, err := a.wrappers.around(s, keys)
+	if err != nil {
+		closeStore()
+		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
+	}
+	return around, closeStore, nil
 }
 
 func newConfig(a *app) *cobra.Command {

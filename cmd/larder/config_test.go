@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +71,51 @@ func TestWhyByFile(t *testing.T) {
 		if !strings.Contains(why, "\nrule       "+test.rule+"\n") || !strings.Contains(why, "\nor else    "+test.orElse+"\n") {
 			t.Errorf("why %s says\n%s", test.args, why)
 		}
+	}
+}
+
+// TestCompressedOrNot shows that a body is the same however it was stored, with the flag, the file's compress, both or
+// none, and however it is read.
+func TestCompressedOrNot(t *testing.T) {
+	t.Parallel()
+	const line = "this is written again and again; "
+	want := strings.Repeat(line, 100)
+	u, o := newUser(t, ""), newOrigin(t)
+	url := o.URL + "/base64/" + base64.URLEncoding.EncodeToString([]byte(want))
+	plain := u.file("store: {location: 'disk:files'}")
+	packed := filepath.Join(filepath.Dir(plain), "packed.yaml")
+	write(t, packed, "store: {location: 'disk:files', compress: true, front: {}}")
+	ways := [][]string{{"--config", plain}, {"--config", plain, "--compress"}, {"--config", packed}, {"--config", packed, "--compress"},
+		{"--store", "disk:" + filepath.Join(filepath.Dir(plain), "files")}}
+	for _, stored := range ways {
+		u.ok(append(stored, "get", "--ttl", "1h", "--force-refresh", url)...)
+		found := false
+		err := filepath.WalkDir(filepath.Join(filepath.Dir(plain), "files"), func(path string, d os.DirEntry, err error) error {
+			found = found || err == nil && !d.IsDir() && strings.Contains(read(t, path), line+line)
+			return err
+		})
+		if compress := strings.Contains(strings.Join(stored, " "), "pack") || strings.Contains(strings.Join(stored, " "), "--compress"); err != nil || found == compress {
+			t.Errorf("with %v it is stored plain: %v, %v", stored, found, err)
+		}
+		for _, r := range ways {
+			if got := u.ok(append(r, "get", "--offline", url)...); got != want {
+				t.Errorf("stored with %v, read with %v it is %.20q, %d bytes", stored, r, got, len(got))
+			}
+			if got := u.ok(append(r, "ls", "--format", "{{.Size}}")...); got != fmt.Sprintln(len(want)) {
+				t.Errorf("stored with %v, listed with %v its size is %s", stored, r, got)
+			}
+		}
+	}
+}
+
+// TestServeFlagsBeforeFile shows that a flag that is given as false is said, too.
+func TestServeFlagsBeforeFile(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	u := newUser(t, "memory:")
+	s := u.serve("--config", u.file("serve: {origins: ['"+o.URL+"'], offline: true}"), "--offline=false")
+	if resp, _ := s.get("/uuid"); resp.StatusCode != 200 {
+		t.Errorf("--offline=false: %s", resp.Status)
 	}
 }
 

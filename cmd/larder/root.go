@@ -209,13 +209,9 @@ func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStor
 	if err != nil {
 		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
 	}
-	s, closeStore, err := a.openStore(cmd.Context(), create, warner(cmd))
+	s, closeStore, err := a.openStore(cmd.Context(), create, keys, warner(cmd))
 	if err != nil {
 		return nil, nil, err
-	}
-	if s, err = a.wrappers.around(s, keys); err != nil {
-		closeStore()
-		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
 	}
 	c = &larder.Cache{Store: s, Name: "larder"}
 	a.file.Apply(c)

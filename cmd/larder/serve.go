@@ -258,11 +258,16 @@ func (s *serve) complete(cmd *cobra.Command, file *config.Serve) error {
 	if err := errors.Join(text(&s.listen, "listen", file.Listen), list(&s.origins, file.Origins), list(&s.hosts, file.Hosts)); err != nil {
 		return usagef("%w", err)
 	}
-	s.private = s.private || file.Private
-	s.preserveHost = s.preserveHost || file.PreserveHost
-	s.forwarded = s.forwarded || file.Forwarded
-	s.offline = s.offline || file.Offline
-	s.stale = s.stale || file.Stale
+	truth := func(to *bool, flag string, from bool) {
+		if !cmd.Flags().Changed(flag) {
+			*to = from
+		}
+	}
+	truth(&s.private, "private", file.Private)
+	truth(&s.preserveHost, "preserve-host", file.PreserveHost)
+	truth(&s.forwarded, "forwarded", file.Forwarded)
+	truth(&s.offline, "offline", file.Offline)
+	truth(&s.stale, "stale", file.Stale)
 	s.ttl = cmp.Or(s.ttl, ttlFlag(file.TTL))
 	s.maxBody = cmp.Or(s.maxBody, sizeFlag(file.MaxBody))
 	s.maxConnections = cmp.Or(s.maxConnections, numberFlag(file.MaxConnections))

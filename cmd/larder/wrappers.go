@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/compressed"
 	"github.com/larder-go/larder/store/sealed"
@@ -25,7 +27,7 @@ func (w wrappers) keys() ([]sealed.Key, error) {
 	return keys, nil
 }
 
-// around puts them around s: compressed outside, for what is sealed does not shrink.
+// around puts them around s: compression outside, for what is sealed does not shrink.
 func (w wrappers) around(s store.Store, keys []sealed.Key) (store.Store, error) {
 	if len(keys) > 0 {
 		around, err := sealed.New(s, keys...)
@@ -34,8 +36,24 @@ func (w wrappers) around(s store.Store, keys []sealed.Key) (store.Store, error) 
 		}
 		s = around
 	}
-	if w.compress {
-		s = compressed.New(s)
+	return packing(s, w.compress), nil
+}
+
+// packing reads bodies from s, compressed or not, and compresses those that are stored if compress is set. Without the
+// flag that was given when they were stored, they would be taken for what the origin had sent.
+func packing(s store.Store, compress bool) store.Store {
+	packed := compressed.New(s)
+	if compress {
+		return packed
 	}
-	return s, nil
+	return unpacking{packed, s}
+}
+
+type unpacking struct {
+	*compressed.Store
+	plain store.Store
+}
+
+func (u unpacking) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
+	return u.plain.Create(ctx, r)
 }
