@@ -132,7 +132,7 @@ func (e *export) all(ctx context.Context, q store.Query, out io.Writer) error {
 
 // one writes r, or returns why it is left out.
 func (e *export) one(ctx context.Context, w *har.Writer, r *store.Record) (left, err error) {
-	body, left := e.cache.Body(ctx, r)
+	body, left := e.cache.Body(store.Inspect(ctx), r) // else a store may remove what it comes upon beside r, untold
 	if left != nil {
 		return left, nil
 	}

@@ -103,7 +103,7 @@ func (v *verify) all(ctx context.Context, finder store.Finder, q store.Query) er
 // one reads r, and counts what came of it. err is what the store says of it already; then r may be nil.
 func (v *verify) one(ctx context.Context, r *store.Record, err error) error {
 	if err == nil {
-		err = readAll(ctx, v.store, r)
+		err = readAll(store.Inspect(ctx), v.store, r) // else a store may remove what it comes upon beside r, untold
 	}
 	switch {
 	case ctx.Err() != nil:
