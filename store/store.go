@@ -88,8 +88,9 @@ type Finder interface {
 // Sweeper is a store that needs somebody to remove what has ended.
 type Sweeper interface {
 	// Sweep removes records whose KeepUntil is before now, remains of writes that were never committed, and, if
-	// the store has a limit that is exceeded, the least recently used records. It returns how many records it
-	// removed. It may be called at any time, also by several processes at once, and gives way to requests.
+	// the store has a limit that is exceeded, the least recently used records. It may also remove one whose KeepUntil
+	// was before now until an Update meanwhile. It returns how many records it removed. It may be called at any time,
+	// also by several processes at once, and gives way to requests.
 	Sweep(ctx context.Context, now time.Time) (removed int, err error)
 }
 

@@ -683,6 +683,13 @@ var brokenKits = []struct {
 	kit   func(*Kit)
 }{
 	{"a body too large is refused whole", "takes it", func(k *Kit) { k.MaxBody = 1 << 20 }},
+	{"sixteen goroutines do everything in little room", "has one buffer for all writers", func(k *Kit) {
+		k.OpenLimited = func(_ string, limit int64) (store.Store, error) {
+			h := &hooked{Store: &memory.Store{MaxBytes: limit}}
+			oneBuffer(h)
+			return h, nil
+		}
+	}},
 	{"a limited store stays within its limit", "ignores the limit", func(k *Kit) {
 		k.OpenLimited = func(string, int64) (store.Store, error) { return new(memory.Store), nil }
 	}},

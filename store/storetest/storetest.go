@@ -8,7 +8,9 @@
 //		})
 //	}
 //
-// [Check] is the same without a *testing.T, and [Benchmark] measures what larder asks of a store most often.
+// [Check] is the same without a *testing.T, and [Benchmark] measures what larder asks of a store most often. The cases in
+// which goroutines do everything at once are over when each has done 40 things; with the flag -storetest.stress=1m they
+// go on for a minute.
 package storetest
 
 import (
@@ -140,7 +142,7 @@ func (c test) run(kit Kit, dir string, patience time.Duration) error {
 		}()
 		c.do(t)
 	}()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(patience + *stressTime)
 	defer timer.Stop()
 	select {
 	case <-done:
@@ -178,6 +180,12 @@ func (t *check) errorf(format string, args ...any) {
 	if len(t.errs) < 10 {
 		t.errs = append(t.errs, fmt.Errorf(format, args...))
 	}
+}
+
+func (t *check) failed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.errs) > 0
 }
 
 func (t *check) fatalf(format string, args ...any) {

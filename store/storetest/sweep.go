@@ -155,38 +155,47 @@ func sizeCounts(t *check) {
 	}
 }
 
-func staysWithin(t *check) {
+// limit is what a limited store may hold.
+const limit = 1 << 20
+
+func (t *check) limited() store.Store {
 	if t.kit.OpenLimited == nil {
 		t.skip("the kit has no OpenLimited")
 	}
-	const limit = 1 << 20
 	s, err := t.kit.OpenLimited(t.dir, limit)
 	if err != nil {
 		t.fatalf("open a limited store: %v", err)
 	}
 	t.closeLater(s)
-	within := func() {
-		if w, ok := store.As[store.Sweeper](s); ok {
-			if _, err := w.Sweep(t.ctx, base); err != nil {
-				t.errorf("Sweep: %v", err)
-			}
-		}
-		if z, ok := store.As[store.Sizer](s); ok {
-			if n, bytes, err := z.Size(t.ctx); bytes > limit || err != nil {
-				t.errorf("Size: %d bytes in %d records, %v; want no more than %d", bytes, n, err, limit)
-			}
+	return s
+}
+
+// within fails if s holds more than its limit, after a Sweep.
+func (t *check) within(s store.Store) {
+	if w, ok := store.As[store.Sweeper](s); ok {
+		if _, err := w.Sweep(t.ctx, base); err != nil {
+			t.errorf("Sweep: %v", err)
 		}
 	}
+	if z, ok := store.As[store.Sizer](s); ok {
+		if n, bytes, err := z.Size(t.ctx); bytes > limit || err != nil {
+			t.errorf("Size: %d bytes in %d records, %v; want no more than %d", bytes, n, err, limit)
+		}
+	}
+}
+
+func staysWithin(t *check) {
+	s := t.limited()
 	const n, size = 200, 20_000
 	bodies := 0
 	var last *store.Record
 	for i := range n {
 		last = t.put(s, t.record(store.Key(fmt.Sprint("key", i))), size+i)
 		if i%20 == 0 {
-			within()
+			t.within(s)
 		}
 	}
-	within()
+	t.within(s)
 	t.wantIDs(s, last.Key, last)
 	for i := range n {
 		for _, r := range t.lookup(s, store.Key(fmt.Sprint("key", i))) {
