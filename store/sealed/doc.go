@@ -39,10 +39,11 @@
 //	sealed.New(files, next, old) // next is used
 //	sealed.New(files, next)      // old is dropped
 //
-// A record keeps its key until it is replaced: an update does not change it. A process that lacks the key does not find
-// the record, nor does it report it as damaged. It leaves it to those who have the key, to Sweep, and to the limit of
-// the other store. Size counts it all the same. Each key beyond the first costs one more Lookup in the other store. To
-// be rid of everything, whatever the key, purge the other store itself:
+// While processes seal with different keys, a Lookup at the moment in which one of them replaces what another has stored
+// may find neither. A record keeps its key until it is replaced: an update does not change it. A process that lacks the
+// key does not find the record, nor does it report it as damaged. It leaves it to those who have the key, to Sweep, and
+// to the limit of the other store. Size counts it all the same. Each key beyond the first costs one more Lookup in the
+// other store. To be rid of everything, whatever the key, purge the other store itself:
 //
 //	(&larder.Cache{Store: files}).Purge(ctx, store.Query{})
 //

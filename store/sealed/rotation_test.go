@@ -2,6 +2,7 @@ package sealed
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -59,6 +60,34 @@ func TestRotation(t *testing.T) {
 		must(t, both.Delete(ctx, "key"))
 		wantFound(t, "all deleted, with the old key", before, "key")
 		wantFound(t, "all deleted, with both keys", both, "key")
+	})
+}
+
+// replacing is a store in which one record takes another's place during the first Lookup.
+type replacing struct {
+	store.Store
+	replace func()
+}
+
+func (s *replacing) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
+	found, err := s.Store.Lookup(ctx, key)
+	if replace := s.replace; replace != nil {
+		s.replace = nil
+		replace()
+	}
+	return found, err
+}
+
+func TestWhatTheOldKeySealedOrWhatTakesItsPlaceIsFound(t *testing.T) {
+	onEach(t, func(t *testing.T, inner store.Store) {
+		before := seal(t, inner, testKey(1))
+		in := &replacing{Store: inner}
+		both := seal(t, in, testKey(2), testKey(1))
+		old := keep(t, before, "key", 100)
+		in.replace = func() { keep(t, both, "key", 100, old.ID) }
+		if found, err := both.Lookup(ctx, "key"); len(found) == 0 || err != nil {
+			t.Errorf("while it is replaced: %d records, %v", len(found), err)
+		}
 	})
 }
 

@@ -34,12 +34,13 @@ func New(inner store.Store, keys ...Key) (*Store, error) {
 	return &Store{wrap.Inner{Store: inner}, ring}, nil
 }
 
-// Lookup asks the inner store once for each key, until it fails. It passes on the records that come beside an error:
-// tiered.Store returns such ones while its back fails.
+// Lookup asks the inner store once for each key, the one that seals last: so it meets what is superseded meanwhile, or
+// what takes its place. It passes on the records that come beside an error: tiered.Store returns such ones while its
+// back fails.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	var found []*store.Record
 	var faults []error
-	for _, k := range s.keys {
+	for _, k := range slices.Backward(s.keys) {
 		all, err := s.Store.Lookup(ctx, k.name(key))
 		if err != nil {
 			faults = append(faults, err)
@@ -51,9 +52,6 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 				continue
 			}
 			found = append(found, r)
-		}
-		if err != nil && !errors.Is(err, store.ErrCorrupt) {
-			break
 		}
 	}
 	if len(s.keys) > 1 {
