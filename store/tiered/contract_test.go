@@ -1,8 +1,10 @@
 package tiered_test
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/larder-go/larder/internal/behaviour"
@@ -33,6 +35,28 @@ func TestContract(t *testing.T) {
 			return tiered.New(&memory.Store{MaxBytes: 20_000}, new(memory.Store), nil)
 		}})
 	})
+	t.Run("with others' turns in the midst of it all", func(t *testing.T) {
+		t.Parallel()
+		open := func(back *between) (store.Store, error) {
+			front := inBetween()
+			for _, b := range []*between{front, back} {
+				b.set(func(_ string, do func() error) error {
+					giveWay()
+					defer giveWay()
+					return do()
+				})
+			}
+			return tiered.New(front, back, nil)
+		}
+		storetest.Run(t, storetest.Kit{
+			Open: func(string) (store.Store, error) { return open(inBetween()) },
+			OpenLimited: func(_ string, limit int64) (store.Store, error) {
+				back := inBetween()
+				back.MaxBytes = limit
+				return open(back)
+			},
+		})
+	})
 	t.Run("over a table", func(t *testing.T) {
 		t.Parallel()
 		storetest.Run(t, storetest.Kit{Open: func(string) (store.Store, error) {
@@ -50,6 +74,13 @@ func TestContract(t *testing.T) {
 		kit.DamageHead = damageHead
 		storetest.Run(t, kit)
 	})
+}
+
+// giveWay lets others go first, once, several times or not at all.
+func giveWay() {
+	for range rand.IntN(8) {
+		runtime.Gosched()
+	}
 }
 
 func onDisk(o *tiered.Options) storetest.Kit {
