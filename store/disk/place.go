@@ -15,15 +15,20 @@ import (
 // folder, and as long as that is there all that comes goes into it. To make a folder takes twice as long as to make a
 // file, and most keys have one record (BenchmarkStore).
 //
-// So no record becomes the first to supersede one in the folder. Who reads the first and then the folder therefore does
-// not miss a record that is superseded meanwhile.
+// So no record becomes the first to supersede one in the folder. Who reads the first, and then the folder where there
+// was none, therefore does not miss a record that is superseded meanwhile. Who reads the folder, and then the first where
+// there is one, does not take it for the last head of a record whose update was removed meanwhile.
 
 // reader reads a head file.
 type reader func(p place, path string) (*head, error)
 
 // records returns the records of the key, newest first, and what is left of others: the first, which read reads, and
-// those in the folder, which list lists.
+// those in the folder, which list lists, and lists again if there is no first.
 func (p place) records(read reader, list func(place) ([]group, error)) ([]group, error) {
+	all, err := list(p)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	first, err := read(p, p.first())
 	if errors.Is(err, fs.ErrNotExist) {
 		return list(p)
@@ -31,12 +36,6 @@ func (p place) records(read reader, list func(place) ([]group, error)) ([]group,
 		return nil, err
 	}
 	g := group{id: first.id, first: first}
-	all, err := list(p)
-	if errors.Is(err, fs.ErrNotExist) {
-		return []group{g}, nil
-	} else if err != nil {
-		return nil, err
-	}
 	i, updated := slices.BinarySearchFunc(all, g.id, func(g group, id store.ID) int { return id.Compare(g.id) })
 	if updated {
 		all = slices.Clone(all)

@@ -232,3 +232,27 @@ func TestWhoSupersedesTheFirstIsNeverMissed(t *testing.T) {
 		readers.Wait()
 	}
 }
+
+func TestAnUpdateIsNotForgottenWhileItsRecordIsRemoved(t *testing.T) {
+	s, _ := openTwo(t)
+	p := placeOf(t, s, "key")
+	r := put(t, s, "key")
+	if err := s.Update(t.Context(), r.Clone()); err != nil {
+		t.Fatal(err)
+	}
+	all, err := p.records(func(p place, path string) (*head, error) {
+		h, err := p.readHead(path)
+		if err := s.Delete(t.Context(), "key"); err != nil {
+			t.Error(err)
+		}
+		return h, err
+	}, place.list)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for i := range all {
+		if all[i].there() && p.head(&all[i]) == p.first() {
+			t.Error("the head as it was committed counts, though it had been updated")
+		}
+	}
+}
