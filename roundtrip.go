@@ -280,7 +280,7 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 
 // usable reports whether x may be answered by r, as far as the user and the cache have a say in it.
 func (c *Cache) usable(x *exchange, r *store.Record) bool {
-	return x.rule.statusAllowed(r.Status) && !c.owed.has(r)
+	return x.rule.statusAllowed(r.Status) && !c.owed.has(r) && !c.readingOf(r).packed
 }
 
 // reading is what is worked out from a record when it is first used, and kept with it.
@@ -293,12 +293,16 @@ type reading struct {
 	header     fields
 	connection *tlsReading             // nil: the response came in the clear
 	assembly   *assembly               // nil: the record is one in the store
+	packed     bool                    // a store that was around this one when it was stored has changed the body
 	variation  string                  // what its No-Vary-Search says, as text
 	otherwise  atomic.Pointer[reading] // by a cache with other targeted fields, that has the same record in its store
 }
 
 func (c *Cache) readingOf(r *store.Record) *reading {
-	v := r.Derived(c.read).(*reading)
+	v, ok := r.Derived(c.read).(*reading)
+	if !ok { // a store around this one, that is in use beside it, was first to derive something
+		return c.read(r).(*reading)
+	}
 	if slices.Equal(v.parsed.Targeted, c.targeted) {
 		return v
 	}
@@ -319,6 +323,9 @@ func read(r *store.Record, targeted []string) *reading {
 	v.major, v.minor, _ = http.ParseHTTPVersion(r.Proto)
 	if r.TLS != nil {
 		v.connection = new(tlsReading)
+	}
+	for name := range r.Header {
+		v.packed = v.packed || strings.HasPrefix(name, ":") // as store/compressed marks it; no origin's field begins so
 	}
 	if lines := r.Header[noVarySearch]; len(lines) > 0 {
 		if says, ok := rfc9111.ParseNoVarySearch(lines); ok {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"runtime"
@@ -16,7 +17,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
-
+	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/memory"
 )
@@ -353,4 +354,32 @@ func TestWhatComesBesideAnErrorIsPassedOn(t *testing.T) {
 	if !errors.Is(err, io.ErrClosedPipe) || len(found) != 1 || !bytes.Equal(found[0].Body, document(10_000)) {
 		t.Errorf("Lookup: %d records, %v; want the one, unpacked, and the error", len(found), err)
 	}
+}
+
+// A program that does without it, or a later version of it, gets no body for one that it can read.
+func TestNobodyIsGivenWhatIsPacked(t *testing.T) {
+	body := document(100_000)
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Write(body)
+	}))
+	defer origin.Close()
+	inner := new(memory.Store)
+	get := func(s store.Store, want larder.Outcome) {
+		t.Helper()
+		resp, err := (&larder.Cache{Store: s}).Client().Get(origin.URL)
+		must(t, err)
+		defer resp.Body.Close()
+		got, err := io.ReadAll(resp.Body)
+		must(t, err)
+		if outcome := larder.Info(resp).Outcome; outcome != want || !bytes.Equal(got, body) {
+			t.Errorf("got %v, %d bytes, want %v, %d bytes", outcome, len(got), want, len(body))
+		}
+	}
+	get(New(inner), larder.Miss)
+	get(New(inner), larder.Hit)
+	get(inner, larder.Miss)
+	get(inner, larder.Hit)
+	get(New(inner), larder.Hit)
 }
