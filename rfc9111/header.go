@@ -16,38 +16,48 @@ func hopByHop(name string) bool {
 	return false
 }
 
-// endToEnd returns the fields of h that are not of one connection: neither hop-by-hop nor listed in Connection. A sender
-// must not list there what the recipient needs, such as Cache-Control (RFC 9110 §7.6.1); that stays. The slices of
-// values are h's own.
-func (p Policy) endToEnd(h http.Header) http.Header {
-	out := make(http.Header, len(h))
-	for name, vv := range h {
-		if !hopByHop(name) {
-			out[name] = vv
-		}
-	}
+// listed are the fields that Connection lists, so that they are of one connection, as the hop-by-hop ones are.
+type listed map[string]struct{}
+
+// listed returns those of h. A sender must not list there what the recipient needs, such as Cache-Control (RFC 9110
+// §7.6.1); that stays.
+func (p Policy) listed(h http.Header) (l listed) {
 	for m := range members(h["Connection"]) {
 		if name := textproto.CanonicalMIMEHeaderKey(m); !essential(name) && !slices.Contains(p.Targeted, name) {
-			delete(out, name)
+			if l == nil {
+				l = make(listed)
+			}
+			l[name] = struct{}{}
 		}
 	}
-	return out
+	return l
+}
+
+// endToEnd reports whether a field is not of one connection.
+func (l listed) endToEnd(name string) bool {
+	_, ok := l[name]
+	return !ok && !hopByHop(name)
 }
 
 // StoredHeader returns a copy of a response's header without the fields that must not be stored (RFC 9111
 // §3.1): the hop-by-hop ones, those that Connection lists, and those that a no-cache with field names lists,
 // in a shared cache also a private one.
 func (p Policy) StoredHeader(h http.Header) http.Header {
-	out := p.endToEnd(h)
-	p.leaveOut(out, out)
-	all := make([]string, 0, len(out)) // one array for the values of all fields, as a rule
-	for name, vv := range out {
-		if vv != nil {
-			n := len(all)
-			all = append(all, vv...)
-			out[name] = all[n:len(all):len(all)]
+	out := make(http.Header, len(h))
+	all := make([]string, 0, len(h)) // one array for the values of all fields, as a rule
+	listed := p.listed(h)
+	for name, vv := range h {
+		if !listed.endToEnd(name) {
+			continue
+		}
+		n := len(all)
+		all = append(all, vv...)
+		out[name] = all[n:len(all):len(all)]
+		if vv == nil {
+			out[name] = nil
 		}
 	}
+	p.leaveOut(out, out)
 	return out
 }
 
@@ -77,10 +87,11 @@ var describesContent = []string{"Content-Length", "Content-Encoding", "Content-R
 // it, or what is stored of that, does not have: they are for the one alone whose request it answers. It is nil if there
 // are none.
 func (p Policy) Withheld(freshened, said http.Header) (out http.Header) {
-	for name, vv := range p.endToEnd(said) {
+	listed := p.listed(said)
+	for name, vv := range said {
 		switch {
 		case name == "Etag", slices.Equal(freshened[name], vv): // an ETag may stay weak
-		case slices.Contains(describesContent, name):
+		case !listed.endToEnd(name), slices.Contains(describesContent, name):
 		default:
 			if out == nil {
 				out = make(http.Header)
@@ -97,14 +108,19 @@ func (p Policy) Withheld(freshened, said http.Header) (out http.Header) {
 // stored bytes be joined with others. What must not be stored is left out as by StoredHeader. The slices of values are
 // the arguments' own, which are not changed.
 func (p Policy) Freshen(stored, fresh http.Header) http.Header {
-	out := p.endToEnd(stored)
-	delete(out, "Age")
-	delete(out, "Date")
+	out := make(http.Header, max(len(stored), len(fresh)))
+	listed := p.listed(stored)
+	for name, vv := range stored {
+		if name != "Age" && name != "Date" && listed.endToEnd(name) {
+			out[name] = vv
+		}
+	}
+	listed = p.listed(fresh)
 	tag := etagField(stored)
 	staysWeak := isWeak(tag) && sameWeakly(tag, etagField(fresh))
-	for name, vv := range p.endToEnd(fresh) {
+	for name, vv := range fresh {
 		switch {
-		case slices.Contains(describesContent, name):
+		case !listed.endToEnd(name), slices.Contains(describesContent, name):
 		case name == "Etag" && staysWeak:
 		default:
 			out[name] = vv
