@@ -169,8 +169,8 @@ func (c *Cache) notesAt(ctx context.Context, x *exchange, base string) []note {
 	}
 	before := c.notes.at(base)
 	records, err := c.lookupUnder(ctx, x, noteKey(base))
-	if err != nil || ctx.Err() != nil {
-		return all
+	if err != nil || ctx.Err() != nil || x.troubled && len(records) == 0 {
+		return all // that may not be all: it is looked for again
 	}
 	all = nil
 	for _, r := range records {
@@ -232,6 +232,9 @@ func (c *Cache) takeNoteAt(ctx context.Context, x *exchange, base string, n note
 	}
 	if err := c.putNote(ctx, r, superseded); err != nil {
 		return err
+	}
+	if x.troubled { // there may be more: they are looked for again
+		now = time.Time{}
 	}
 	c.notes.taken(base, n, all, now)
 	return nil

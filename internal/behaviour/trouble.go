@@ -414,6 +414,31 @@ var trouble = append([]test{
 		u.do("PUT", "/a").want(larder.Bypassed, "/a 2")
 		u.wantFailures(remove, errBroken)
 	}},
+	{name: "notes that a broken store did not give are looked for again, before something is removed", run: func(t *T) {
+		for i, known := range []bool{true, false} { // to the cache that removes
+			path := fmt.Sprint("/", i)
+			query := func(t *T) answer { return t.do("QUERY", path, body(text, "x")) }
+			t.origin.answersQueries(path, "Cache-Control", "max-age=6000")
+			query(t).wantStatus(larder.Miss, 200)
+			u, f := t.distant()
+			u.cache.Store = finding{f}
+			if known {
+				query(u).wantStatus(larder.Hit, 200)
+				u.settle()
+				t.clock.advance(2 * time.Minute)
+				f.at(with(errBroken), lookup, create)
+				query(u).wantStatus(larder.Miss, 200)
+			} else {
+				f.at(with(errBroken), lookup)
+				u.get(path, body(text, "y")).wantStatus(larder.Miss, 200)
+			}
+			u.settle()
+			f.mended()
+			query(u).wantStatus(larder.Hit, 200)
+			u.do("PUT", path)
+			query(u).wantStatus(larder.Miss, 200)
+		}
+	}},
 	{name: "what could not be removed is not used any more, nor when the store is well again", run: func(t *T) {
 		faults := map[string]func(context.Context) error{"broken": with(errBroken), "hanging": hang}
 		for name, fault := range faults {
