@@ -115,7 +115,11 @@ func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []s
 // was in, added to groups.
 func (c *Cache) removeListed(ctx context.Context, x *exchange, q store.Query, groups []string) []string {
 	finder, ok := store.As[store.Finder](c.store)
-	if !ok || !c.mayUse(x) {
+	if !ok {
+		return groups
+	}
+	if !c.mayUse(x) {
+		c.owe(q)
 		return groups
 	}
 	var found []*store.Record

@@ -476,6 +476,27 @@ var trouble = append([]test{
 			}
 		}
 	}},
+	{name: "nor what could not be looked for, since the store hung for somebody else", run: func(t *T) {
+		u, f := t.distant()
+		u.cache.Store = finding{f}
+		u.rule(larder.Rule{KeyHeaders: []string{"X-User"}})
+		t.origin.numbered("/a", "Cache-Control", "max-age=6000")
+		u.get("/a", header("X-User", "alice")).want(larder.Miss, "/a 1")
+		t.clock.advance(time.Second)
+		u.cache.Observe = func(e larder.Event) {
+			if e.Kind == larder.Invalidated {
+				f.at(hang, lookup)
+				u.get("/other")
+			}
+		}
+		u.do("PUT", "/a")
+		u.cache.Observe = nil
+		f.mended()
+		t.clock.advance(time.Minute)
+		u.get("/other") // by which the store is tried again
+		u.settle()
+		u.get("/a", header("X-User", "alice")).want(larder.Miss, "/a 3")
+	}},
 }, originTrouble...)
 
 // hangingFinder lists what is stored for as long as the caller has patience.
