@@ -97,7 +97,7 @@ func (c *Cache) Delete(ctx context.Context, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c.flights.outdate(x.key, nil)
+	c.flights.outdate(x.key, x.target.url, nil)
 	for _, key := range c.allKeys(ctx, x) {
 		if err := c.store.Delete(ctx, key); err != nil {
 			return fmt.Errorf("larder: delete %s: %w", x.target.url, err)

@@ -109,24 +109,15 @@ func (fs *flights) join(ctx context.Context, key flightKey, url string, suits fu
 	return fs.begin(ctx, key, url), true
 }
 
-// outdate sees to it that what is under way for key, own excepted, is neither stored nor given to those who come later.
-func (fs *flights) outdate(key store.Key, own *flight) {
-	fs.outdateAll(own, func(k flightKey, f *flight) *atomic.Bool {
-		if k.key == key {
-			return &f.outdated
-		}
-		return nil
-	})
-}
-
-// outdateURL outdates what is under way, own excepted, for the URL under whatever key; and for the URL with another
-// query by other methods than GET and HEAD, or if the answer has No-Vary-Search.
-func (fs *flights) outdateURL(url string, own *flight) {
+// outdate sees to it that what is under way, own excepted, for key, or for its URL under whatever key, is neither stored
+// nor given to those who come later; and so for the URL with another query by other methods than GET and HEAD, or if the
+// answer has No-Vary-Search.
+func (fs *flights) outdate(key store.Key, url string, own *flight) {
 	base, _, _ := strings.Cut(url, "?")
 	fs.outdateAll(own, func(k flightKey, f *flight) *atomic.Bool {
 		rest, ok := strings.CutPrefix(f.url, base)
 		switch {
-		case f.url == url:
+		case k.key == key, f.url == url:
 			return &f.outdated
 		case !ok || rest != "" && rest[0] != '?':
 			return nil

@@ -31,8 +31,7 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
 			continue
 		}
 		ctx := get.req.Context()
-		c.flights.outdate(get.key, own)
-		c.flights.outdateURL(get.target.url, own)
+		c.flights.outdate(get.key, get.target.url, own)
 		groups = c.removeFor(ctx, get, groups)
 		if twin := c.twinOf(get); twin.key != get.key {
 			groups = c.removeFor(ctx, twin, groups)

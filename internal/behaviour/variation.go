@@ -163,28 +163,39 @@ var variations = []test{
 		t.post("/a?other")
 		t.wantStored(1)
 	}},
-	{name: "what is under way when another query is invalidated is used afterwards only if it says nothing of other queries", run: func(t *T) {
-		for i, c := range []struct{ says, want string }{{`params=("u")`, "3"}, {`params=()`, "1"}} {
-			g := make(gate)
-			path := fmt.Sprint("/", i)
-			t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
-				set(w.Header(), []string{"Cache-Control", "max-age=60", "No-Vary-Search", c.says})
-				n := t.origin.hits(path)
-				if n == 1 {
-					g.wait(r)
+	{name: "what is under way when another query is invalidated, or deleted, is used afterwards only if it says nothing of other queries", run: func(t *T) {
+		remove := map[string]func(url string){
+			"PUT": func(url string) { t.do("PUT", url) },
+			"Delete": func(url string) {
+				if err := t.cache.Delete(t.Context(), t.request("GET", url)); err != nil {
+					t.Error(err)
 				}
-				fmt.Fprint(w, n)
-			})
-			first := t.start(1, func(int) answer { return t.try("GET", path+"?u=1") })
-			t.settle()
-			t.do("PUT", path+"?u=2")
-			later := t.start(2, func(int) answer { return t.try("GET", path+"?u=1") })
-			t.settle()
-			g.open()
-			first.done()[0].want(larder.Miss, "1")
-			t.wantAll(later.done(), c.want)
-			t.get(path+"?u=1").want(larder.Hit, c.want)
-			t.get(path+"?u=2").wantStatus(map[string]larder.Outcome{"3": larder.Hit, "1": larder.Miss}[c.want], 200)
+			},
+		}
+		for by, remove := range remove {
+			for i, c := range []struct{ says, want string }{{`params=("u")`, "after"}, {`params=()`, "before"}} {
+				g := make(gate)
+				path := fmt.Sprint("/", by, i)
+				t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
+					set(w.Header(), []string{"Cache-Control", "max-age=60", "No-Vary-Search", c.says})
+					if t.origin.hits(path) > 1 {
+						fmt.Fprint(w, "after")
+						return
+					}
+					g.wait(r)
+					fmt.Fprint(w, "before")
+				})
+				first := t.start(1, func(int) answer { return t.try("GET", path+"?u=1") })
+				t.settle()
+				remove(path + "?u=2")
+				later := t.start(2, func(int) answer { return t.try("GET", path+"?u=1") })
+				t.settle()
+				g.open()
+				first.done()[0].want(larder.Miss, "before")
+				t.wantAll(later.done(), c.want)
+				t.get(path+"?u=1").want(larder.Hit, c.want)
+				t.get(path+"?u=2").wantStatus(map[string]larder.Outcome{"after": larder.Hit, "before": larder.Miss}[c.want], 200)
+			}
 		}
 	}},
 	{name: "Has, Lookup and Explain know it; Entries and Purge do not show what leads to it", run: func(t *T) {
