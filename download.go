@@ -316,18 +316,15 @@ func (d *download) commit() error {
 
 // publish makes r visible in the place of others, unless it is outdated.
 func (d *download) publish(r *store.Record, superseded []*store.Record) error {
-	d.flight.storing.Lock()
-	defer d.flight.storing.Unlock()
-	if d.flight.outdatedFor(r) {
-		return errOutdated
-	}
-	err := d.put(r, superseded)
-	d.c.failed("commit", d.x, err)
-	if err == nil {
-		d.c.emit(Event{Kind: StoredResponse, Method: d.x.rr.Method, URL: d.x.target.url, Status: r.Status,
-			Decision: Decision{ID: r.ID}})
-	}
-	return err
+	return d.flight.store(r, func() error {
+		err := d.put(r, superseded)
+		d.c.failed("commit", d.x, err)
+		if err == nil {
+			d.c.emit(Event{Kind: StoredResponse, Method: d.x.rr.Method, URL: d.x.target.url, Status: r.Status,
+				Decision: Decision{ID: r.ID}})
+		}
+		return err
+	})
 }
 
 // put commits r in the place of others, after the note by which it is found if it needs one.

@@ -41,7 +41,8 @@ type flight struct {
 
 	outdated atomic.Bool // an unsafe request has changed what it asks for: neither to be stored nor joined
 	alike    atomic.Bool // what its URL gives with another query was changed: it is outdated, too, if its answer has No-Vary-Search
-	storing  sync.Mutex  // held while these are looked at and the answer stored
+	storing  bool        // the answer is being stored, since these were not set; guarded by mu, as stored is
+	stored   sync.Cond   // tells that storing has ended
 
 	landed chan struct{} // closed when it has landed; nil: it has no lease
 }
@@ -81,6 +82,7 @@ func (fs *flights) begin(ctx context.Context, key flightKey, url string) *flight
 		fs.under[old.at] = old
 	}
 	f := &flight{key: key, at: key, url: url, values: context.WithoutCancel(ctx), waiters: 1, leader: true}
+	f.stored.L = &f.mu
 	f.ctx, f.cancel = context.WithCancel(f.values)
 	if fs.under == nil {
 		fs.under = make(map[flightKey]*flight)
@@ -155,10 +157,30 @@ func (fs *flights) outdateAll(own *flight, mark func(flightKey, *flight) *atomic
 	}
 	fs.mu.Unlock()
 	for _, f := range all {
-		f.storing.Lock()
-		//lint:ignore SA2001 it has only to be waited for
-		f.storing.Unlock()
+		f.mu.Lock()
+		for f.storing {
+			f.stored.Wait()
+		}
+		f.mu.Unlock()
 	}
+}
+
+// store calls put, by which r, f's answer, is stored, unless that is outdated.
+func (f *flight) store(r *store.Record, put func() error) error {
+	f.mu.Lock()
+	f.storing = !f.outdatedFor(r)
+	storing := f.storing
+	f.mu.Unlock()
+	if !storing {
+		return errOutdated
+	}
+	defer func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.storing = false
+		f.stored.Broadcast()
+	}()
+	return put()
 }
 
 // outdatedFor reports whether an unsafe request has changed what f asks for, if r is its answer; nil: that is not known.

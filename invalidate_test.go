@@ -1,12 +1,48 @@
 package larder
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/memory"
 )
+
+// slowCommit is a distant store that takes a second to make what was written visible.
+type slowCommit struct{ store.Store }
+
+func (s slowCommit) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
+	w, err := s.Store.Create(ctx, r)
+	return slowWriter{w}, err
+}
+
+type slowWriter struct{ store.Writer }
+
+func (w slowWriter) Commit(r *store.Record, superseded ...store.ID) error {
+	time.Sleep(time.Second) // of the bubble's clock
+	return w.Writer.Commit(r, superseded...)
+}
+
+// TestInvalidatedWhileStored shows that an unsafe request waits for what is being stored, and removes it; in a bubble,
+// too, whose clock stands still while somebody waits for a sync.Mutex.
+func TestInvalidatedWhileStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Cache{Base: unheeding{}, Store: slowCommit{new(memory.Store)}}
+		send(t, c, "GET", "/a")
+		synctest.Wait() // it is being stored
+		send(t, c, "POST", "/a")
+		time.Sleep(2 * time.Second) // of the bubble's clock
+		if got := send(t, c, "GET", "/a"); got != Miss {
+			t.Errorf("the GET after the POST was a %v, want a miss", got)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
 
 func TestOwedRemovals(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
