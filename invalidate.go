@@ -132,16 +132,16 @@ func (c *Cache) removeListed(ctx context.Context, x *exchange, q store.Query, gr
 		}
 		return nil
 	})
-	c.notFound(x, q, err)
+	c.findFailed(x, q, err)
 	for _, r := range found {
 		c.remove(ctx, x, r.Key, r.ID)
 	}
 	return appendGroups(groups, found)
 }
 
-// notFound tells that the store failed to find what is to be removed. To be slow at that is no reason to leave it
+// findFailed tells that the store failed to find what is to be removed. To be slow at that is no reason to leave it
 // alone: some have to read all that they hold.
-func (c *Cache) notFound(x *exchange, q store.Query, err error) {
+func (c *Cache) findFailed(x *exchange, q store.Query, err error) {
 	if err != nil {
 		c.owe(q)
 	}
@@ -220,7 +220,7 @@ func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchang
 		case errors.Is(err, store.ErrCorrupt) && more:
 			continue
 		case err != nil || !more:
-			c.notFound(x, q, err)
+			c.findFailed(x, q, err)
 			return !errors.Is(err, errStoreSlow)
 		}
 		if err := c.within(ctx, func(ctx context.Context) error { return c.store.Delete(ctx, r.Key, r.ID) }); err != nil {
