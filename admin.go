@@ -103,6 +103,9 @@ func (c *Cache) Delete(ctx context.Context, req *http.Request) error {
 			return fmt.Errorf("larder: delete %s: %w", x.target.url, err)
 		}
 	}
+	if x.troubled {
+		return fmt.Errorf("larder: delete %s: the store failed to tell under which keys there is more", x.target.url)
+	}
 	return nil
 }
 

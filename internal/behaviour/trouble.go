@@ -497,6 +497,21 @@ var trouble = append([]test{
 		u.settle()
 		u.get("/a", header("X-User", "alice")).want(larder.Miss, "/a 3")
 	}},
+	{name: "Delete fails if the store does not tell all that answers the request", run: func(t *T) {
+		t.origin.numbered("/a", "Cache-Control", "max-age=6000", "No-Vary-Search", `params=("u")`)
+		t.get("/a?u=1").want(larder.Miss, "/a 1")
+		u, f := t.distant()
+		remove := func() error { return u.cache.Delete(t.Context(), t.request("GET", "/a?u=2")) }
+		f.at(with(errBroken), lookup)
+		if remove() == nil {
+			t.Error("no error from a broken store")
+		}
+		f.mended()
+		if err := remove(); err != nil {
+			t.Error(err)
+		}
+		u.get("/a?u=2").want(larder.Miss, "/a 2")
+	}},
 }, originTrouble...)
 
 // hangingFinder lists what is stored for as long as the caller has patience.
