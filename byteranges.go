@@ -37,7 +37,9 @@ func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested
 	resp.Body = readCloser{io.TeeReader(resp.Body, lenient{parts}), closers{resp.Body, parts}}
 	c.background.run(func() {
 		defer stop()
-		c.storeParts(all, x, &head, multipart.NewReader(passing, params["boundary"]), requested)
+		if err := c.storeParts(all, x, &head, multipart.NewReader(passing, params["boundary"]), requested); err != nil {
+			c.discarded(x, err)
+		}
 		passing.Close()
 		c.land(all)
 		all.cancel()
@@ -52,13 +54,12 @@ func (l lenient) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// storeParts stores the parts of a response as the downloads that they would have been, had the caller asked for them
-// one by one.
-func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts *multipart.Reader, requested time.Time) {
+// storeParts stores the parts of a response, as far as they come. An error is that no more are stored.
+func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts *multipart.Reader, requested time.Time) error {
 	for range maxParts {
 		p, err := parts.NextRawPart()
 		if err != nil {
-			return
+			return nil
 		}
 		one := *head
 		one.Header, one.Body, one.Trailer = head.Header.Clone(), p, nil
@@ -71,24 +72,37 @@ func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts 
 		brings, _ := rfc9111.Parse(rfc9111.Response{Status: one.StatusCode, Header: one.Header}).Part()
 		one.Header["Content-Length"] = []string{strconv.FormatInt(brings.Length, 10)}
 		one.ContentLength = brings.Length
-		f := c.flights.alone(all.values, flightKey{key: x.key, method: x.rr.Method}, x.target.url)
-		if all.alike.Load() {
-			f.alike.Store(true)
-		}
-		if all.outdated.Load() {
-			c.land(f)
-			f.cancel()
-			return
-		}
-		if d, _ := c.download(f, x, &one, requested); d != nil {
-			f.settle(result{download: d, status: one.StatusCode})
-			f.await(f.ctx, true)
-			if parsed := &c.readingOf(d.record).parsed; rfc9111.Combinable(parsed, parsed) { // for the next ones to count it
-				x.found = append([]*store.Record{d.record}, x.found...)
-			}
-		} else {
-			c.land(f)
-			f.cancel()
+		if err := c.storePart(all, x, &one, requested); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// storePart stores a part as the download that it would have been, had the caller asked for it alone.
+func (c *Cache) storePart(all *flight, x *exchange, one *http.Response, requested time.Time) (err error) {
+	f := c.flights.alone(all.values, flightKey{key: x.key, method: x.rr.Method}, x.target.url)
+	var d *download
+	defer func() {
+		if d == nil {
+			c.land(f)
+			f.cancel()
+		}
+	}()
+	defer recovered(&err)
+	if all.alike.Load() {
+		f.alike.Store(true)
+	}
+	if all.outdated.Load() {
+		return errOutdated
+	}
+	if d, _ = c.download(f, x, one, requested); d == nil {
+		return nil
+	}
+	f.settle(result{download: d, status: one.StatusCode})
+	f.await(f.ctx, true)
+	if parsed := &c.readingOf(d.record).parsed; rfc9111.Combinable(parsed, parsed) { // for the next ones to count it
+		x.found = append([]*store.Record{d.record}, x.found...)
+	}
+	return nil
 }

@@ -62,6 +62,49 @@ func TestPanicInAPost(t *testing.T) {
 	}
 }
 
+// inParts is an origin that answers with two parts, and does not say of what type they are.
+type inParts struct{}
+
+func (inParts) RoundTrip(*http.Request) (*http.Response, error) {
+	const body = "--b\r\nContent-Range: bytes 0-1/9\r\n\r\nab\r\n--b\r\nContent-Range: bytes 4-5/9\r\n\r\nef\r\n--b--\r\n"
+	h := http.Header{"Cache-Control": {"max-age=60"}, "Etag": {`"1"`}, "Content-Type": {"multipart/byteranges; boundary=b"}}
+	return &http.Response{StatusCode: http.StatusPartialContent, Header: h, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body))}, nil
+}
+
+// TestPanicInAPart shows that a panic in a rule's filter, when the parts of a response are stored behind the caller's
+// back, is told of, and ends no more than that.
+func TestPanicInAPart(t *testing.T) {
+	var told []error
+	c := &Cache{
+		Base:  inParts{},
+		Rules: []Rule{{Filter: func(r *http.Response) bool { return r.Header["Content-Type"][0] != "" }}},
+		Observe: func(e Event) {
+			if e.Kind == Discarded {
+				told = append(told, e.Err)
+			}
+		},
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Range", "bytes=0-1,4-5")
+	resp, err := c.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(resp.Body); err != nil || !strings.HasSuffix(string(got), "ef\r\n--b--\r\n") {
+		t.Errorf("got %q, %v", got, err)
+	}
+	resp.Body.Close()
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if len(told) != 1 || !strings.Contains(told[0].Error(), "index out of range") || len(c.flights.under) != 0 {
+		t.Errorf("%d flights are left after %v", len(c.flights.under), told)
+	}
+}
+
 // TestLandingTwice shows that a flight lands once, as where a panic follows.
 func TestLandingTwice(t *testing.T) {
 	var c Cache
