@@ -240,18 +240,19 @@ func (c *Cache) remove(ctx context.Context, x *exchange, key store.Key, ids ...s
 		c.failed("delete", x, err)
 	}
 	if err != nil {
-		c.owed.add(c.now(), x.target.base())
+		c.owed.add(c.now(), string(key))
 		return
 	}
 	c.emit(Event{Kind: Invalidated, Method: x.rr.Method, URL: x.target.url})
 }
 
-// owed are removals that the store did not carry out, since it failed or is left alone. What is stored for these URLs,
-// or has these tags, and was asked for before, is as if it were not stored. Other processes know nothing of that.
+// owed are removals that the store did not carry out, since it failed or is left alone. What is stored under these
+// keys or for these URLs, or has these tags, and was asked for before, is as if it were not stored. Other processes
+// know nothing of that.
 type owed struct {
 	any   atomic.Bool
 	mu    sync.Mutex
-	since map[string]time.Time // by URL without query, or tag
+	since map[string]time.Time // by key, URL without query, or tag
 	all   time.Time            // for everything, since there were too many
 }
 
@@ -283,5 +284,5 @@ func (o *owed) has(r *store.Record) bool {
 		return ok && !r.Requested.After(since)
 	}
 	base, _, _ := strings.Cut(r.URL, "?")
-	return !r.Requested.After(o.all) || owed(base) || slices.ContainsFunc(r.Tags, owed)
+	return !r.Requested.After(o.all) || owed(string(r.Key)) || owed(base) || slices.ContainsFunc(r.Tags, owed)
 }

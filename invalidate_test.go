@@ -59,11 +59,15 @@ func TestOwedRemovals(t *testing.T) {
 	has(record("http://a/b", -1), false)
 	o.add(now, "http://a/b")
 	o.add(now, "cache-group:http://a/g")
+	o.add(now, "key")
 	has(record("http://a/b?q", -1), true)
 	has(record("http://a/b", 1), false)
 	has(record("http://a/c", -1), false)
 	has(record("http://a/c", -1, "x", "cache-group:http://a/g"), true)
-	for i := range maxOwed { // two more than it remembers
+	keyed := record("http://a/d", -1)
+	keyed.Key = "key"
+	has(keyed, true)
+	for i := range maxOwed { // three more than it remembers
 		o.add(now, fmt.Sprint("http://a/", i))
 	}
 	if len(o.since) > maxOwed {

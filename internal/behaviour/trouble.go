@@ -497,6 +497,25 @@ var trouble = append([]test{
 		u.settle()
 		u.get("/a", header("X-User", "alice")).want(larder.Miss, "/a 3")
 	}},
+	{name: "that is so of what has the same key, and of nothing else", run: func(t *T) {
+		u, f := t.distant()
+		u.cache.Store = finding{f}
+		u.cache.Key = func(r *http.Request) string { return r.URL.Query().Get("key") }
+		for _, path := range []string{"/a", "/b", "/c"} {
+			t.origin.numbered(path, "Cache-Control", "max-age=6000")
+		}
+		u.get("/a?key=1").want(larder.Miss, "/a 1")
+		u.get("/b").want(larder.Miss, "/b 1")
+		u.get("/b?other").want(larder.Miss, "/b 2")
+		t.clock.advance(time.Second)
+		f.at(with(errBroken), remove)
+		u.do("PUT", "/c?key=1")
+		u.do("PUT", "/b")
+		f.mended()
+		u.get("/a?key=1").want(larder.Miss, "/a 2")
+		u.get("/b").want(larder.Miss, "/b 4")
+		u.get("/b?other").want(larder.Hit, "/b 2")
+	}},
 	{name: "Delete fails if the store does not tell all that answers the request", run: func(t *T) {
 		t.origin.numbered("/a", "Cache-Control", "max-age=6000", "No-Vary-Search", `params=("u")`)
 		t.get("/a?u=1").want(larder.Miss, "/a 1")
