@@ -34,7 +34,7 @@ func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested
 	head.Header = resp.Header.Clone()
 	passing, parts := io.Pipe()
 	stop := context.AfterFunc(f.ctx, func() { parts.CloseWithError(context.Canceled) }) // nobody reads on
-	resp.Body = readCloser{io.TeeReader(resp.Body, lenient{parts}), closers{resp.Body, parts}}
+	resp.Body = &split{resp.Body, parts}
 	c.background.run(func() {
 		defer stop()
 		if err := c.storeParts(all, x, &head, multipart.NewReader(passing, params["boundary"]), requested); err != nil {
@@ -46,12 +46,26 @@ func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested
 	})
 }
 
-// lenient is a writer whose faults are no fault of who writes.
-type lenient struct{ w io.Writer }
+// split is a body whose bytes go to another reader, too, as far as that wants them.
+type split struct {
+	io.ReadCloser
+	other *io.PipeWriter
+}
 
-func (l lenient) Write(p []byte) (int, error) {
-	l.w.Write(p)
-	return len(p), nil
+func (s *split) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if n > 0 {
+		s.other.Write(p[:n])
+	}
+	if err != nil { // not every caller closes what it has read to the end
+		s.other.CloseWithError(err)
+	}
+	return n, err
+}
+
+func (s *split) Close() error {
+	s.other.Close()
+	return s.ReadCloser.Close()
 }
 
 // storeParts stores the parts of a response, as far as they come. An error is that no more are stored.

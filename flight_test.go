@@ -1,6 +1,7 @@
 package larder
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // unheeding is a Base that answers even when nobody waits any more.
@@ -62,13 +64,15 @@ func TestPanicInAPost(t *testing.T) {
 	}
 }
 
-// inParts is an origin that answers with two parts, and does not say of what type they are.
-type inParts struct{}
+// inParts is an origin that answers with two parts, and does not say of what type they are. It gives no more than that
+// many bytes.
+type inParts int
 
-func (inParts) RoundTrip(*http.Request) (*http.Response, error) {
-	const body = "--b\r\nContent-Range: bytes 0-1/9\r\n\r\nab\r\n--b\r\nContent-Range: bytes 4-5/9\r\n\r\nef\r\n--b--\r\n"
+const twoParts = "--b\r\nContent-Range: bytes 0-1/9\r\n\r\nab\r\n--b\r\nContent-Range: bytes 4-5/9\r\n\r\nef\r\n--b--\r\n"
+
+func (n inParts) RoundTrip(*http.Request) (*http.Response, error) {
 	h := http.Header{"Cache-Control": {"max-age=60"}, "Etag": {`"1"`}, "Content-Type": {"multipart/byteranges; boundary=b"}}
-	return &http.Response{StatusCode: http.StatusPartialContent, Header: h, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body))}, nil
+	return &http.Response{StatusCode: http.StatusPartialContent, Header: h, ContentLength: -1, Body: io.NopCloser(strings.NewReader(twoParts[:n]))}, nil
 }
 
 // TestPanicInAPart shows that a panic in a rule's filter, when the parts of a response are stored behind the caller's
@@ -76,7 +80,7 @@ func (inParts) RoundTrip(*http.Request) (*http.Response, error) {
 func TestPanicInAPart(t *testing.T) {
 	var told []error
 	c := &Cache{
-		Base:  inParts{},
+		Base:  inParts(len(twoParts)),
 		Rules: []Rule{{Filter: func(r *http.Response) bool { return r.Header["Content-Type"][0] != "" }}},
 		Observe: func(e Event) {
 			if e.Kind == Discarded {
@@ -93,7 +97,7 @@ func TestPanicInAPart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := io.ReadAll(resp.Body); err != nil || !strings.HasSuffix(string(got), "ef\r\n--b--\r\n") {
+	if got, err := io.ReadAll(resp.Body); err != nil || string(got) != twoParts {
 		t.Errorf("got %q, %v", got, err)
 	}
 	resp.Body.Close()
@@ -103,6 +107,30 @@ func TestPanicInAPart(t *testing.T) {
 	if len(told) != 1 || !strings.Contains(told[0].Error(), "index out of range") || len(c.flights.under) != 0 {
 		t.Errorf("%d flights are left after %v", len(c.flights.under), told)
 	}
+}
+
+// TestPartsThatBreakOff shows that nothing waits for more of a multipart response that its caller has read to its early
+// end, and not closed.
+func TestPartsThatBreakOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Cache{Base: inParts(len(twoParts) / 2)}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Range", "bytes=0-1,4-5")
+		resp, err := c.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := c.Close(ctx); err != nil {
+			t.Error(err)
+			resp.Body.Close()
+		}
+	})
 }
 
 // TestLandingTwice shows that a flight lands once, as where a panic follows.
