@@ -20,16 +20,8 @@ func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested
 	if err != nil || kind != "multipart/byteranges" || params["boundary"] == "" || x.rr.Method != http.MethodGet {
 		return
 	}
-	all := c.flights.alone(f.values, flightKey{key: x.key, method: x.rr.Method}, x.target.url) // as f, which lands now, to be outdated
-	if f.alike.Load() {
-		all.alike.Store(true)
-	}
-	if f.outdated.Load() {
-		c.land(all)
-		all.cancel()
-		return
-	}
-	x.detach() // the caller may use its request again before all are stored
+	all := c.flights.beside(f) // which lands now
+	x.detach()                 // the caller may use its request again before all are stored
 	head := *resp
 	head.Header = resp.Header.Clone()
 	passing, parts := io.Pipe()
@@ -95,7 +87,7 @@ func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts 
 
 // storePart stores a part as the download that it would have been, had the caller asked for it alone.
 func (c *Cache) storePart(all *flight, x *exchange, one *http.Response, requested time.Time) (err error) {
-	f := c.flights.alone(all.values, flightKey{key: x.key, method: x.rr.Method}, x.target.url)
+	f := c.flights.beside(all)
 	var d *download
 	defer func() {
 		if d == nil {
@@ -104,12 +96,6 @@ func (c *Cache) storePart(all *flight, x *exchange, one *http.Response, requeste
 		}
 	}()
 	defer recovered(&err)
-	if all.alike.Load() {
-		f.alike.Store(true)
-	}
-	if all.outdated.Load() {
-		return errOutdated
-	}
 	if d, _ = c.download(f, x, one, requested); d == nil {
 		return nil
 	}

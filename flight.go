@@ -100,6 +100,18 @@ func (fs *flights) alone(ctx context.Context, key flightKey, url string) *flight
 	return fs.begin(ctx, key, url)
 }
 
+// beside returns a flight for the same caller alone, that is outdated as f is.
+func (fs *flights) beside(f *flight) *flight {
+	b := fs.alone(f.values, f.key, f.url) // from now on who outdates f outdates it, too
+	if f.outdated.Load() {
+		b.outdated.Store(true)
+	}
+	if f.alike.Load() {
+		b.alike.Store(true)
+	}
+	return b
+}
+
 // join returns the flight under way for key, or a new one that the caller leads. A caller that comes after the answer
 // joins only if that suits it, as a stored response would have to.
 func (fs *flights) join(ctx context.Context, key flightKey, url string, suits func(*result) bool) (f *flight, leads bool) {

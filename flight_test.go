@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/larder-go/larder/store"
 )
 
 // unheeding is a Base that answers even when nobody waits any more.
@@ -129,6 +131,48 @@ func TestPartsThatBreakOff(t *testing.T) {
 		if err := c.Close(ctx); err != nil {
 			t.Error(err)
 			resp.Body.Close()
+		}
+	})
+}
+
+// piecemeal is an origin whose bodies come as somebody writes them, in parts; to other requests than GET it answers that
+// all is well.
+type piecemeal struct{ body io.ReadCloser }
+
+func (o piecemeal) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := inParts(0).RoundTrip(req)
+	if resp.Body = o.body; req.Method != http.MethodGet {
+		resp.StatusCode, resp.Body = http.StatusNoContent, http.NoBody
+	}
+	return resp, err
+}
+
+// TestPartsThatAreOutdated shows that no part of a multipart response is stored that comes after an unsafe request has
+// changed what it is of.
+func TestPartsThatAreOutdated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body, origin := io.Pipe()
+		c := &Cache{Base: piecemeal{body}}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/a", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Range", "bytes=0-1,4-5")
+		resp, err := c.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go io.Copy(io.Discard, resp.Body)
+		io.WriteString(origin, twoParts[:len(twoParts)/2])
+		synctest.Wait()
+		send(t, c, "PUT", "/a")
+		io.WriteString(origin, twoParts[len(twoParts)/2:])
+		origin.Close()
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for r := range c.Entries(t.Context(), store.Query{}) {
+			t.Errorf("%s is stored", r.Header["Content-Range"])
 		}
 	})
 }
