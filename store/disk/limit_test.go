@@ -363,6 +363,30 @@ func TestASmallRecordFindsTheRoomOfALargeOne(t *testing.T) {
 	}
 }
 
+// TestALedgerThatWasTooHighIsNoLowerLimit, as when a process with a higher one was killed.
+func TestALedgerThatWasTooHighIsNoLowerLimit(t *testing.T) {
+	const limit = 1 << 20
+	dir := t.TempDir()
+	s := openAt(t, dir, limit)
+	for i := range 9 {
+		if err := write(s, recordOf(fmt.Sprint(i), 100<<10), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.usage.add(900<<10, 0)
+	w, err := s.Create(t.Context(), recordOf("new", 300<<10))
+	if err == nil {
+		defer w.Close()
+		_, err = w.Write(make([]byte, 100<<10))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if total, _ := s.usage.total(); total > limit || total != taken(t, dir) {
+		t.Errorf("the ledger says %d bytes, the files take %d, the limit is %d", total, taken(t, dir), limit)
+	}
+}
+
 // TestALowerLimitIsComeDownTo by writes, each of which does only so much.
 func TestALowerLimitIsComeDownTo(t *testing.T) {
 	const limit = 1 << 20

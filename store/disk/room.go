@@ -20,17 +20,19 @@ func (s *Store) spend(bytes, records int64, write func() error) error {
 	}
 	s.room.Lock() // so that no other goroutine takes what is freed
 	defer s.room.Unlock()
-	total, _ := s.usage.total()
-	limit := max(s.max, total-s.max/2) // one that was lowered is come down to step by step
-	for freed := int64(0); bytes <= s.max; {
+	for freed, half := int64(0), s.max/2; bytes <= s.max; {
+		total, _ := s.usage.total()
+		limit := s.max
+		if total > limit && freed >= bytes+half { // it was lowered, and is come down to step by step
+			limit = total + bytes
+		}
 		if granted, err := s.reserve(bytes, records, limit, write); granted || err != nil {
 			return err
 		}
-		if freed > 2*bytes+s.max/2 {
+		if freed > 2*bytes+half {
 			break // other processes take it
 		}
-		total, _ := s.usage.total()
-		n, _ := s.evict(total+bytes-limit, s.max/16)
+		n, _ := s.evict(min(total-s.max, half-freed)+bytes, s.max/16)
 		if now, _ := s.usage.total(); n == 0 && now >= total {
 			break
 		}
