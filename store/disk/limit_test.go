@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -198,6 +199,7 @@ func TestABodyThatCannotFitEvictsNothing(t *testing.T) {
 		of, size int
 	}{
 		{"with its checksums and its head", 0, 0, limit - 2*folderCost},
+		{"as no file could", 0, 0, math.MaxInt64 - 1<<20},
 		{"beside what has come of another", 500_000, 500_000, 600_000},
 		{"beside what was reserved for another", 250_000, 450_000, 600_000},
 	} {

@@ -65,7 +65,7 @@ func (w *writer) fits(size, others int64) error {
 	if size > inlineMax {
 		least = cost(fileSize(size)) + cost(prefixSize) + folderCost
 	}
-	if w.store.max > 0 && least > room {
+	if w.store.max > 0 && (size > room || least > room) { // the former where the sum is too large for an int64
 		return fmt.Errorf("a body of %d bytes where there is room for %d: %w", size, max(0, room), store.ErrTooLarge)
 	}
 	return nil
