@@ -578,6 +578,15 @@ var broken = []brokenStore{
 	}},
 	{"a reader finds the old record or the new", "removes first, then commits", removeFirst},
 	{"sixteen goroutines do everything at once", "has one buffer for all writers", oneBuffer},
+	{"sixteen goroutines do everything at once", "makes each Update a moment too late", func(h *hooked) {
+		var last atomic.Pointer[store.Record]
+		h.update = func(ctx context.Context, r *store.Record) error {
+			if r = last.Swap(r); r == nil {
+				return nil
+			}
+			return h.Store.Update(ctx, r)
+		}
+	}},
 	{"two handles do everything at once", "has one buffer for all writers", oneBuffer},
 	{"a lease has one holder", "gives it to everybody", func(h *hooked) { h.lease = func(store.Key, store.ID, time.Duration) bool { return true } }},
 	{"a lease has one holder", "does not let it be renewed", func(h *hooked) {
