@@ -21,7 +21,7 @@ const touchEvery = time.Hour
 // midst of it. Each takes another change at the wrong moment, so that a few are rare, and this many are a fault.
 const attempts = 64
 
-// Lookup is described at store.Store. A key that was never stored costs two failing opens and one stat.
+// Lookup is described at store.Store. A key that was never stored costs three failing opens and one stat.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
