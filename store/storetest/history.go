@@ -155,7 +155,7 @@ func (h *history) notePresence(all map[store.ID]*stored, told func(store.ID, *ca
 		head := stateOf(c)
 		all[c.id].heads[c.head] = &head
 		if c.gone { // it may have been there before somebody removed the record
-			head.since, head.until = never, c.ended
+			head.until = c.ended
 		} else {
 			all[c.id].shown(c)
 		}

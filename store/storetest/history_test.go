@@ -53,7 +53,7 @@ func TestHistoryTellsWhatCannotBe(t *testing.T) {
 		"both are there":                         {[]call{stored(a, 1), stored(b, 4, a), looked(b1, a1)}, "was gone"},
 		"both are there during Commit":           {[]call{stored(a, 1), meanwhile, stored(b, 4, a), looked(b1, a1)}, ""},
 		"neither is there during Commit":         {[]call{stored(a, 1), meanwhile, stored(b, 4, a), looked()}, "nobody has removed"},
-		"neither is there, since both went":      {[]call{stored(a, 1), meanwhile, stored(b, 4, a), meanwhile, removed(), looked()}, ""},
+		"neither is there, since both went":      {[]call{stored(a, 1), meanwhile, stored(b, 4, a), meanwhile, removed(b), looked()}, ""},
 		"neither is found during Commit":         {[]call{stored(a, 1), meanwhile, stored(b, 4, a), found("")}, ""},
 		"what has ended is missed":               {[]call{stored(a, 8), looked()}, ""},
 		"what has ended is shown":                {[]call{stored(a, 8), looked(a8)}, ""},
@@ -63,6 +63,18 @@ func TestHistoryTellsWhatCannotBe(t *testing.T) {
 		"a tag that it has is not found":         {[]call{stored(a, 2), updated(a, 3), found("odd")}, "nobody has removed"},
 		"a tag that it had is not found":         {[]call{stored(a, 3), updated(a, 2), found("odd")}, ""},
 		"a tag that it is given is not found":    {[]call{stored(a, 2), meanwhile, updated(a, 3), found("odd")}, ""},
+		"an earlier Delete is no matter":         {[]call{removed(), stored(a, 1), looked(a1)}, ""},
+		"what is under another key is removed":   {[]call{stored(a, 1), {what: deletes, key: "other"}, looked()}, "nobody has removed"},
+		"what is under another key is shown":     {[]call{stored(a, 1), {what: looks, key: "other", seen: []sight{a1}}}, "nobody has stored"},
+		"what is under another key is not found": {[]call{stored(a, 1), {what: finds, key: "other"}}, ""},
+		"what was removed cannot be changed":     {[]call{stored(a, 1), removed(a), gone(updated(a, 2)), looked()}, ""},
+		"what cannot be changed is shown":        {[]call{stored(a, 1), meanwhile, removed(a), gone(updated(a, 2)), looked(a1)}, "was gone"},
+		"the head of a failed Update is shown":   {[]call{meanwhile, removed(a), meanwhile, stored(a, 1), gone(updated(a, 2)), looked(a2)}, "another head"},
+		"what is changed before Commit returns":  {[]call{meanwhile, stored(a, 1), updated(a, 2), removed(a), looked(a2)}, "was gone"},
+		"a head shown before Update returns":     {[]call{stored(a, 1), meanwhile, updated(a, 2), looked(a2), updated(a, 3), looked(a2)}, "another head"},
+		"what is removed later is missed":        {[]call{stored(a, 1), looked(), removed(a)}, "nobody has removed"},
+		"a tag that it will lose is not found":   {[]call{stored(a, 3), found("odd"), updated(a, 2)}, "nobody has removed"},
+		"what has not ended is swept":            {[]call{stored(a, 1), swept, looked()}, "nobody has removed"},
 	} {
 		var h history
 		for i, call := range c.calls {
