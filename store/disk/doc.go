@@ -68,10 +68,10 @@
 // fans after the ones that were compared last time, and removes the least recently used quarter of them, or the least
 // recently used of all in a store of up to 64 records. There is no goroutine in the background. What is being written,
 // or was just left by a process that was killed, cannot be evicted; if that leaves no room, the write fails with
-// store.ErrTooLarge: that of a body of known length before anything is evicted for it, if the others are written by the
-// same Store. So does that of a body whose length was not known beforehand, when it gets to half of the limit: it may
-// have no end, and must not drive out all that is stored. A store that was opened with a lower limit than it had comes
-// down to it by Sweep, or by writes, each of which removes up to half the limit more than it adds.
+// store.ErrTooLarge: that of a body of known length before anything is evicted for it, if others of the same Store have
+// taken the room by then. So does that of a body whose length was not known beforehand, when it gets to half of the
+// limit: it may have no end, and must not drive out all that is stored. A store that was opened with a lower limit than
+// it had comes down to it by Sweep, or by writes, each of which removes up to half the limit more than it adds.
 //
 // A process that is killed leaves the ledger too high, by what it was about to write or had just removed, and files
 // that nobody sees. These are removed after an hour by Sweep, or by who makes room and comes by them; the head of an
