@@ -356,7 +356,7 @@ func TestWhatComesBesideAnErrorIsPassedOn(t *testing.T) {
 	}
 }
 
-// A program that does without it, or a later version of it, gets no body for one that it can read.
+// A program that does without it is given no packed body: it asks the origin, and what it stores is read by both.
 func TestNobodyIsGivenWhatIsPacked(t *testing.T) {
 	body := document(100_000)
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
