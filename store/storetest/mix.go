@@ -139,8 +139,8 @@ func (m *mix) withHead(r *store.Record) int {
 		r.Tags = append(r.Tags, "odd")
 	}
 	r.KeepUntil = base.Add(24 * time.Hour)
-	if ended(head) {
-		r.KeepUntil = base.Add(-time.Hour)
+	if ended(head) { // not so long ago that a database has removed the body of one that an Update keeps
+		r.KeepUntil = base.Add(-time.Minute)
 	}
 	return head
 }
