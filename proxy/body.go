@@ -102,7 +102,8 @@ const lingerTime = 5 * time.Second
 
 // Close ends the reading. The client's body is the server's to close.
 func (b *requestBody) Close() error {
-	if !b.closed.Swap(true) && b.remains() && b.err.Load() == nil {
+	fault := b.err.Load()
+	if !b.closed.Swap(true) && b.remains() && (fault == nil || errors.Is(*fault, errTooLong)) {
 		b.c.SetReadDeadline(time.Now().Add(lingerTime))
 	}
 	return nil

@@ -164,6 +164,21 @@ func TestStandingRequestsThatGoNowhere(t *testing.T) {
 	}
 }
 
+// TestLongBodiesThatStand shows that the rest of a body that is too long is waited for no longer than that of another
+// which goes nowhere.
+func TestLongBodiesThatStand(t *testing.T) {
+	t.Parallel()
+	p := run(t, serve(t, func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }), func(p *running) { p.p.MaxBody = 3 })
+	conn, r := p.dial()
+	io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nlong\r\n")
+	if answer := head(r); !strings.HasPrefix(answer, "HTTP/1.1 413 ") {
+		t.Errorf("comes %q", answer)
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		t.Errorf("then %v, want the end of the connection", err)
+	}
+}
+
 // TestBusyOrigins shows that an origin which takes its time before it reads on does not make a request one whose body
 // stands still.
 func TestBusyOrigins(t *testing.T) {
