@@ -81,7 +81,8 @@ func (a *app) location() (at location, byFile bool, err error) {
 }
 
 // openStore opens the store, with what the flags and, if it is its own or the default one, the file want around it.
-func (a *app) openStore(ctx context.Context, create bool, keys []sealed.Key, warn func(string)) (store.Store, func() error, error) {
+func (a *app) openStore(cmd *cobra.Command, create bool, keys []sealed.Key) (store.Store, func() error, error) {
+	ctx, warn := cmd.Context(), warner(cmd)
 	at, byFile, err := a.location()
 	if err != nil {
 		return nil, nil, &exitError{exitUsage, err}
@@ -94,7 +95,10 @@ func (a *app) openStore(ctx context.Context, create bool, keys []sealed.Key, war
 		return a.around(s, closeStore, keys)
 	}
 	c := *a.file
-	compress := c.Store.Compress || a.wrappers.compress
+	compress := a.wrappers.compress
+	if !cmd.Flags().Changed("compress") {
+		compress = c.Store.Compress
+	}
 	c.Store.Compress = true
 	if c.Store.Location == "" {
 		c.Store.Location = config.Literal(at.Kind + ":" + at.Path)

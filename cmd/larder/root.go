@@ -209,7 +209,7 @@ func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStor
 	if err != nil {
 		return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
 	}
-	s, closeStore, err := a.openStore(cmd.Context(), create, keys, warner(cmd))
+	s, closeStore, err := a.openStore(cmd, create, keys)
 	if err != nil {
 		return nil, nil, err
 	}
