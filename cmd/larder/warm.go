@@ -117,7 +117,9 @@ func (w *warm) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	c.Base = transport(int(w.perHost))
 	c.Observe = func(e larder.Event) { // figures of what is answered are taken here, too
 		w.discarded.observe(e)
-		trouble.observe(e)
+		if e.Kind != larder.StoreFailed || !w.quiet { // by which a URL fails
+			trouble.observe(e)
+		}
 	}
 	endCount, err := a.count(c, func(err error) { tell(w.progress, err) })
 	if err != nil {
