@@ -23,6 +23,7 @@ type discarded struct {
 type fate struct {
 	notStored   string // why
 	storeFailed bool   // as has been told with it
+	expected    int    // by how many, since a list may have a URL twice
 }
 
 func (d *discarded) observe(e larder.Event) {
@@ -47,14 +48,20 @@ func (d *discarded) expect(url string) {
 	if d.urls == nil {
 		d.urls = make(map[string]fate)
 	}
-	d.urls[url] = fate{}
+	of := d.urls[url]
+	of.expected++
+	d.urls[url] = of
 }
 
 func (d *discarded) fate(url string) fate {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	of := d.urls[url]
-	delete(d.urls, url)
+	of.expected--
+	d.urls[url] = of
+	if of.expected == 0 {
+		delete(d.urls, url)
+	}
 	return of
 }
 

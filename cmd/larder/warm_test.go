@@ -157,7 +157,7 @@ func TestWarmIntoAFailingStore(t *testing.T) {
 	if want := `"imported":0,"bytes":0,"present":1,`; r.code != 1 || !strings.Contains(r.out, want) || !strings.Contains(r.out, `"not_stored":{"the store failed":1}`) {
 		t.Errorf("import: exit code %d, tells %s, want %s", r.code, r.out, want)
 	}
-	if got, r := u.warmed(1, "-q", bad); got.Failed != 1 || r.err != "" {
+	if got, r := u.warmed(1, "-q", bad, bad); got.Failed != 2 || r.err != "" {
 		t.Errorf("-q: %+v, says %s", got, r.err)
 	}
 	u.sql("DROP TRIGGER full")
