@@ -160,16 +160,20 @@ func (b *soloBody) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	b.stop() // not every caller closes what it has read to the end
 	if err != io.EOF && b.ctx.Err() != nil {
 		err = b.ctx.Err() // rather than that the fetch was cancelled
 	}
+	b.end() // not every caller closes what it has read to the end
 	return n, err
 }
 
 func (b *soloBody) Close() error {
-	b.stop()
 	err := b.ReadCloser.Close()
-	b.cancel()
+	b.end()
 	return err
+}
+
+func (b *soloBody) end() {
+	b.stop()
+	b.cancel()
 }
