@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -179,15 +178,7 @@ func newOriginAt(t *testing.T, l net.Listener) *origin {
 // plain returns the body that the origin sends without any cache.
 func (o *origin) plain(t *testing.T, path string) string {
 	t.Helper()
-	resp, err := http.Get(o.URL + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, body := fetchURL(t, o.URL+path)
 	return string(body)
 }
 

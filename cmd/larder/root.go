@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/config"
@@ -126,6 +128,16 @@ func warner(cmd *cobra.Command) func(warning string) {
 	return func(warning string) { tell(cmd.ErrOrStderr(), errors.New(warning)) }
 }
 
+// flagError says what a flag that is on or off may be, in place of the name of the function that could not read it.
+func flagError(_ *cobra.Command, err error) error {
+	var wrong *pflag.InvalidValueError
+	var unread *strconv.NumError
+	if errors.As(err, &wrong) && errors.As(err, &unread) && unread.Func == "ParseBool" {
+		return fmt.Errorf("--%s is %q, want true or false", wrong.GetFlag().Name, wrong.GetValue())
+	}
+	return err
+}
+
 func newRoot(a *app) *cobra.Command {
 	var showVersion bool
 	root := &cobra.Command{
@@ -157,6 +169,7 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 	}
 	root.SetUsageFunc(usage)
 	root.SetHelpFunc(a.help(root.HelpFunc()))
+	root.SetFlagErrorFunc(flagError)
 	root.SuggestionsMinimumDistance = 1
 	root.CompletionOptions.DisableDefaultCmd = true // ours is newCompletion
 	root.PersistentFlags().Var(&a.store, "store", "the `STORE`, such as sqlite:PATH or redis://HOST; see larder --help (default $"+

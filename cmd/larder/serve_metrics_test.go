@@ -24,7 +24,18 @@ var metricsAt = regexp.MustCompile(`metrics at (http://\S+)`)
 // fetchURL returns a status and a body.
 func fetchURL(t *testing.T, url string) (int, []byte) {
 	t.Helper()
-	resp, err := http.Get(url)
+	return fetch(t, http.MethodGet, url, "")
+}
+
+// fetch is fetchURL with another method, and another host than the URL's unless that is "".
+func fetch(t *testing.T, method, url, host string) (int, []byte) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = host
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -360,29 +360,12 @@ func TestServeForwarded(t *testing.T) {
 	}))
 	defer o.Close()
 	s := u.serve("--origin", o.URL, "--forwarded", "--host", "one.example", "--host", "two.example")
-	ask := func(method, host string) string {
-		req, err := http.NewRequest(method, s.url+"/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Host = host
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(body)
-	}
 	for changed := range 2 {
 		for _, host := range []string{"one.example", "two.example", "two.example:81", "one.example"} {
-			if got, want := ask("GET", host), fmt.Sprint(host, " ", changed); got != want {
-				t.Errorf("%s is answered %q, want %q", host, got, want)
+			if _, got := fetch(t, "GET", s.url, host); string(got) != fmt.Sprint(host, " ", changed) {
+				t.Errorf("%s is answered %q, after %d changes", host, got, changed)
 			}
 		}
-		ask("PUT", "one.example")
+		fetch(t, "PUT", s.url, "one.example")
 	}
 }

@@ -65,6 +65,8 @@ func TestWrongInput(t *testing.T) {
 		{"--store sqlite:x?max-bytes=lots get {url}", 2, `max-bytes: size is "lots", want one such as 512MiB, 2GiB or none`},
 		{"--store sqlite:x?max-bytes=0 get {url}", 2, `max-bytes: size is "0"`},
 		{"--store", 2, "flag needs an argument: --store"},
+		{"--compress=maybe ls", 2, `--compress is "maybe", want true or false (see larder ls --help)`},
+		{"serve --private=2", 2, `--private is "2", want true or false`},
 		{"--store= purge --all", 2, `"" for "--store" flag: it is empty`},
 		{"--config= purge --all", 2, `"" for "--config" flag: it is empty`},
 		{"warm --resume= {url}", 2, `"" for "--resume" flag: it is empty`},
