@@ -77,6 +77,21 @@ func (n inParts) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusPartialContent, Header: h, ContentLength: -1, Body: io.NopCloser(strings.NewReader(twoParts[:n]))}, nil
 }
 
+// askForParts returns c's answer to a request for two parts.
+func askForParts(t *testing.T, c *Cache) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Range", "bytes=0-1,4-5")
+	resp, err := c.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
 // TestPanicInAPart shows that a panic in a rule's filter, when the parts of a response are stored behind the caller's
 // back, is told of, and ends no more than that.
 func TestPanicInAPart(t *testing.T) {
@@ -90,15 +105,7 @@ func TestPanicInAPart(t *testing.T) {
 			}
 		},
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Range", "bytes=0-1,4-5")
-	resp, err := c.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := askForParts(t, c)
 	if got, err := io.ReadAll(resp.Body); err != nil || string(got) != twoParts {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -116,15 +123,7 @@ func TestPanicInAPart(t *testing.T) {
 func TestPartsThatBreakOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &Cache{Base: inParts(len(twoParts) / 2)}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Range", "bytes=0-1,4-5")
-		resp, err := c.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := askForParts(t, c)
 		io.Copy(io.Discard, resp.Body)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -153,19 +152,11 @@ func TestPartsThatAreOutdated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body, origin := io.Pipe()
 		c := &Cache{Base: piecemeal{body}}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/a", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Range", "bytes=0-1,4-5")
-		resp, err := c.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := askForParts(t, c)
 		go io.Copy(io.Discard, resp.Body)
 		io.WriteString(origin, twoParts[:len(twoParts)/2])
 		synctest.Wait()
-		send(t, c, "PUT", "/a")
+		send(t, c, "PUT", "/")
 		io.WriteString(origin, twoParts[len(twoParts)/2:])
 		origin.Close()
 		if err := c.Close(t.Context()); err != nil {

@@ -182,9 +182,11 @@ func (c *Cache) removeMeant(x *exchange, queries ...store.Query) {
 			all.Go(func() {
 				enough := true
 				for q := range todo {
-					if enough = enough && c.mayUse(x) && c.removeFound(ctx, finder, x, q); !enough {
+					if !enough || !c.mayUse(x) {
 						c.owe(q)
+						continue
 					}
+					enough = c.removeFound(ctx, finder, x, q)
 				}
 			})
 		}
