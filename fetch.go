@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -99,17 +98,11 @@ func (x *exchange) sociable() bool {
 			return false
 		}
 	}
-	return !x.noStore()
+	return !x.rr.NoStore()
 }
 
 // conditional are the request fields that set a condition.
 var conditional = [...]string{"If-Range", "If-None-Match", "If-Modified-Since"}
-
-// noStore reports whether the request itself forbids to store the response (RFC 9111 §5.2.1.5).
-func (x *exchange) noStore() bool {
-	cc := x.header["Cache-Control"]
-	return len(cc) > 0 && strings.Contains(strings.ToLower(strings.Join(cc, ",")), "no-store")
-}
 
 // keepHeader gives x a header of its own, since what comes after the answer's head may go on when the caller uses its
 // request again.

@@ -71,7 +71,7 @@ func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*s
 		forbidden = append(forbidden, c.replace(f, x, part)...)
 	}
 	switch {
-	case fresh.parts != nil, x.noStore():
+	case fresh.parts != nil, x.rr.NoStore():
 	case fresh.storable:
 		c.renew(f, x, fresh.record)
 	case !c.forOneUser(x, fresh.came):

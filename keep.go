@@ -182,7 +182,7 @@ func (c *Cache) setTimes(r *store.Record) {
 func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested time.Time) (*download, string) {
 	r, why := c.record(x, resp, requested, c.now())
 	if r == nil {
-		if !x.noStore() {
+		if !x.rr.NoStore() {
 			c.dropOutdated(f.ctx, x, resp, requested)
 		}
 		return nil, why

@@ -20,8 +20,14 @@ func (p Policy) Storable(req *Request, resp *Response) (bool, Reason) {
 	return true, Allowed
 }
 
+// NoStore reports whether the request forbids to store any of it and of its response (RFC 9111 §5.2.1.5).
+func (r *Request) NoStore() bool {
+	lines := r.Header["Cache-Control"]
+	return len(lines) > 0 && parseDirectives(lines).noStore
+}
+
 func (p Policy) unstorable(req *Request, resp *Response) Reason {
-	if lines := req.Header["Cache-Control"]; len(lines) > 0 && parseDirectives(lines).noStore {
+	if req.NoStore() {
 		return RequestNoStore
 	}
 	if why := storableStatus(resp); why != 0 {

@@ -3,6 +3,7 @@ package behaviour
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -286,6 +287,18 @@ var validations = []test{
 		t.get("/a", header("Authorization", "alice")).want(larder.Revalidated, "one")
 		t.settle()
 		t.wantStored(0)
+	}},
+	{name: "a 304 to a request with no-store leaves what is stored as it was", run: func(t *T) {
+		for says, after := range map[string]larder.Outcome{"no-store": larder.Revalidated, `NO-STORE, a="b"`: larder.Revalidated,
+			"no-storing": larder.Hit, `a="no-store"`: larder.Hit} {
+			t.origin.tagged("/"+says, `"1"`, "one", "Cache-Control", "max-age=60")
+			path := "/" + url.PathEscape(says)
+			t.get(path)
+			t.clock.advance(time.Minute)
+			t.get(path, header("Cache-Control", says)).want(larder.Revalidated, "one")
+			t.settle()
+			t.get(path).want(after, "one")
+		}
 	}},
 	{name: "what is freshened without a Date is dated when that came", run: func(t *T) {
 		for _, method := range []string{"GET", "HEAD"} {
