@@ -62,6 +62,7 @@ func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, par
 	}
 	w.Close()
 	flush()
+	delete(resp.Header, "Content-Range") // which an origin may have sent with the whole; each part has its own (RFC 9110 §15.3.7.2)
 	resp.Header.Set("Content-Type", "multipart/byteranges; boundary="+boundary)
 	setLength(resp, length)
 	resp.Body = &storedBody{c: c, x: x.brief(), r: r, rc: readCloser{io.MultiReader(pieces...), body}}

@@ -95,6 +95,13 @@ var parts = []test{
 			t.wantHits(path, 1)
 		}
 	}},
+	{name: "what several ranges come in is no range itself, whatever the origin said of the whole (RFC 9110 §15.3.7.2)", run: func(t *T) {
+		t.origin.page("/a", "0123456789", "Cache-Control", "max-age=60", "Content-Range", "bytes 0-4/100")
+		t.get("/a")
+		a := t.get("/a", header("Range", "bytes=0-1, 4-5"))
+		a.wantStatus(larder.Hit, 206)
+		equal(t, "Content-Range", a.header.Get("Content-Range"), "")
+	}},
 	{name: "If-Range gives the part if nothing has changed, and the whole otherwise", run: func(t *T) {
 		for path, whole := range t.wholes() {
 			for value, status := range map[string]int{
