@@ -69,7 +69,7 @@ What is encrypted stays so, by the same key. What is damaged is told of and pass
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, a, args) },
 	}
 	c.flags(cmd, a)
-	quietFlag(cmd, &c.quiet)
+	quietFlag(cmd, &c.quiet, "")
 	jsonFlag(cmd, &c.json)
 	return cmd
 }

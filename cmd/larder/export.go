@@ -54,7 +54,7 @@ was redacted stays so. Beware of who gets the file: answers to requests with cre
 	}
 	e.flags(cmd, a)
 	cmd.Flags().StringVarP(&e.output, "output", "o", "", "write to `FILE`; - is standard output, which is the default")
-	quietFlag(cmd, &e.quiet)
+	quietFlag(cmd, &e.quiet, "")
 	cmd.Flags().BoolVar(&e.json, "json", false, "write the summary as JSON; on standard error unless there is --output")
 	return cmd
 }

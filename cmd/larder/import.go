@@ -61,7 +61,7 @@ store fails.`,
 	}
 	f := cmd.Flags()
 	f.Var(&i.ttl, "ttl", "keep them as fresh for `DURATION` from now on: 90s, 15m, 2h, 7d or forever")
-	quietFlag(cmd, &i.quiet)
+	quietFlag(cmd, &i.quiet, "")
 	jsonFlag(cmd, &i.json)
 	complete(cmd, "ttl", oneOf("1h", "1d", "7d", "forever"))
 	return cmd

@@ -111,7 +111,7 @@ func (p *progress) done() {
 	}
 }
 
-// quietFlag adds --quiet, which all commands with a progress have.
-func quietFlag(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVarP(to, "quiet", "q", false, "show no progress bar; without it there is one on a terminal")
+// quietFlag adds --quiet, which all commands with a progress have. Some leave out something beside the bar.
+func quietFlag(cmd *cobra.Command, to *bool, beside string) {
+	cmd.Flags().BoolVarP(to, "quiet", "q", false, "show no progress bar"+beside+"; without it there is one on a terminal")
 }

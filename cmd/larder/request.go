@@ -148,10 +148,12 @@ func (r *request) verb() string {
 // keyRules puts the rules in force under which the request has a key, whatever its method. They come after those of the
 // configuration file.
 func (r *request) keyRules(a *app, c *larder.Cache) error {
-	if err := c.SetRules(a.file.LarderRules(r.rules()...)...); err != nil {
-		return &exitError{exitUsage, err}
+	for _, rule := range r.rules() {
+		if rule.Check() != nil {
+			return usagef("--request %q: responses to that are never stored; methods are in capitals", r.method)
+		}
 	}
-	return nil
+	return c.SetRules(a.file.LarderRules(r.rules()...)...)
 }
 
 // rules are those that let responses to the request's method be stored; none for GET, HEAD and QUERY, which need none.

@@ -47,7 +47,7 @@ exit code is 1 if anything was damaged.`,
 	}
 	v.flags(cmd, a)
 	cmd.Flags().BoolVar(&v.remove, "remove", false, "remove what is damaged")
-	quietFlag(cmd, &v.quiet)
+	quietFlag(cmd, &v.quiet, "")
 	jsonFlag(cmd, &v.json)
 	return cmd
 }

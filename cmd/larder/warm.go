@@ -78,7 +78,7 @@ robots.txt is not asked for. If a URL fails, with a status of 400 or above too, 
 	f.BoolVar(&w.forceRefresh, "force-refresh", false, "fetch everything anew")
 	f.BoolVar(&w.stale, "stale", false, "fetch only what is not stored at all, however stale")
 	exclusive(cmd, "refresh", "force-refresh", "stale")
-	quietFlag(cmd, &w.quiet)
+	quietFlag(cmd, &w.quiet, ", and no line for each failure")
 	jsonFlag(cmd, &w.json)
 	complete(cmd, "ttl", oneOf("5m", "1h", "1d", "7d", "forever"))
 	complete(cmd, "delay", oneOf("100ms", "1s", "5s"))

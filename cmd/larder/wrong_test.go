@@ -113,6 +113,9 @@ func TestWrongInput(t *testing.T) {
 		{"get -H nonsense {url}", 2, `--header "nonsense": want "Name: value" or "Name;"`},
 		{"get -H A(b):c {url}", 2, `--header "A(b):c": want "Name: value" or "Name;"`},
 		{"get -H Host:x {url}", 2, `--header "Host:x": the cache tells origins apart by the URL`},
+		{"show -X get {url}", 2, `--request "get": responses to that are never stored; methods are in capitals`},
+		{"rm -X TRACE {url}", 2, `--request "TRACE": responses to that are never stored`},
+		{"get --ttl 1m -X get {url}", 2, `--request "get": responses to that are never stored`},
 		{"get -X B@D {url}", 2, `--request "B@D": want a method, such as PUT`},
 		{"get -o {home}/out {url} {url}", 2, "--output takes the body of one URL, and 2 are given"},
 
