@@ -24,15 +24,16 @@ func (a *app) readFile(ctx context.Context) error {
 	if a.file != nil {
 		return nil
 	}
-	path, named, err := a.filePath()
-	if err != nil || path == "" {
+	path, named := a.filePath()
+	if path == "" {
 		a.file = new(config.Config)
-		return err
+		return nil
 	}
-	a.file, err = loadConfig(ctx, path)
+	file, err := loadConfig(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
-		a.file, err = new(config.Config), nil
+		file, err = new(config.Config), nil
 	}
+	a.file = file
 	if err != nil && ctx.Err() == nil {
 		return &exitError{exitUsage, err}
 	}
@@ -45,22 +46,22 @@ func loadConfig(ctx context.Context, path string) (*config.Config, error) {
 }
 
 // filePath returns where the configuration file is, and whether somebody named it; "": there is none.
-func (a *app) filePath() (path string, named bool, err error) {
+func (a *app) filePath() (path string, named bool) {
 	path = string(a.config)
 	if path == "" {
 		path = os.Getenv(configEnv)
 	}
 	switch path {
 	case "none":
-		return "", true, nil
+		return "", true
 	case "":
 		dir, err := os.UserConfigDir()
 		if err != nil { // as for a service that has no home
-			return "", false, nil
+			return "", false
 		}
-		return filepath.Join(dir, "larder", "larder.yaml"), false, nil
+		return filepath.Join(dir, "larder", "larder.yaml"), false
 	}
-	return path, true, nil
+	return path, true
 }
 
 // location returns where the store is: as the command line says, the environment, the file, or by default.
@@ -155,17 +156,14 @@ func newConfigCheck(a *app) *cobra.Command {
 		Example: "  larder config check larder.yaml",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, _, err := a.filePath()
+			path, _ := a.filePath()
 			if len(args) > 0 {
 				path = args[0]
-			}
-			if err != nil {
-				return err
 			}
 			if path == "" {
 				return usagef("no file is given")
 			}
-			_, err = loadConfig(cmd.Context(), path)
+			_, err := loadConfig(cmd.Context(), path)
 			var faults config.Faults
 			if errors.As(err, &faults) {
 				for _, f := range faults {

@@ -50,12 +50,11 @@ const (
 
 func usageName(n uint32) string { return fmt.Sprintf("%s/%s%08x", version, usagePrefix, n) }
 
-func appendEntry(b []byte, bytes, records int64) []byte {
-	start := len(b)
-	b = binary.BigEndian.AppendUint64(b, uint64(bytes))
-	b = binary.BigEndian.AppendUint64(b, uint64(records))
-	b = append(b, make([]byte, entrySize-20)...)
-	return binary.BigEndian.AppendUint32(b, store.Checksum(0, b[start:]))
+func encodeEntry(bytes, records int64) []byte {
+	b := make([]byte, entrySize-4, entrySize)
+	binary.BigEndian.PutUint64(b, uint64(bytes))
+	binary.BigEndian.PutUint64(b[8:], uint64(records))
+	return binary.BigEndian.AppendUint32(b, store.Checksum(0, b))
 }
 
 // openUsage makes the directory and opens the ledger. Where there are records but no ledger it counts them.
@@ -102,7 +101,7 @@ func (l *ledger) read(until int64) error {
 		}
 		if err == io.EOF && n%entrySize != 0 {
 			// Torn by a full disk, it seems: one more entry brings that to light, for everybody at this place.
-			if _, err := l.file.Write(appendEntry(nil, 0, closing)); err != nil {
+			if _, err := l.file.Write(encodeEntry(0, closing)); err != nil {
 				return err
 			}
 			continue
@@ -179,7 +178,7 @@ func (l *ledger) correct(off, moved tally) bool {
 // enter appends an entry, and returns the sum of the bytes up to it.
 func (l *ledger) enter(bytes, records int64) (sum int64, err error) {
 	for l.file != nil {
-		if _, err := l.file.Write(appendEntry(nil, bytes, records)); err != nil {
+		if _, err := l.file.Write(encodeEntry(bytes, records)); err != nil {
 			return 0, err
 		}
 		end, err := l.file.Seek(0, io.SeekCurrent) // where the entry came to stand
@@ -198,7 +197,7 @@ func (l *ledger) enter(bytes, records int64) (sum int64, err error) {
 		}
 		sum = l.bytes
 		if l.off >= maxLedger {
-			l.file.Write(appendEntry(nil, 0, closing))
+			l.file.Write(encodeEntry(0, closing))
 			l.refresh()
 		}
 		return sum, nil

@@ -57,7 +57,7 @@ func TestLedgersThatAreSlowToTurnAgree(t *testing.T) {
 				l.add(3, 1)
 				if n%5 == 0 {
 					l.mu.Lock()
-					l.file.Write(appendEntry(nil, 0, closing))
+					l.file.Write(encodeEntry(0, closing))
 					l.mu.Unlock()
 				}
 			}
@@ -81,7 +81,7 @@ func TestLedgerGoesOnWithTheSum(t *testing.T) {
 	for _, killed := range []bool{false, true} {
 		l, top := ledgerIn(t, t.TempDir())
 		l.add(3, 1)
-		l.file.Write(appendEntry(nil, 0, closing))
+		l.file.Write(encodeEntry(0, closing))
 		next, err := beginLedger(top, usageName(2), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +95,7 @@ func TestLedgerGoesOnWithTheSum(t *testing.T) {
 		}
 		l.add(4, 1)
 		if !killed {
-			next.Write(appendEntry(nil, 3, 1))
+			next.Write(encodeEntry(3, 1))
 		}
 		l.add(4, 1)
 		if bytes, records := l.total(); bytes != 11 || records != 3 || l.number != 2 {
@@ -159,7 +159,7 @@ func TestAfterTheLastLedgerComesTheFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.add(3, 1)
-	l.file.Write(appendEntry(nil, 0, closing))
+	l.file.Write(encodeEntry(0, closing))
 	if bytes, records := l.total(); bytes != 3 || records != 1 || l.number != 1 {
 		t.Errorf("ledger %d: %d bytes, %d records; want 3, 1 of ledger 1", l.number, bytes, records)
 	}

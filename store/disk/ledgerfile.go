@@ -55,7 +55,7 @@ func (l *ledger) open(top *os.Root) (made bool, err error) {
 			l.others = time.Time{}
 		}
 		if err == nil && (l.abandoned() || l.passed(top)) {
-			l.file.Write(appendEntry(nil, 0, closing)) // for others that have it open
+			l.file.Write(encodeEntry(0, closing)) // for others that have it open
 			err = errTurn
 		}
 		if err != nil {
@@ -94,7 +94,7 @@ func openLedger(top *os.Root, number uint32) (*os.File, error) {
 // newLedger makes a ledger that begins with the sum. It appears whole; where there are no links, it goes again if the
 // sum cannot be written. The error is fs.ErrExist if there is one with the number.
 func newLedger(top *os.Root, number uint32, sum tally) (*os.File, error) {
-	entry, name := appendEntry(nil, sum.bytes, sum.records), usageName(number)
+	entry, name := encodeEntry(sum.bytes, sum.records), usageName(number)
 	temp := fmt.Sprintf("%s/%s%016x%s", version, usagePrefix, rand.Uint64(), tempSuffix)
 	f, err := beginLedger(top, temp, entry)
 	if err != nil {
@@ -156,12 +156,12 @@ func (l *ledger) turn(top *os.Root) error {
 		top.Remove(usageName(ended))
 		err = l.read(toEnd)
 		if err == nil && l.abandoned() {
-			if _, err = f.Write(appendEntry(nil, sum.bytes, sum.records)); err == nil {
+			if _, err = f.Write(encodeEntry(sum.bytes, sum.records)); err == nil {
 				err = l.read(toEnd)
 			}
 		}
 		if err == nil && l.passed(top) {
-			_, err = f.Write(appendEntry(nil, 0, closing))
+			_, err = f.Write(encodeEntry(0, closing))
 			err = cmp.Or(err, errTurn)
 		}
 		if err != errTurn {
