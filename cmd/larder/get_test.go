@@ -37,6 +37,8 @@ func TestGetWritesWhatTheOriginSends(t *testing.T) {
       "1",
       "2"
     ]`}},
+		{name: "no default of a field that is given without a value", args: "-H User-Agent: -H Content-Type: -H X-None: -d a=b URL/post",
+			want: []string{`"data:application/octet-stream;`}, not: `"User-Agent"`},
 		{name: "a user in the URL", args: "http://me:secret@HOST/basic-auth/me/secret", want: []string{`"authenticated": true`}},
 		{name: "a redirect as it is", args: "-i URL/redirect/1", want: []string{"HTTP/1.1 302 Found\n", "\nLocation: "}},
 		{name: "a redirect followed, with --location", args: "-L URL/redirect/2", want: []string{`/get"`}},

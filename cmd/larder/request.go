@@ -36,7 +36,7 @@ func (r *request) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&r.method, "request", "X", "", "the request's `METHOD` (default GET, POST with --data)")
 	f.BoolVarP(&r.head, "head", "I", false, "request the head alone, by HEAD")
-	f.StringArrayVarP(&r.headers, "header", "H", nil, "a `FIELD`, \"Name: value\"; \"Name;\" is an empty one; may be repeated")
+	f.StringArrayVarP(&r.headers, "header", "H", nil, "a `FIELD`, \"Name: value\"; \"Name;\" is an empty one, \"Name:\" leaves out what would be sent; may be repeated")
 	f.StringArrayVarP(&r.data, "data", "d", nil, "the request's `BODY`; @FILE: a file's, @-: standard input; may be repeated")
 	exclusive(cmd, "head", "request")
 	exclusive(cmd, "head", "data")
@@ -76,11 +76,14 @@ func (r *request) prepare(cmd *cobra.Command) error {
 	return r.readBody(cmd)
 }
 
-// readHeader takes the fields that are given. The first one of a name replaces the default.
+// readHeader takes the fields that are given. The first one of a name replaces the default; without a value it is not
+// sent.
 func (r *request) readHeader() error {
 	given := make(map[string]bool)
 	for _, line := range r.headers {
 		name, value, ok := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		none := ok && value == ""
 		if !ok {
 			name, ok = strings.CutSuffix(line, ";")
 		}
@@ -93,9 +96,11 @@ func (r *request) readHeader() error {
 		}
 		if !given[name] {
 			given[name] = true
-			r.header.Del(name)
+			r.header[name] = nil // which net/http takes for a field that is not to be sent, even where it would add one
 		}
-		r.header.Add(name, strings.TrimSpace(value))
+		if !none {
+			r.header.Add(name, value)
+		}
 	}
 	return nil
 }
