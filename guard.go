@@ -207,6 +207,9 @@ func (c *Cache) lookupUnder(ctx context.Context, x *exchange, key store.Key) ([]
 	if err != nil && ctx.Err() != nil { // the caller's fault
 		return nil, context.Cause(ctx)
 	}
+	if err == nil {
+		c.pay()
+	}
 	if err != nil || c.breaker.failures.Load() != 0 {
 		return records, c.failed("lookup", x, err)
 	}

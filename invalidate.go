@@ -1,16 +1,11 @@
 package larder
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"iter"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/larder-go/larder/rfc9111"
 	"github.com/larder-go/larder/store"
@@ -105,7 +100,7 @@ func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []s
 	}
 	c.removeMeant(x, others...)
 	if x.troubled { // there may be more than could be found out
-		c.owed.add(c.now(), x.target.base())
+		c.owed.add(c.now(), debt{base: x.target.base()})
 	}
 	return groups
 }
@@ -153,10 +148,7 @@ func (c *Cache) findFailed(x *exchange, q store.Query, err error) {
 }
 
 // owe takes in that the store did not remove what q, which names a tag or a URL, means.
-func (c *Cache) owe(q store.Query) {
-	base, _, _ := strings.Cut(q.URL, "?")
-	c.owed.add(c.now(), cmp.Or(q.Tag, base))
-}
+func (c *Cache) owe(q store.Query) { c.owed.add(c.now(), debt{url: q.URL, tag: q.Tag}) }
 
 // removeMeant removes what the queries mean, since x has made it invalid. It returns when that is done, or x's caller
 // has gone. A store that cannot list what it holds keeps it.
@@ -207,9 +199,30 @@ func (c *Cache) findsAtOnce() int {
 	return 8
 }
 
-// removeFound removes every record that q means. A distant store gets its time for each, not for all together. It
-// returns false if that was not enough.
+// removeFound removes every record that q means. It returns false if the store had not enough time to find them.
 func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchange, q store.Query) bool {
+	removing := false
+	err := c.eachFound(ctx, finder, q, func(r *store.Record) error {
+		removing = true
+		if err := c.within(ctx, func(ctx context.Context) error { return c.store.Delete(ctx, r.Key, r.ID) }); err != nil {
+			return err
+		}
+		removing = false
+		c.emit(Event{Kind: Invalidated, Method: x.rr.Method, URL: r.URL})
+		return nil
+	})
+	if removing {
+		c.failed("delete", x, err)
+		c.owe(q)
+		return true
+	}
+	c.findFailed(x, q, err)
+	return !errors.Is(err, errStoreSlow)
+}
+
+// eachFound calls do with each response that q means, until that fails. A distant store gets its time for each, not for
+// all together.
+func (c *Cache) eachFound(ctx context.Context, finder store.Finder, q store.Query, do func(*store.Record) error) error {
 	within := c.bounds(ctx)
 	defer within.end()
 	next, stop := iter.Pull2(finder.Find(within.ctx, withoutNotes(q)))
@@ -222,15 +235,11 @@ func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchang
 		case errors.Is(err, store.ErrCorrupt) && more:
 			continue
 		case err != nil || !more:
-			c.findFailed(x, q, err)
-			return !errors.Is(err, errStoreSlow)
+			return err
 		}
-		if err := c.within(ctx, func(ctx context.Context) error { return c.store.Delete(ctx, r.Key, r.ID) }); err != nil {
-			c.failed("delete", x, err)
-			c.owe(q)
-			return true
+		if err := do(r); err != nil {
+			return err
 		}
-		c.emit(Event{Kind: Invalidated, Method: x.rr.Method, URL: r.URL})
 	}
 }
 
@@ -242,49 +251,8 @@ func (c *Cache) remove(ctx context.Context, x *exchange, key store.Key, ids ...s
 		c.failed("delete", x, err)
 	}
 	if err != nil {
-		c.owed.add(c.now(), string(key))
+		c.owed.add(c.now(), debt{key: key})
 		return
 	}
 	c.emit(Event{Kind: Invalidated, Method: x.rr.Method, URL: x.target.url})
-}
-
-// owed are removals that the store did not carry out, since it failed or is left alone. What is stored under these
-// keys or for these URLs, or has these tags, and was asked for before, is as if it were not stored. Other processes
-// know nothing of that.
-type owed struct {
-	any   atomic.Bool
-	mu    sync.Mutex
-	since map[string]time.Time // by key, URL without query, or tag
-	all   time.Time            // for everything, since there were too many
-}
-
-// maxOwed bounds the memory of what is owed.
-const maxOwed = 4096
-
-func (o *owed) add(now time.Time, what string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if _, known := o.since[what]; !known && len(o.since) >= maxOwed {
-		o.since, o.all = nil, now
-	}
-	if o.since == nil {
-		o.since = make(map[string]time.Time)
-	}
-	o.since[what] = now
-	o.any.Store(true)
-}
-
-// has reports whether r was to be removed.
-func (o *owed) has(r *store.Record) bool {
-	if !o.any.Load() {
-		return false
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	owed := func(what string) bool {
-		since, ok := o.since[what]
-		return ok && !r.Requested.After(since)
-	}
-	base, _, _ := strings.Cut(r.URL, "?")
-	return !r.Requested.After(o.all) || owed(string(r.Key)) || owed(base) || slices.ContainsFunc(r.Tags, owed)
 }

@@ -57,18 +57,21 @@ func TestOwedRemovals(t *testing.T) {
 		}
 	}
 	has(record("http://a/b", -1), false)
-	o.add(now, "http://a/b")
-	o.add(now, "cache-group:http://a/g")
-	o.add(now, "key")
+	o.add(now, debt{base: "http://a/b"})
+	o.add(now, debt{tag: "cache-group:http://a/g"})
+	o.add(now, debt{url: "http://a/e?f"})
+	o.add(now, debt{key: "key"})
 	has(record("http://a/b?q", -1), true)
 	has(record("http://a/b", 1), false)
 	has(record("http://a/c", -1), false)
 	has(record("http://a/c", -1, "x", "cache-group:http://a/g"), true)
+	has(record("http://a/e?f", -1), true)
+	has(record("http://a/e", -1), false)
 	keyed := record("http://a/d", -1)
 	keyed.Key = "key"
 	has(keyed, true)
-	for i := range maxOwed { // three more than it remembers
-		o.add(now, fmt.Sprint("http://a/", i))
+	for i := range maxOwed { // four more than it remembers
+		o.add(now, debt{base: fmt.Sprint("http://a/", i)})
 	}
 	if len(o.since) > maxOwed {
 		t.Errorf("%d are remembered", len(o.since))

@@ -516,6 +516,54 @@ var trouble = append([]test{
 		u.get("/b").want(larder.Miss, "/b 4")
 		u.get("/b?other").want(larder.Hit, "/b 2")
 	}},
+	{name: "what could not be removed is, when the store is well again: other processes do not know of it", run: func(t *T) {
+		for _, near := range []bool{true, false} {
+			u, f := t.distant()
+			u.cache.Store = finding{f}
+			if near {
+				u.cache.Store = struct {
+					finding
+					store.Local
+				}{finding{f}, local{}}
+			}
+			pre := fmt.Sprint("/", near)
+			t.origin.answersQueries(pre+"/a", "Cache-Control", "max-age=6000")
+			t.origin.numbered(pre+"/b", "Cache-Control", "max-age=6000", "Cache-Groups", `"g"`)
+			t.origin.numbered(pre+"/c", "Cache-Control", "max-age=6000")
+			t.origin.status(pre+"/do", 204, "Cache-Group-Invalidation", `"g"`)
+			pages := func(outcome larder.Outcome) {
+				t.Helper()
+				t.get(pre+"/a").wantStatus(outcome, 200)
+				t.do("QUERY", pre+"/a", body(text, "x")).wantStatus(outcome, 200)
+				t.get(pre+"/b").wantStatus(outcome, 200)
+				t.settle()
+			}
+			pages(larder.Miss)
+			t.get(pre + "/c")
+			t.clock.advance(2 * time.Minute)
+			f.at(with(errBroken), find, remove)
+			u.do("PUT", pre+"/a")
+			u.post(pre + "/do")
+			u.do("PUT", pre+"/c")
+			pages(larder.Hit)
+			t.clock.advance(time.Millisecond)
+			u.get(pre+"/c").wantStatus(larder.Miss, 200)
+			u.settle()
+			tried := f.count(remove) + f.count(find)
+			for range 10 {
+				u.get(pre + "/other")
+				u.settle()
+			}
+			equal(t, "attempts within five seconds", f.count(remove)+f.count(find), tried)
+			f.mended()
+			t.clock.advance(6 * time.Second)
+			u.get(pre + "/other")
+			u.settle()
+			pages(larder.Miss)
+			pages(larder.Hit)
+			t.get(pre+"/c").want(larder.Hit, pre+"/c 3") // what has come since stays
+		}
+	}},
 	{name: "Delete fails if the store does not tell all that answers the request", run: func(t *T) {
 		t.origin.numbered("/a", "Cache-Control", "max-age=6000", "No-Vary-Search", `params=("u")`)
 		t.get("/a?u=1").want(larder.Miss, "/a 1")
