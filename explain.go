@@ -53,6 +53,7 @@ func (c *Cache) Explain(ctx context.Context, req *http.Request) (Explanation, er
 	if err != nil {
 		return e, err
 	}
+	records = slices.DeleteFunc(slices.Clone(records), func(r *store.Record) bool { return !c.counts(r) })
 	c.weigh(x, records)
 	e.Records, e.Verdict = records, x.verdict
 	if i := x.verdict.Index; i >= 0 {

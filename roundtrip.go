@@ -280,8 +280,11 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 
 // usable reports whether x may be answered by r, as far as the user and the cache have a say in it.
 func (c *Cache) usable(x *exchange, r *store.Record) bool {
-	return x.rule.statusAllowed(r.Status) && !c.owed.has(r) && !c.readingOf(r).packed
+	return x.rule.statusAllowed(r.Status) && c.counts(r)
 }
+
+// counts reports whether r is taken for stored: not if it was to be removed, or is not as it was given to the store.
+func (c *Cache) counts(r *store.Record) bool { return !c.owed.has(r) && !c.readingOf(r).packed }
 
 // reading is what is worked out from a record when it is first used, and kept with it.
 type reading struct {

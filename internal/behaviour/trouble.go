@@ -546,6 +546,9 @@ var trouble = append([]test{
 			u.post(pre + "/do")
 			u.do("PUT", pre+"/c")
 			pages(larder.Hit)
+			if e, err := u.cache.Explain(t.Context(), t.request("GET", pre+"/c")); len(e.Records) > 0 || err != nil {
+				t.Errorf("explained by %d records, error %v", len(e.Records), err)
+			}
 			t.clock.advance(time.Millisecond)
 			u.get(pre+"/c").wantStatus(larder.Miss, 200)
 			u.settle()
