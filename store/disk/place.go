@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -135,7 +136,11 @@ func (p place) publish(head []byte, enter func(temp string) error) error {
 // enter makes temp the base of a record.
 func (p place) enter(temp string, id store.ID) error {
 	if _, err := p.fan.Lstat(p.name); errors.Is(err, fs.ErrNotExist) {
-		if p.fan.Link(temp, p.first()) == nil {
+		turn := p.turn()
+		turn.Lock()
+		err := p.fan.Link(temp, p.first())
+		turn.Unlock()
+		if err == nil {
 			p.fan.Remove(temp)
 			return nil
 		}
@@ -194,10 +199,20 @@ func (p place) drop(path string) (took int64, err error) {
 	return cost(info.Size()), nil
 }
 
-// dropFirst does the same with the first record if that is the one with this ID. Its name does not say that, so a later
-// one that gets it between the look and the removal goes as well, as if it was evicted: if that were given back, a
-// Delete meanwhile would have removed nothing. What it took is known because it is taken away under another name.
+// firsts are one for each fan, in all Stores of the process.
+var firsts [fanout]sync.Mutex
+
+// turn is held while a first record gets its name, and from the look which one has it until it is taken away. Between
+// other processes nothing is held: one that gets the name in between goes as well, as if it was evicted. If that were
+// given back, a Delete meanwhile would have removed nothing.
+func (p place) turn() *sync.Mutex { return &firsts[p.shard] }
+
+// dropFirst does the same with the first record if that is the one with this ID, which its name does not say. What it
+// took is known because it is taken away under another name.
 func (p place) dropFirst(id store.ID) (took int64, err error) {
+	turn := p.turn()
+	turn.Lock()
+	defer turn.Unlock()
 	if err := p.isFirst(id); err != nil {
 		return 0, err
 	}

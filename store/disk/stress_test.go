@@ -297,3 +297,29 @@ func owner(t *testing.T, path string) (place, id string) {
 	}
 	return name[:64], name[65:min(97, len(name))]
 }
+
+// TestRemovalsTakeNoOther shows that of several that remove the first record of a key, one at a time, none takes the
+// next one that gets its name.
+func TestRemovalsTakeNoOther(t *testing.T) {
+	s, dir := open(t, nil)
+	other, err := disk.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for range 300 {
+		r := put(t, s, "key", 10)
+		removed := make(chan error, 8)
+		for i := range cap(removed) {
+			go func() { removed <- []*disk.Store{s, other}[i%2].Delete(t.Context(), r.Key, r.ID) }()
+		}
+		err := <-removed
+		next := put(t, s, "key", 10)
+		for range cap(removed) - 1 {
+			err = errors.Join(err, <-removed)
+		}
+		must(t, err)
+		lookup(t, s, next.Key, next)
+		must(t, s.Delete(t.Context(), next.Key))
+	}
+}
