@@ -11,11 +11,11 @@ import (
 // about, unless that is zero.
 func parseDate(s string, about time.Time) (time.Time, bool) {
 	s = trim(s)
-	day, rest, comma := strings.Cut(s, ", ")
+	day, rest, _ := strings.Cut(s, ", ")
 	switch {
-	case comma && isDay(day, false) && hasShape(rest, "00 Aaa 0000 00:00:00 GMT"):
+	case isDay(day, false) && hasShape(rest, "00 Aaa 0000 00:00:00 GMT"):
 		return fixdate(rest)
-	case comma && isDay(day, true) && hasShape(rest, "00-Aaa-00 00:00:00 GMT"):
+	case isDay(day, true) && hasShape(rest, "00-Aaa-00 00:00:00 GMT"):
 		t, ok := parseUTC("02-Jan-06 15:04:05", rest[:len(rest)-len(" GMT")])
 		switch {
 		case about.IsZero():
@@ -25,7 +25,7 @@ func parseDate(s string, about time.Time) (time.Time, bool) {
 			t = t.AddDate(100, 0, 0)
 		}
 		return t, ok
-	case !comma && hasShape(s, "Aaa Aaa _0 00:00:00 0000") && isDay(s[:3], false):
+	case hasShape(s, "Aaa Aaa _0 00:00:00 0000") && isDay(s[:3], false):
 		return parseUTC("Jan _2 15:04:05 2006", s[len("Mon "):])
 	}
 	return time.Time{}, false
@@ -45,7 +45,7 @@ func fixdate(s string) (time.Time, bool) {
 	}
 	day, hour, minute, second := digits(s[:2]), digits(s[12:14]), digits(s[15:17]), digits(s[18:20])
 	t := time.Date(digits(s[7:11]), month, day, hour, minute, second, 0, time.UTC)
-	if month > time.December || t.Day() != day || hour > 23 || minute > 59 || second > 59 { // Date takes 30 February for 2 March
+	if month > time.December || t.Day() != day || minute > 59 || second > 59 { // Date takes 30 February, 24:00 for 2 March, 0:00
 		return time.Time{}, false
 	}
 	return t, true

@@ -38,6 +38,7 @@ func TestDates(t *testing.T) {
 		{"no space after the comma", "Sun,06 Nov 1994 08:49:37 GMT", time.Time{}},
 		{"two spaces", "Sun, 06  Nov 1994 08:49:37 GMT", time.Time{}},
 		{"no day of the week", "06 Nov 1994 08:49:37 GMT", time.Time{}},
+		{"an unknown day of the week in asctime", "Son Nov  6 08:49:37 1994", time.Time{}},
 		{"an unknown day of the week", "Son, 06 Nov 1994 08:49:37 GMT", time.Time{}},
 		{"a whole day of the week in front of a short date", "Sunday, 06 Nov 1994 08:49:37 GMT", time.Time{}},
 		{"a short day of the week in front of RFC 850", "Sun, 06-Nov-94 08:49:37 GMT", time.Time{}},
@@ -48,10 +49,13 @@ func TestDates(t *testing.T) {
 		{"points in the time", "Sun, 06 Nov 1994 08.49.37 GMT", time.Time{}},
 		{"a thirteenth month", "Sun, 06 Xyz 1994 08:49:37 GMT", time.Time{}},
 		{"a day that the month does not have", "Mon, 30 Feb 1994 08:49:37 GMT", time.Time{}},
+		{"such a day in RFC 850", "Monday, 30-Feb-94 08:49:37 GMT", time.Time{}},
+		{"such a day in asctime", "Mon Feb 30 08:49:37 1994", time.Time{}},
 		{"a day before the month begins", "Mon, 00 Nov 1994 08:49:37 GMT", time.Time{}},
 		{"a leap day", "Thu, 29 Feb 2024 00:00:00 GMT", time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC)},
 		{"a leap day in a year without", "Wed, 29 Feb 2023 00:00:00 GMT", time.Time{}},
 		{"a leap second, which no time.Time can hold", "Sat, 31 Dec 2016 23:59:60 GMT", time.Time{}},
+		{"second 60", "Sun, 06 Nov 1994 08:49:60 GMT", time.Time{}},
 		{"minute 60", "Sun, 06 Nov 1994 08:60:00 GMT", time.Time{}},
 		{"the last year", "Fri, 31 Dec 9999 23:59:59 GMT", time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)},
 		{"five digits of the year", "Fri, 31 Dec 10000 23:59:59 GMT", time.Time{}},
@@ -65,7 +69,7 @@ func TestDates(t *testing.T) {
 		{"nothing", "", time.Time{}},
 	} {
 		got, ok := parseDate(c.date, t0)
-		if !got.Equal(c.want) || ok == c.want.IsZero() {
+		if ok == c.want.IsZero() || ok && !got.Equal(c.want) {
 			t.Errorf("%s: %q: got %v, %v", c.name, c.date, got, ok)
 		}
 	}
@@ -87,8 +91,37 @@ func TestTheCenturyOfTwoDigitsIsTheNearest(t *testing.T) {
 			t.Errorf("%s in %d: got %d, want %d", s, c.about, got.Year(), c.want)
 		}
 	}
+	for date, want := range map[string]int{"Saturday, 29-Feb-76 23:59:59 GMT": 2076, "Monday, 01-Mar-76 00:00:01 GMT": 1976} {
+		if got, _ := parseDate(date, time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)); got.Year() != want {
+			t.Errorf("%s, about 50 years after 1 March 2026: got %d, want %d", date, got.Year(), want)
+		}
+	}
 	if got, ok := parseDate("Friday, 01-Jan-99 00:00:00 GMT", time.Time{}); !ok || got.Year() != 1999 {
 		t.Errorf("the time is not known: got %v", got)
+	}
+}
+
+func TestADateIsInEachMonth(t *testing.T) {
+	for month := time.January; month <= time.December; month++ {
+		want := time.Date(1994, month, 6, 0, 0, 0, 0, time.UTC)
+		if got, ok := parseDate(want.Format(http.TimeFormat), t0); !ok || !got.Equal(want) {
+			t.Errorf("%v: got %v, %v", want, got, ok)
+		}
+	}
+}
+
+// Any byte but those of the grammar, anywhere, makes a date none.
+func TestADateOfOtherBytes(t *testing.T) {
+	for _, date := range []string{"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"} {
+		for i := range date {
+			for c := range 256 {
+				other := date[:i] + string([]byte{byte(c)}) + date[i+1:]
+				digits := strings.Trim(date[i:i+1]+other[i:i+1], " 0123456789") == ""
+				if _, ok := parseDate(other, t0); ok && !digits && !strings.EqualFold(other, date) {
+					t.Errorf("%q is read", other)
+				}
+			}
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ func TestDirectives(t *testing.T) {
 		{"a number beyond 64 bits", []string{"max-age=" + strings.Repeat("9", 40)}, directives{maxAge: of(1 << 31)}},
 		{"a negative number is 0", []string{"max-age=-60"}, directives{maxAge: of(0)}},
 		{"a signed number is 0", []string{"max-age=+60"}, directives{maxAge: of(0)}},
+		{"a time of day is 0", []string{"max-age=6:0"}, directives{maxAge: of(0)}},
 		{"a fraction is 0", []string{"max-age=60.0"}, directives{maxAge: of(0)}},
 		{"words are 0", []string{"s-maxage=soon"}, directives{sMaxAge: of(0)}},
 		{"no number is 0", []string{"max-age"}, directives{maxAge: of(0)}},
@@ -50,6 +51,7 @@ func TestDirectives(t *testing.T) {
 		{"a string does not reach the next line", []string{`ext="abc`, `no-store"`, "no-cache"}, directives{noCache: true}},
 		{"arguments where there should be none", []string{"no-store=1, must-revalidate=x"}, directives{noStore: true, mustRevalidate: true}},
 		{"no-cache with fields", []string{`no-cache="set-cookie, X-A"`}, directives{noCacheFields: []string{"Set-Cookie", "X-A"}}},
+		{"no-cache with a comma too many", []string{`no-cache="a, ,b,"`}, directives{noCacheFields: []string{"A", "B"}}},
 		{"no-cache with a token", []string{"no-cache=set-cookie"}, directives{noCacheFields: []string{"Set-Cookie"}}},
 		{"no-cache with and without fields", []string{`no-cache="a", no-cache`}, directives{noCache: true, noCacheFields: []string{"A"}}},
 		{"no-cache with no fields", []string{`no-cache=""`}, directives{noCache: true}},
@@ -66,6 +68,15 @@ func TestDirectives(t *testing.T) {
 	} {
 		if got := parseDirectives(c.lines); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %q\n got %+v\nwant %+v", c.name, c.lines, got, c.want)
+		}
+	}
+}
+
+func TestFieldsThatCantBeLeftOut(t *testing.T) {
+	for _, name := range []string{"Age", "Cache-Control", "CDN-Cache-Control", "Content-Encoding", "Content-Length", "Content-Range",
+		"Content-Type", "Date", "Expires", "Vary"} {
+		if got := parseDirectives([]string{"no-cache=" + name}); !reflect.DeepEqual(got, directives{noCache: true}) {
+			t.Errorf("no-cache=%s: got %+v, want that of the whole", name, got)
 		}
 	}
 }

@@ -81,4 +81,4 @@ func sameWeakly(a, b string) bool {
 	return a != "" && strings.TrimPrefix(a, "W/") == strings.TrimPrefix(b, "W/")
 }
 
-func sameStrongly(a, b string) bool { return a != "" && a == b && !isWeak(a) }
+func sameStrongly(a, b string) bool { return a == b && strings.HasPrefix(a, `"`) }

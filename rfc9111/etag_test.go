@@ -21,6 +21,8 @@ func TestValidators(t *testing.T) {
 		{[]string{"ETag: a"}, "a", true},
 		{[]string{"ETag:  W/a-ü "}, "W/a-ü", true},
 		{[]string{"ETag: a b"}, "", false},
+		{[]string{"ETag: a\x7f"}, "", false},
+		{[]string{"ETag: " + strings.Repeat("a", maxETagBytes)}, strings.Repeat("a", maxETagBytes), true},
 		{[]string{"ETag: a,b"}, "", false},
 		{[]string{"ETag: *"}, "", false},
 		{[]string{"ETag: a", "ETag: a"}, "", false},

@@ -71,7 +71,7 @@ func (p Policy) lifetime(r *Response) (time.Duration, Reason) {
 
 // explicit reports whether the response says itself how long it is fresh, be it not at all.
 func (p Policy) explicit(r *Response) bool {
-	return r.TTL != 0 || r.cc.maxAge.set || r.hasExpires || p.Shared && r.cc.sMaxAge.set
+	return r.cc.maxAge.set || r.hasExpires || p.Shared && r.cc.sMaxAge.set
 }
 
 // FreshUntil returns when the response turns stale; zero: never. For a response that was stale on arrival

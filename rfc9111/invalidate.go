@@ -50,7 +50,7 @@ func Invalidates(req *Request, status int, respHeader http.Header) []string {
 // bare returns u without fragment and user.
 func bare(u *url.URL) string {
 	c := *u
-	c.Fragment, c.RawFragment, c.User = "", "", nil
+	c.Fragment, c.User = "", nil
 	return c.String()
 }
 

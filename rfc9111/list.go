@@ -32,7 +32,7 @@ func members(lines []string) iter.Seq[string] {
 }
 
 func eachMember(line string, yield func(string) bool) bool {
-	start, value, quotes := 0, true, true // value: a quoted string may begin here
+	start, value := 0, true // value: a quoted string may begin here
 	for i := 0; i < len(line); i++ {
 		switch c := line[i]; c {
 		case ',':
@@ -44,12 +44,8 @@ func eachMember(line string, yield func(string) bool) bool {
 			value = true
 		case ' ', '\t':
 		case '"':
-			if value && quotes {
-				if n := closingQuote(line[i+1:]); n >= 0 {
-					i += 1 + n
-				} else {
-					quotes = false
-				}
+			if value {
+				i += 1 + closingQuote(line[i+1:]) // nothing if it is never closed
 			}
 			value = false
 		default:

@@ -55,6 +55,7 @@ func TestUnquote(t *testing.T) {
 		{`"a"b`, `"a"b`},
 		{`"a"b"`, `"a"b"`},
 		{`a"b"`, `a"b"`},
+		{`ab"`, `ab"`},
 	} {
 		if got := unquote(c.in); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.in, got, c.want)

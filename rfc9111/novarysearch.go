@@ -142,7 +142,7 @@ func validUTF8(b []byte) string {
 	out := make([]byte, 0, len(b)+8)
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
-		if r == utf8.RuneError && n == 1 {
+		if r == utf8.RuneError {
 			n = begun(b)
 		}
 		out = utf8.AppendRune(out, r)
@@ -151,13 +151,11 @@ func validUTF8(b []byte) string {
 	return string(out)
 }
 
-// begun returns how many bytes of b, which begins with no character, could be the beginning of one; at least 1.
+// begun returns how many bytes of b could be the beginning of one character of more than two bytes; at least 1.
 func begun(b []byte) int {
 	var low, high byte = 0x80, 0xBF // of the second byte
 	var more int
 	switch c := b[0]; {
-	case 0xC2 <= c && c <= 0xDF:
-		more = 1
 	case 0xE0 <= c && c <= 0xEF:
 		more = 2
 		switch c {

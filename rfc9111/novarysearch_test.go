@@ -23,6 +23,7 @@ func TestParseNoVarySearch(t *testing.T) {
 		{[]string{"except=()"}, "except=()"},
 
 		{[]string{`key-order="not a boolean"`}, ""},
+		{[]string{`key-order="not a boolean", params=("a")`}, ""},
 		{[]string{`params="not an inner list"`}, ""},
 		{[]string{"params=(not-a-string)"}, ""},
 		{[]string{"params=?0"}, ""},
@@ -58,11 +59,12 @@ func TestParseNoVarySearch(t *testing.T) {
 		{[]string{`params=("")`}, `params=("")`},
 	} {
 		got := ""
-		if v, ok := ParseNoVarySearch(c.lines); ok {
+		v, ok := ParseNoVarySearch(c.lines)
+		if ok {
 			got = v.String()
 		}
-		if got != c.want {
-			t.Errorf("%q: got %q, want %q", c.lines, got, c.want)
+		if got != c.want || ok != (c.want != "") {
+			t.Errorf("%q: got %q, %v, want %q", c.lines, got, ok, c.want)
 		}
 	}
 }
@@ -92,6 +94,9 @@ func TestVariationCanonical(t *testing.T) {
 		{"key-order", "=&a", "=&a="},
 		{"key-order", "a=1=2", "a=1%3D2"},
 		{"key-order", "a=%&b=%2&c=%zz", "a=%25&b=%252&c=%25zz"},
+		{"key-order", "a=%2z&b=%z2&c=%20z20", "a=%252z&b=%25z2&c=%20z20"},
+		{"key-order", "a=%2/%2:%2@%2G%2`%2g", "a=%252%2F%252%3A%252%40%252G%252%60%252g"},
+		{"key-order", "a=AZaz09-._~&b=/:@[`{", "a=AZaz09-._~&b=%2F%3A%40%5B%60%7B"},
 		{"key-order", "a=%26b=1", "a=%26b%3D1"},
 		{"key-order", "a=%00", "a=%00"},
 		{"key-order", "a=1;b=2", "a=1%3Bb%3D2"},
@@ -122,6 +127,23 @@ func TestVariationCanonical(t *testing.T) {
 		}
 		if got := v.Canonical(c.query); got != c.want {
 			t.Errorf("%s of %q: got %q, want %q", c.field, c.query, got, c.want)
+		}
+	}
+}
+
+// The longest beginnings of characters, and what is just none (Unicode, table 3-7).
+func TestBrokenCharacters(t *testing.T) {
+	for _, c := range []struct {
+		bytes string
+		n     int // how many U+FFFD it is
+	}{
+		{"\xC2", 1}, {"\xC3\xC3", 2},
+		{"\xE0\xA0", 1}, {"\xE0\x9F", 2}, {"\xE1\x80", 1}, {"\xE1\xBF", 1}, {"\xED\x9F", 1}, {"\xED\xA0", 2}, {"\xEF\x80", 1},
+		{"\xF0\x90", 1}, {"\xF0\x8F", 2}, {"\xF0\x90\x80", 1}, {"\xF0\x90\xBF", 1}, {"\xF1\x80\x80", 1}, {"\xF3\xBF\xBF", 1},
+		{"\xF4\x8F", 1}, {"\xF4\x8F\xBF", 1}, {"\xF4\x90", 2}, {"\xF5\x80", 2},
+	} {
+		if got, want := formDecode(c.bytes+"a"), strings.Repeat("\uFFFD", c.n)+"a"; got != want {
+			t.Errorf("%X: got %+q, want %+q", c.bytes, got, want)
 		}
 	}
 }

@@ -17,16 +17,16 @@ func contentRange(h http.Header) (Part, int64) {
 	if len(lines) != 1 {
 		return Part{}, 0
 	}
-	unit, rest, ok := strings.Cut(trim(lines[0]), " ")
-	span, length, ok2 := strings.Cut(trim(rest), "/")
-	if !ok || !ok2 || !strings.EqualFold(unit, "bytes") {
+	unit, rest, _ := strings.Cut(trim(lines[0]), " ")
+	span, length, _ := strings.Cut(trim(rest), "/")
+	if !strings.EqualFold(unit, "bytes") {
 		return Part{}, 0
 	}
-	size, ok := position(trim(length))
-	first, last, ok2 := strings.Cut(trim(span), "-")
-	start, ok3 := position(first)
-	end, ok4 := position(last)
-	if !ok || !ok2 || !ok3 || !ok4 || start > end || end >= size {
+	size, _ := position(trim(length)) // 0 if it is none
+	first, last, _ := strings.Cut(trim(span), "-")
+	start, ok := position(first)
+	end, ok2 := position(last)
+	if !ok || !ok2 || start > end || end >= size {
 		return Part{}, 0
 	}
 	part := Part{start, end - start + 1}

@@ -20,6 +20,7 @@ func TestContentRange(t *testing.T) {
 		{"the unit in capitals, and white space", []string{"Content-Range:  BYTES  0-4 / 10 "}, Part{0, 5}, 10},
 		{"the unit in capitals", []string{"Content-Range: BYTES 0-4/10"}, Part{0, 5}, 10},
 		{"with the length", []string{"Content-Range: bytes 2-4/10", "Content-Length: 3"}, Part{2, 3}, 10},
+		{"the first bytes, with the length", []string{"Content-Range: bytes 0-4/10", "Content-Length: 5"}, Part{0, 5}, 10},
 		{"fewer bytes than up to the end", []string{"Content-Range: bytes 4-9/10", "Content-Length: 5"}, Part{4, 5}, 9},
 		{"fewer bytes than all", []string{"Content-Range: bytes 0-9/10", "Content-Length: 9"}, Part{}, 0},
 		{"fewer bytes than up to somewhere else", []string{"Content-Range: bytes 4-8/10", "Content-Length: 4"}, Part{}, 0},
@@ -33,10 +34,14 @@ func TestContentRange(t *testing.T) {
 		{"no unit", []string{"Content-Range: 0-4/10"}, Part{}, 0},
 		{"backwards", []string{"Content-Range: bytes 4-3/10"}, Part{}, 0},
 		{"beyond the end", []string{"Content-Range: bytes 4-10/10"}, Part{}, 0},
-		{"an end of its own", []string{"Content-Range: bytes 4-/10"}, Part{}, 0},
+		{"no end", []string{"Content-Range: bytes 0-/10"}, Part{}, 0},
+		{"no beginning", []string{"Content-Range: bytes -5/10"}, Part{}, 0},
+		{"one position", []string{"Content-Range: bytes 0/10"}, Part{}, 0},
+		{"no size", []string{"Content-Range: bytes 0-4"}, Part{}, 0},
+		{"nothing but the unit", []string{"Content-Range: bytes"}, Part{}, 0},
 		{"a sign", []string{"Content-Range: bytes -4-5/10"}, Part{}, 0},
 		{"the largest", []string{"Content-Range: bytes 0-9223372036854775806/9223372036854775807"}, Part{0, math.MaxInt64}, math.MaxInt64},
-		{"larger than that", []string{"Content-Range: bytes 0-9/92233720368547758079"}, Part{0, 10}, math.MaxInt64},
+		{"larger than that", []string{"Content-Range: bytes 0-9/99999999999999999999"}, Part{0, 10}, math.MaxInt64},
 	} {
 		r := response(206, c.fields...)
 		if part, size := r.Part(); part != c.part || size != c.size {
@@ -46,7 +51,7 @@ func TestContentRange(t *testing.T) {
 	if part, size := response(200, "Content-Range: bytes 0-4/10").Part(); part != (Part{}) || size != 0 {
 		t.Errorf("a 200 is %v of %d", part, size)
 	}
-	if got := ContentRange(Part{2, 3}, 10); got != "bytes 2-4/10" {
+	if got := ContentRange(Part{20, 30}, 100); got != "bytes 20-49/100" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -69,6 +74,7 @@ func TestCombinable(t *testing.T) {
 		{"another date", []string{lm}, []string{"Last-Modified: " + date(-2*hour)}, false},
 		{"the same date beside a tag", []string{lm, `ETag: "1"`}, []string{lm}, false},
 		{"the same date beside a weak tag", []string{lm, `ETag: W/"1"`}, []string{lm, `ETag: W/"1"`}, false},
+		{"a date that is just old enough", []string{"Last-Modified: " + date(-time.Second)}, []string{"Last-Modified: " + date(-time.Second)}, true},
 		{"a date that is too young", []string{"Last-Modified: " + date(0)}, []string{"Last-Modified: " + date(0)}, false},
 	} {
 		parse := func(lines []string) *Response { return response(206, append(lines, "Date: "+date(0))...) }
@@ -89,12 +95,12 @@ func TestCompletion(t *testing.T) {
 		missing Part
 		want    []string
 	}{
-		{"up to the end", parse(`ETag: "1"`), Part{5, 5}, []string{"Range: bytes=5-", `If-Range: "1"`}},
-		{"in the middle", parse(`ETag: "1"`), Part{5, 2}, []string{"Range: bytes=5-6", `If-Range: "1"`}},
+		{"up to the end", parse(`ETag: "1"`), Part{50, 50}, []string{"Range: bytes=50-", `If-Range: "1"`}},
+		{"in the middle", parse(`ETag: "1"`), Part{50, 20}, []string{"Range: bytes=50-69", `If-Range: "1"`}},
 		{"by date", parse("Last-Modified: " + date(-hour)), Part{0, 2}, []string{"Range: bytes=0-1", "If-Range: " + date(-hour)}},
 		{"by nothing strong", parse(`ETag: W/"1"`), Part{0, 2}, nil},
 	} {
-		got, want := Completion(c.stored, c.missing, 10), fields(c.want...)
+		got, want := Completion(c.stored, c.missing, 100), fields(c.want...)
 		if len(got) != len(want) || got.Get("Range") != want.Get("Range") || got.Get("If-Range") != want.Get("If-Range") {
 			t.Errorf("%s: got %v, want %v", c.name, got, want)
 		}

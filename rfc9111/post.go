@@ -20,7 +20,7 @@ func (p Policy) AsGet(req *Request, resp *Response) *url.URL {
 		return nil
 	}
 	u, err := req.URL.Parse(trim(at[0]))
-	if err != nil || u.Opaque != "" || u.Fragment != "" || !sameOrigin(u, req.URL) {
+	if err != nil || u.Fragment != "" || !sameOrigin(u, req.URL) {
 		return nil
 	}
 	return u

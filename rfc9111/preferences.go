@@ -107,9 +107,9 @@ func parsePreference(m string, media bool) (p preference, ok bool) {
 	return p, true
 }
 
-// qvalue reads a weight, in thousandths (RFC 9110 §12.4.2).
+// qvalue reads a token as a weight, in thousandths (RFC 9110 §12.4.2).
 func qvalue(s string) (int, bool) {
-	if s == "" || len(s) > len("0.000") || s[0] != '0' && s[0] != '1' || len(s) > 1 && s[1] != '.' {
+	if len(s) > len("0.000") || s[0] != '0' && s[0] != '1' || len(s) > 1 && s[1] != '.' {
 		return 0, false
 	}
 	n, unit := int(s[0]-'0')*1000, 100

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -34,12 +35,19 @@ func TestPreferences(t *testing.T) {
 		{"values of parameters know case", accept, "a/b;c=D, a/b;c=d", "a/b;c=D,a/b;c=d"},
 
 		{"a quoted parameter", accept, `B/b;p="x, y;q=0.1" , A/a`, `B/b;p="x, y;q=0.1",A/a`},
+		{"a quoted parameter without a comma", accept, `B/b;p="x", A/a`, `B/b;p="x",A/a`},
+		{"a parameter without a name", accept, "B/b;=x, A/a", "B/b;=x,A/a"},
+		{"a media type without its first half", accept, "/B, A/a", "/B,A/a"},
 		{"a parameter behind the weight", accept, "B/b;q=0.50;x=1, A/a", "B/b;q=0.50;x=1,A/a"},
 		{"two weights", accept, "B/b;q=0.50;q=0.1", "B/b;q=0.50;q=0.1"},
 		{"a weight above 1", coding, "B;q=1.001, a", "B;q=1.001,a"},
 		{"a weight of four digits", coding, "B;q=0.1234, a", "B;q=0.1234,a"},
 		{"a weight that is none", coding, "B;q=.5, a", "B;q=.5,a"},
 		{"a weight with a sign", coding, "B;q=-0.5, a", "B;q=-0.5,a"},
+		{"a weight that is a sign", coding, "B;q=-, a", "B;q=-,a"},
+		{"a weight of ten", coding, "B;q=10, a", "B;q=10,a"},
+		{"a weight of letters", coding, "B;q=0.5x, a", "B;q=0.5x,a"},
+		{"a weight with two points", coding, "B;q=0.., a", "B;q=0..,a"},
 		{"a quoted weight", coding, `B;q="0.5", a`, `B;q="0.5",a`},
 		{"space in a weight", coding, "B;q= 0.5, a", "B;q= 0.5,a"},
 		{"no weight", coding, "B;q, a;", "B;q,a;"},
@@ -56,6 +64,22 @@ func TestPreferences(t *testing.T) {
 		if again := normal(c.field, []string{got}); again != got {
 			t.Errorf("%s: %q, and that again %q", c.name, got, again)
 		}
+	}
+}
+
+func TestALongListStaysAsItIs(t *testing.T) {
+	list := slices.Repeat([]string{"b"}, maxPreferences)
+	for i := range list {
+		list[i] += strconv.Itoa(i)
+	}
+	slices.Sort(list)
+	slices.Reverse(list)
+	sorted, long := normal("Accept-Encoding", list), normal("Accept-Encoding", append(list, "a"))
+	if want := strings.Join(slices.Sorted(slices.Values(list)), ","); sorted != want {
+		t.Errorf("%d members: got %q, want %q", maxPreferences, sorted, want)
+	}
+	if want := strings.Join(list, ",") + ",a"; long != want {
+		t.Errorf("one more: got %q, want %q", long, want)
 	}
 }
 

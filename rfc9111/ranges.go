@@ -23,8 +23,8 @@ func Ranges(reqHeader http.Header, resp *Response, size int64) (parts []Part, st
 	if len(lines) != 1 || resp.Status != http.StatusOK || size <= 0 || !ifRange(reqHeader, resp) {
 		return nil, http.StatusOK
 	}
-	unit, set, ok := strings.Cut(trim(lines[0]), "=")
-	if !ok || !strings.EqualFold(unit, "bytes") {
+	unit, set, _ := strings.Cut(trim(lines[0]), "=")
+	if !strings.EqualFold(unit, "bytes") {
 		return nil, http.StatusOK
 	}
 	n := 0
@@ -68,10 +68,7 @@ func parseRange(spec string, size int64) (part Part, valid bool) {
 	if !ok || end < start {
 		return Part{}, false
 	}
-	if start >= size {
-		return Part{}, true
-	}
-	return Part{start, min(end, size-1) - start + 1}, true
+	return Part{start, max(0, min(end, size-1)-start+1)}, true
 }
 
 // position reads a number of bytes; one that is too large for an int64 is the largest.
@@ -114,6 +111,6 @@ func ifRange(reqHeader http.Header, resp *Response) bool {
 	if tag, _ := cutETag(v); tag != "" {
 		return tag == v && sameStrongly(tag, resp.etag)
 	}
-	t, ok := parseDate(v, resp.Received)
-	return ok && !resp.lastModified.IsZero() && t.Equal(resp.lastModified) && resp.date.Sub(resp.lastModified) >= time.Second
+	t, _ := parseDate(v, resp.Received)
+	return !resp.lastModified.IsZero() && t.Equal(resp.lastModified) && resp.date.Sub(resp.lastModified) >= time.Second
 }

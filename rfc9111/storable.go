@@ -73,7 +73,7 @@ func (p Policy) cookieOfOne(r *Response) bool {
 	}
 	said := *r
 	said.TTL = 0
-	return r.cc.noCache || !p.explicit(&said) || p.Lifetime(&said) == 0
+	return r.cc.noCache || !p.explicit(r) || p.Lifetime(&said) == 0
 }
 
 func (p Policy) storableMethod(resp *Response) bool {

@@ -156,6 +156,7 @@ func TestByHead(t *testing.T) {
 		{"the same tag, weak", []string{`ETag: W/"a"`}, []string{`ETag: "a"`}, 200, HeadFreshens},
 		{"another tag", []string{`ETag: "a"`}, []string{`ETag: "b"`}, 200, HeadInvalidates},
 		{"a tag that was not stored", nil, []string{`ETag: "b"`}, 200, HeadInvalidates},
+		{"a malformed tag that was not stored", nil, []string{`ETag: "a`}, 200, HeadInvalidates},
 		{"a malformed tag", []string{`ETag: "a"`}, []string{`ETag: "a`}, 200, HeadInvalidates},
 		{"the same tag without quotes", []string{"ETag: a"}, []string{"ETag: a"}, 200, HeadFreshens},
 		{"another tag without quotes", []string{`ETag: "a"`}, []string{"ETag: a"}, 200, HeadInvalidates},
