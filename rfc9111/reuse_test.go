@@ -194,6 +194,7 @@ func TestReuseSelects(t *testing.T) {
 		{"GET not from POST", "GET", nil, []*Response{stored("POST", "", 0)}, -1, MethodDiffers},
 		{"the variant that matches", "GET", []string{"Accept-Language: de"}, []*Response{stored("GET", "en", 1), stored("GET", "de", 0)}, 1, Fresh},
 		{"a variant rather than what lacks Vary", "GET", []string{"Accept-Language: de"}, []*Response{stored("GET", "", minute), stored("GET", "de", 0)}, 1, Fresh},
+		{"so, the other way round", "GET", []string{"Accept-Language: de"}, []*Response{stored("GET", "de", 0), stored("GET", "", minute)}, 0, Fresh},
 		{"no variant matches", "GET", []string{"Accept-Language: fr"}, []*Response{stored("GET", "en", 0), stored("HEAD", "", 0)}, -1, NoVariant},
 		{"a field that is missing", "GET", nil, []*Response{stored("GET", "en", 0)}, -1, NoVariant},
 		{"Vary: *", "GET", nil, []*Response{stored("GET", "", 0, "Vary: *")}, -1, NoVariant},
@@ -207,13 +208,13 @@ func TestReuseSelects(t *testing.T) {
 		req := request(c.req...)
 		req.Method = c.method
 		v := (Policy{}).Reuse(req, c.stored, t0.Add(2*minute))
-		if v.Index != c.index || v.Reason != c.reason {
-			t.Errorf("%s: got %d: %v, want %d: %v", c.name, v.Index, v.Reason, c.index, c.reason)
+		if v.Index != c.index || v.Reason != c.reason || v.Found != c.reason {
+			t.Errorf("%s: got %d: %v, found %v, want %d: %v", c.name, v.Index, v.Reason, v.Found, c.index, c.reason)
 		}
 		req.OnlyStored = true
 		v = (Policy{}).Reuse(req, c.stored, t0.Add(2*minute))
-		if want := map[bool]Action{true: Refuse, false: Serve}[c.index < 0]; v.Action != want {
-			t.Errorf("%s, only stored: got %v, want %v", c.name, v.Action, want)
+		if want := map[bool]Action{true: Refuse, false: Serve}[c.index < 0]; v.Action != want || v.Found != c.reason {
+			t.Errorf("%s, only stored: got %v, found %v, want %v", c.name, v.Action, v.Found, want)
 		}
 	}
 }
@@ -228,6 +229,8 @@ func TestASharedCacheLeavesOutWhatAPrivateOneStored(t *testing.T) {
 		{"private", []string{"Cache-Control: private, max-age=60"}, 0, PrivateResponse},
 		{"a private field that is there", []string{`Cache-Control: private="x-user", max-age=60`, "X-User: a"}, 0, PrivateResponse},
 		{"a private field that is not there", []string{`Cache-Control: private="x-user", max-age=60`}, 0, Fresh},
+		{"no-store, but the user says otherwise", []string{"Cache-Control: no-store"}, hour, FreshByRule},
+		{"a cookie of one, but the user says otherwise", []string{"Cache-Control: max-age=0", "Set-Cookie: a=1"}, hour, FreshByRule},
 		{"private, but the user says otherwise", []string{"Cache-Control: private, max-age=60"}, hour, FreshByRule},
 	} {
 		r := Parse(Response{Status: 200, Header: fields(c.lines...), Requested: t0, Received: t0, TTL: c.ttl})
@@ -239,6 +242,9 @@ func TestASharedCacheLeavesOutWhatAPrivateOneStored(t *testing.T) {
 		}
 		plain := request()
 		plain.NoTTL = true
+		if v := (Policy{}).Reuse(plain, []*Response{r}, t0); v.Action != Serve {
+			t.Errorf("%s: a private cache, without a TTL: %v", c.name, v)
+		}
 		if v := (Policy{Shared: true}).Reuse(plain, []*Response{r}, t0); (v.Index < 0) != (c.want == PrivateResponse || c.ttl != 0) {
 			t.Errorf("%s: without a TTL: got %d: %v", c.name, v.Index, v.Reason)
 		}
@@ -304,14 +310,18 @@ func TestStaleIfError(t *testing.T) {
 		{"the user's window", private, Request{}, Response{Header: fields("Cache-Control: max-age=60"), StaleIfError: hour}, hour, true},
 		{"the user's over the header's", private, Request{}, Response{Header: fields("Cache-Control: max-age=60, stale-if-error=3600"), StaleIfError: minute}, hour, false},
 		{"the user's against must-revalidate", private, Request{}, Response{Header: fields("Cache-Control: max-age=60, must-revalidate"), StaleIfError: hour}, hour, false},
+		{"the user's with a TTL, against no-cache", private, Request{}, Response{Header: fields("Cache-Control: no-cache"), TTL: minute, StaleIfError: hour}, hour, true},
 		{"the user's with a TTL", private, Request{}, Response{Header: fields("Cache-Control: must-revalidate"), TTL: minute, StaleIfError: hour}, hour, true},
 		{"must-revalidate", private, Request{}, Response{Header: fields("Cache-Control: max-age=60, must-revalidate, stale-if-error=60")}, minute, false},
+		{"must-revalidate, fresh", private, Request{}, Response{Header: fields("Cache-Control: max-age=60, must-revalidate")}, 0, true},
 		{"no-cache", private, Request{}, Response{Header: fields("Cache-Control: no-cache, max-age=60, stale-if-error=60")}, 0, false},
 		{"inside the window, shared", shared, Request{}, Response{Header: fields("Cache-Control: max-age=60, stale-if-error=60")}, minute, true},
 		{"the request's window, smaller than the response's", private, *request("Cache-Control: stale-if-error=60"), Response{Header: fields("Cache-Control: max-age=60, stale-if-error=600")}, 3 * minute, false},
 		{"the request's window against proxy-revalidate, shared", shared, *request("Cache-Control: stale-if-error=60"), Response{Header: fields("Cache-Control: max-age=60, proxy-revalidate")}, minute, false},
 		{"the request's window against no-cache", private, *request("Cache-Control: stale-if-error=60"), Response{Header: fields("Cache-Control: no-cache")}, minute, false},
 		{"the request's window that is garbage", private, *request("Cache-Control: stale-if-error=x"), Response{Header: fields("Cache-Control: max-age=60")}, minute, false},
+		{"the request's that is garbage, fresh", private, *request("Cache-Control: stale-if-error=x"), Response{Header: fields("Cache-Control: max-age=60")}, 0, true},
+		{"the request's that is garbage against the response's", private, *request("Cache-Control: stale-if-error=x"), Response{Header: fields("Cache-Control: max-age=60, stale-if-error=60")}, minute, false},
 		{"request max-stale", private, *request("Cache-Control: max-stale=10"), Response{Header: fields("Cache-Control: max-age=60, stale-if-error=60")}, 2 * minute, false},
 		{"request min-fresh, fresh", private, *request("Cache-Control: min-fresh=120"), Response{Header: fields("Cache-Control: max-age=60")}, 0, false},
 		{"proxy-revalidate", private, Request{}, Response{Header: fields("Cache-Control: max-age=60, proxy-revalidate, stale-if-error=60")}, minute, true},

@@ -37,19 +37,15 @@ func targetedDirectives(lines []string) (d directives, ok bool) {
 		return directives{}, false
 	}
 	for _, name := range dict.Names() {
-		var value any // nil for an inner list
-		if m, _ := dict.Get(name); m != nil {
-			if item, ok := m.(httpsfv.Item); ok {
-				value = item.Value
-			}
-		}
+		m, _ := dict.Get(name)
+		item, _ := m.(httpsfv.Item) // zero for an inner list
 		if n := d.number(name); n != nil {
-			seconds, _ := value.(int64)
+			seconds, _ := item.Value.(int64)
 			n.set, n.d = true, time.Duration(min(max(0, seconds), int64(maxDelta/time.Second)))*time.Second
 			continue
 		}
 		whole, fields := d.flag(name), d.fields(name)
-		switch v := value.(type) {
+		switch v := item.Value.(type) {
 		case bool:
 			if whole != nil {
 				*whole = v
