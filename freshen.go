@@ -164,7 +164,7 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 		records = append(slices.Clone(records), x.incomplete.whole)
 	}
 	for _, r := range records {
-		if r.Method == http.MethodHead || !rfc9111.Selects(r.Selecting, x.header) {
+		if !rfc9111.Selects(r.Selecting, x.header) {
 			continue
 		}
 		switch rfc9111.ByHead(c.readingOf(r).alone[0], &said) {

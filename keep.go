@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -47,7 +46,7 @@ func (c *Cache) asReceived(x *exchange, r *store.Record, came http.Header) *rfc9
 	}
 	whole := *parsed
 	whole.Header = came
-	if came["Set-Cookie"] != nil && r.Header["Set-Cookie"] == nil { // what is stripped is no secret of one any more
+	if r.Header["Set-Cookie"] == nil { // what is stripped is no secret of one any more
 		whole.Header = maps.Clone(came)
 		delete(whole.Header, "Set-Cookie")
 	}
@@ -153,9 +152,8 @@ func (c *Cache) recordOf(x *exchange, resp *http.Response, ttl time.Duration, re
 // leadsBack reports whether the response to x is a redirect to what would be answered with it again, though the origin
 // may answer with something else: to the same URL in other words, or without what a rule ignores.
 func (c *Cache) leadsBack(x *exchange, resp *http.Response) bool {
-	location := resp.Header.Get("Location")
-	to, err := x.req.URL.Parse(location)
-	if err != nil || location == "" || to.RequestURI() == x.req.URL.RequestURI() || !strings.EqualFold(to.Scheme, x.req.URL.Scheme) || normalHost(to) != normalHost(x.req.URL) {
+	to, err := x.req.URL.Parse(resp.Header.Get("Location"))
+	if err != nil || to.RequestURI() == x.req.URL.RequestURI() || normalHost(to) != normalHost(x.req.URL) {
 		return false
 	}
 	get, err := c.getFor(x, to.String())

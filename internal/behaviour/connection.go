@@ -148,6 +148,18 @@ var connection = []test{
 			equal(t, "Content-Encoding", a.header.Get("Content-Encoding"), "")
 		}
 	}},
+	{name: "a coding is for who asked for it, also if Vary does not say so", run: func(t *T) {
+		t.origin.varies("/plain", "X-Mode")
+		t.get("/plain")
+		for path, vary := range map[string]string{"/a": "", "/b": "X-Mode"} {
+			t.origin.page(path, "packed", "Cache-Control", "max-age=60", "Content-Encoding", "br", "Vary", vary)
+			t.get(path, header("Accept-Encoding", "br")).want(larder.Miss, "packed")
+			t.get(path, header("Accept-Encoding", "br")).want(larder.Hit, "packed")
+			t.get(path, header("Accept-Encoding", "br"), header("X-Mode", "1")).wantStatus(map[string]larder.Outcome{"": larder.Hit, "X-Mode": larder.Miss}[vary], 200)
+			t.get(path, header("Accept-Encoding", "gzip")).want(larder.Miss, "packed")
+			t.get(path).want(larder.Miss, "packed")
+		}
+	}},
 	{name: "who asks for a coding itself gets it, and keeps it", network: true, run: func(t *T) {
 		t.origin.handle("/a", zipped)
 		t.get("/a").want(larder.Miss, "hello")

@@ -159,6 +159,7 @@ var requestBodies = []test{
 			t.get(path)
 			t.post(path, body(text, "x"))
 		}
+		t.post("/search", body(text, "y"), mode(larder.Bypass)).want(larder.Bypassed, "/search 3")
 		t.get("/search").want(larder.Hit, "/search 1")
 		t.get("/things").want(larder.Miss, "/things 3")
 	}},

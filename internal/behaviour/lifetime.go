@@ -128,6 +128,32 @@ var lifetimes = []test{
 		t.clock.advance(time.Minute)
 		t.get("/a").want(larder.Miss, "/a 3")
 	}},
+	{name: "an expiry that passes before the answer comes is Never", run: func(t *T) {
+		t.origin.handle("/a", func(http.ResponseWriter, *http.Request) { t.clock.advance(time.Minute) })
+		t.get("/a", expiry(t.clock.Now().Add(time.Minute))).wantStatus(larder.Miss, 200)
+		t.wantStored(0)
+	}},
+	{name: "a validation gives what is stored the TTL that holds by then", run: func(t *T) {
+		t.rule(larder.Rule{TTL: time.Minute})
+		t.origin.tagged("/a", `"1"`, "hello")
+		t.get("/a")
+		t.clock.advance(time.Minute)
+		if err := t.cache.SetRules(larder.Rule{TTL: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		t.get("/a").want(larder.Revalidated, "hello")
+		t.settle()
+		t.clock.advance(time.Hour - time.Second)
+		t.get("/a").want(larder.Hit, "hello")
+		t.clock.advance(time.Second)
+		if err := t.cache.SetRules(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // none
+			t.get("/a").want(larder.Revalidated, "hello")
+			t.settle()
+		}
+	}},
 	{name: "one request can be Never and another Forever", run: func(t *T) {
 		t.origin.numbered("/a")
 		t.get("/a", ttl(larder.Never)).want(larder.Bypassed, "/a 1")

@@ -64,6 +64,17 @@ var redirects = []test{
 		t.get("/a").want(larder.Hit, "/b 1")
 		t.wantHits("/a", 2)
 	}},
+	{name: "a redirect to the same path of another host is stored", run: func(t *T) {
+		t.origin.status("/b", http.StatusMovedPermanently, "Location", "http://other.example/%62", "Cache-Control", "max-age=60")
+		for range 2 {
+			resp, err := t.cache.RoundTrip(t.request("GET", "/b"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		t.wantHits("/b", 1)
+	}},
 	{name: "cookies of a stored redirect reach the jar again", run: func(t *T) {
 		t.rule(larder.Everything(time.Minute))
 		t.origin.status("/login", http.StatusFound, "Location", "/home", "Set-Cookie", "sid=1; Path=/")

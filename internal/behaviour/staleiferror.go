@@ -28,6 +28,16 @@ var staleIfError = []test{
 			t.wantHits(path, 2)
 		}
 	}},
+	{name: "it is kept for as long as that, though KeepStale is shorter", run: func(t *T) {
+		t.cache.KeepStale = time.Second
+		t.numberedStale("/a", ifError)
+		t.clock.advance(30 * time.Second)
+		if _, err := t.cache.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.origin.status("/a", 500)
+		t.get("/a").want(larder.Stale, "/a 1")
+	}},
 	{name: "it stands in for no other status", run: func(t *T) {
 		for _, status := range []int{400, 403, 404, 429, 501} {
 			path := fmt.Sprint("/", status)

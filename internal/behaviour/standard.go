@@ -236,6 +236,15 @@ var validations = []test{
 		}
 		equal(t, "length", a.resp.ContentLength, int64(5))
 	}},
+	{name: "a 304 renews what was younger than its Date can tell", run: func(t *T) {
+		t.origin.page("/a", "hello", "Cache-Control", "max-age=60", "Last-Modified", t.date(0))
+		t.get("/a")
+		t.clock.advance(time.Minute)
+		t.origin.status("/a", 304, "Cache-Control", "max-age=60")
+		t.get("/a").want(larder.Revalidated, "hello")
+		t.settle()
+		t.get("/a").want(larder.Hit, "hello")
+	}},
 	{name: "a 304 that forbids to store is used once, and nothing after it", run: func(t *T) {
 		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60", "Last-Modified", t.date(-1000*time.Hour))
 		t.get("/a")
