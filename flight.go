@@ -129,11 +129,11 @@ func (fs *flights) join(ctx context.Context, key flightKey, url string, suits fu
 func (fs *flights) outdate(key store.Key, url string, own *flight) {
 	base, _, _ := strings.Cut(url, "?")
 	fs.outdateAll(own, func(k flightKey, f *flight) *atomic.Bool {
-		rest, ok := strings.CutPrefix(f.url, base)
+		rest := strings.TrimPrefix(f.url, base)
 		switch {
 		case k.key == key, f.url == url:
 			return &f.outdated
-		case !ok || rest != "" && rest[0] != '?':
+		case rest != "" && rest[0] != '?':
 			return nil
 		case k.method == http.MethodGet || k.method == http.MethodHead:
 			return &f.alike

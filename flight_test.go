@@ -23,6 +23,20 @@ func (u unheeding) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: h, ContentLength: -1, Body: http.NoBody}, nil
 }
 
+func TestKeysWhoseAnswersCannotBeSharedAreBounded(t *testing.T) {
+	var fs flights
+	key := func(i int) store.Key { return store.Key(fmt.Sprint(i)) }
+	for i := range maxUnshared {
+		fs.note(key(i), false)
+	}
+	if fs.worthWaiting(key(0)) || fs.worthWaiting(key(maxUnshared-1)) || !fs.worthWaiting(key(maxUnshared)) {
+		t.Errorf("of %d keys some are forgotten, or one more is known", maxUnshared)
+	}
+	if fs.note(key(maxUnshared), false); len(fs.unshared) > maxUnshared || fs.worthWaiting(key(maxUnshared)) {
+		t.Errorf("%d keys are remembered", len(fs.unshared))
+	}
+}
+
 // TestPanicAfterTheEnd shows that a panic after a flight has been settled is told of as it is, and settles nothing once
 // more.
 func TestPanicAfterTheEnd(t *testing.T) {

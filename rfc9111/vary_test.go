@@ -93,6 +93,7 @@ func TestSelects(t *testing.T) {
 		{"equal", "A", []string{"A: 1"}, []string{"A: 1"}, true},
 		{"different", "A", []string{"A: 1"}, []string{"A: 2"}, false},
 		{"a field that Vary does not name", "A", []string{"A: 1", "B: 1"}, []string{"A: 1", "B: 2"}, true},
+		{"a line more", "A", []string{"A: 1"}, []string{"A: 1", "A: 2"}, false},
 		{"one of two differs", "A, B", []string{"A: 1", "B: 1"}, []string{"A: 1", "B: 2"}, false},
 		{"missing before", "A", nil, []string{"A: 1"}, false},
 		{"missing now", "A", []string{"A: 1"}, nil, false},

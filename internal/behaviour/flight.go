@@ -10,11 +10,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store"
 )
 
 // flights are tests of many callers who want the same at once.
@@ -104,6 +106,61 @@ var flights = []test{
 			equal(t, "body", a.body, fmt.Sprintf("for %q", languages[i%2]))
 		}
 		t.wantHits("/a", 4)
+	}},
+	{name: "a 304 that says for the first time by what it varies is for those alone who ask in the same words", run: func(t *T) {
+		t.origin.tagged("/a", `"1"`, "hello", "Cache-Control", "max-age=60")
+		t.get("/a")
+		t.clock.advance(time.Hour)
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			set(w.Header(), []string{"Cache-Control", "max-age=60", "Vary", "X-Mode", "ETag", `"1"`})
+			if r.Header.Get("X-Mode") == "a" {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			w.Header().Set("ETag", `"2"`)
+			fmt.Fprint(w, "another")
+		})
+		g := t.origin.hold("/a")
+		first := t.start(2, func(int) answer { return t.try("GET", "/a", header("X-Mode", "a")) })
+		t.settle()
+		rest := t.start(2, func(int) answer { return t.try("GET", "/a", header("X-Mode", "b")) })
+		t.settle()
+		t.wantHits("/a", 2)
+		g.open()
+		t.wantAll(first.done(), "hello")
+		t.wantAll(rest.done(), "another")
+		t.wantHits("/a", 3)
+	}},
+	{name: "what a 304 says and must not be stored is told to the one alone who asked", run: func(t *T) {
+		t.origin.tagged("/a", `"1"`, "hello", "Cache-Control", "max-age=60")
+		t.get("/a")
+		t.clock.advance(time.Hour)
+		t.origin.tagged("/a", `"1"`, "hello", "Cache-Control", `max-age=60, no-cache="x-own"`, "X-Own", "1")
+		g := t.origin.hold("/a")
+		p := t.start(5, func(int) answer { return t.try("GET", "/a") })
+		t.settle()
+		g.open()
+		own := 0
+		for _, a := range p.done() {
+			own += len(a.header["X-Own"])
+		}
+		equal(t, "answers with X-Own", own, 1)
+		t.wantHits("/a", 2)
+	}},
+	{name: "a response that is to be validated each time is shared by those who ask at once, unless they may be several users", run: func(t *T) {
+		for _, u := range []*T{t, t.shared()} {
+			path, want := fmt.Sprint("/", u.cache.Shared), 1
+			if u.cache.Shared {
+				want = 5
+			}
+			t.origin.numbered(path, "Cache-Control", "no-cache", "ETag", `"1"`)
+			g := t.origin.hold(path)
+			p := t.start(5, func(int) answer { return u.try("GET", path) })
+			t.settle()
+			g.open()
+			p.done()
+			t.wantHits(path, want)
+		}
 	}},
 	{name: "many callers of many URLs are one request each", run: func(t *T) {
 		path := func(i int) string { return fmt.Sprint("/", i%20) }
@@ -420,6 +477,67 @@ var flights = []test{
 		for _, a := range rest.done() {
 			if a.err != nil || a.status != http.StatusOK { // a miss, or a hit for who asked later
 				t.Errorf("got %d, error %v", a.status, a.err)
+			}
+		}
+	}},
+	{name: "what fails for whatever reason fails for all who ask in the same words, and once for who sends a body", run: func(t *T) {
+		t.rule(larder.Rule{Methods: []string{"GET", "POST"}, TTL: time.Minute})
+		errOdd := errors.New("odd")
+		for want, call := range map[int64]func(int) answer{
+			1: func(int) answer { return t.try("GET", "/a") },
+			3: func(int) answer { return t.try("POST", "/a", body(text, "x")) },
+		} {
+			asked := make(gate)
+			var calls atomic.Int64
+			t.cache.Base = transport(func(r *http.Request) (*http.Response, error) {
+				calls.Add(1)
+				asked.wait(r)
+				return nil, errOdd
+			})
+			p := t.start(3, call)
+			t.settle()
+			asked.open()
+			for _, a := range p.done() {
+				if !errors.Is(a.err, errOdd) {
+					t.Errorf("got %d, error %v", a.status, a.err)
+				}
+			}
+			equal(t, "calls", calls.Load(), want)
+		}
+	}},
+	{name: "an unsafe request outdates what is under way for the same key, by whatever URL", run: func(t *T) {
+		t.rule(larder.Rule{Redact: []string{"token"}})
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		g := t.origin.hold("/a")
+		p := t.start(1, func(int) answer { return t.try("GET", "/a?id=1&token=x") })
+		t.settle()
+		t.origin.status("/a", 204)
+		t.do("PUT", "/a?token=x&id=1")
+		g.open()
+		p.done()[0].want(larder.Miss, "/a 2")
+		t.settle()
+		t.wantStored(0)
+	}},
+	{name: "it outdates answers to QUERY for the URL with another query, and nothing of another path", run: func(t *T) {
+		for _, c := range []struct {
+			method, path string
+			stored       int
+		}{{"QUERY", "/a?x=1", 0}, {"QUERY", "/a", 0}, {"QUERY", "/ab", 1}, {"QUERY", "/b", 1}, {"GET", "/a?x=1", 1}, {"HEAD", "/a?x=1", 1}} {
+			page, _, _ := strings.Cut(c.path, "?")
+			t.origin.page(page, "hello", "Cache-Control", "max-age=60")
+			g := t.origin.hold(page)
+			p := t.start(1, func(int) answer { return t.try(c.method, c.path, body(text, "x")) })
+			t.settle()
+			t.origin.status("/a", 204)
+			t.do("PUT", "/a?y=2")
+			g.open()
+			p.done()[0].wantStatus(larder.Miss, 200)
+			t.settle()
+			if n := len(t.records()); n != c.stored {
+				t.Errorf("%s %s: %d stored, want %d", c.method, c.path, n, c.stored)
+			}
+			if _, err := t.cache.Purge(t.Context(), store.Query{}); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}},
