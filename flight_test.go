@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/memory"
 )
 
 // unheeding is a Base that answers even when nobody waits any more.
@@ -183,6 +184,41 @@ func TestPartsThatAreOutdated(t *testing.T) {
 }
 
 // TestLandingTwice shows that a flight lands once, as where a panic follows.
+// byTurns is a Base that answers with each of these statuses in turn; 0: not at all.
+type byTurns []int
+
+func (b *byTurns) RoundTrip(req *http.Request) (*http.Response, error) {
+	status := (*b)[0]
+	*b = (*b)[1:]
+	if status == 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	resp, err := oneOrigin{http.Header{"Cache-Control": {"max-age=60"}, "Content-Location": {"/a"}, "Etag": {`"1"`}}, []byte("hello")}.RoundTrip(req)
+	if resp.StatusCode = status; status == http.StatusNotModified {
+		resp.Body, resp.ContentLength = http.NoBody, 0
+	}
+	return resp, err
+}
+
+// TestEveryFlightLands shows that nothing is left of a flight when it is over, whatever came of it.
+func TestEveryFlightLands(t *testing.T) {
+	for _, s := range []store.Store{new(memory.Store), struct{ store.Store }{new(memory.Store)}} { // near, and distant
+		synctest.Test(t, func(t *testing.T) {
+			c := &Cache{Store: s, Base: &byTurns{200, 304, 500, 0, 200, 404, 200, 200, 200}}
+			for _, method := range []string{"GET", "GET", "GET", "GET", "HEAD", "GET", "POST", "PUT", "QUERY"} {
+				send(t, c, method, "/a")
+				time.Sleep(time.Hour) // of the bubble's clock
+				if n := len(c.flights.under); n > 0 {
+					t.Errorf("%d flights are under way after a %s", n, method)
+				}
+			}
+			if err := c.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestLandingTwice(t *testing.T) {
 	var c Cache
 	f := c.flights.alone(t.Context(), flightKey{}, "http://example.com/")

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/larder-go/larder/store"
 )
@@ -88,6 +89,7 @@ func TestOtherURLOtherKey(t *testing.T) {
 		{name: "stray percent sign", a: "http://example.com/?q=%", b: "http://example.com/?q=%25"},
 		{name: "a URL that the other begins with", a: "http://example.com/a", b: "http://example.com/ab"},
 		{name: "a user in the URL", a: "http://u:p@example.com/", b: "http://example.com/"},
+		{name: "a parameter that begins as an ignored one", a: "http://example.com/?ids=1", b: "http://example.com/", rule: Rule{Ignore: Ignore{Query: []string{"id"}}}},
 		{name: "a redacted parameter", a: "http://example.com/?key=1", b: "http://example.com/?key=2", rule: Rule{Redact: []string{"key"}}},
 		{name: "a redacted parameter and none", a: "http://example.com/?key=1", b: "http://example.com/", rule: Rule{Redact: []string{"key"}}},
 	} {
@@ -117,6 +119,9 @@ func TestKeyOfFields(t *testing.T) {
 		{name: "all fields", rule: Rule{KeyHeaders: []string{"*"}}, a: []string{"X-A", "1"}, b: []string{"X-A", "2"}},
 		{name: "all fields but one", rule: Rule{KeyHeaders: []string{"*"}, Ignore: Ignore{Header: []string{"X-*"}}},
 			a: []string{"X-A", "1"}, b: []string{"X-A", "2"}, same: true},
+		{name: "a field that is no more than an ignored beginning", rule: Rule{KeyHeaders: []string{"*"}, Ignore: Ignore{Header: []string{"x-a*"}}}, a: []string{"X-A", "1"}, same: true},
+		{name: "a field that begins otherwise", rule: Rule{KeyHeaders: []string{"*"}, Ignore: Ignore{Header: []string{"X-*"}}}, a: []string{"Y-A", "1"}},
+		{name: "a field that begins as an ignored one", rule: Rule{KeyHeaders: []string{"*"}, Ignore: Ignore{Header: []string{"X-A"}}}, a: []string{"X-Ab", "1"}},
 	} {
 		c := new(Cache)
 		if a, b := keyOf(t, c, tc.rule, "GET", u, "", tc.a...), keyOf(t, c, tc.rule, "GET", u, "", tc.b...); (a == b) != tc.same {
@@ -252,9 +257,16 @@ func TestRuleCheck(t *testing.T) {
 		{Everything(Forever), ""},
 		{Rule{TTL: Never}, ""},
 		{Rule{TTL: -5}, "want a positive duration"},
+		{Rule{Expires: time.Now()}, ""},
+		{Rule{Expires: time.Now(), TTL: 1}, "both TTL and Expires"},
 		{Rule{Match: "http://"}, "no host"},
 		{Rule{Statuses: []int{42}}, "status 42"},
 		{Rule{Statuses: []int{206}}, "status 206"},
+		{Rule{Statuses: []int{304}}, "status 304"},
+		{Rule{Statuses: []int{200, 999}}, ""},
+		{Rule{Statuses: []int{1000}}, "status 1000"},
+		{Rule{Methods: []string{""}}, "can't be stored"},
+		{Rule{Methods: []string{"TRACE"}}, "can't be stored"},
 		{Rule{Methods: []string{"get"}}, "capitals"},
 		{Rule{Methods: []string{"CONNECT"}}, "can't be stored"},
 		{Rule{MaxBody: -1}, "must not be negative"},

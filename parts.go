@@ -36,10 +36,7 @@ func isPart(r *store.Record) bool { return r.Status == http.StatusPartialContent
 func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
 	var all []*assembly // in the order of their newest parts; one with a single whole record is none
 	for _, r := range records {
-		i := -1
-		if isPart(r) {
-			i = slices.IndexFunc(all, func(a *assembly) bool { return c.takes(a, r) })
-		}
+		i := slices.IndexFunc(all, func(a *assembly) bool { return c.takes(a, r) })
 		if i < 0 {
 			i, all = len(all), append(all, new(assembly))
 		}
@@ -62,7 +59,7 @@ func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
 	return usable
 }
 
-// takes reports whether r is a part of the same representation.
+// takes reports whether a is of parts, and r one more of the same representation. The size of a whole is no part's.
 func (c *Cache) takes(a *assembly, r *store.Record) bool {
 	first := a.parts[0]
 	_, size := c.readingOf(first).parsed.Part()

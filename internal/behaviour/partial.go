@@ -63,6 +63,36 @@ var partial = []test{
 			t.get(path, mode(larder.Offline)).wantStatus(larder.Refused, 504)
 		}
 	}},
+	{name: "parts of two representations that come at once are not put together", run: func(t *T) {
+		for path, tags := range map[string][2]string{"/other": {`"1"`, `"2"`}, "/longer": {`"1"`, `"1"`}} {
+			g := make(gate)
+			t.origin.handle(path, func(w http.ResponseWriter, r *http.Request) {
+				tag, page := `"3"`, strings.Repeat("c", 12)
+				switch asked := r.Header.Get("Range"); {
+				case t.origin.hits(path) > 2: // it has changed once more
+				case asked == "bytes=0-4":
+					tag, page = tags[0], strings.Repeat("a", map[string]int{"/other": 12, "/longer": 10}[path])
+				default:
+					tag, page = tags[1], strings.Repeat("b", 12)
+				}
+				g.wait(r)
+				set(w.Header(), []string{"Cache-Control", "max-age=60", "ETag", tag})
+				http.ServeContent(w, r, "", time.Time{}, strings.NewReader(page))
+			})
+			p := t.start(2, func(i int) answer { return t.try("GET", path, header("Range", []string{"bytes=0-4", "bytes=5-"}[i])) })
+			t.settle()
+			g.open()
+			p.done()
+			t.settle()
+			t.get(path).want(larder.Miss, strings.Repeat("c", 12))
+		}
+	}},
+	{name: "a rule that lists 200 lets parts of it be stored", run: func(t *T) {
+		t.rule(larder.Everything(time.Minute))
+		t.origin.content("/a", "0123456789", "ETag", `"1"`)
+		t.get("/a", header("Range", "bytes=0-3")).want(larder.Miss, "0123")
+		t.get("/a", header("Range", "bytes=1-2")).want(larder.Hit, "12")
+	}},
 	{name: "what parts come to has the fields that a targeted field lets be stored", run: func(t *T) {
 		t = t.shared()
 		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
@@ -407,6 +437,12 @@ var partial = []test{
 			t.backgroundDone()
 			t.wantStored(0)
 		}
+	}},
+	{name: "nor is what broke off of the answer to a QUERY", run: func(t *T) {
+		t.origin.cut("/a", long("x", 300_000), "ETag", `"1"`, "Content-Length", "300000", "Cache-Control", "max-age=60").open()
+		t.try("QUERY", "/a", body(text, "x"))
+		t.backgroundDone()
+		t.wantStored(0)
 	}},
 	{name: "the rest that breaks off leaves what is stored, and what has come of it", run: func(t *T) {
 		whole := long("x", 300_000)
