@@ -53,10 +53,10 @@ func newTarget(u *url.URL, path string, r *rule) target {
 	oddQuery := escapesUnreserved(u.RawQuery)
 	if r.readsQuery() {
 		base := string(b)
-		shown, keyed, redacted := r.query(normalEscapes(u.RawQuery, false))
+		shown, keyed, redacted := r.query(normalEscapes(u.RawQuery))
 		t.url, t.keyURL, t.redacted = withQuery(base, shown, u.ForceQuery), withQuery(base, keyed, u.ForceQuery), redacted
 		if oddQuery {
-			_, sent, _ := r.query(escapes(u.RawQuery, false, false))
+			_, sent, _ := r.query(escapes(u.RawQuery, false))
 			oddQuery = sent != keyed
 		}
 	} else {
@@ -77,7 +77,7 @@ func oddPath(u *url.URL, path string) bool {
 	case u.RawPath == "" && (u.Path == path || u.Path == ""):
 		return false
 	case strings.Contains(u.Path, "/."):
-		return escapes(u.EscapedPath(), true, false) != path
+		return escapes(u.EscapedPath(), false) != path
 	}
 	return escapesUnreserved(u.RawPath)
 }
@@ -107,7 +107,7 @@ func appendBase(b []byte, u *url.URL, path string) []byte {
 
 func appendQuery(b []byte, u *url.URL) []byte {
 	if u.RawQuery != "" || u.ForceQuery {
-		b = append(append(b, '?'), normalEscapes(u.RawQuery, false)...)
+		b = append(append(b, '?'), normalEscapes(u.RawQuery)...)
 	}
 	return b
 }
@@ -171,7 +171,7 @@ func normalPath(u *url.URL) string {
 		return "/"
 	}
 	if u.RawPath != "" || !plain(path) {
-		path = normalEscapes(u.EscapedPath(), true)
+		path = normalEscapes(u.EscapedPath())
 	}
 	if strings.Contains(path, "/.") {
 		path = removeDotSegments(path)
@@ -194,11 +194,11 @@ func unreserved(c byte) bool {
 }
 
 // normalEscapes decodes escaped unreserved characters, writes the other escapes with capital letters, and
-// escapes what may not stand in a URL as it is.
-func normalEscapes(s string, path bool) string { return escapes(s, path, true) }
+// escapes what may not stand in a URL as it is. A stray percent sign goes out as it is.
+func normalEscapes(s string) string { return escapes(s, true) }
 
 // escapes is normalEscapes, or leaves unreserved characters escaped.
-func escapes(s string, path, decode bool) string {
+func escapes(s string, decode bool) string {
 	clean := true
 	for i := range len(s) {
 		if c := s[i]; c == '%' || foreign(c) {
@@ -222,8 +222,6 @@ func escapes(s string, path, decode bool) string {
 				b = append(b, '%', hex[c>>4], hex[c&15])
 			}
 			i += 2
-		case c == '%' && !path: // a stray percent sign in a query goes out as it is
-			b = append(b, c)
 		case foreign(c):
 			b = append(b, '%', hex[c>>4], hex[c&15])
 		default:

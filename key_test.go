@@ -2,6 +2,7 @@ package larder
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -60,12 +61,91 @@ func TestSameURLSameKey(t *testing.T) {
 		{name: "order of the query, by rule", a: "http://example.com/?b=2&a=1", b: "http://example.com/?a=1&b=2", rule: Rule{SortQuery: true}},
 		{name: "plus and %20, by rule", a: "http://example.com/?q=a+b", b: "http://example.com/?q=a%20b", rule: Rule{SortQuery: true}},
 		{name: "x and x=, by rule", a: "http://example.com/?x", b: "http://example.com/?x=", rule: Rule{SortQuery: true}},
+		{name: "empty parameters, by rule", a: "http://example.com/?a=1&&b=2&", b: "http://example.com/?a=1&b=2", rule: Rule{SortQuery: true}},
+		{name: "an ignored parameter that is escaped", a: "http://example.com/?%C3%A9=1", b: "http://example.com/", rule: Rule{Ignore: Ignore{Query: []string{"é"}}}},
+		{name: "an ignored parameter that cannot be read", a: "http://example.com/?a%zz=1&b=1", b: "http://example.com/?b=1", rule: Rule{Ignore: Ignore{Query: []string{"a%zz"}}}},
 		{name: "an ignored parameter", a: "http://example.com/?a=1&t=5", b: "http://example.com/?a=1", rule: Rule{Ignore: Ignore{Query: []string{"t"}}}},
 		{name: "ignored parameters by prefix", a: "http://example.com/?utm_a=1&utm_b=5", b: "http://example.com/", rule: Rule{Ignore: Ignore{Query: []string{"utm_*"}}}},
 	} {
 		c := new(Cache)
 		if a, b := keyOf(t, c, tc.rule, "GET", tc.a, ""), keyOf(t, c, tc.rule, "GET", tc.b, ""); a != b {
 			t.Errorf("%s:\n%q\n%q", tc.name, a, b)
+		}
+	}
+}
+
+// What each byte is written as (RFC 3986 §2 and §6.2.2).
+func TestEscapes(t *testing.T) {
+	const (
+		letters  = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
+		reserved = ":/?#[]@!$&'()*+,;="
+	)
+	for c := range 256 {
+		letter := string([]byte{byte(c)})
+		escaped := fmt.Sprintf("%%%02X", c)
+		bare, decoded := escaped, escaped
+		if strings.Contains(letters, letter) {
+			decoded = letter
+		}
+		if strings.Contains(letters+reserved+"%", letter) {
+			bare = letter
+		}
+		if got := normalEscapes(letter); got != bare {
+			t.Errorf("%q: got %q, want %q", letter, got, bare)
+		}
+		for _, s := range []string{escaped, strings.ToLower(escaped)} {
+			if got := normalEscapes(s); got != decoded {
+				t.Errorf("%q: got %q, want %q", s, got, decoded)
+			}
+			if got := escapes(s, false); got != escaped {
+				t.Errorf("%q, without decoding: got %q, want %q", s, got, escaped)
+			}
+			if got := escapesUnreserved("%" + s); got != (decoded == letter) { // behind a stray one
+				t.Errorf("%q: escapes an unreserved character: %v", s, got)
+			}
+		}
+		if got := isHex(byte(c)); got != strings.Contains("0123456789abcdefABCDEF", letter) {
+			t.Errorf("%q is hexadecimal: %v", letter, got)
+		}
+	}
+	for _, stray := range []string{"%", "%4", "a%6", "%g1", "%6g", "%%"} {
+		if got := normalEscapes(stray); got != stray || escapesUnreserved(stray) {
+			t.Errorf("%q: got %q", stray, got)
+		}
+	}
+}
+
+// What of a URL an origin may tell apart though it is normalised away.
+func TestOddURLs(t *testing.T) {
+	for _, tc := range []struct {
+		url  string
+		rule Rule
+		odd  bool
+	}{
+		{"http://a.example", Rule{}, false},
+		{"HTTP://A.example:80/b/c?d", Rule{}, false},
+		{"http://a.example/é/%2F", Rule{}, false},
+		{"http://a.example/%c3%a9", Rule{}, false},
+		{"http://a.example/%7Eb", Rule{}, true},
+		{"http://a.example/b/../c", Rule{}, true},
+		{"http://a.example/b/.", Rule{}, true},
+		{"http://a.example/%2e%2e/b", Rule{}, true},
+		{"http://a.example/.b", Rule{}, false},
+		{"http://a.example/.b/é", Rule{}, false},
+		{"http://a.example/.b/%c3%a9", Rule{}, false},
+		{"http://a.example/.b/%61", Rule{}, true},
+		{"http://a.example/?b=%61", Rule{}, true},
+		{"http://a.example/?b=%26&c=%c3%a9&d=é", Rule{}, false},
+		{"http://a.example/?c=1&b=%26", Rule{SortQuery: true}, false},
+		{"http://a.example/?c=1&b=%61", Rule{SortQuery: true}, true},
+		{"http://a.example/?b=%61&c=1", Rule{Ignore: Ignore{Query: []string{"b"}}}, false},
+	} {
+		u, err := url.Parse(tc.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newTarget(u, normalPath(u), &rule{Rule: tc.rule}); (got.spelling != "") != tc.odd {
+			t.Errorf("%s: %+v", tc.url, got)
 		}
 	}
 }
@@ -83,6 +163,7 @@ func TestOtherURLOtherKey(t *testing.T) {
 		{name: "escaped slash", a: "http://example.com/a%2Fb", b: "http://example.com/a/b"},
 		{name: "encodings of é", a: "http://example.com/?q=%E9", b: "http://example.com/?q=é"},
 		{name: "empty query", a: "http://example.com/?", b: "http://example.com/"},
+		{name: "empty query, by rule", a: "http://example.com/?", b: "http://example.com/", rule: Rule{SortQuery: true}},
 		{name: "order of the query", a: "http://example.com/?a=1&b=2", b: "http://example.com/?b=2&a=1"},
 		{name: "plus and %20", a: "http://example.com/?q=a+b", b: "http://example.com/?q=a%20b"},
 		{name: "escaped ampersand", a: "http://example.com/?a=1%26b=2", b: "http://example.com/?a=1&b=2"},
@@ -131,8 +212,11 @@ func TestKeyOfFields(t *testing.T) {
 	if get, head := keyOf(t, new(Cache), Rule{}, "GET", u, ""), keyOf(t, new(Cache), Rule{}, "HEAD", u, ""); get != head {
 		t.Error("GET and HEAD have different keys")
 	}
-	if strings.Contains(string(keyOf(t, new(Cache), Rule{KeyHeaders: []string{"*"}}, "GET", u, "", "Authorization", "hush")), "hush") {
-		t.Error("a secret is in the key")
+	for _, name := range []string{"Authorization", "Cookie", "Proxy-Authorization", "X-Token"} {
+		r := Rule{KeyHeaders: []string{"*"}, Redact: []string{"x-token"}}
+		if strings.Contains(string(keyOf(t, new(Cache), r, "GET", u, "", name, "hush")), "hush") {
+			t.Errorf("the secret of %s is in the key", name)
+		}
 	}
 	if key := keyOf(t, new(Cache), Rule{Redact: []string{"Token"}}, "GET", u+"?token=hush", ""); strings.Contains(string(key), "hush") {
 		t.Error("a redacted parameter is in the key")
@@ -213,6 +297,9 @@ func TestPattern(t *testing.T) {
 		{"example.com:8080", "http://example.com/", false},
 		{"example.com:443", "https://example.com/", true},
 		{"https://example.com", "http://example.com/", false},
+		{"https://example.com", "HTTPS://example.com/", true},
+		{"example.com:80", "http://example.com/", true},
+		{"example.com:443", "http://example.com/", false},
 		{"*://example.com", "http://example.com/", true},
 		{"example.com/v1/*", "http://example.com/v1/a", true},
 		{"example.com/v1/*", "http://example.com/v1/a/b", false},
