@@ -2,12 +2,14 @@ package larder
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/larder-go/larder/store"
@@ -232,6 +234,10 @@ func TestKeyOfBodies(t *testing.T) {
 	part := func(boundary, value string) string {
 		return "--" + boundary + "\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n" + value + "\r\n--" + boundary + "--\r\n"
 	}
+	broken := func(boundary, value string) string {
+		return strings.TrimSuffix(part(boundary, value), "\r\n--"+boundary+"--\r\n")
+	}
+	deep := func(n int, value string) string { return strings.Repeat("[", n) + value + strings.Repeat("]", n) }
 	for _, tc := range []struct {
 		name         string
 		aType, aBody string
@@ -261,6 +267,22 @@ func TestKeyOfBodies(t *testing.T) {
 		{"multipart without its boundary", multi + "x", part("x", "v"), multi + "y", part("y", "v"), Ignore{}, true},
 		{"multipart's values", multi + "x", part("x", "v"), multi + "x", part("x", "w"), Ignore{}, false},
 		{"an ignored multipart field", multi + "x", part("x", "v"), multi + "x", part("x", "w"), Ignore{Form: []string{"f"}}, true},
+		{"multipart's names", multi + "x", part("x", "v"), multi + "x", strings.Replace(part("x", "v"), `"f"`, `"g"`, 1), Ignore{}, false},
+		{"multipart that breaks off", multi + "x", broken("x", "v"), multi + "x", broken("x", "w"), Ignore{}, false},
+		{"multipart without a boundary", "multipart/form-data", "a", "multipart/form-data", "b", Ignore{}, false},
+		{"forms that cannot be read", form, "a=%zz", form, "b=%zz", Ignore{}, false},
+		{"types that cannot be read", ";a", "v", ";b", "v", Ignore{}, false},
+		{"JSON as deep as is looked at", json, deep(maxJSONDepth, "1"), json, deep(maxJSONDepth, " 1"), Ignore{}, true},
+		{"JSON that is deeper", json, deep(maxJSONDepth+1, "1"), json, deep(maxJSONDepth+1, " 1"), Ignore{}, false},
+		{"JSON that is none", json, `x`, json, `y`, Ignore{}, false},
+		{"JSON and more behind it", json, `1 2`, json, `1 3`, Ignore{}, false},
+		{"objects with duplicate keys", json, `{"a":1,"a":2}`, json, `{"a":1,"a":3}`, Ignore{}, false},
+		{"objects whose keys are none", json, `{a`, json, `{b`, Ignore{}, false},
+		{"objects that break off", json, `{"a":1`, json, `{"b":1`, Ignore{}, false},
+		{"objects that break off before a value", json, `{"a":`, json, `{"b":`, Ignore{}, false},
+		{"arrays that break off", json, `[1`, json, `[2`, Ignore{}, false},
+		{"arrays that break off before a value", json, `[1,`, json, `[2,`, Ignore{}, false},
+		{"an ignored element", json, `[1,2]`, json, `[1,3]`, Ignore{JSON: []string{"1"}}, true},
 		{"JSON and form that say the same", json, `{"a":1}`, form, "a=1", Ignore{}, false},
 	} {
 		r := Rule{Ignore: tc.ignore}
@@ -399,6 +421,16 @@ func TestContentGivesTheBodyBack(t *testing.T) {
 		if got, _ := io.ReadAll(again); !bytes.Equal(got, []byte(tc.body)) {
 			t.Errorf("%s: GetBody gives %q", tc.name, got)
 		}
+	}
+}
+
+// A body that fails amid the reading fails in the same place for who sends it.
+func TestContentOfABodyThatFails(t *testing.T) {
+	body := iotest.TimeoutReader(strings.NewReader("0123")) // which fails once
+	req, _ := http.NewRequest("POST", "http://example.com/", io.NopCloser(body))
+	send, _, ok := content(req, standard, 1<<10)
+	if got, err := io.ReadAll(send.Body); ok || string(got) != "0123" || !errors.Is(err, iotest.ErrTimeout) {
+		t.Errorf("got %v, body is %q, %v", ok, got, err)
 	}
 }
 

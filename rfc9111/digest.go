@@ -41,10 +41,9 @@ func digestsOf(field string, h http.Header) (out []Digest) {
 	}
 	for _, algorithm := range [...]string{"sha-256", "sha-512"} {
 		m, _ := dict.Get(algorithm)
-		if item, ok := m.(httpsfv.Item); ok {
-			if sum, ok := item.Value.([]byte); ok {
-				out = append(out, Digest{field, algorithm, sum})
-			}
+		item, _ := m.(httpsfv.Item) // zero for an inner list, and for none
+		if sum, ok := item.Value.([]byte); ok {
+			out = append(out, Digest{field, algorithm, sum})
 		}
 	}
 	return out

@@ -19,10 +19,7 @@ func Groups(lines []string) []string {
 	var names []string
 	seen := make(map[string]bool, len(list))
 	for _, m := range list {
-		item, ok := m.(httpsfv.Item)
-		if !ok {
-			return nil
-		}
+		item, _ := m.(httpsfv.Item) // zero for an inner list
 		name, ok := item.Value.(string)
 		if !ok {
 			return nil
