@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,6 +53,15 @@ func TestManyGroupsAtOnce(t *testing.T) {
 }
 
 // send sends a request through c and returns what became of it.
+func TestGroupsAreBounded(t *testing.T) {
+	x := &exchange{req: &http.Request{URL: &url.URL{Scheme: "HTTP", Host: "Example.com:80"}}}
+	longest := strings.Repeat("g", maxGroupName)
+	names := append([]string{longest + "g"}, slices.Repeat([]string{longest}, maxGroups+1)...)
+	if want := slices.Repeat([]string{"cache-group:http://example.com/" + longest}, maxGroups); !slices.Equal(x.groupTags(names), want) {
+		t.Errorf("got %q", x.groupTags(names))
+	}
+}
+
 func send(t *testing.T, c *Cache, method, path string) Outcome {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://example.com"+path, nil)

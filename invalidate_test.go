@@ -80,4 +80,15 @@ func TestOwedRemovals(t *testing.T) {
 	has(record("http://a/b", -1), true)
 	has(record("http://other/", -1), true) // a hit less
 	has(record("http://other/", 1), false)
+
+	var full owed
+	for i := range maxOwed {
+		full.add(now, debt{url: fmt.Sprint(i)})
+	}
+	if full.add(now, debt{url: "0"}); !full.all.IsZero() {
+		t.Error("what is known already is one too many")
+	}
+	if full.add(now, debt{url: "another"}); full.all.IsZero() {
+		t.Error("nothing is one too many")
+	}
 }

@@ -176,6 +176,16 @@ var requestBodies = []test{
 		t.post("/a", body(text, "y")).want(larder.Miss, "/a 5")
 		t.post("/b", body(text, "x")).want(larder.Hit, "/b 1")
 	}},
+	{name: "it leaves another user's GET of the same URL", run: func(t *T) {
+		t.rule(posts)
+		t.origin.numbered("/a", "Cache-Control", "max-age=60")
+		alice := header("Authorization", "Bearer alice")
+		t.get("/a", alice)
+		t.post("/a", body(text, "x"))
+		t.do("DELETE", "/a")
+		t.get("/a", alice).want(larder.Hit, "/a 1")
+		t.post("/a", body(text, "x")).want(larder.Miss, "/a 4")
+	}},
 	{name: "a hundred keyed POSTs at once are one request", run: func(t *T) {
 		t.rule(posts)
 		g := make(gate)

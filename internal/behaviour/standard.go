@@ -531,6 +531,13 @@ var invalidations = []test{
 		u.settle()
 		u.get("/d").want(larder.Hit, "/d 1")
 	}},
+	{name: "in a shared cache an unsafe request invalidates its URL also where that is spelled otherwise", run: func(t *T) {
+		u := t.shared()
+		u.origin.numbered("/a", "Cache-Control", "max-age=60")
+		u.get("/a").want(larder.Miss, "/a 1")
+		u.do("PUT", "/%61")
+		u.get("/a").want(larder.Miss, "/a 3")
+	}},
 	{name: "a redirect is not taken for what it leads to, if that has its key", run: func(t *T) {
 		t.rule(larder.Rule{Ignore: larder.Ignore{Query: []string{"utm"}}})
 		for from, to := range map[string]string{"/x/../a": "/a", "/~user": "/%7Euser", "/c?utm=1": "/c"} {

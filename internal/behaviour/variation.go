@@ -198,6 +198,12 @@ var variations = []test{
 			}
 		}
 	}},
+	{name: "it says nothing of other methods than GET and HEAD", run: func(t *T) {
+		t.rule(larder.Rule{Methods: []string{"GET", "OPTIONS"}, TTL: time.Minute})
+		t.origin.says("/a", `params=("x")`)
+		t.do("OPTIONS", "/a?x=1").want(larder.Miss, "/a 1")
+		t.do("OPTIONS", "/a?x=2").want(larder.Miss, "/a 2")
+	}},
 	{name: "Has, Lookup and Explain know it; Entries and Purge do not show what leads to it", run: func(t *T) {
 		t.origin.says("/a", `params=("u")`)
 		t.get("/a?u=1")
