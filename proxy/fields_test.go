@@ -250,6 +250,7 @@ func TestLocation(t *testing.T) {
 		{"/v1/b", "/base/c", "/v1/c"},
 		{"/v1/b", "/base", "/v1"},
 		{"/v1/b", "http://ORIGIN/base/c%2Fd", "/v1/c%2Fd"},
+		{"/v1/b", "http://ORIGIN/base/c%2Fd|e", "/v1/c%2Fd%7Ce"},
 		{"/v1/b", "/elsewhere", "/elsewhere"},
 		{"/v1/b", "http://ORIGIN/elsewhere", "http://ORIGIN/elsewhere"},
 		{"/v1/b", "c", "c"},

@@ -172,7 +172,7 @@ func (p *Proxy) admit(r *http.Request) (*Origin, *Fault) {
 	if r.RequestURI == "*" {
 		return nil, nil
 	}
-	path := r.URL.EscapedPath()
+	path := escapedPath(r.URL)
 	hostFits := false
 	for i := range p.table {
 		o := &p.table[i]
@@ -284,9 +284,26 @@ func dotted(path string) bool {
 // onceMore decodes what makes a dot segment. What else a path has may be no escape at all.
 var onceMore = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", `\`, "%5C", `\`, "%3b", ";", "%3B", ";")
 
+// escapedPath returns the path as it was written, but for what may stand in no URL (RFC 3986 §3.3), which is escaped.
+// Where there is such, URL.EscapedPath would write all of the path anew, and so make a slash of %2F.
+func escapedPath(u *url.URL) string {
+	if u.RawPath == "" {
+		return u.EscapedPath()
+	}
+	var b strings.Builder
+	for _, c := range []byte(u.RawPath) {
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"#<>?\^`+"`{|}", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
 // target returns the URL at the origin.
 func (o *Origin) target(u *url.URL) *url.URL {
-	path := strings.TrimSuffix(o.URL.EscapedPath(), "/") + strings.TrimPrefix(u.EscapedPath(), o.Prefix)
+	path := strings.TrimSuffix(o.URL.EscapedPath(), "/") + strings.TrimPrefix(escapedPath(u), o.Prefix)
 	if path == "" {
 		path = "/"
 	}
@@ -301,6 +318,7 @@ func (o *Origin) back(location string, target *url.URL) string {
 	if err != nil || ref.Host == "" && !strings.HasPrefix(ref.Path, "/") {
 		return location // relative to a path that ends as the client's
 	}
+	ref.RawPath = escapedPath(ref)
 	u := target.ResolveReference(ref)
 	base := strings.TrimSuffix(o.URL.EscapedPath(), "/")
 	rest, ok := strings.CutPrefix(u.EscapedPath(), base)

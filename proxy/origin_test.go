@@ -155,6 +155,27 @@ func TestOriginsByHostAndPath(t *testing.T) {
 	}
 }
 
+// TestForeignCharacters shows that what may stand in no URL is escaped in a path, and nothing else is written anew.
+func TestForeignCharacters(t *testing.T) {
+	echo := func(name string) string {
+		return serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, name, " ", r.RequestURI) })
+	}
+	p := run(t, "", func(p *running) {
+		p.p.Origins = []proxy.Origin{parse(t, echo("a")), parse(t, "/v1="+echo("b")+"/x%2Fy")}
+	})
+	for _, test := range []struct{ target, want string }{
+		{"/a%2Fb|c", "a /a%2Fb%7Cc"},
+		{"/%41!'()*[]^?|^", "a /%41!'()*[]%5E?|^"},
+		{"/\xc3\xa9%2f\"", "a /%C3%A9%2f%22"},
+		{"/v1%2Fx|", "a /v1%2Fx%7C"},
+		{"/v1/%2F|", "b /x%2Fy/%2F%7C"},
+	} {
+		if _, got := p.say("GET " + test.target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); got != test.want {
+			t.Errorf("%q reaches %q, want %q", test.target, got, test.want)
+		}
+	}
+}
+
 // TestNobodysWayIn shows that no request reaches anything but the origins, or a path there that its prefix does not
 // allow.
 func TestNobodysWayIn(t *testing.T) {
