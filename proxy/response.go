@@ -37,13 +37,15 @@ func (x *exchange) respond(resp *http.Response) {
 	}
 	x.c.Flush() // else net/http would find out the length of a short body, and leave no room for trailers
 	for name, values := range resp.Trailer {
-		if framing(name) {
-			continue
+		switch {
+		case framing(name):
+		case len(values) == 0: // it has not come: net/http would send what the header has by its name, or leave a stream of HTTP/2 open
+			delete(h, name)
+		case announced[name]:
+			h[name] = values
+		default:
+			h[http.TrailerPrefix+name] = values
 		}
-		if !announced[name] {
-			name = http.TrailerPrefix + name
-		}
-		h[name] = values
 	}
 }
 

@@ -165,6 +165,25 @@ func TestTrailersPassBothWays(t *testing.T) {
 	}
 }
 
+// TestTrailersThatDoNotCome shows that a response ends also where a trailer that was announced does not come.
+func TestTrailersThatDoNotCome(t *testing.T) {
+	p := run(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Trailer", "X-Announced, X-Both")
+		w.Header().Set("X-Both", "header")
+		io.WriteString(w, "body")
+		http.NewResponseController(w).Flush()
+		w.Header().Del("X-Both")
+	}))
+	for _, two := range []bool{false, true} {
+		for range 2 { // from the origin, and from the store
+			if resp, body := p.do(p.client(two), "GET", fmt.Sprint("/", two), nil); body != "body" || len(resp.Trailer["X-Announced"])+len(resp.Trailer["X-Both"]) > 0 {
+				t.Errorf("HTTP/2 %v: %q with trailer %v", two, body, resp.Trailer)
+			}
+		}
+	}
+}
+
 // TestInterimResponses shows that 1xx responses are passed on as they come, and are no part of what is stored.
 func TestInterimResponses(t *testing.T) {
 	final := make(chan struct{})
