@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -23,6 +24,8 @@ type requestBody struct {
 	err     atomic.Pointer[error] // what the client did wrong
 	whole   atomic.Bool           // it has been read to its end
 	closed  atomic.Bool
+	mu      sync.Mutex
+	over    bool // what the request came by is no longer its own
 }
 
 func (p *Proxy) requestBody(r *http.Request, c *http.ResponseController) *requestBody {
@@ -70,14 +73,14 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		b.proceed()
 		b.proceed = nil
 	}
-	b.c.SetReadDeadline(time.Now().Add(b.stall))
+	b.setDeadline(time.Now().Add(b.stall))
 	n, err := b.rc.Read(p)
 	b.read += int64(n)
 	if b.limit > 0 && b.read > b.limit {
 		n, err = 0, errTooLong
 	}
 	if err == io.EOF || b.r.ProtoMajor > 1 { // the server goes on to watch whether the client leaves; by HTTP/2 a busy origin would end the body
-		b.c.SetReadDeadline(time.Time{})
+		b.setDeadline(time.Time{})
 	}
 	switch {
 	case err == io.EOF:
@@ -94,6 +97,23 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// setDeadline sets that of reading, unless b is over: the transport may still be reading it behind the answer.
+func (b *requestBody) setDeadline(t time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.over {
+		b.c.SetReadDeadline(t)
+	}
+}
+
+// end is for when the request has been answered.
+func (b *requestBody) end() {
+	b.Close()
+	b.mu.Lock()
+	b.over = true
+	b.mu.Unlock()
+}
+
 // remains reports whether there is, or was, more of the body than has been read.
 func (b *requestBody) remains() bool { return b.rc != nil && !b.whole.Load() }
 
@@ -104,7 +124,7 @@ const lingerTime = 5 * time.Second
 func (b *requestBody) Close() error {
 	fault := b.err.Load()
 	if !b.closed.Swap(true) && b.remains() && (fault == nil || errors.Is(*fault, errTooLong)) {
-		b.c.SetReadDeadline(time.Now().Add(lingerTime))
+		b.setDeadline(time.Now().Add(lingerTime))
 	}
 	return nil
 }

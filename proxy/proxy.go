@@ -109,7 +109,7 @@ func (p *Proxy) stallTimeout() time.Duration {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{p: p, w: w, c: http.NewResponseController(w), r: r}
 	x.body = p.requestBody(r, x.c)
-	defer x.body.Close()
+	defer x.body.end()
 	if x.body.rc != nil && r.ProtoMajor == 1 {
 		x.c.EnableFullDuplex() // the answer may come before all of it has been read, which net/http would wait for without end
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
@@ -396,6 +397,37 @@ func TestEarlyAnswer(t *testing.T) {
 	io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nsome of it")
 	if got := head(r); !strings.HasPrefix(got, "HTTP/1.1 401 ") {
 		t.Errorf("comes %q", got)
+	}
+}
+
+// TestEarlyAnswerByHTTP2 shows that a request's body that is still being read when the answer has gone out harms nobody.
+func TestEarlyAnswerByHTTP2(t *testing.T) {
+	for _, originTwo := range []bool{false, true} {
+		origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "POST" {
+				r.Body.Read(make([]byte, 4)) // so that the proxy waits for more
+			}
+			w.Header().Set("Connection", "close")
+			w.WriteHeader(http.StatusUnauthorized)
+		}))
+		origin.EnableHTTP2 = originTwo
+		origin.StartTLS()
+		t.Cleanup(origin.Close)
+		p := run(t, origin.URL, func(p *running) {
+			p.base.TLSClientConfig = origin.Client().Transport.(*http.Transport).TLSClientConfig
+		})
+		client := p.client(true)
+		for range 20 {
+			in, out := io.Pipe()
+			go io.WriteString(out, "some of it")
+			if resp, _ := p.do(client, "POST", "/", in); resp.StatusCode != http.StatusUnauthorized {
+				t.Errorf("origin by HTTP/2 %v: %s", originTwo, resp.Status)
+			}
+			out.Close()
+		}
+		if resp, _ := p.do(client, "GET", "/", nil); resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("then, origin by HTTP/2 %v: %s", originTwo, resp.Status)
+		}
 	}
 }
 
