@@ -42,7 +42,7 @@ func (b *requestBody) sendWith(out *http.Request) {
 	if len(b.r.Trailer) == 0 {
 		return
 	}
-	out.ContentLength = -1 // which leaves room for them
+	out.ContentLength, out.TransferEncoding = -1, []string{"chunked"} // which leaves room for them, also behind nothing
 	out.Trailer = make(http.Header, len(b.r.Trailer))
 	for name := range b.r.Trailer {
 		if !framing(name) && !ofIdentity(name) { // as in the header

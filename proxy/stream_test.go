@@ -166,6 +166,21 @@ func TestTrailersPassBothWays(t *testing.T) {
 	}
 }
 
+// TestTrailersOfNothing shows that the trailers of a request whose body is empty pass, too.
+func TestTrailersOfNothing(t *testing.T) {
+	seen := make(chan http.Header, 1)
+	p := run(t, serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		seen <- r.Trailer
+	}))
+	for _, method := range []string{"GET", "POST", "QUERY", "PROPFIND"} {
+		p.say(method + " / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nConnection: close\r\n\r\n0\r\nX-Sum: 42\r\n\r\n")
+		if got := await(t, seen, "the request's trailer"); got.Get("X-Sum") != "42" {
+			t.Errorf("%s: the origin gets the trailer %v", method, got)
+		}
+	}
+}
+
 // TestTrailersThatDoNotCome shows that a response ends also where a trailer that was announced does not come.
 func TestTrailersThatDoNotCome(t *testing.T) {
 	p := run(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
