@@ -120,6 +120,27 @@ func TestResponseFields(t *testing.T) {
 	}
 }
 
+// TestSpaceBehindNames shows that a response's field with space between its name and the colon is that field (RFC 9112
+// §5.1).
+func TestSpaceBehindNames(t *testing.T) {
+	var asked atomic.Int64
+	p := run(t, raw(t, func(conn net.Conn, r *bufio.Reader) {
+		head(r)
+		asked.Add(1)
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nX-one : 1\r\nX-One: 2\r\nCache-Control: max-age=60\r\nCache-Control  : no-store\r\n"+
+			"Content-Length: 4\r\nContent-Length : 5\r\nTransfer-Encoding : chunked\r\n\r\nbody")
+	}))
+	for range 2 {
+		resp, body := p.get("/")
+		if one, control := resp.Header["X-One"], resp.Header["Cache-Control"]; len(one) != 2 || len(control) != 2 || body != "body" {
+			t.Errorf("%q comes with X-One %q, Cache-Control %q", body, one, control)
+		}
+	}
+	if n := asked.Load(); n != 2 {
+		t.Errorf("the origin is asked %d times, although it says no-store", n)
+	}
+}
+
 // TestAge shows that a stored response grows older, and that one without a Date gets the time of its arrival.
 func TestAge(t *testing.T) {
 	var ahead atomic.Int64
