@@ -122,9 +122,14 @@ const lingerTime = 5 * time.Second
 
 // Close ends the reading. The client's body is the server's to close.
 func (b *requestBody) Close() error {
-	fault := b.err.Load()
-	if !b.closed.Swap(true) && b.remains() && (fault == nil || errors.Is(*fault, errTooLong)) {
+	if !b.closed.Swap(true) && b.lingers() {
 		b.setDeadline(time.Now().Add(lingerTime))
 	}
 	return nil
+}
+
+// lingers reports whether the rest of the body may still come.
+func (b *requestBody) lingers() bool {
+	fault := b.err.Load()
+	return b.remains() && (fault == nil || errors.Is(*fault, errTooLong))
 }

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -161,6 +162,36 @@ func TestStandingRequestsThatGoNowhere(t *testing.T) {
 				t.Errorf("then %v, want the end of the connection", err)
 			}
 		})
+	}
+}
+
+// TestAnswersBeforeTheEndOfBodies shows that a client who sends all of its body before it reads, and whose connection ends
+// then, gets the answer that came meanwhile, and no reset in its place (RFC 9112 §9.6).
+func TestAnswersBeforeTheEndOfBodies(t *testing.T) {
+	p := run(t, raw(t, func(conn net.Conn, r *bufio.Reader) {
+		head(r)
+		io.WriteString(conn, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody")
+		conn.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, r)
+	}), func(p *running) { p.p.MaxBody = 10_000_000 })
+	for _, version := range []string{"HTTP/1.0", "HTTP/1.1\r\nConnection: close"} {
+		for _, size := range []int{100_000, 5_000_000, 20_000_000} { // the last one is refused
+			conn, r := p.dial()
+			fmt.Fprintf(conn, "POST / %s\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", version, size)
+			_, err := conn.Write(make([]byte, size))
+			resp, err2 := http.ReadResponse(r, nil)
+			if err := errors.Join(err, err2); err != nil {
+				t.Errorf("%q, %d bytes: %v", version, size, err)
+				continue
+			}
+			body, err := io.ReadAll(resp.Body)
+			if want := map[bool]int{false: 401, true: 413}[size > 10_000_000]; resp.StatusCode != want || err != nil {
+				t.Errorf("%q, %d bytes: %s, %q, %v", version, size, resp.Status, body, err)
+			}
+			if _, err := r.ReadByte(); resp.Close && err != io.EOF {
+				t.Errorf("%q, %d bytes: then %v, want the end of the connection", version, size, err)
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/rand"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -129,6 +130,18 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		x.origin = origin
 		x.ask()
+	}
+	x.linger()
+}
+
+// linger reads what the client goes on to send behind an answer whose end it can tell, unless it waits for the answer
+// first: else it might get a reset in the place of that (RFC 9112 §9.6). net/http does so for little, and only where the
+// connection could have stayed open.
+func (x *exchange) linger() {
+	if x.r.ProtoMajor == 1 && x.body.lingers() && x.w.Header()["Content-Length"] != nil && !x.expectsContinue() {
+		x.body.Close()
+		x.c.Flush()
+		io.Copy(io.Discard, x.body.rc)
 	}
 }
 

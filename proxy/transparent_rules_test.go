@@ -130,12 +130,11 @@ func (w way) received(r reply) reply {
 }
 
 // mayReset reports whether the end of the connection may take along what has been sent: where it shows that the response
-// is not whole, or where the client goes on to send, and net/http does not wait for the end of that (RFC 9112 §9.6).
+// is not whole, or where the client goes on to send, and the end of that cannot be waited for, since the client could not
+// tell the end of the response (RFC 9112 §9.6).
 func (w way) mayReset(s *script) bool {
-	if w.from == "1.0" {
-		return s.answer.broken || s.early
-	}
-	return s.early && w.from == "1.1" && slices.Contains(s.request.fields, "Connection: close")
+	closes := w.from == "1.0" || w.from == "1.1" && slices.Contains(s.request.fields, "Connection: close")
+	return w.from == "1.0" && s.answer.broken || closes && s.early && (s.expect || s.answer.framing != length || s.has("trailer"))
 }
 
 // conditional reports whether the answer to the request depends on what the client has or wants of it.
