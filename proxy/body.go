@@ -117,13 +117,18 @@ func (b *requestBody) end() {
 // remains reports whether there is, or was, more of the body than has been read.
 func (b *requestBody) remains() bool { return b.rc != nil && !b.whole.Load() }
 
-// lingerTime is for the rest of a request's body after the response, unless it is broken.
+// lingerTime is for the rest of a request's body after the response, unless it is broken. In HTTP/2, where there is
+// nothing to be reset but the stream, it is waited for no longer: the response would not end before.
 const lingerTime = 5 * time.Second
 
 // Close ends the reading. The client's body is the server's to close.
 func (b *requestBody) Close() error {
 	if !b.closed.Swap(true) && b.lingers() {
-		b.setDeadline(time.Now().Add(lingerTime))
+		until := time.Now()
+		if b.r.ProtoMajor == 1 {
+			until = until.Add(lingerTime)
+		}
+		b.setDeadline(until)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 // TestBothWaysStream shows that neither the request's bytes nor the response's wait for more: each word is answered
@@ -415,15 +416,21 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
-// TestEarlyAnswerByHTTP2 shows that a request's body that is still being read when the answer has gone out harms nobody.
+// TestEarlyAnswerByHTTP2 shows that a request's body that is still being read when the answer has gone out harms nobody,
+// nor keeps the end of the answer back.
 func TestEarlyAnswerByHTTP2(t *testing.T) {
 	for _, originTwo := range []bool{false, true} {
 		origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == "POST" {
+			if r.Method == "PUT" {
 				r.Body.Read(make([]byte, 4)) // so that the proxy waits for more
 			}
-			w.Header().Set("Connection", "close")
+			if r.ProtoMajor == 1 {
+				w.Header().Set("Connection", "close")
+			}
+			w.Header().Set("Content-Length", "0")
+			w.Header().Set("Trailer", "X-None") // so that HTTP/2 has an empty body, and not none
 			w.WriteHeader(http.StatusUnauthorized)
+			http.NewResponseController(w).Flush()
 		}))
 		origin.EnableHTTP2 = originTwo
 		origin.StartTLS()
@@ -435,10 +442,14 @@ func TestEarlyAnswerByHTTP2(t *testing.T) {
 		for range 20 {
 			in, out := io.Pipe()
 			go io.WriteString(out, "some of it")
-			if resp, _ := p.do(client, "POST", "/", in); resp.StatusCode != http.StatusUnauthorized {
+			begun := time.Now()
+			if resp, _ := p.do(client, "PUT", "/", in); resp.StatusCode != http.StatusUnauthorized {
 				t.Errorf("origin by HTTP/2 %v: %s", originTwo, resp.Status)
 			}
 			out.Close()
+			if took := time.Since(begun); took > 4*time.Second {
+				t.Fatalf("origin by HTTP/2 %v: it takes %v", originTwo, took)
+			}
 		}
 		if resp, _ := p.do(client, "GET", "/", nil); resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("then, origin by HTTP/2 %v: %s", originTwo, resp.Status)

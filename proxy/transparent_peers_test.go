@@ -347,6 +347,7 @@ func (a *actor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.hear(h, s)
 	w.Header()["Date"], w.Header()["Content-Type"] = nil, nil // else net/http adds its own
 	put(w.Header(), s.answer.fields)
+	w.Header().Del("Connection") // with close net/http would end the connection, perhaps under the next request
 	body := s.answer.body
 	if s.answer.framing == length {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
