@@ -58,10 +58,9 @@ func (w way) alike(s *script, h heard) heard {
 	if w.from != "1.1" || w.to != "1.1" { // it means nothing in HTTP/1.0 (RFC 9110 §10.1.1), and in HTTP/2 net/http keeps it to itself
 		h.take("expect")
 	}
-	if cookies := h.take("cookie"); w.from == "2.0" || w.to == "2.0" { // of one line, or of one for each (RFC 9113 §8.2.3)
+	if cookies := h.values("cookie"); len(cookies) > 1 && (w.from == "2.0" || w.to == "2.0") { // a line for all, or one for each (RFC 9113 §8.2.3)
+		h.take("cookie")
 		h.add("cookie", strings.Join(cookies, "; "))
-	} else {
-		h.add("cookie", cookies...)
 	}
 	if s.early { // then it is uncertain what comes of it
 		h.body, h.broken, h.trailers = "", false, nil
@@ -135,6 +134,11 @@ func (w way) received(r reply) reply {
 func (w way) mayReset(s *script) bool {
 	closes := w.from == "1.0" || w.from == "1.1" && slices.Contains(s.request.fields, "Connection: close")
 	return w.from == "1.0" && s.answer.broken || closes && s.early && (s.expect || s.answer.framing != length || s.has("trailer"))
+}
+
+// usesStored reports whether a request was sent to validate or to complete what is stored (RFC 9211 §2.2).
+func usesStored(status string) bool {
+	return strings.Contains(status, "; fwd=stale") || strings.Contains(status, "; fwd=request") || strings.Contains(status, "; fwd=partial")
 }
 
 // conditional reports whether the answer to the request depends on what the client has or wants of it.

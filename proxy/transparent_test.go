@@ -126,8 +126,8 @@ func (w way) differences(a *actor, s *script) (differences []string, hit bool) {
 		return nil, hit
 	case !hit:
 		got, want := heard[0], w.toOrigin(wantHeard[0])
-		if strings.Contains(status[own], "; fwd=stale") || strings.Contains(status[own], "; fwd=request") { // what is stored is validated (RFC 9111 §4.3.1)
-			for _, name := range []string{"if-none-match", "if-modified-since"} {
+		if usesStored(status[own]) {
+			for _, name := range []string{"if-none-match", "if-modified-since", "if-range", "range"} { // the cache's (RFC 9111 §4.3.1)
 				want.take(name)
 				want.add(name, got.values(name)...)
 			}
