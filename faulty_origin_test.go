@@ -299,3 +299,24 @@ func TestEndlessOrigins(t *testing.T) {
 		})
 	}
 }
+
+// TestSpaceBehindNames shows that a field with space between its name and the colon is heeded (RFC 9112 §5.1).
+func TestSpaceBehindNames(t *testing.T) {
+	o := newTalker(t)
+	o.says("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nCache-Control  : no-store\r\nContent-Length: 4\r\nContent-Length : 5\r\n\r\nbody")
+	client := guarded(t, new(larder.Cache))
+	for range 2 {
+		resp, err := client.Get(o.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if cc := resp.Header["Cache-Control"]; string(body) != "body" || err != nil || len(cc) != 2 {
+			t.Errorf("%q, %v, Cache-Control %q", body, err, cc)
+		}
+	}
+	if n := o.asked.Load(); n != 2 {
+		t.Errorf("the origin is asked %d times, although it says no-store", n)
+	}
+}

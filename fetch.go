@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/larder-go/larder/rfc9111"
@@ -250,7 +251,8 @@ func (c *Cache) ask(ctx context.Context, x *exchange, body io.ReadCloser, condit
 	return resp, requested, err
 }
 
-// send lets the origin answer req, and makes up for what a RoundTripper may have left out, as http.Client does.
+// send lets the origin answer req, and makes up for what a RoundTripper may have left out, as http.Client does, or left
+// in.
 func (c *Cache) send(req *http.Request) (resp *http.Response, err error) {
 	defer recovered(&err)
 	resp, err = c.base().RoundTrip(req)
@@ -265,7 +267,22 @@ func (c *Cache) send(req *http.Request) (resp *http.Response, err error) {
 	if resp.Header == nil {
 		resp.Header = make(http.Header)
 	}
+	withoutSpace(resp.Header)
 	return resp, nil
+}
+
+// withoutSpace removes the space between names and colons, which net/http leaves (RFC 9112 §5.1). It has not framed the
+// body by such a field, so that one that frames it goes.
+func withoutSpace(h http.Header) {
+	for name, values := range h {
+		if !strings.HasSuffix(name, " ") {
+			continue
+		}
+		delete(h, name)
+		if name = http.CanonicalHeaderKey(strings.TrimRight(name, " ")); name != "Content-Length" && name != "Transfer-Encoding" {
+			h[name] = append(h[name], values...)
+		}
+	}
 }
 
 // parse returns what the origin answered to x as the standard sees it.

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,10 +18,9 @@ import (
 // give behind a forward proxy. It takes a response with a transfer coding of which nobody has heard, such as the
 // identity that went out of HTTP in 2014: nobody can undo such a coding, and servers that name one mean nothing by it;
 // so its body is taken as it comes, up to the end of the connection (RFC 9112 §6.3), as browsers do. And it tells what
-// else a response lists in Connection beside close, so that those fields can be removed (RFC 9110 §7.6.1). From every
-// response it removes space between names and colons (RFC 9112 §5.1). A request's TE it sends to http origins with the
-// Connection that it must have (§10.1.4), which HTTP/2 does not know. What asks for another protocol it sends in
-// HTTP/1.1.
+// else a response lists in Connection beside close, so that those fields can be removed (RFC 9110 §7.6.1). A request's
+// TE it sends to http origins with the Connection that it must have (§10.1.4), which HTTP/2 does not know. What asks
+// for another protocol it sends in HTTP/1.1.
 type Transport struct {
 	http.Transport
 
@@ -32,28 +30,6 @@ type Transport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.roundTrip(req)
-	if err == nil {
-		withoutSpace(resp.Header)
-	}
-	return resp, err
-}
-
-// withoutSpace removes the space between names and colons, which net/http leaves (RFC 9112 §5.1). It has not framed the
-// body by such a field, so that one that frames it goes.
-func withoutSpace(h http.Header) {
-	for name, values := range h {
-		if !strings.HasSuffix(name, " ") {
-			continue
-		}
-		delete(h, name)
-		if name = http.CanonicalHeaderKey(strings.TrimRight(name, " ")); name != "Content-Length" && name != "Transfer-Encoding" {
-			h[name] = append(h[name], values...)
-		}
-	}
-}
-
-func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 	var used atomic.Pointer[headConn]
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		conn, _ := info.Conn.(*headConn)
