@@ -212,6 +212,19 @@ func TestTheRestMustNotStandStill(t *testing.T) {
 	}
 }
 
+// failingWriter fails after some bytes.
+type failingWriter struct{ left int }
+
+var errFull = errors.New("full")
+
+func (w *failingWriter) Write(p []byte) (int, error) {
+	if len(p) > w.left {
+		return w.left, errFull
+	}
+	w.left -= len(p)
+	return len(p), nil
+}
+
 // What a writer has taken before it failed is not asked for again.
 func TestTheRestAfterAFailedWrite(t *testing.T) {
 	d := newDamagedBody(t)

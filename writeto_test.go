@@ -234,19 +234,6 @@ func TestCloseDuringWriteTo(t *testing.T) {
 	}
 }
 
-// failingWriter fails after some bytes.
-type failingWriter struct{ left int }
-
-var errFull = errors.New("full")
-
-func (w *failingWriter) Write(p []byte) (int, error) {
-	if len(p) > w.left {
-		return w.left, errFull
-	}
-	w.left -= len(p)
-	return len(p), nil
-}
-
 // TestWritersFault shows that a writer's fault is its own: what is stored stays.
 func TestWritersFault(t *testing.T) {
 	t.Parallel()

@@ -187,7 +187,7 @@ func FuzzAgeField(f *testing.F) {
 		if more := age(http.Header{"Age": {s + ", 1", "2"}}); more != got && !empty {
 			t.Errorf("%q: got %v, and %v with more behind it", s, got, more)
 		}
-		if again := age(http.Header{"Age": {strconv.Itoa(int(got / time.Second))}}); again != got {
+		if again := age(http.Header{"Age": {strconv.FormatInt(int64(got/time.Second), 10)}}); again != got {
 			t.Errorf("%q: got %v, and then %v", s, got, again)
 		}
 	})

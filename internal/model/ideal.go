@@ -163,7 +163,7 @@ func (m *ideal) stored(q *request, k *kept, now time.Time) want {
 		out.outcome = larder.Stale
 	}
 	out.says = []string{"hit" + k.ttl(now)}
-	out.header.Set("Age", strconv.Itoa(int(k.age(now)/time.Second)))
+	out.header.Set("Age", strconv.FormatInt(int64(k.age(now)/time.Second), 10))
 	switch s, status := rangeOf(q, k); {
 	case k.status == http.StatusOK && conditionHolds(q, k):
 		out.status, out.body = http.StatusNotModified, nil

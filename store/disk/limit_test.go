@@ -24,10 +24,10 @@ func TestTheLimitIsHeldAtEveryMoment(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		limit int64
-		sizes []int
+		sizes []int64
 	}{
-		{"small records", 256 << 10, []int{0, 1 << 10, 5 << 10}},
-		{"records of all sizes", 2 << 20, []int{1 << 10, 20 << 10, 40 << 10, 200 << 10}},
+		{"small records", 256 << 10, []int64{0, 1 << 10, 5 << 10}},
+		{"records of all sizes", 2 << 20, []int64{1 << 10, 20 << 10, 40 << 10, 200 << 10}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -194,9 +194,8 @@ func TestWhatIsBeingWrittenIsNotEvicted(t *testing.T) {
 func TestABodyThatCannotFitEvictsNothing(t *testing.T) {
 	const limit = 1 << 20
 	for _, c := range []struct {
-		name     string
-		beside   int // bytes, of as many that are to come in all
-		of, size int
+		name             string
+		beside, of, size int64 // beside: bytes, of as many that are to come in all
 	}{
 		{"with its checksums and its head", 0, 0, limit - 2*folderCost},
 		{"as no file could", 0, 0, math.MaxInt64 - 1<<20},
@@ -421,9 +420,9 @@ func openAt(t *testing.T, dir string, limit int64) *Store {
 	return s
 }
 
-func recordOf(url string, size int) *store.Record {
+func recordOf(url string, size int64) *store.Record {
 	r := record(store.Key(url))
-	r.URL, r.Size = url, int64(size)
+	r.URL, r.Size = url, size
 	return r
 }
 
