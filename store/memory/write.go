@@ -224,22 +224,24 @@ func (w *writer) Close() error {
 	return nil
 }
 
+const word = int(unsafe.Sizeof(uintptr(0)))
+
 // headBytes estimates what a record takes beside its body: what it says, and what Go and this package need to
 // hold that.
 func headBytes(r *store.Record) int64 {
 	const (
-		fixed = int(unsafe.Sizeof(store.Record{})) + int(unsafe.Sizeof(entry{})) + 96 // 96: in the map, among the ghosts
+		fixed = int(unsafe.Sizeof(store.Record{})) + int(unsafe.Sizeof(entry{})) + 12*word // in the map, among the ghosts
 		// What a larder.Cache derives from a record: the reading of its head, and a slot for each field.
-		derived, derivedField = 480, 40
+		derived, derivedField = 60 * word, 5 * word
 	)
 	n := fixed + derived + derivedField*len(r.Header) + len(r.Key) + len(r.Method) + len(r.URL) + len(r.Proto) + headerBytes(r.Header) + headerBytes(r.Trailer) + headerBytes(r.Selecting)
 	for _, tag := range r.Tags {
-		n += 16 + 100 + len(tag) // 100: among the tagged
+		n += 2*word + 100 + len(tag) // 100: among the tagged
 	}
 	if c := r.TLS; c != nil {
 		n += int(unsafe.Sizeof(*c)) + len(c.ServerName) + len(c.Protocol)
 		for _, cert := range c.Certificates {
-			n += 24 + len(cert)
+			n += 3*word + len(cert)
 		}
 	}
 	return int64(n)
@@ -249,11 +251,11 @@ func headerBytes(h http.Header) int {
 	if h == nil {
 		return 0
 	}
-	n := 48 + (len(h)+7)/8*(8+8*40) // groups of eight slots
+	n := 6*word + (len(h)+7)/8*(8+8*5*word) // groups of eight slots
 	for name, values := range h {
 		n += len(name)
 		for _, v := range values {
-			n += 16 + len(v)
+			n += 2*word + len(v)
 		}
 	}
 	return n
