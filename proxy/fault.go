@@ -10,9 +10,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/errno"
 )
 
 // Fault is why the proxy answered by itself, or could not pass on a response whole.
@@ -111,9 +111,9 @@ func classify(err error) *Fault {
 			f.params = `; rcode="NXDOMAIN"`
 		}
 		return f
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, errno.ECONNREFUSED):
 		return gateway(bad, "connection_refused", "the origin refused the connection")
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+	case errors.Is(err, errno.EHOSTUNREACH), errors.Is(err, errno.ENETUNREACH):
 		return gateway(bad, "destination_ip_unroutable", "there is no way to the origin's address")
 	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
 		return gateway(bad, "tls_certificate_error", "the origin's certificate is not to be trusted")
@@ -133,7 +133,7 @@ func classify(err error) *Fault {
 		return gateway(bad, "tls_protocol_error", "TLS with the origin failed")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return gateway(bad, "http_response_incomplete", "the origin's response broke off")
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED),
+	case errors.Is(err, io.EOF), errors.Is(err, errno.ECONNRESET), errors.Is(err, errno.EPIPE), errors.Is(err, errno.ECONNABORTED),
 		errors.Is(err, net.ErrClosed), has(err, "server closed idle connection"), has(err, "server sent GOAWAY"):
 		return gateway(bad, "connection_terminated", "the origin closed the connection")
 	case dialling:

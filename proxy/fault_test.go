@@ -10,13 +10,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/dunglas/httpsfv"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/errno"
 	"github.com/larder-go/larder/proxy"
 )
 
@@ -63,7 +63,7 @@ func TestFaults(t *testing.T) {
 		{"a name that is none", "http://larder.invalid", resolver(func(c net.Conn) { answerNXDomain(c) }), 502, `dns_error; rcode="NXDOMAIN"`},
 		{"a name server that is silent", "http://larder.invalid", resolver(func(c net.Conn) { io.Copy(io.Discard, c) }), 504, "dns_timeout"},
 		{"no route", gone.URL, dialing(func(context.Context, string, string) (net.Conn, error) {
-			return nil, &net.OpError{Op: "dial", Err: syscall.ENETUNREACH}
+			return nil, &net.OpError{Op: "dial", Err: errno.ENETUNREACH}
 		}), 502, "destination_ip_unroutable"},
 		{"too slow to connect", "http://192.0.2.1", dialing((&net.Dialer{Timeout: time.Nanosecond}).DialContext), 504, "connection_timeout"},
 		{"too slow a handshake", strings.Replace(silent, "http:", "https:", 1), func(p *running) { p.base.TLSHandshakeTimeout = 50 * time.Millisecond }, 504, "connection_timeout"},

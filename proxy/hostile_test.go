@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/larder-go/larder/internal/errno"
 	"github.com/larder-go/larder/proxy"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/disk"
@@ -223,7 +223,7 @@ func TestBrokenBodiesHideNoRequest(t *testing.T) {
 			}
 			io.WriteString(conn, head+" HTTP/1.1\r\nHost: localhost\r\n"+fields+"Transfer-Encoding: chunked\r\n\r\n"+body+hidden)
 			got, err := io.ReadAll(r)
-			if n := strings.Count(string(got), "HTTP/1.1 "); n != 1 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+			if n := strings.Count(string(got), "HTTP/1.1 "); n != 1 || err != nil && !errors.Is(err, errno.ECONNRESET) {
 				t.Errorf("%s with %q: come %d answers, %v, want one and the end:\n%s", head, body, n, err, got)
 			}
 		}

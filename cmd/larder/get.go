@@ -8,12 +8,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/errno"
 )
 
 type get struct {
@@ -111,7 +111,7 @@ func (g *get) all(ctx context.Context, urls []*url.URL) (first error) {
 		if err == nil {
 			continue
 		}
-		if ctx.Err() != nil || errors.Is(err, syscall.EPIPE) {
+		if ctx.Err() != nil || errors.Is(err, errno.EPIPE) {
 			return err
 		}
 		tell(g.err, err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/config"
+	"github.com/larder-go/larder/internal/errno"
 )
 
 // Exit codes, as they stand in the help and in docs/command.md.
@@ -110,7 +111,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exit.code
 	case !errors.As(err, new(ranError)):
 		return exitUsage
-	case errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, errno.EPIPE):
 		return exitBrokenPipe
 	case ctx.Err() != nil:
 		return exitInterrupted

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/larder-go/larder/internal/errno"
 )
 
 // unwritable is an output that takes nothing.
@@ -20,7 +22,7 @@ func TestUnwrittenHelp(t *testing.T) {
 			told string
 		}{
 			syscall.ENOSPC: {exitFailed, "larder: no space left on device\n"},
-			syscall.EPIPE:  {exitBrokenPipe, ""},
+			errno.EPIPE:    {exitBrokenPipe, ""},
 		} {
 			var errs bytes.Buffer
 			if code := run(t.Context(), strings.Fields(args), nil, unwritable{err}, &errs); code != want.code || errs.String() != want.told {

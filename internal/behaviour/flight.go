@@ -12,10 +12,10 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/errno"
 	"github.com/larder-go/larder/store"
 )
 
@@ -574,7 +574,7 @@ var flights = []test{
 		t.wantAll(rest.done(), "/b 2")
 	}},
 	{name: "what fails in the network fails for all who wait, whatever they say beside", run: func(t *T) {
-		refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+		refused := &net.OpError{Op: "dial", Net: "tcp", Err: errno.ECONNREFUSED}
 		for _, fault := range []error{refused, &url.Error{Op: "Get", URL: "/a", Err: refused}, fmt.Errorf("tls: %w", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}),
 			&url.Error{Op: "Get", URL: "/a", Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}, io.EOF, fmt.Errorf("broken: %w", io.ErrUnexpectedEOF)} {
 			asked := make(gate)

@@ -8,10 +8,10 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/errno"
 )
 
 const whileRevalidate = "max-age=60, stale-while-revalidate=60"
@@ -186,7 +186,7 @@ var stale = append([]test{
 		down.get("/a").want(larder.Stale, "/a 1")
 		t.settle()
 		failed := t.journal.of(larder.RefreshFailed)
-		if len(failed) != 1 || !errors.Is(failed[0].Err, syscall.ECONNREFUSED) || failed[0].URL != t.origin.url+"/a" {
+		if len(failed) != 1 || !errors.Is(failed[0].Err, errno.ECONNREFUSED) || failed[0].URL != t.origin.url+"/a" {
 			t.Errorf("events: %+v", failed)
 		}
 		t.origin.status("/a", http.StatusInternalServerError)
@@ -319,6 +319,6 @@ func (t *T) numberedStale(path, cacheControl string) {
 // down returns t with a cache like its own whose origin cannot be reached.
 func (t *T) down() *T {
 	c := t.newCache()
-	c.Base, c.Rules, c.Shared, c.Observe = fail{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}, t.cache.Rules, t.cache.Shared, t.journal.note
+	c.Base, c.Rules, c.Shared, c.Observe = fail{&net.OpError{Op: "dial", Err: errno.ECONNREFUSED}}, t.cache.Rules, t.cache.Shared, t.journal.note
 	return t.through(c)
 }

@@ -7,10 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/errno"
 )
 
 const ifError = "max-age=60, stale-if-error=60"
@@ -50,7 +50,7 @@ var staleIfError = []test{
 		t.numberedStale("/a", ifError)
 		a := t.down().get("/a")
 		a.want(larder.Stale, "/a 1")
-		if !errors.Is(a.Err, syscall.ECONNREFUSED) {
+		if !errors.Is(a.Err, errno.ECONNREFUSED) {
 			t.Errorf("the decision's error is %v, want that of the connection", a.Err)
 		}
 	}},
@@ -66,7 +66,7 @@ var staleIfError = []test{
 			return new(net.Dialer).DialContext(ctx, network, l.Addr().String())
 		}}
 		down.get("/a").want(larder.Stale, "/a 1")
-		if a := down.try("GET", "/b"); !errors.Is(a.err, syscall.ECONNREFUSED) {
+		if a := down.try("GET", "/b"); !errors.Is(a.err, errno.ECONNREFUSED) {
 			t.Errorf("what is not stored: got %d, error %v", a.status, a.err)
 		}
 	}},
@@ -96,7 +96,7 @@ var staleIfError = []test{
 			c.t.numberedStale(path, ifError+", "+c.more)
 			t.origin.status(path, 503)
 			c.t.get(path).wantStatus(larder.Miss, 503)
-			if a := c.t.down().try("GET", path); !errors.Is(a.err, syscall.ECONNREFUSED) {
+			if a := c.t.down().try("GET", path); !errors.Is(a.err, errno.ECONNREFUSED) {
 				t.Errorf("%s: got %v %d, error %v, want the connection's", c.more, a.Outcome, a.status, a.err)
 			}
 		}
@@ -117,7 +117,7 @@ var staleIfError = []test{
 		a.want(larder.Stale, "/a 1")
 		equal(t, "section", a.Section, "RFC 9111 §4.2.4")
 		for _, cc := range []string{"no-cache", "max-age=3600", "max-stale=3600", "min-fresh=1", "stale-if-error=3600"} {
-			if a := t.down().try("GET", "/a", header("Cache-Control", cc)); !errors.Is(a.err, syscall.ECONNREFUSED) {
+			if a := t.down().try("GET", "/a", header("Cache-Control", cc)); !errors.Is(a.err, errno.ECONNREFUSED) {
 				t.Errorf("%s: got %v %d, error %v", cc, a.Outcome, a.status, a.err)
 			}
 		}
@@ -134,7 +134,7 @@ var staleIfError = []test{
 		}{{t, "must-revalidate"}, {t, "no-cache"}, {shared, "proxy-revalidate"}, {shared, "s-maxage=60"}, {t, "stale-if-error=0"}} {
 			path := fmt.Sprint("/", i)
 			c.t.numberedStale(path, "max-age=60, "+c.more)
-			if a := c.t.down().try("GET", path); !errors.Is(a.err, syscall.ECONNREFUSED) {
+			if a := c.t.down().try("GET", path); !errors.Is(a.err, errno.ECONNREFUSED) {
 				t.Errorf("%s: got %v %d, error %v, want the connection's", c.more, a.Outcome, a.status, a.err)
 			}
 		}
@@ -144,7 +144,7 @@ var staleIfError = []test{
 		t.numberedStale("/a", ifError)
 		t.origin.status("/a", 503)
 		t.get("/a").wantStatus(larder.Miss, 503)
-		if a := t.down().try("GET", "/a"); !errors.Is(a.err, syscall.ECONNREFUSED) {
+		if a := t.down().try("GET", "/a"); !errors.Is(a.err, errno.ECONNREFUSED) {
 			t.Errorf("got %v %d, error %v", a.Outcome, a.status, a.err)
 		}
 	}},

@@ -7,9 +7,10 @@ import (
 	"net"
 	"os"
 	"strings"
-	"syscall"
 
 	"github.com/redis/rueidis"
+
+	"github.com/larder-go/larder/internal/errno"
 )
 
 // fault says what failed where, nil if nothing did.
@@ -55,7 +56,7 @@ func (t *table) explain(err error) string {
 		return "the store or its client is closed"
 	case errors.As(err, &unknown) && unknown.IsNotFound:
 		return fmt.Sprintf("there is no host %s", unknown.Name)
-	case errors.As(err, &refused) && errors.Is(err, syscall.ECONNREFUSED):
+	case errors.As(err, &refused) && errors.Is(err, errno.ECONNREFUSED):
 		return fmt.Sprintf("nothing listens at %s (connection refused)", refused.Addr)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return "the server did not answer in time"

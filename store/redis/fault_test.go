@@ -12,12 +12,12 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/rueidis"
 
+	"github.com/larder-go/larder/internal/errno"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/chunked"
 	"github.com/larder-go/larder/store/storetest"
@@ -201,11 +201,11 @@ func TestSentencesInUse(t *testing.T) {
 	}
 	s.stop()
 	err = st.table.Put(background, row, chunked.Always)
-	for i := 0; err != nil && !errors.Is(err, syscall.ECONNREFUSED) && i < 3; i++ { // the connection's end comes first
+	for i := 0; err != nil && !errors.Is(err, errno.ECONNREFUSED) && i < 3; i++ { // the connection's end comes first
 		err = st.table.Put(background, row, chunked.Always)
 	}
 	wantSentence(t, err, s.addr, "put", "nothing listens")
-	if !errors.Is(err, syscall.ECONNREFUSED) {
+	if !errors.Is(err, errno.ECONNREFUSED) {
 		t.Errorf("%v does not wrap its cause", err)
 	}
 	s.start()
