@@ -63,8 +63,8 @@ func (u *user) command(args ...string) *exec.Cmd { return u.program(binary, args
 func (u *user) program(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(u.t.Context(), name, args...)
 	cmd.Dir = u.home
-	cmd.Env = append(os.Environ(), "HOME="+u.home, "XDG_CACHE_HOME="+u.home, "XDG_CONFIG_HOME="+u.home, "LARDER_CONFIG=", "LocalAppData="+u.home,
-		"LARDER_STORE="+u.store, "NO_PROXY=*", "LC_ALL=C", "TZ=UTC")
+	cmd.Env = append(os.Environ(), "HOME="+u.home, "XDG_CACHE_HOME="+u.home, "XDG_CONFIG_HOME="+u.home, "LARDER_CONFIG=",
+		"USERPROFILE="+u.home, "LocalAppData="+u.home, "LARDER_STORE="+u.store, "NO_PROXY=*", "LC_ALL=C", "TZ=UTC")
 	cmd.Env = append(cmd.Env, u.env...)
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -142,6 +143,10 @@ func TestForeignFilesAreLeftAlone(t *testing.T) {
 		filepath.Join(fan, folder, id+".body"),
 		filepath.Join(fan, folder, strings.ToUpper(id)+".bak"),
 	}
+	foreign = slices.DeleteFunc(foreign, func(path string) bool { // where names in capitals are the same, it is a record's
+		_, err := os.Lstat(path)
+		return err == nil
+	})
 	past := time.Now().Add(-1000 * time.Hour)
 	for _, path := range foreign {
 		must(t, os.MkdirAll(filepath.Dir(path), 0o700))
