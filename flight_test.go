@@ -208,9 +208,11 @@ func TestEveryFlightLands(t *testing.T) {
 			for _, method := range []string{"GET", "GET", "GET", "GET", "HEAD", "GET", "POST", "PUT", "QUERY"} {
 				send(t, c, method, "/a")
 				time.Sleep(time.Hour) // of the bubble's clock
+				c.flights.mu.Lock()
 				if n := len(c.flights.under); n > 0 {
 					t.Errorf("%d flights are under way after a %s", n, method)
 				}
+				c.flights.mu.Unlock()
 			}
 			if err := c.Close(t.Context()); err != nil {
 				t.Error(err)

@@ -67,6 +67,22 @@ func TestOwedRemovals(t *testing.T) {
 	has(record("http://a/c", -1, "x", "cache-group:http://a/g"), true)
 	has(record("http://a/e?f", -1), true)
 	has(record("http://a/e", -1), false)
+	due := o.begin(now, true)
+	if len(due) != 3 || len(o.begin(now, true)) > 0 {
+		t.Errorf("due are %v, and then others", due)
+	}
+	for d, since := range due {
+		o.remove(d, since, now)
+	}
+	o.end(now)
+	has(record("http://a/e?f", -1), true) // for who has found it before it was removed
+	o.add(now, debt{tag: "cache-group:http://a/g"})
+	if due := o.begin(now.Add(2*payPause), true); len(due) != 1 { // the one that is owed anew
+		t.Errorf("due are %v", due)
+	}
+	o.end(now)
+	has(record("http://a/e?f", -1), false)
+	o.add(now, debt{key: "key"})
 	keyed := record("http://a/d", -1)
 	keyed.Key = "key"
 	has(keyed, true)

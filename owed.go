@@ -3,7 +3,7 @@ package larder
 import (
 	"context"
 	"errors"
-	"maps"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -14,13 +14,16 @@ import (
 )
 
 // owed are removals that the store did not carry out, since it failed or was left alone. What they mean, and was asked
-// for before, is as if it were not stored. Other processes know nothing of that, until pay has removed it.
+// for before, is as if it were not stored; also when pay has removed it, for who has looked it up before. Other
+// processes know nothing of that, until then.
 type owed struct {
-	any   atomic.Bool
-	mu    sync.Mutex
-	since map[debt]time.Time
-	all   time.Time // for everything, since there were too many
-	tried time.Time // when pay did something last
+	any    atomic.Bool
+	mu     sync.Mutex
+	since  map[debt]time.Time
+	all    time.Time          // for everything, since there were too many
+	paid   map[debt]time.Time // those of since that pay has removed, and when
+	paying bool
+	next   time.Time // when pay may do something again
 }
 
 // debt is what was to be removed. One field is set.
@@ -38,12 +41,13 @@ func (o *owed) add(now time.Time, d debt) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if _, known := o.since[d]; !known && len(o.since) >= maxOwed {
-		o.since, o.all = nil, now
+		o.since, o.paid, o.all = nil, nil, now
 	}
 	if o.since == nil {
-		o.since = make(map[debt]time.Time)
+		o.since, o.paid = make(map[debt]time.Time), make(map[debt]time.Time)
 	}
 	o.since[d] = now
+	delete(o.paid, d)
 	o.any.Store(true)
 }
 
@@ -63,28 +67,46 @@ func (o *owed) has(r *store.Record) bool {
 		slices.ContainsFunc(r.Tags, func(tag string) bool { return owed(debt{tag: tag}) })
 }
 
-// due returns what is owed that can be looked for, if that was not done within the last breakFor: what is under a key,
-// and what indexes name if the store is a Finder.
-func (o *owed) due(now time.Time, finds bool) map[debt]time.Time {
+// Between two times that pay does something: breakFor, or payPause if one of the removals has failed.
+const payPause = time.Minute
+
+// begin returns what is owed that can be looked for, if it is time: what is under a key, and the rest if the store finds
+// it. If there is something, end must be called. What was removed payPause ago is forgotten.
+func (o *owed) begin(now time.Time, finds bool) map[debt]time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if age := now.Sub(o.tried); 0 <= age && age < breakFor {
+	if wait := o.next.Sub(now); o.paying || 0 < wait && wait <= payPause {
 		return nil
 	}
-	o.tried = now
-	due := maps.Clone(o.since)
-	maps.DeleteFunc(due, func(d debt, _ time.Time) bool { return d.base != "" || d.key == "" && !finds })
+	due := make(map[debt]time.Time)
+	for d, since := range o.since {
+		removed, ok := o.paid[d]
+		switch {
+		case ok && now.Sub(removed) > payPause:
+			delete(o.since, d)
+			delete(o.paid, d)
+		case !ok && d.base == "" && (d.key != "" || finds):
+			due[d] = since
+		}
+	}
+	o.any.Store(len(o.since) > 0 || !o.all.IsZero())
+	o.paying = len(due) > 0
 	return due
 }
 
-// paid takes in that d is removed, unless it is owed anew.
-func (o *owed) paid(d debt, since time.Time) {
+func (o *owed) end(next time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.paying, o.next = false, next
+}
+
+// remove takes in that d is removed, unless it is owed anew.
+func (o *owed) remove(d debt, since, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.since[d].Equal(since) {
-		delete(o.since, d)
+		o.paid[d] = now
 	}
-	o.any.Store(len(o.since) > 0 || !o.all.IsZero())
 }
 
 // pay removes in the background what is owed, now that the store has answered again.
@@ -93,13 +115,15 @@ func (c *Cache) pay() {
 		return
 	}
 	finder, finds := store.As[store.Finder](c.store)
-	due := c.owed.due(c.now(), finds)
+	due := c.owed.begin(c.now(), finds)
 	if len(due) == 0 {
 		return
 	}
 	c.background.run(func() {
 		ctx, cancel := context.WithTimeout(c.abandoned, c.refreshTimeout())
 		defer cancel()
+		pause := breakFor
+		defer func() { c.owed.end(c.now().Add(pause)) }()
 		for d, since := range due {
 			remove := func(r *store.Record) error { return c.payWith(ctx, r, since) }
 			var err error
@@ -108,11 +132,15 @@ func (c *Cache) pay() {
 			} else {
 				err = c.eachFound(ctx, finder, store.Query{URL: d.url, Tag: d.tag}, remove)
 			}
-			if err != nil {
-				c.failed("delete", &exchange{target: target{url: d.url}}, err)
+			if err == nil {
+				c.owed.remove(d, since, c.now())
+				continue
+			}
+			pause = payPause
+			c.emit(Event{Kind: StoreFailed, URL: d.url, Op: "delete", Err: fmt.Errorf("larder: what an unsafe request has made invalid: %w", err)})
+			if ctx.Err() != nil || !errors.Is(err, errStoreSlow) { // to be slow at finding is no reason to stop
 				return
 			}
-			c.owed.paid(d, since)
 		}
 	})
 }
