@@ -59,12 +59,15 @@ func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
 	return usable
 }
 
-// takes reports whether a is of parts, and r one more of the same representation. The size of a whole is no part's.
+// takes reports whether a is of parts, and r one more of the same representation.
 func (c *Cache) takes(a *assembly, r *store.Record) bool {
 	first := a.parts[0]
+	if !isPart(first) || !isPart(r) {
+		return false
+	}
 	_, size := c.readingOf(first).parsed.Part()
 	_, same := c.readingOf(r).parsed.Part()
-	return isPart(first) && first.Key == r.Key && size == same && rfc9111.Combinable(&c.readingOf(first).parsed, &c.readingOf(r).parsed) &&
+	return first.Key == r.Key && size == same && rfc9111.Combinable(&c.readingOf(first).parsed, &c.readingOf(r).parsed) &&
 		sameVariant(first.Selecting, r.Selecting)
 }
 

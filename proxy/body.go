@@ -23,7 +23,8 @@ type requestBody struct {
 	read    int64
 	err     atomic.Pointer[error] // what the client did wrong
 	whole   atomic.Bool           // it has been read to its end
-	closed  atomic.Bool
+	begun   atomic.Bool           // the origin reads it
+	closed  atomic.Bool           // set with mu held, as over is
 	mu      sync.Mutex
 	over    bool // what the request came by is no longer its own
 }
@@ -73,7 +74,10 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		b.proceed()
 		b.proceed = nil
 	}
-	b.setDeadline(time.Now().Add(b.stall))
+	b.begun.Store(true)
+	if !b.await() {
+		return 0, errHandled
+	}
 	n, err := b.rc.Read(p)
 	b.read += int64(n)
 	if b.limit > 0 && b.read > b.limit {
@@ -95,6 +99,17 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		b.err.Store(&err)
 	}
 	return n, err
+}
+
+// await gives the next bytes their time, unless b is closed, which gives the rest its own.
+func (b *requestBody) await() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed.Load() {
+		return false
+	}
+	b.c.SetReadDeadline(time.Now().Add(b.stall))
+	return true
 }
 
 // setDeadline sets that of reading, unless b is over: the transport may still be reading it behind the answer.
@@ -123,7 +138,10 @@ const lingerTime = 5 * time.Second
 
 // Close ends the reading. The client's body is the server's to close.
 func (b *requestBody) Close() error {
-	if !b.closed.Swap(true) && b.lingers() {
+	b.mu.Lock()
+	closed := b.closed.Swap(true)
+	b.mu.Unlock()
+	if !closed && b.lingers() {
 		until := time.Now()
 		if b.r.ProtoMajor == 1 {
 			until = until.Add(lingerTime)

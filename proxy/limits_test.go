@@ -195,6 +195,35 @@ func TestAnswersBeforeTheEndOfBodies(t *testing.T) {
 	}
 }
 
+// TestAnswersAfterContinue shows the same of a client who has waited for 100 Continue.
+func TestAnswersAfterContinue(t *testing.T) {
+	p := run(t, raw(t, func(conn net.Conn, r *bufio.Reader) {
+		head(r)
+		io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
+		r.ReadByte()
+		io.WriteString(conn, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody")
+		conn.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, r)
+	}))
+	for range 5 {
+		const size = 12_000_000
+		conn, r := p.dial()
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", size)
+		for _, want := range []int{100, 401} {
+			resp, err := http.ReadResponse(r, nil)
+			if err != nil || resp.StatusCode != want {
+				t.Fatalf("got %v, %v, want %d", resp, err, want)
+			}
+			if want == 100 {
+				if _, err := conn.Write(make([]byte, size)); err != nil {
+					t.Fatalf("the client cannot send its body: %v", err)
+				}
+			}
+		}
+		conn.Close()
+	}
+}
+
 // TestLongBodiesThatStand shows that the rest of a body that is too long is waited for no longer than that of another
 // which goes nowhere.
 func TestLongBodiesThatStand(t *testing.T) {

@@ -287,7 +287,7 @@ var onceMore = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/
 // escapedPath returns the path as it was written, but for what may stand in no URL (RFC 3986 §3.3), which is escaped.
 // Where there is such, URL.EscapedPath would write all of the path anew, and so make a slash of %2F.
 func escapedPath(u *url.URL) string {
-	if u.RawPath == "" {
+	if path, err := url.PathUnescape(u.RawPath); u.RawPath == "" || err != nil || path != u.Path { // of a handler before, perhaps
 		return u.EscapedPath()
 	}
 	var b strings.Builder

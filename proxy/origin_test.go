@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -173,6 +174,18 @@ func TestForeignCharacters(t *testing.T) {
 		if _, got := p.say("GET " + test.target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); got != test.want {
 			t.Errorf("%q reaches %q, want %q", test.target, got, test.want)
 		}
+	}
+}
+
+// TestPathOfAHandlerBefore shows that what a handler around the proxy makes of the path counts, whatever the client wrote.
+func TestPathOfAHandlerBefore(t *testing.T) {
+	p := &proxy.Proxy{Origins: []proxy.Origin{parse(t, serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RequestURI) }))}}
+	req := httptest.NewRequest("GET", "/secret%2Fa", nil)
+	req.URL.Path = "/public/a"
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, req)
+	if got := w.Body.String(); got != "/public/a" {
+		t.Errorf("the origin is asked for %s", got)
 	}
 }
 

@@ -138,8 +138,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // first: else it might get a reset in the place of that (RFC 9112 §9.6). net/http does so for little, and only where the
 // connection could have stayed open.
 func (x *exchange) linger() {
-	if x.r.ProtoMajor == 1 && x.body.lingers() && x.w.Header()["Content-Length"] != nil && !x.expectsContinue() {
+	waits := x.expectsContinue() && !x.body.begun.Load()
+	if x.r.ProtoMajor == 1 && x.body.lingers() && x.w.Header()["Content-Length"] != nil && !waits {
 		x.body.Close()
+		x.body.setDeadline(time.Now().Add(lingerTime))
 		x.c.Flush()
 		io.Copy(io.Discard, x.body.rc)
 	}

@@ -18,13 +18,15 @@ func parseDate(s string, about time.Time) (time.Time, bool) {
 	case isDay(day, true) && hasShape(rest, "00-Aaa-00 00:00:00 GMT"):
 		t, ok := parseUTC("02-Jan-06 15:04:05", rest[:len(rest)-len(" GMT")])
 		switch {
+		case !ok:
+			return time.Time{}, false
 		case about.IsZero():
 		case t.After(about.AddDate(50, 0, 0)):
 			t = t.AddDate(-100, 0, 0)
 		case t.Before(about.AddDate(-50, 0, 0)):
 			t = t.AddDate(100, 0, 0)
 		}
-		return t, ok
+		return t, true
 	case hasShape(s, "Aaa Aaa _0 00:00:00 0000") && isDay(s[:3], false):
 		return parseUTC("Jan _2 15:04:05 2006", s[len("Mon "):])
 	}

@@ -96,6 +96,9 @@ func TestTheCenturyOfTwoDigitsIsTheNearest(t *testing.T) {
 			t.Errorf("%s, about 50 years after 1 March 2026: got %d, want %d", date, got.Year(), want)
 		}
 	}
+	if got, ok := parseDate("Monday, 30-Feb-26 00:00:00 GMT", time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)); ok || !got.IsZero() {
+		t.Errorf("a day that is none: got %v", got)
+	}
 	if got, ok := parseDate("Friday, 01-Jan-99 00:00:00 GMT", time.Time{}); !ok || got.Year() != 1999 {
 		t.Errorf("the time is not known: got %v", got)
 	}

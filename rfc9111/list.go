@@ -45,7 +45,7 @@ func eachMember(line string, yield func(string) bool) bool {
 		case ' ', '\t':
 		case '"':
 			if value {
-				i += 1 + closingQuote(line[i+1:]) // nothing if it is never closed
+				i += 1 + closingQuote(line[i+1:]) // nothing if it is open to the end: what could begin later would close it
 			}
 			value = false
 		default:

@@ -36,7 +36,7 @@ func (r *request) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&r.method, "request", "X", "", "the request's `METHOD` (default GET, POST with --data)")
 	f.BoolVarP(&r.head, "head", "I", false, "request the head alone, by HEAD")
-	f.StringArrayVarP(&r.headers, "header", "H", nil, "a `FIELD`, \"Name: value\"; \"Name;\" is an empty one, \"Name:\" leaves out what would be sent; may be repeated")
+	f.StringArrayVarP(&r.headers, "header", "H", nil, "a `FIELD`, \"Name: value\"; \"Name;\" is an empty one, \"Name:\" leaves out what larder would send; may be repeated")
 	f.StringArrayVarP(&r.data, "data", "d", nil, "the request's `BODY`; @FILE: a file's, @-: standard input; may be repeated")
 	exclusive(cmd, "head", "request")
 	exclusive(cmd, "head", "data")
@@ -96,10 +96,13 @@ func (r *request) readHeader() error {
 		}
 		if !given[name] {
 			given[name] = true
-			r.header[name] = nil // which net/http takes for a field that is not to be sent, even where it would add one
+			r.header.Del(name)
 		}
-		if !none {
+		switch {
+		case !none:
 			r.header.Add(name, value)
+		case name == "User-Agent":
+			r.header[name] = nil // else net/http would send its own
 		}
 	}
 	return nil

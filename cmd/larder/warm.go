@@ -72,7 +72,7 @@ robots.txt is not asked for. If a URL fails, with a status of 400 or above too, 
 	f.Var(&w.grace, "grace", "after an interrupt, finish what is under way within `DURATION`")
 	f.Var(&w.resume, "resume", "keep in `FILE` which URLs are done, and pass over those that were")
 	f.BoolVarP(&w.follow, "location", "L", false, "follow redirects, at most 10")
-	f.StringArrayVarP(&w.headers, "header", "H", nil, "a `FIELD` of the requests, \"Name: value\"; \"Name;\" is an empty one, \"Name:\" leaves out what would be sent; may be repeated")
+	f.StringArrayVarP(&w.headers, "header", "H", nil, "a `FIELD` of the requests, \"Name: value\"; \"Name;\" is an empty one, \"Name:\" leaves out what larder would send; may be repeated")
 	f.Var(&w.ttl, "ttl", "keep them as fresh for `DURATION`: 90s, 15m, 2h, 7d or forever")
 	f.BoolVar(&w.refresh, "refresh", false, "ask the origin whether what is stored still holds, even what is fresh")
 	f.BoolVar(&w.forceRefresh, "force-refresh", false, "fetch everything anew")

@@ -207,7 +207,7 @@ var firsts [fanout]sync.Mutex
 // given back, a Delete meanwhile would have removed nothing.
 func (p place) turn() *sync.Mutex { return &firsts[p.shard] }
 
-// dropFirst does the same with the first record if that is the one with this ID, which its name does not say. What it
+// dropFirst does as drop with the first record if that is the one with this ID, which its name does not say. What it
 // took is known because it is taken away under another name.
 func (p place) dropFirst(id store.ID) (took int64, err error) {
 	turn := p.turn()
