@@ -72,7 +72,7 @@ func TestOwedRemovals(t *testing.T) {
 		t.Errorf("due are %v, and then others", due)
 	}
 	for d, since := range due {
-		o.remove(d, since, now)
+		o.removed(d, since, now)
 	}
 	o.end(now)
 	has(record("http://a/e?f", -1), true) // for who has found it before it was removed

@@ -67,7 +67,7 @@ func (o *owed) has(r *store.Record) bool {
 		slices.ContainsFunc(r.Tags, func(tag string) bool { return owed(debt{tag: tag}) })
 }
 
-// Between two times that pay does something: breakFor, or payPause if one of the removals has failed.
+// payPause is how long pay waits when a removal has failed; else it is breakFor.
 const payPause = time.Minute
 
 // begin returns what is owed that can be looked for, if it is time: what is under a key, and the rest if the store finds
@@ -90,7 +90,9 @@ func (o *owed) begin(now time.Time, finds bool) map[debt]time.Time {
 		}
 	}
 	o.any.Store(len(o.since) > 0 || !o.all.IsZero())
-	o.paying = len(due) > 0
+	if o.paying = len(due) > 0; !o.paying {
+		o.next = now.Add(breakFor) // lest each request goes through all
+	}
 	return due
 }
 
@@ -100,8 +102,8 @@ func (o *owed) end(next time.Time) {
 	o.paying, o.next = false, next
 }
 
-// remove takes in that d is removed, unless it is owed anew.
-func (o *owed) remove(d debt, since, now time.Time) {
+// removed takes in that d is, unless it is owed anew.
+func (o *owed) removed(d debt, since, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.since[d].Equal(since) {
@@ -133,7 +135,7 @@ func (c *Cache) pay() {
 				err = c.eachFound(ctx, finder, store.Query{URL: d.url, Tag: d.tag}, remove)
 			}
 			if err == nil {
-				c.owed.remove(d, since, c.now())
+				c.owed.removed(d, since, c.now())
 				continue
 			}
 			pause = payPause
