@@ -102,7 +102,7 @@ func (o *owed) end(next time.Time) {
 	o.paying, o.next = false, next
 }
 
-// removed takes in that d is, unless it is owed anew.
+// removed takes in that the store has d no more, unless it is owed anew.
 func (o *owed) removed(d debt, since, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
