@@ -18,9 +18,10 @@ import (
 )
 
 // ownServers say, for each store that needs a server, how the shell starts one that keeps its data in the folder $DIR
-// and listens at $PORT, and which variable and address make it that of the store.
+// and listens at $PORT, and which variable and address make it that of the store. No process of it outlives it when it is
+// killed: Redis has none that rewrites its log.
 var ownServers = map[string]struct{ command, env, address string }{
-	"redis": {`exec redis-server --port $PORT --bind 127.0.0.1 --dir "$DIR" --save "" --appendonly yes --logfile "$DIR/log"`,
+	"redis": {`exec redis-server --port $PORT --bind 127.0.0.1 --dir "$DIR" --save "" --appendonly yes --auto-aof-rewrite-percentage 0 --logfile "$DIR/log"`,
 		"REDIS_URL", "redis://%s/0"},
 	"mongodb":  {os.Getenv("MONGODB_COMMAND"), "MONGODB_URI", "mongodb://%s/?maxPoolSize=1"},
 	"dynamodb": {os.Getenv("DYNAMODB_COMMAND"), "DYNAMODB_ENDPOINT", "http://%s"},
