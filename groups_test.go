@@ -52,7 +52,7 @@ func TestManyGroupsAtOnce(t *testing.T) {
 	})
 }
 
-// send sends a request through c and returns what became of it.
+// TestGroupsAreBounded shows how many groups of a response are heeded, and how long their names may be.
 func TestGroupsAreBounded(t *testing.T) {
 	x := &exchange{req: &http.Request{URL: &url.URL{Scheme: "HTTP", Host: "Example.com:80"}}}
 	longest := strings.Repeat("g", maxGroupName)
@@ -62,6 +62,7 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 }
 
+// send sends a request through c and returns what became of it.
 func send(t *testing.T, c *Cache, method, path string) Outcome {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://example.com"+path, nil)

@@ -32,10 +32,9 @@ const (
 	distant = false
 )
 
-// changesOn is changes on a store with faults at all that it does.
-func (t *T) changesOn(near bool, fault func(context.Context) error) {
+// findingStore is distant, or near, with a store that is a store.Finder.
+func (t *T) findingStore(near bool) (*T, *faults) {
 	u, f := t.distant()
-	f.at(fault, lookup, open, create, write, commit, update, remove, find)
 	u.cache.Store = finding{f}
 	if near {
 		u.cache.Store = struct {
@@ -43,6 +42,13 @@ func (t *T) changesOn(near bool, fault func(context.Context) error) {
 			store.Local
 		}{finding{f}, local{}}
 	}
+	return u, f
+}
+
+// changesOn is changes on a store with faults at all that it does.
+func (t *T) changesOn(near bool, fault func(context.Context) error) {
+	u, f := t.findingStore(near)
+	f.at(fault, lookup, open, create, write, commit, update, remove, find)
 	u.changes()
 }
 

@@ -518,14 +518,7 @@ var trouble = append([]test{
 	}},
 	{name: "what could not be removed is, when the store is well again: other processes do not know of it", run: func(t *T) {
 		for _, near := range []bool{true, false} {
-			u, f := t.distant()
-			u.cache.Store = finding{f}
-			if near {
-				u.cache.Store = struct {
-					finding
-					store.Local
-				}{finding{f}, local{}}
-			}
+			u, f := t.findingStore(near)
 			pre := fmt.Sprint("/", near)
 			t.origin.answersQueries(pre+"/a", "Cache-Control", "max-age=6000")
 			t.origin.numbered(pre+"/b", "Cache-Control", "max-age=6000", "Cache-Groups", `"g"`)
