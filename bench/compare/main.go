@@ -25,7 +25,7 @@ func main() {
 	rounds := flag.Int("rounds", 9, "rounds in which everyone has a turn")
 	turn := flag.Duration("turn", 40*time.Millisecond, "length of a turn, roughly")
 	only := flag.String("run", "", "only the work whose name matches this regular expression")
-	into := flag.String("into", "", "put the table into this document, in the place of the one before")
+	into := flag.String("into", "", "put the table into this document, in the place of the one that a run of the same -run put there before")
 	larder := flag.String("larder", "larder", "the command, for the proxies")
 	flag.Parse()
 	match, err := regexp.Compile(*only)
@@ -74,7 +74,11 @@ func run(rounds int, turn time.Duration, match *regexp.Regexp, into, larder stri
 	text := report.Preface(fmt.Sprintf("%d rounds, turns of %v", rounds, turn)) + "\n" + report.Table(t.rows, 2)
 	fmt.Print(text)
 	if into != "" && len(faults) == 0 {
-		faults = append(faults, report.Insert(into, "./scripts/bench", text))
+		command := "./scripts/bench"
+		if run := match.String(); run != "" {
+			command += " -run '" + run + "'"
+		}
+		faults = append(faults, report.Insert(into, command, text))
 	}
 	return errors.Join(faults...)
 }
