@@ -79,9 +79,9 @@ type Writer interface {
 // Finder is a store that can list what it holds.
 type Finder interface {
 	// Find yields the records for which q.Match is true, in no promised order, each at most once and without
-	// its Body, and stops after q.Limit if that is positive. Records stored or removed meanwhile may or may not
-	// be seen. Damage to a single record is yielded in its place, as an error that wraps ErrCorrupt, and the listing
-	// goes on. Any other error is yielded last.
+	// its Body, and stops after q.Limit if that is positive. Records stored or removed meanwhile, and by URL or Tag
+	// those past KeepUntil, may or may not be seen. Damage to a single record is yielded in its place, as an error that
+	// wraps ErrCorrupt, and the listing goes on. Any other error is yielded last.
 	Find(ctx context.Context, q Query) iter.Seq2[*Record, error]
 }
 

@@ -232,7 +232,7 @@ func (c *call) misses(r *stored) bool {
 		return c.key == r.made.key && c.index(r.made.id) < 0
 	case finds:
 		return (c.key == r.made.key || c.key == "") && c.index(r.made.id) < 0 &&
-			(c.tag != "odd" || r.always(c, odd))
+			(c.tag != "odd" || r.always(c, odd)) && r.always(c, func(head int) bool { return !ended(head) })
 	}
 	return false
 }
