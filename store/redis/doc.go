@@ -1,5 +1,5 @@
 // Package redis keeps responses in Redis: a single server, a Cluster, or a master that Sentinels name. Valkey does as
-// well; Dragonfly has the commands, but was not tried.
+// well; Dragonfly has the commands, and what its scripts get otherwise is allowed for, but it was not tried.
 //
 //	s, err := redis.Open(ctx, "redis://user:password@host:6379/0?prefix=myprogram", nil)
 //	client := (&larder.Cache{Store: s}).Client()

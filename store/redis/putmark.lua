@@ -9,6 +9,6 @@ if condition ~= 'always' then
 end
 redis.call('ZADD', key, expires == '0' and '+inf' or expires, item)
 local gone = redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. now, 'LIMIT', 0, 16) -- a few each time: nobody is to wait
-if #gone > 0 then redis.call('ZREM', key, unpack(gone)) end
+for _, item in ipairs(gone) do redis.call('ZREM', key, item) end
 finish(key)
 return 1

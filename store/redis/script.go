@@ -28,8 +28,8 @@ var (
 	putMarkText string
 	//go:embed dropmark.lua
 	dropMarkText string
-	putMark      = script{endMarkText + putMarkText, "e7f049a8ed67a897dcd87f1f16903314fc088013"} // as putRow
-	dropMark     = script{endMarkText + dropMarkText, "b9046312addcdad04ec72ac7663a843e4ea76c25"}
+	putMark      = script{endMarkText + putMarkText, "9af74d7699a0c9ecafd574fc37b68c4877339485"} // as putRow
+	dropMark     = script{endMarkText + dropMarkText, "217d70c608637490a3753775a499be15faadfe56"}
 
 	//go:embed evicts.lua
 	evictsText string
