@@ -264,6 +264,9 @@ func (c *Cache) send(req *http.Request) (resp *http.Response, err error) {
 	case resp.Body == nil:
 		resp.Body = http.NoBody
 	}
+	if s := resp.StatusCode; (s == http.StatusNoContent || s == http.StatusNotModified) && req.Method != http.MethodHead {
+		resp.ContentLength = 0 // whatever the field says (RFC 9112 §6.3)
+	}
 	if resp.Header == nil {
 		resp.Header = make(http.Header)
 	}

@@ -33,6 +33,9 @@ func TestBaseMayLeaveThingsOut(t *testing.T) {
 	}{
 		{"the length", func() *http.Response { return &http.Response{StatusCode: 200, Header: fresh.Clone(), Body: hi()} }, "hi", larder.Hit},
 		{"the body", func() *http.Response { return &http.Response{StatusCode: 200, Header: fresh.Clone()} }, "", larder.Hit},
+		{"that there is no body", func() *http.Response { // as by HTTP/3
+			return &http.Response{StatusCode: 204, Header: fresh.Clone(), ContentLength: 90, Body: io.NopCloser(strings.NewReader(""))}
+		}, "", larder.Hit},
 		{"the header", func() *http.Response { return &http.Response{StatusCode: 200, Body: hi()} }, "hi", larder.Miss},
 	} {
 		cache := &larder.Cache{Name: "c", Base: roundTripper(func(*http.Request) (*http.Response, error) { return c.resp(), nil })}
