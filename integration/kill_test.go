@@ -44,7 +44,7 @@ func TestKilledClient(t *testing.T) {
 			needServer(t, kind, dir)
 			var found afterwards
 			for round := range (*kills + slower - 1) / slower {
-				killClient(t, kind, dir, round, time.Duration(slower)*100*time.Millisecond)
+				killClient(t, kind, dir, round, time.Duration(slower)*100*time.Millisecond, func() {})
 				found.look(t, kind, dir, pages/slower, fmt.Sprintf("kill %d of seed %d", round, *killSeed))
 				if t.Failed() {
 					return
@@ -58,8 +58,9 @@ func TestKilledClient(t *testing.T) {
 	}
 }
 
-// killClient starts a client and kills it, mostly when it has been at work for a moment.
-func killClient(t *testing.T, kind, dir string, round int, within time.Duration) {
+// killClient starts a client and kills it, mostly when it has been at work for a moment. It calls before just before
+// that.
+func killClient(t *testing.T, kind, dir string, round int, within time.Duration, before func()) {
 	random := rand.New(rand.NewPCG(*killSeed, uint64(round)))
 	self, err := os.Executable()
 	if err != nil {
@@ -89,6 +90,7 @@ func killClient(t *testing.T, kind, dir string, round int, within time.Duration)
 	} else {
 		<-time.After(time.Duration(random.Int64N(int64(within))))
 	}
+	before()
 	cmd.Process.Kill()
 	for line := range said {
 		if line != "ready" {
