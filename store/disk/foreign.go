@@ -52,14 +52,11 @@ func readFolder(in *os.Root, name string) (info fs.FileInfo, names []string, err
 	if err == nil {
 		defer f.Close()
 		if info, err = f.Stat(); err == nil {
-			names, err = f.Readdirnames(-1)
+			names, err = namesIn(f)
 		}
 		for n := 1; err == nil && n < attempts && changing(f); n++ {
 			before := names
-			if _, err = f.Seek(0, io.SeekStart); err == nil {
-				names, err = f.Readdirnames(-1)
-			}
-			if slices.Equal(before, names) {
+			if names, err = namesIn(f); slices.Equal(before, names) {
 				break
 			}
 		}
@@ -68,6 +65,15 @@ func readFolder(in *os.Root, name string) (info fs.FileInfo, names []string, err
 		err = fmt.Errorf("%s is no folder: %w", name, fs.ErrNotExist)
 	}
 	return info, names, err
+}
+
+// namesIn returns the names that are in a folder now. To be shown what came since it was opened, as on btrfs, it has to
+// be rewound (POSIX, rewinddir).
+func namesIn(folder *os.File) ([]string, error) {
+	if _, err := folder.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return folder.Readdirnames(-1)
 }
 
 func changing(folder *os.File) bool {
