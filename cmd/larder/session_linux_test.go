@@ -50,7 +50,7 @@ var commands = map[string]func(s *session, c interp.HandlerContext, args []strin
 	"./scripts/bench":  (*session).ofRepository,
 	"scripts/services": (*session).ofRepository,
 
-	"dd": nil, "grep": nil, "head": nil, "ls": nil, "mkdir": nil, // as they are
+	"cp": nil, "dd": nil, "grep": nil, "head": nil, "ls": nil, "mkdir": nil, // as they are
 }
 
 func newSession(t *testing.T) *session {
@@ -271,14 +271,21 @@ func (s *session) jq(c interp.HandlerContext, args []string) error {
 	}
 }
 
-// goCommand runs larder for go run, and go mod as it is. Of others the packages must be there, and the flags, tests and
-// benchmarks in them.
+// goCommand runs larder for go run, and in the user's module go mod and go build as they are. Of others the packages
+// must be there, and the flags, tests and benchmarks in them.
 func (s *session) goCommand(c interp.HandlerContext, args []string) error {
 	if strings.HasPrefix(strings.Join(args, " "), "go run ./cmd/larder ") {
 		return s.larder(c, args[2:])
 	}
-	if args[1] == "mod" {
-		out, err := s.user.program("go", args[1:]...).CombinedOutput()
+	if args[1] == "mod" || slices.Equal(args[1:], []string{"build", "."}) {
+		caches, err := goTool("env", "GOMODCACHE", "GOCACHE") // not those in the user's home
+		if err != nil {
+			return err
+		}
+		modules, builds, _ := strings.Cut(strings.TrimSpace(string(caches)), "\n")
+		cmd := s.user.program("go", args[1:]...)
+		cmd.Env = append(cmd.Env, "GOMODCACHE="+modules, "GOCACHE="+builds)
+		out, err := cmd.CombinedOutput()
 		c.Stdout.Write(out)
 		return ended(err)
 	}

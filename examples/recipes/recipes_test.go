@@ -75,17 +75,17 @@ func page(body string, header ...string) http.HandlerFunc {
 
 func TestLasting(t *testing.T) {
 	o := serve(t, page("hello", "Cache-Control", "max-age=60"))
-	path := filepath.Join(t.TempDir(), "cache.sqlite")
+	dir := filepath.Join(t.TempDir(), "made", "by it")
 	for _, outcome := range []larder.Outcome{larder.Miss, larder.Hit} { // as two runs of a program
-		client, stop, err := lasting(path)
+		client, stop, err := lasting(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want(t, client, o.URL, "hello", outcome)
 		end(t, stop)
 	}
-	if _, _, err := lasting(t.TempDir()); err == nil || !strings.HasPrefix(err.Error(), "the cache: ") {
-		t.Errorf("a folder as the file: %v", err)
+	if _, _, err := lasting(os.Args[0]); err == nil || !strings.HasPrefix(err.Error(), "the cache: ") {
+		t.Errorf("a file as the folder: %v", err)
 	}
 }
 

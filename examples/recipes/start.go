@@ -7,7 +7,7 @@ import (
 	"net/http"
 
 	"github.com/larder-go/larder"
-	"github.com/larder-go/larder/store/sqlite"
+	"github.com/larder-go/larder/store/disk"
 )
 
 // fetch gets a URL, writes its body to w, and says how the response came about.
@@ -23,17 +23,17 @@ func fetch(client *http.Client, url string, w io.Writer) (larder.Outcome, error)
 	return larder.Info(resp).Outcome, nil
 }
 
-// lasting returns a client whose responses are kept in a file. End it with the function, so that what is under way is
+// lasting returns a client whose responses are kept in a folder. End it with the function, so that what is under way is
 // stored.
-func lasting(path string) (*http.Client, func(context.Context) error, error) {
-	s, err := sqlite.Open(path, nil)
+func lasting(dir string) (*http.Client, func(context.Context) error, error) {
+	files, err := disk.Open(dir, nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the cache: %w", err)
 	}
-	cache := &larder.Cache{Store: s}
+	cache := &larder.Cache{Store: files}
 	end := func(ctx context.Context) error {
 		cache.Close(ctx)
-		return s.Close()
+		return files.Close()
 	}
 	return cache.Client(), end, nil
 }
