@@ -94,10 +94,8 @@ func (c *copying) run(cmd *cobra.Command, a *app, args []string) error {
 	}
 	c.from, c.to, c.bar = from, to, newProgress(cmd, c.quiet, "copying", "responses")
 	defer c.bar.done()
-	if sizer, ok := store.As[store.Sizer](from); ok && !given && c.bar.watched() {
-		if n, _, err := sizer.Size(cmd.Context()); err == nil {
-			c.bar.total(int64(n))
-		}
+	if !given {
+		c.bar.totalOf(cmd.Context(), from)
 	}
 	err = c.all(cmd.Context(), q)
 	c.Seconds = secondsSince(c.now)
@@ -133,7 +131,7 @@ func openFor(cmd *cobra.Command, spec string, create bool) (store.Store, func() 
 func (c *copying) all(ctx context.Context, q store.Query) error {
 	finder, ok := store.As[store.Finder](c.from)
 	if !ok {
-		return fmt.Errorf("the store cannot be listed, and so not copied")
+		return errors.New("the store cannot be listed, and so not copied")
 	}
 	work := make(chan *store.Record)
 	var workers sync.WaitGroup

@@ -72,8 +72,8 @@ func (e *export) run(cmd *cobra.Command, a *app) error {
 	defer closeStore()
 	e.cache, e.bar = c, newProgress(cmd, e.quiet, "exporting", "responses")
 	defer e.bar.done()
-	if n, _, err := c.Size(cmd.Context()); err == nil && !given {
-		e.bar.total(int64(n))
+	if !given {
+		e.bar.totalOf(cmd.Context(), c.Store)
 	}
 	toFile := e.output != "" && e.output != "-"
 	if toFile {

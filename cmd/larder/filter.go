@@ -59,12 +59,11 @@ func (f *filter) query(cmd *cobra.Command, now time.Time) (q store.Query, given 
 	if err != nil {
 		return q, true, usagef("--status: %w", err)
 	}
-	q.Filter = func(r *store.Record) bool {
-		return (f.match == "" || match(r)) && status(r.Status) && (!f.fresh || view.Fresh(r, now)) &&
-			(f.newerThan == 0 || r.Received.After(now.Add(-time.Duration(f.newerThan))))
-	}
-	if f.match == "" && f.status == "" && !f.fresh && f.newerThan == 0 {
-		q.Filter = nil
+	if f.match != "" || f.status != "" || f.fresh || f.newerThan > 0 {
+		q.Filter = func(r *store.Record) bool {
+			return (f.match == "" || match(r)) && status(r.Status) && (!f.fresh || view.Fresh(r, now)) &&
+				(f.newerThan == 0 || r.Received.After(now.Add(-time.Duration(f.newerThan))))
+		}
 	}
 	if f.expired {
 		q.Ended = now

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"sync"
@@ -10,6 +11,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/larder-go/larder/store"
 )
 
 // progress shows on standard error how far a command has come, with rate and remaining time, if that is a terminal. It
@@ -61,6 +64,18 @@ func (u unwrapped) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// totalOf takes for the total what is stored in s. To count that may be to read all of it, so it is done only where the
+// progress is shown.
+func (p *progress) totalOf(ctx context.Context, s store.Store) {
+	sizer, ok := store.As[store.Sizer](s)
+	if !ok || !p.watched() {
+		return
+	}
+	if n, _, err := sizer.Size(store.Inspect(ctx)); err == nil {
+		p.total(int64(n))
+	}
 }
 
 // watched reports whether the progress is shown, so that working out a total is worth it.

@@ -88,11 +88,7 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closing := closeServed(cmd.Context(), c, closeStore); err == nil {
-			err = closing
-		}
-	}()
+	defer func() { err = cmp.Or(err, closeServed(cmd.Context(), c, closeStore)) }()
 	c.Base = proxy.NewTransport(proxy.TransportOptions{ConnectTimeout: time.Duration(s.connect), ResponseTimeout: time.Duration(s.response),
 		MaxHeaderBytes: int64(a.file.Serve.MaxResponseHeader)})
 	c.Shared = !s.private
@@ -118,11 +114,7 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		listener.Close()
 		return err
 	}
-	defer func() {
-		if ending := end(); err == nil {
-			err = ending
-		}
-	}()
+	defer func() { err = cmp.Or(err, end()) }()
 	if err := announce(cmd.OutOrStdout(), p.Origins, server.TLS != nil, listener.Addr()); err != nil {
 		listener.Close()
 		return err

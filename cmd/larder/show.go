@@ -78,11 +78,17 @@ func (s *show) run(cmd *cobra.Command, a *app, args []string) error {
 	now := time.Now()
 	return buffered(cmd, func(w io.Writer) error {
 		for i, r := range records {
-			if err := showRecord(w, r, i > 0, s.json, now); err != nil {
-				return err
-			}
 			if s.json {
+				if err := writeJSON(w, view.NewEntry(r, now)); err != nil {
+					return err
+				}
 				continue
+			}
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			if err := showRecord(w, r, now); err != nil {
+				return err
 			}
 			if err := showLife(w, c.Policy(), r, now, utf8Locale()); err != nil {
 				return err
@@ -154,13 +160,7 @@ func writeBody(cmd *cobra.Command, c *larder.Cache, records []*store.Record) err
 	return copyBody(cmd.Context(), cmd.OutOrStdout(), body)
 }
 
-func showRecord(w io.Writer, r *store.Record, further, asJSON bool, now time.Time) error {
-	if asJSON {
-		return writeJSON(w, view.NewEntry(r, now))
-	}
-	if further {
-		fmt.Fprintln(w)
-	}
+func showRecord(w io.Writer, r *store.Record, now time.Time) error {
 	detail(w, "request", "%s %s", r.Method, r.URL)
 	writeHeader(w, "           ", r.Selecting)
 	detail(w, "response", "%s %d, %s", r.Proto, r.Status, bytesText(r.Size))

@@ -69,8 +69,8 @@ func (v *verify) run(cmd *cobra.Command, a *app) error {
 	}
 	v.store, v.bar = c.Store, newProgress(cmd, v.quiet, "verifying", "responses")
 	defer v.bar.done()
-	if n, _, err := c.Size(store.Inspect(cmd.Context())); err == nil && !given {
-		v.bar.total(int64(n))
+	if !given {
+		v.bar.totalOf(cmd.Context(), c.Store)
 	}
 	ctx := cmd.Context()
 	if !v.remove {

@@ -99,8 +99,8 @@ func (x *explained) write(w io.Writer) error {
 		detail(w, "key", "%s", view.Key(x.Key))
 	}
 	detail(w, "stored", "%s", x.stored())
+	fmt.Fprintln(w)
 	if len(x.Records) > 0 {
-		fmt.Fprintln(w)
 		t := table{w: w, columns: append([]column{{"", -3}}, append(entryColumns[:len(entryColumns)-1:len(entryColumns)-1], column{"VARY", 0})...)}
 		for _, r := range x.Records {
 			mark := ""
@@ -112,9 +112,6 @@ func (x *explained) write(w io.Writer) error {
 				return err
 			}
 		}
-		fmt.Fprintln(w)
-	}
-	if len(x.Records) == 0 {
 		fmt.Fprintln(w)
 	}
 	if err := x.writeSteps(w); err != nil {
