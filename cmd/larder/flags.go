@@ -2,14 +2,14 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/config"
 	"github.com/larder-go/larder/internal/units"
+	"github.com/larder-go/larder/internal/view"
 )
 
 // textFlag is a flag with a text. It may not be empty, as it is in a script that has not set a variable: without a store,
@@ -70,36 +70,11 @@ func (f *countFlag) String() string {
 // ttlFlag is a flag for larder.WithTTL.
 type ttlFlag time.Duration
 
-func (f *ttlFlag) Set(s string) (err error) {
-	switch s {
-	case "forever":
-		*f = ttlFlag(larder.Forever)
-	case "never":
-		*f = ttlFlag(larder.Never)
-	default:
-		var d time.Duration
-		if d, err = units.Duration(s); err != nil {
-			err = fmt.Errorf("%w, or forever or never", err)
-		}
-		*f = ttlFlag(d)
-	}
-	return err
-}
+func (f *ttlFlag) Set(s string) error { return (*config.TTL)(f).UnmarshalText([]byte(s)) }
 
 func (f *ttlFlag) Type() string { return "duration" }
 
-func (f *ttlFlag) String() string {
-	switch d := time.Duration(*f); d {
-	case 0:
-		return ""
-	case larder.Forever:
-		return "forever"
-	case larder.Never:
-		return "never"
-	default:
-		return units.DurationText(d)
-	}
-}
+func (f *ttlFlag) String() string { return view.TTL(time.Duration(*f)) }
 
 // numberFlag is a flag with a positive number.
 type numberFlag int
