@@ -108,11 +108,15 @@ func TestCompressedOrNot(t *testing.T) {
 	}
 }
 
-// TestServeFlagsBeforeFile shows that a flag that is given as false is said, too.
+// TestServeFlagsBeforeFile shows that a flag that is given as false is said, too, and that a certificate in whose place
+// a flag names another is not looked for.
 func TestServeFlagsBeforeFile(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
 	u := newUser(t, "memory:")
+	keyPair(t, u, "one")
+	u.serve("--config", u.file("serve: {origins: ['"+o.URL+"'], cert: none.pem, key: none.key}"),
+		"--cert", u.path("HOME/one.pem"), "--key", u.path("HOME/one.key"))
 	s := u.serve("--config", u.file("serve: {origins: ['"+o.URL+"'], offline: true}"), "--offline=false")
 	if resp, _ := s.get("/uuid"); resp.StatusCode != 200 {
 		t.Errorf("--offline=false: %s", resp.Status)

@@ -139,7 +139,11 @@ func (s *serve) check(cmd *cobra.Command, a *app) (*proxy.Proxy, *proxy.Server, 
 	if err != nil {
 		return nil, nil, err
 	}
-	server, err := a.file.Server(p)
+	file := *a.file
+	if s.cert != "" || s.key != "" {
+		file.Serve.Cert = ""
+	}
+	server, err := file.Server(p)
 	if err != nil {
 		return nil, nil, err
 	}
