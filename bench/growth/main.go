@@ -144,44 +144,50 @@ func measure(kind, dir string, sizes []int, rounds int) (rows [][]string, err er
 		if w.kept && kind == "memory" {
 			continue
 		}
-		times := make([][]float64, len(stores))
-		turns := rounds
-		if w.once {
-			turns = 1
+		row, err := w.measure(stores, rounds)
+		if err != nil {
+			return nil, err
 		}
-		for range turns {
-			for _, i := range rand.Perm(len(stores)) {
-				runtime.GC()
-				took, err := w.do(stores[i])
-				if err != nil {
-					return nil, fmt.Errorf("%s of %d: %w", w.name, stores[i].n, err)
-				}
-				times[i] = append(times[i], float64(took)/1e3)
-			}
-		}
-		for _, f := range stores {
-			if err := f.end(); err != nil {
-				return nil, err
-			}
-		}
-		row := []string{w.name, kind}
-		for _, t := range times {
-			row = append(row, report.Number(report.Median(t)))
-		}
-		ratios := make([]float64, turns)
-		for i := range ratios {
-			ratios[i] = times[len(times)-1][i] / times[0][i]
-		}
-		ratio, verdict := report.Median(ratios), ""
-		if w.target > 0 {
-			verdict = fmt.Sprintf("✓ ≤ %v", w.target)
-			if ratio > w.target {
-				verdict = fmt.Sprintf("✗ ≤ %v", w.target)
-			}
-		}
-		rows = append(rows, append(row, report.Number(ratio), verdict))
+		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// measure returns a row of the table: what w takes in each of the stores, and how that grows.
+func (w *work) measure(stores []*filled, rounds int) (row []string, err error) {
+	if w.once {
+		rounds = 1
+	}
+	times := make([][]float64, len(stores))
+	for range rounds {
+		for _, i := range rand.Perm(len(stores)) {
+			runtime.GC()
+			took, err := w.do(stores[i])
+			if err != nil {
+				return nil, fmt.Errorf("%s of %d: %w", w.name, stores[i].n, err)
+			}
+			times[i] = append(times[i], float64(took)/1e3)
+		}
+	}
+	row = []string{w.name, stores[0].kind}
+	for i, f := range stores {
+		if err := f.end(); err != nil {
+			return nil, err
+		}
+		row = append(row, report.Number(report.Median(times[i])))
+	}
+	ratios := make([]float64, rounds)
+	for i := range ratios {
+		ratios[i] = times[len(times)-1][i] / times[0][i]
+	}
+	ratio, verdict := report.Median(ratios), ""
+	if w.target > 0 {
+		verdict = fmt.Sprintf("✓ ≤ %v", w.target)
+		if ratio > w.target {
+			verdict = fmt.Sprintf("✗ ≤ %v", w.target)
+		}
+	}
+	return append(row, report.Number(ratio), verdict), nil
 }
 
 func (f *filled) open() error {

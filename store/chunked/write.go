@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -321,15 +322,7 @@ func (w *writer) finish(r *store.Record) (body []byte, err error) {
 }
 
 func sameRows(a, b []Row) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i].Group != b[i].Group || !a[i].Expires.Equal(b[i].Expires) {
-			return false
-		}
-	}
-	return true
+	return slices.EqualFunc(a, b, func(a, b Row) bool { return a.Group == b.Group && a.Expires.Equal(b.Expires) })
 }
 
 // supersede removes the records that r takes the place of, which is there already; so a fault is no fault of the

@@ -157,22 +157,12 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 				if !g.there() || q.ID != (store.ID{}) && g.id != q.ID {
 					continue
 				}
-				r, _, err := s.readRecord(ctx, e.place, g, q.Key)
-				if errors.Is(err, fs.ErrNotExist) {
-					r, err = s.readAgain(ctx, e.place, g.id, q.Key)
-				}
+				r, err := s.readFound(ctx, e.place, g, q.Key)
 				switch {
 				case errors.Is(err, store.ErrNotFound):
-					continue
 				case err != nil:
 					more = yield(nil, fmt.Errorf("disk: find: %w", err))
-				default:
-					if r.Body != nil {
-						r = r.WithBody(nil, r.Size)
-					}
-					if !q.Match(r) {
-						continue
-					}
+				case q.Match(r):
 					found++
 					more = yield(r, nil) && found != q.Limit
 				}
@@ -186,6 +176,19 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 			yield(nil, fmt.Errorf("disk: find: %w", err))
 		}
 	}
+}
+
+// readFound reads one record without its body, also if its head went away since it was found; ErrNotFound if all of it
+// did.
+func (s *Store) readFound(ctx context.Context, p place, g *group, key store.Key) (*store.Record, error) {
+	r, _, err := s.readRecord(ctx, p, g, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		r, err = s.readAgain(ctx, p, g.id, key)
+	}
+	if err == nil && r.Body != nil {
+		r = r.WithBody(nil, r.Size)
+	}
+	return r, err
 }
 
 // readAgain reads one record whose head went away while it was looked for; ErrNotFound if all of it did.

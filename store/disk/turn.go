@@ -184,10 +184,7 @@ func (s *Store) linesOf(ctx context.Context, p place, records []group, log int, 
 		if !records[i].there() {
 			continue
 		}
-		r, _, err := s.readRecord(ctx, p, &records[i], "")
-		if errors.Is(err, fs.ErrNotExist) {
-			r, err = s.readAgain(ctx, p, records[i].id, "")
-		}
+		r, err := s.readFound(ctx, p, &records[i], "")
 		switch {
 		case errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt):
 			continue
