@@ -39,7 +39,6 @@ type explanation struct {
 	Steps    []step `json:"steps"`
 	Selected string `json:"selected"` // the id of the stored response; "": none
 	Stored   []row  `json:"stored"`   // for the request, newest first
-
 }
 
 type step struct {

@@ -122,8 +122,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := t.cache.RoundTrip(req.WithContext(ctx))
 	if err != nil {
-		span.SetAttributes(attribute.String("error.type", errorType(err)))
-		span.SetStatus(codes.Error, err.Error())
+		fail(span, err)
 		span.End()
 		return nil, err
 	}
@@ -186,7 +185,7 @@ func (b *body) Read(p []byte) (int, error) {
 	case err == io.EOF:
 		b.end()
 	case err != nil:
-		b.fail(err)
+		fail(b.span, err)
 	}
 	return n, err
 }
@@ -203,7 +202,7 @@ func (b *body) WriteTo(w io.Writer) (int64, error) {
 	case err == nil:
 		b.end()
 	case dst.err == nil:
-		b.fail(err)
+		fail(b.span, err)
 	}
 	return n, err
 }
@@ -212,11 +211,6 @@ func (b *body) Close() error {
 	err := b.ReadCloser.Close()
 	b.end()
 	return err
-}
-
-func (b *body) fail(err error) {
-	b.span.SetAttributes(attribute.String("error.type", errorType(err)))
-	b.span.SetStatus(codes.Error, err.Error())
 }
 
 // end may be called again.
@@ -246,6 +240,12 @@ func (d *destination) ReadFrom(r io.Reader) (n int64, err error) {
 	}
 	n, d.err = io.Copy(d.w, r)
 	return n, d.err
+}
+
+// fail says in a span that it ended in err.
+func fail(span trace.Span, err error) {
+	span.SetAttributes(attribute.String("error.type", errorType(err)))
+	span.SetStatus(codes.Error, err.Error())
 }
 
 // errorType is the error.type of err: one of few.

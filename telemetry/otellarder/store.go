@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/larder-go/larder/internal/wrap"
@@ -130,8 +129,7 @@ func (s *tellingStore) begin(ctx context.Context, op string, span bool) (call, c
 func (c *call) end(err error) {
 	c.in.called(c.ctx, c.op, c.began, err)
 	if err != nil {
-		c.span.SetAttributes(attribute.String("error.type", errorType(err)))
-		c.span.SetStatus(codes.Error, err.Error())
+		fail(c.span, err)
 	}
 	c.span.End()
 }
