@@ -3,7 +3,6 @@ package page
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/larder-go/larder"
@@ -12,9 +11,7 @@ import (
 
 const (
 	mostHosts = 30
-	// sizeTime is how long the size of a store is remembered: some stores count all that they have.
-	sizeTime  = 10 * time.Second
-	sizeLimit = 5 * time.Second
+	sizeLimit = 5 * time.Second // for the store to count what it holds
 )
 
 // state is what the charts show.
@@ -91,32 +88,13 @@ func (p *Page) figures(w http.ResponseWriter, r *http.Request) error {
 		c.Time = &s.Minutes[i].Time
 		out.Minutes = append(out.Minutes, c)
 	}
-	out.Responses, out.Bytes = p.size.of(context.WithoutCancel(r.Context()), p.Cache, now)
-	return writeJSON(w, out)
-}
-
-// size is how much a store holds, as it was told a short while ago.
-type size struct {
-	mu        sync.Mutex
-	at        time.Time
-	responses int
-	bytes     int64
-	err       error
-}
-
-// of returns nothing if the store does not say.
-func (s *size) of(ctx context.Context, c *larder.Cache, now time.Time) (*int, *int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.at.IsZero() || now.Sub(s.at) >= sizeTime {
-		ctx, cancel := context.WithTimeout(ctx, sizeLimit)
+	responses, bytes, err := p.size.Of(func() (int, int64, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), sizeLimit) // it is for all who look
 		defer cancel()
-		s.responses, s.bytes, s.err = c.Size(ctx)
-		s.at = now
+		return p.Cache.Size(ctx)
+	})
+	if err == nil {
+		out.Responses, out.Bytes = &responses, &bytes
 	}
-	if s.err != nil {
-		return nil, nil
-	}
-	responses, bytes := s.responses, s.bytes
-	return &responses, &bytes
+	return writeJSON(w, out)
 }

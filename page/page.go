@@ -50,7 +50,7 @@ type Page struct {
 	Hosts []string
 
 	recorder figures.Recorder
-	size     size
+	size     figures.Size
 	scanning places
 	site     http.CrossOriginProtection
 }

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/figures"
 	"github.com/larder-go/larder/store"
 )
 
@@ -99,10 +100,13 @@ func (in *instruments) watch(s store.Store) (metric.Registration, error) {
 	if err != nil {
 		return nil, err
 	}
+	var size figures.Size
 	return in.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		ctx, cancel := context.WithTimeout(ctx, sizeTimeout)
-		defer cancel()
-		records, bytes, err := sizer.Size(ctx)
+		records, bytes, err := size.Of(func() (int, int64, error) {
+			ctx, cancel := context.WithTimeout(ctx, sizeTimeout)
+			defer cancel()
+			return sizer.Size(ctx)
+		})
 		if err != nil {
 			return err
 		}
