@@ -47,6 +47,9 @@ func writeFile(ctx context.Context, path string, write func(io.Writer) error) (e
 	}
 	part := path + ".part-" + rand.Text()[:8]
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if wrong := new(fs.PathError); errors.As(err, &wrong) {
+		wrong.Path = path // the name that the user knows
+	}
 	if err != nil {
 		return err
 	}

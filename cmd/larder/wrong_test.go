@@ -95,7 +95,7 @@ func TestWrongInput(t *testing.T) {
 		{"import --ttl never x.har", 2, "--ttl never stores nothing"},
 		{"export x.har", 2, `"x.har": no arguments are expected`},
 		{"export --match [", 2, "--match: "},
-		{"export -o {home}/none/x.har", 1, "open {home}/none/x.har.part-"},
+		{"export -o {home}/none/x.har", 1, "open {home}/none/x.har: "},
 		{"purge --older-than soon", 2, `"soon" for "--older-than" flag: want a positive duration such as 90s, 15m, 2h or 7d`},
 		{"ls --limit few", 2, `"few" for "--limit" flag: want a number of responses, or 0 for all`},
 		{"ls --limit=-1", 2, `"-1" for "--limit" flag: want a number of responses`},
@@ -121,7 +121,7 @@ func TestWrongInput(t *testing.T) {
 
 		{"get {gone}/", 1, "larder: {gone}/: dial tcp "},
 		{"get -d @{home}/none {url}", 1, "--data @{home}/none: open {home}/none: no such file or directory"},
-		{"get -o {home}/none/out {url}", 1, "{home}/none/out"},
+		{"get -o {home}/none/out {url}", 1, "open {home}/none/out: "},
 		{"show {gone}/", 1, "nothing is stored of {gone}/"},
 		{"rm {gone}/", 1, "nothing is stored of {gone}/"},
 		{"show -H Authorization:me {url}", 1, "nothing is stored of {url} for exactly this request"},
