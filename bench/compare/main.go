@@ -102,8 +102,19 @@ type entry struct {
 	bare    string // name of the entry that reads or writes the same bytes without a cache around it
 	targets []target
 
-	n       int // operations a turn
+	job     *job // nil: it is not at work
+	n       int  // operations a turn
 	samples []sample
+}
+
+// end ends e's job, if it is at work.
+func (e *entry) end() error {
+	j := e.job
+	if j == nil {
+		return nil
+	}
+	e.job = nil
+	return j.close()
 }
 
 // job is an entry at work.
@@ -124,14 +135,10 @@ func (c *contest) entry(name string) *entry {
 }
 
 func (c *contest) run(rounds int, turn time.Duration) (err error) {
-	jobs := make([]*job, len(c.entries))
 	defer func() {
-		for i, j := range jobs {
-			if j == nil {
-				continue
-			}
-			if e := j.close(); e != nil && err == nil {
-				err = fmt.Errorf("%s: %w", c.entries[i].name, e)
+		for _, e := range c.entries {
+			if closing := e.end(); closing != nil && err == nil {
+				err = fmt.Errorf("%s: %w", e.name, closing)
 			}
 		}
 	}()
@@ -140,34 +147,38 @@ func (c *contest) run(rounds int, turn time.Duration) (err error) {
 	}
 	for round := range rounds {
 		for _, i := range rand.Perm(len(c.entries)) {
-			e := c.entries[i]
-			if jobs[i] == nil {
-				if jobs[i], err = e.open(); err != nil {
-					return fmt.Errorf("open %s: %w", e.name, err)
-				}
-				if err := c.warmUp(e, jobs[i], turn, round == 0); err != nil {
-					return fmt.Errorf("%s: %w", e.name, err)
-				}
-			}
-			s, err := measure(jobs[i], e.n, max(c.workers, 1))
-			if err != nil {
-				return fmt.Errorf("%s: %w", e.name, err)
-			}
-			e.samples = append(e.samples, s)
-			if !c.kept {
-				j := jobs[i]
-				jobs[i] = nil
-				if err := j.close(); err != nil {
-					return fmt.Errorf("%s: %w", e.name, err)
-				}
+			if err := c.turn(c.entries[i], turn, round == 0); err != nil {
+				return fmt.Errorf("%s: %w", c.entries[i].name, err)
 			}
 		}
 	}
 	return nil
 }
 
+// turn is one turn of e.
+func (c *contest) turn(e *entry, turn time.Duration, first bool) (err error) {
+	if e.job == nil {
+		if e.job, err = e.open(); err != nil {
+			return fmt.Errorf("open: %w", err)
+		}
+		if err := c.warmUp(e, turn, first); err != nil {
+			return err
+		}
+	}
+	s, err := measure(e.job, e.n, max(c.workers, 1))
+	if err != nil {
+		return err
+	}
+	e.samples = append(e.samples, s)
+	if c.kept {
+		return nil
+	}
+	return e.end()
+}
+
 // warmUp does a few operations, and for the first time more, to find out how many fit into a turn.
-func (c *contest) warmUp(e *entry, j *job, turn time.Duration, first bool) error {
+func (c *contest) warmUp(e *entry, turn time.Duration, first bool) error {
+	j := e.job
 	if j.turn != nil {
 		return nil
 	}

@@ -302,20 +302,18 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 					return
 				}
 				r, err := store.DecodeHead(heads[i])
-				if err != nil {
-					if !store.Inspecting(ctx) {
-						err = errors.Join(err, s.remove(k))
-					}
+				if err != nil && !store.Inspecting(ctx) {
+					err = errors.Join(err, s.remove(k))
+				}
+				switch {
+				case err != nil:
 					if !yield(nil, err) {
 						return
 					}
-					continue
-				}
-				if !q.Match(r) {
-					continue
-				}
-				if n++; !yield(r, nil) || n == q.Limit {
-					return
+				case q.Match(r):
+					if n++; !yield(r, nil) || n == q.Limit {
+						return
+					}
 				}
 			}
 		}
