@@ -4,7 +4,6 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"sync"
 	"time"
 )
 
@@ -26,10 +25,7 @@ import (
 // the time. Therefore a listing is believed for a minute at most, by the monotonic clock; a head that was
 // listed and is gone has the folder listed again at once; and on Windows, where FAT keeps no such time, nothing is
 // remembered.
-type listings struct {
-	mu sync.Mutex
-	of map[string]listing // by the name of the folder
-}
+type listings struct{ memo[listing] }
 
 type listing struct {
 	folder fs.FileInfo // as it was before its files were listed,
@@ -58,44 +54,20 @@ func (l *listings) list(p place) ([]group, error) {
 	}
 	all := groups(names)
 	if now.Sub(info.ModTime()) > atRest && len(names) <= maxNames && remembers {
-		l.remember(p, listing{info, now, all})
+		l.remember(p.name, listing{info, now, all}, maxListings)
 	}
 	return all, nil
 }
 
 func (l *listings) known(p place) ([]group, bool) {
-	l.mu.Lock()
-	known, ok := l.of[p.name]
-	l.mu.Unlock()
+	known, ok := l.recall(p.name)
 	if !ok || time.Since(known.at) > believed {
 		return nil, false
 	}
 	info, err := p.fan.Lstat(p.name)
 	if err != nil || !os.SameFile(info, known.folder) || !info.ModTime().Equal(known.folder.ModTime()) {
-		l.forget(p)
+		l.forget(p.name)
 		return nil, false
 	}
 	return known.groups, true
-}
-
-// remember makes room, if it has to, by forgetting whichever listing the map yields first.
-func (l *listings) remember(p place, as listing) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.of == nil {
-		l.of = make(map[string]listing)
-	}
-	if _, ok := l.of[p.name]; !ok && len(l.of) >= maxListings {
-		for name := range l.of {
-			delete(l.of, name)
-			break
-		}
-	}
-	l.of[p.name] = as
-}
-
-func (l *listings) forget(p place) {
-	l.mu.Lock()
-	delete(l.of, p.name)
-	l.mu.Unlock()
 }

@@ -321,8 +321,8 @@ func TestAFolderThatBeginsToChangeIsListedWhole(t *testing.T) {
 func TestListingsAreBounded(t *testing.T) {
 	var l listings
 	for i := range 3 * maxListings {
-		l.remember(place{name: fmt.Sprint(i)}, listing{})
-		l.remember(place{name: fmt.Sprint(i)}, listing{})
+		l.remember(fmt.Sprint(i), listing{}, maxListings)
+		l.remember(fmt.Sprint(i), listing{}, maxListings)
 	}
 	if n := len(l.of); n != maxListings {
 		t.Errorf("%d listings are remembered, want %d", n, maxListings)

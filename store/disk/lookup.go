@@ -73,7 +73,7 @@ func (s *Store) readRecords(ctx context.Context, p place, key store.Key) (found 
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			changed = true
-			s.seen.forget(p)
+			s.seen.forget(p.name)
 			continue
 		case err != nil:
 			faults = append(faults, err)
@@ -90,7 +90,7 @@ func (s *Store) readRecords(ctx context.Context, p place, key store.Key) (found 
 
 // readHead reads a head file, or knows what is in it.
 func (s *Store) readHead(p place, path string) (*head, error) {
-	if s.heads.has(path) {
+	if _, ok := s.heads.recall(path); ok {
 		now := time.Now()
 		info, err := p.fan.Lstat(path)
 		if err != nil {

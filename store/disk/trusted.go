@@ -3,7 +3,6 @@ package disk
 import (
 	"io/fs"
 	"os"
-	"sync"
 	"time"
 )
 
@@ -21,10 +20,7 @@ import (
 // found by the first hit of a process, and because a file is trusted for an hour at most, by the monotonic clock, by
 // the first of every hour. It leaves as well who puts the clock back so that a change falls into the very step of an
 // earlier one, who writes through a shared mapping of the file made before, and file systems that keep no ctime.
-type trusted[V any] struct {
-	mu sync.Mutex
-	of map[string]known[V] // by the path in the fan
-}
+type trusted[V any] struct{ memo[known[V]] }
 
 type known[V any] struct {
 	state
@@ -47,24 +43,14 @@ const (
 	maxKnownHead = 4 << 10
 )
 
-// has reports whether it is worth while to ask for the state of the file.
-func (t *trusted[V]) has(path string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, ok := t.of[path]
-	return ok
-}
-
 // get returns what is known of the file if it is now what it was.
 func (t *trusted[V]) get(path string, now state) (v V, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	known, ok := t.of[path]
+	known, ok := t.recall(path)
 	if !ok {
 		return v, false
 	}
 	if now.at.Sub(known.at) > trustedFor || !unchanged(known.info, now.info) {
-		delete(t.of, path)
+		t.forget(path)
 		return v, false
 	}
 	return known.value, true
@@ -76,28 +62,9 @@ func unchanged(before, now fs.FileInfo) bool {
 	return ok1 && ok2 && c1.Equal(c2) && os.SameFile(before, now) && before.Size() == now.Size() && before.ModTime().Equal(now.ModTime())
 }
 
-// put remembers what was read of a file after it was asked for its state. If there are as many as bound it
-// forgets whichever the map yields first.
+// put remembers what was read of a file after it was asked for its state.
 func (t *trusted[V]) put(path string, before state, v V, bound int) {
-	if c, ok := changed(before.info); !ok || before.at.Sub(c) <= atRest {
-		return
+	if c, ok := changed(before.info); ok && before.at.Sub(c) > atRest {
+		t.remember(path, known[V]{before, v}, bound)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.of == nil {
-		t.of = make(map[string]known[V])
-	}
-	if _, ok := t.of[path]; !ok && len(t.of) >= bound {
-		for path := range t.of {
-			delete(t.of, path)
-			break
-		}
-	}
-	t.of[path] = known[V]{before, v}
-}
-
-func (t *trusted[V]) forget(path string) {
-	t.mu.Lock()
-	delete(t.of, path)
-	t.mu.Unlock()
 }
