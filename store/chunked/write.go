@@ -286,21 +286,17 @@ func (w *writer) finish(r *store.Record) (body []byte, err error) {
 	case r.Size != w.written:
 		err = fmt.Errorf("%d bytes were written instead of %d", w.written, r.Size)
 	}
-	inline, rest := w.written <= InlineMax, len(w.piece) > 0
-	body = w.piece
+	inline, rest := w.written <= InlineMax, w.piece
 	w.mu.Unlock()
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if !inline {
-		body = nil
-		if rest {
-			if err := w.flush(); err != nil {
-				return nil, err
-			}
+	case inline:
+		body, w.until = rest, time.Time{}
+	case len(rest) > 0:
+		if err := w.flush(); err != nil {
+			return nil, err
 		}
-	} else {
-		w.until = time.Time{}
 	}
 	w.puts.Wait()
 	if w.marked != nil {
