@@ -24,6 +24,7 @@ func (w way) toOrigin(h heard) heard {
 	for _, name := range []string{"forwarded", "x-forwarded-for", "x_real.ip"} { // a client may lie in them
 		h.take(name)
 	}
+	h.fields = append(h.fields, w.tells...)
 	h.add("via", w.from+" me") // (RFC 9110 §7.6.3)
 	if method == "OPTIONS" && h.take("max-forwards") != nil {
 		h.add("max-forwards", "4") // (RFC 9110 §7.6.2)

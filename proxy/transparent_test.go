@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/store/disk"
 )
 
 var (
@@ -19,10 +22,11 @@ var (
 
 // way is by which versions of HTTP a request goes, to the proxy and from there to the origin.
 type way struct {
-	from, to string // 1.0, 1.1, 2.0
-	host     string // the origin's
-	direct   client // asks the origin
-	through  client // asks the proxy
+	from, to string   // 1.0, 1.1, 2.0
+	host     string   // that the origin is asked by
+	tells    []string // what the proxy tells it of the client
+	direct   client   // asks the origin
+	through  client   // asks the proxy
 }
 
 // TestTransparency plays random exchanges without the proxy and through it, where the answer may come from the store.
@@ -31,7 +35,9 @@ func TestTransparency(t *testing.T) {
 	a, one, two := perform(t)
 	var proxies [][]way
 	for _, secure := range []bool{false, true} {
-		proxies = append(proxies, ways(t, one, two, one, secure), ways(t, one, two, two, secure))
+		for _, kind := range kinds {
+			proxies = append(proxies, ways(t, one, two, one, secure, kind), ways(t, one, two, two, secure, kind))
+		}
 	}
 	seed := *transparentSeed
 	if seed == 0 {
@@ -64,9 +70,30 @@ func TestTransparency(t *testing.T) {
 	t.Logf("%d scripts, up to seed %d; %d hits", n, seed-1, hits)
 }
 
+// kinds are the proxies that are tried.
+var kinds = []setup{inMemory, onDisk, ofOneUser, tellingWhoAsks}
+
+func inMemory(*running) {}
+
+func onDisk(p *running) {
+	s, err := disk.Open(p.t.TempDir(), nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { s.Close() })
+	p.p.Cache.Store = s
+}
+
+func ofOneUser(p *running) { p.p.Cache.Shared = false }
+
+func tellingWhoAsks(p *running) {
+	p.p.PreserveHost, p.p.Forwarded = true, true
+	p.p.Cache.Rules = []larder.Rule{{KeyHeaders: []string{"X-Forwarded-Host", "X-Forwarded-Proto"}}}
+}
+
 // ways are those through a proxy for origin, which is at one or at two.
-func ways(t *testing.T, one, two, origin string, secure bool) (ways []way) {
-	p := run(t, origin, func(p *running) {
+func ways(t *testing.T, one, two, origin string, secure bool, kind setup) (ways []way) {
+	p := run(t, origin, kind, func(p *running) {
 		p.base.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 		if secure {
 			p.s.TLS = certificate(t)
@@ -77,16 +104,25 @@ func ways(t *testing.T, one, two, origin string, secure bool) (ways []way) {
 		to = "2.0"
 	}
 	_, host, _ := strings.Cut(origin, "://")
+	if p.p.PreserveHost {
+		host = p.addr
+	}
+	var tells []string
+	if p.p.Forwarded {
+		proto, _, _ := strings.Cut(p.url, ":")
+		tells = []string{"forwarded: for=127.0.0.1;proto=" + proto + `;host="` + p.addr + `"`, "x-forwarded-for: 127.0.0.1",
+			"x-forwarded-host: " + p.addr, "x-forwarded-proto: " + proto}
+	}
 	for _, from := range []string{"1.0", "1.1"} {
 		direct := &client1{t: t, address: strings.TrimPrefix(one, "http://"), version: from}
 		through := &client1{t: t, address: p.addr, version: from, secure: secure}
 		t.Cleanup(direct.close)
 		t.Cleanup(through.close)
-		ways = append(ways, way{from, to, host, direct, through})
+		ways = append(ways, way{from, to, host, tells, direct, through})
 	}
 	transport := &http.Transport{ForceAttemptHTTP2: true, DisableCompression: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return append(ways, way{"2.0", to, host, &client2{t, two, transport}, &client2{t, p.url, p.client(true).Transport}})
+	return append(ways, way{"2.0", to, host, tells, &client2{t, two, transport}, &client2{t, p.url, p.client(true).Transport}})
 }
 
 // differences plays s without the proxy and through it, and tells what is not the same.
