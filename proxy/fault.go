@@ -123,7 +123,7 @@ func classify(err error) *Fault {
 		return gateway(bad, "tls_protocol_error", "the origin does not speak TLS")
 	case isTimeout && (dialling || has(err, "TLS handshake timeout")):
 		return gateway(slow, "connection_timeout", "the origin took too long to connect to")
-	case isTimeout:
+	case isTimeout, has(err, "http2: client connection lost"): // a ping was not answered
 		return gateway(slow, "http_response_timeout", "the origin took too long to answer")
 	case has(err, "response headers exceeded"), has(err, "response header list larger"):
 		return gateway(bad, "http_response_header_section_size", "the origin's header is too long")
@@ -134,7 +134,7 @@ func classify(err error) *Fault {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return gateway(bad, "http_response_incomplete", "the origin's response broke off")
 	case errors.Is(err, io.EOF), errors.Is(err, errno.ECONNRESET), errors.Is(err, errno.EPIPE), errors.Is(err, errno.ECONNABORTED),
-		errors.Is(err, net.ErrClosed), has(err, "server closed idle connection"), has(err, "server sent GOAWAY"):
+		errors.Is(err, net.ErrClosed), has(err, "server closed idle connection"), has(err, "GOAWAY"):
 		return gateway(bad, "connection_terminated", "the origin closed the connection")
 	case dialling:
 		return gateway(bad, "destination_unavailable", "the origin cannot be reached")

@@ -51,6 +51,15 @@ func TestFaults(t *testing.T) {
 		}}
 		return dialing((&net.Dialer{Resolver: r, Timeout: 200 * time.Millisecond}).DialContext)
 	}
+	two := certificate(t)
+	two.NextProtos = []string{"h2"}
+	speakingTwo := func(frames string) string {
+		return "https://" + talking(t, func(conn net.Conn, r *bufio.Reader) {
+			r.ReadByte()
+			io.WriteString(conn, "\x00\x00\x00\x04\x00\x00\x00\x00\x00"+frames) // behind empty SETTINGS
+			io.Copy(io.Discard, r)
+		}, func(l net.Listener) net.Listener { return tls.NewListener(l, two) })
+	}
 	quick := func(p *running) { p.base.ResponseHeaderTimeout = 50 * time.Millisecond }
 	trusting := func(p *running) { p.base.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} }
 	for _, test := range []struct {
@@ -70,6 +79,11 @@ func TestFaults(t *testing.T) {
 		{"too slow to answer", silent, quick, 504, "http_response_timeout"},
 		{"closed without a word", says(""), nil, 502, "connection_terminated"},
 		{"reset", raw(t, func(conn net.Conn, r *bufio.Reader) { r.ReadByte(); conn.(*net.TCPConn).SetLinger(0) }), nil, 502, "connection_terminated"},
+		{"told to go away", speakingTwo("\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x02"), trusting, 502, "connection_terminated"},
+		{"pinged in vain", speakingTwo(""), func(p *running) {
+			trusting(p)
+			p.base.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Millisecond, PingTimeout: 10 * time.Millisecond}
+		}, 504, "http_response_timeout"},
 		{"half a head", says("HTTP/1.1 200 OK\r\nA: b\r\n"), nil, 502, "http_response_incomplete"},
 		{"no HTTP", says("SSH-2.0-x\r\n\r\n"), nil, 502, "http_protocol_error"},
 		{"no status", says("HTTP/1.1 abc\r\n\r\n"), nil, 502, "http_protocol_error"},
