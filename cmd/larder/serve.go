@@ -302,6 +302,21 @@ func (s *serve) expose(ctx context.Context, out io.Writer, c *larder.Cache) (end
 // other bound: net/http waits for what a handler leaves unread.
 const bodyTime = 10 * time.Second
 
+// unreadTime bounds the time in which a client of a server aside has to take what is written to it at once.
+const unreadTime = time.Minute
+
+// asideWriter gives each write to the client its own time.
+type asideWriter struct{ http.ResponseWriter }
+
+func (w asideWriter) Write(p []byte) (int, error) {
+	w.allowTime()
+	return w.ResponseWriter.Write(p)
+}
+
+func (w asideWriter) allowTime() {
+	http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(unreadTime))
+}
+
 // serveAside lets a server serve, until ctx ends or end is called, which waits for it.
 func serveAside(ctx context.Context, listener net.Listener, server *proxy.Server) (end func() error) {
 	server.GraceTimeout = interruptTime
@@ -310,7 +325,8 @@ func serveAside(ctx context.Context, listener net.Listener, server *proxy.Server
 		if r.ContentLength != 0 {
 			http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 		}
-		h.ServeHTTP(w, r)
+		h.ServeHTTP(asideWriter{w}, r)
+		asideWriter{w}.allowTime() // for what net/http writes then
 	})
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
