@@ -11,9 +11,14 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/proxy"
 )
 
 // TestBothWaysStream shows that neither the request's bytes nor the response's wait for more: each word is answered
@@ -455,6 +460,63 @@ func TestEarlyAnswerByHTTP2(t *testing.T) {
 			t.Errorf("then, origin by HTTP/2 %v: %s", originTwo, resp.Status)
 		}
 	}
+}
+
+// TestBodyBehindTheAnswer has a transport go on to read a request's body when the request has been answered, as it may:
+// by HTTP/2 whoever sets a deadline then ends the process.
+func TestBodyBehindTheAnswer(t *testing.T) {
+	in, out := io.Pipe()
+	body := &startingBody{ReadCloser: in, started: make(chan struct{})}
+	read := make(chan error, 1)
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		go func() {
+			_, err := r.Body.Read(make([]byte, 1))
+			read <- err
+		}()
+		<-body.started
+		return &http.Response{StatusCode: http.StatusUnauthorized, ProtoMajor: 2, Body: http.NoBody}, nil
+	})
+	p := &proxy.Proxy{Origins: []proxy.Origin{parse(t, "http://localhost")}, Cache: &larder.Cache{Base: base, Shared: true}}
+	r := httptest.NewRequest("PUT", "/", body)
+	r.ProtoMajor, r.ProtoMinor = 2, 0
+	w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
+	p.ServeHTTP(w, r)
+	if w.Code != http.StatusUnauthorized || w.deadlines.Load() == 0 {
+		t.Fatalf("the answer is %d, after %d deadlines", w.Code, w.deadlines.Load())
+	}
+	before := w.deadlines.Load()
+	io.WriteString(out, "x")
+	await(t, read, "the end of reading")
+	if n := w.deadlines.Load() - before; n > 0 {
+		t.Errorf("%d deadlines are set behind the answer", n)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// startingBody tells when it is first read.
+type startingBody struct {
+	io.ReadCloser
+	started chan struct{}
+	once    sync.Once
+}
+
+func (b *startingBody) Read(p []byte) (int, error) {
+	b.once.Do(func() { close(b.started) })
+	return b.ReadCloser.Read(p)
+}
+
+// deadlineWriter counts the deadlines for reading.
+type deadlineWriter struct {
+	*httptest.ResponseRecorder
+	deadlines atomic.Int32
+}
+
+func (w *deadlineWriter) SetReadDeadline(time.Time) error {
+	w.deadlines.Add(1)
+	return nil
 }
 
 // TestOneDownloadForMany shows that those who ask while a response is under way get it by one request to the origin.
