@@ -32,7 +32,7 @@ type Proxy struct {
 	// Forwarded tells origins who asks, by Forwarded (RFC 7239), X-Forwarded-For, X-Forwarded-Host and
 	// X-Forwarded-Proto. What the client says in such fields is never passed on. False: origins are told nothing.
 	// An origin may answer by the host and the scheme that it is told, and a client may name any of Hosts: so a Cache
-	// of the caller's needs rules with X-Forwarded-Host and X-Forwarded-Proto among their KeyHeaders.
+	// of the caller's needs Rules by KeyForwarded.
 	Forwarded bool
 	// Via is the proxy's name in the Via field (RFC 9110 §7.6.3), by which it also knows a request that it has sent
 	// itself; it must be a token that no other proxy on the way has. "": larder- and random letters.
@@ -66,7 +66,7 @@ func (p *Proxy) start() {
 	if p.cache == nil {
 		p.cache = &larder.Cache{Base: NewTransport(TransportOptions{}), Shared: true, Name: defaultName}
 		if p.Forwarded {
-			p.cache.Rules = []larder.Rule{{KeyHeaders: []string{"X-Forwarded-Host", "X-Forwarded-Proto"}}}
+			p.cache.Rules = KeyForwarded(nil)
 		}
 	}
 	if p.via = p.Via; p.via == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,6 +81,18 @@ func maxForwards(r *http.Request) int {
 	return int(n)
 }
 
+const forwardedHost, forwardedProto = "X-Forwarded-Host", "X-Forwarded-Proto"
+
+// KeyForwarded returns rules by which what an origin answers, who is told the client's host and scheme, is for those
+// alone who ask by the same ones: rules with these two fields among their KeyHeaders, and one for all other requests.
+func KeyForwarded(rules []larder.Rule) []larder.Rule {
+	rules = append(slices.Clone(rules), larder.Rule{})
+	for i := range rules {
+		rules[i].KeyHeaders = append(slices.Clip(rules[i].KeyHeaders), forwardedHost, forwardedProto)
+	}
+	return rules
+}
+
 func forwarded(h http.Header, r *http.Request) {
 	scheme := "http"
 	if r.TLS != nil {
@@ -93,10 +106,10 @@ func forwarded(h http.Header, r *http.Request) {
 	if strings.Contains(client, ":") {
 		client = `"[` + client + `]"`
 	}
-	h.Set("X-Forwarded-Proto", scheme)
+	h.Set(forwardedProto, scheme)
 	member := "for=" + client + ";proto=" + scheme
 	if r.Host != "" {
-		h.Set("X-Forwarded-Host", r.Host)
+		h.Set(forwardedHost, r.Host)
 		member += ";host=" + quoted(r.Host)
 	}
 	h.Set("Forwarded", member)

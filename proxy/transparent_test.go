@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/proxy"
 	"github.com/larder-go/larder/store/disk"
 )
 
@@ -88,7 +88,7 @@ func ofOneUser(p *running) { p.p.Cache.Shared = false }
 
 func tellingWhoAsks(p *running) {
 	p.p.PreserveHost, p.p.Forwarded = true, true
-	p.p.Cache.Rules = []larder.Rule{{KeyHeaders: []string{"X-Forwarded-Host", "X-Forwarded-Proto"}}}
+	p.p.Cache.Rules = proxy.KeyForwarded(nil)
 }
 
 // ways are those through a proxy for origin, which is at one or at two.

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -93,7 +92,7 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		MaxHeaderBytes: int64(a.file.Serve.MaxResponseHeader)})
 	c.Shared = !s.private
 	if p.Forwarded {
-		c.Rules = keyForwarded(c.Rules)
+		c.Rules = proxy.KeyForwarded(c.Rules)
 	}
 	c.Observe = s.observe
 	endCount, err := a.count(c, func(err error) { tell(s.err, err) })
@@ -172,16 +171,6 @@ func (s *serve) proxy(via string) (*proxy.Proxy, error) {
 		p.Origins = append(p.Origins, o)
 	}
 	return p, nil
-}
-
-// keyForwarded returns rules by which what an origin answers, who is told the client's host and scheme, is for those
-// alone who ask by the same ones.
-func keyForwarded(rules []larder.Rule) []larder.Rule {
-	rules = append(slices.Clone(rules), larder.Rule{})
-	for i := range rules {
-		rules[i].KeyHeaders = append(slices.Clip(rules[i].KeyHeaders), "X-Forwarded-Host", "X-Forwarded-Proto")
-	}
-	return rules
 }
 
 func (s *serve) certificate() (*tls.Config, error) {
