@@ -102,12 +102,16 @@ func (o Origin) check() error {
 	case strings.ContainsAny(o.Prefix, `?#\`) || (&url.URL{Path: unescaped(o.Prefix), RawPath: o.Prefix}).EscapedPath() != o.Prefix:
 		return fmt.Errorf("prefix is %q, want it as it stands in a URL", o.Prefix)
 	}
-	if o.Host != "" {
-		if v, err := url.Parse("//" + o.Host); err != nil || v.Host != o.Host || v.Hostname() == "" {
-			return fmt.Errorf("host is %q, want one such as api.local or api.local:8080", o.Host)
-		}
+	if o.Host != "" && !isHost(o.Host) {
+		return fmt.Errorf("host is %q, want one such as api.local or api.local:8080", o.Host)
 	}
 	return nil
+}
+
+// isHost reports whether s is a host and perhaps a port, as a URL may have them.
+func isHost(s string) bool {
+	u, err := url.Parse("//" + s)
+	return err == nil && u.Host == s && u.Hostname() != ""
 }
 
 func unescaped(path string) string {
@@ -159,6 +163,8 @@ func (p *Proxy) admit(r *http.Request) (*Origin, *Fault) {
 	case r.URL.Scheme != "" && r.URL.Scheme != "http" && r.URL.Scheme != "https", r.URL.Opaque != "", r.URL.User != nil,
 		strings.Contains(r.URL.RawQuery, " "): // as HTTP/2 may have it; in HTTP/1.1 the target would end there
 		return nil, refusal(http.StatusBadRequest, "the request's target is no http URL")
+	case r.Host != "" && !isHost(r.Host): // which net/http does not see to
+		return nil, refusal(http.StatusBadRequest, "the request's host is none")
 	case !p.ours(r):
 		return nil, refusal(http.StatusMisdirectedRequest, "the request is for a host that is not served here")
 	case dotted(r.URL.Path):

@@ -286,6 +286,23 @@ func TestNobodysWayIn(t *testing.T) {
 	}
 }
 
+// TestHostsThatAreNone names a host that is served, and something behind it: an origin that is told of such a host may
+// take it for another one, as it may stand in a link.
+func TestHostsThatAreNone(t *testing.T) {
+	origin := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the origin is asked for %q", r.Header["X-Forwarded-Host"])
+	})
+	for _, hosts := range [][]string{nil, {"localhost"}, {"*"}} {
+		p := run(t, origin, func(p *running) { p.p.Hosts, p.p.PreserveHost, p.p.Forwarded = hosts, true, true })
+		for _, host := range []string{"localhost:,evil.example", "localhost:80%2fevil", "localhost:x"} {
+			resp, _ := p.say("GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n")
+			if got := resp.Header.Get("Proxy-Status"); resp.StatusCode != 400 || !strings.HasPrefix(got, "larder; error=http_request_error; ") {
+				t.Errorf("%v, asked for %q: %s, Proxy-Status %q", hosts, host, resp.Status, got)
+			}
+		}
+	}
+}
+
 // TestHosts shows under which names the proxy may be asked for.
 func TestHosts(t *testing.T) {
 	origin := serve(t, func(http.ResponseWriter, *http.Request) {})
