@@ -46,7 +46,7 @@ func (b *requestBody) sendWith(out *http.Request) {
 	out.ContentLength, out.TransferEncoding = -1, []string{"chunked"} // which leaves room for them, also behind nothing
 	out.Trailer = make(http.Header, len(b.r.Trailer))
 	for name := range b.r.Trailer {
-		if !framing(name) && !ofIdentity(name) { // as in the header
+		if !framing(name) && !ofIdentity(b.r.Method, name) { // as in the header
 			out.Trailer[name] = nil
 		}
 	}

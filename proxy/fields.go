@@ -19,11 +19,11 @@ func ofConnection(name string) bool {
 	return false
 }
 
-// ofIdentity reports whether a field is one in which a proxy tells of its client, or by which a request names another
-// target than its own. A client might tell lies in them, and one that the origin believes would be stored for others to
+// ofIdentity reports whether a field is one in which a proxy tells of its client, or by which a request of that method
+// names another target, or another method, than its own. A client might tell lies in them, and one that the origin believes would be stored for others to
 // get. CGI, and what follows it, makes "_" of all that is neither letter nor digit, so that X_Forwarded.Host is
 // X-Forwarded-Host to it.
-func ofIdentity(name string) bool {
+func ofIdentity(method, name string) bool {
 	if name == "" || !strings.ContainsRune("FfTtXx", rune(name[0])) { // none of them begins so; this is asked of each field of each request
 		return false
 	}
@@ -36,6 +36,8 @@ func ofIdentity(name string) bool {
 	switch name {
 	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Host", "X-Forwarded":
 		return true
+	case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
+		return method != http.MethodPost // in which it is common, and whose answer is stored for no other method
 	}
 	return strings.HasPrefix(name, "X-Forwarded-")
 }

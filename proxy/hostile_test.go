@@ -269,7 +269,7 @@ func TestPoisoning(t *testing.T) {
 			}
 		}
 		for _, name := range []string{"Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Scheme", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Server",
-			"X-Original-URL", "X-Rewrite-URL", "X-Real-IP"} {
+			"X-Original-URL", "X-Rewrite-URL", "X-Real-IP", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
 			sent = append(sent, r.Header.Get(name)...)
 		}
 		io.WriteString(w, r.Host+" "+r.RequestURI+" "+string(sent))
@@ -280,6 +280,7 @@ func TestPoisoning(t *testing.T) {
 		{"/", "X-Forwarded-Scheme: evil\r\nX-Forwarded-Port: evil\r\nX-Forwarded-Prefix: evil\r\nX-Forwarded-Server: evil", ""},
 		{"/", "x-forwarded-host: evil\r\nX_Forwarded_Host: evil", ""},
 		{"/", "X-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\nX-Real-IP: evil", ""},
+		{"/", "X-HTTP-Method-Override: evil\r\nX-HTTP-Method: evil\r\nX_Method_Override: evil", ""},
 		{"/", "Content-Length: 4", "evil"},
 		{"/", "Transfer-Encoding: chunked", "4\r\nevil\r\n0\r\n\r\n"},
 		{"/?a=1;evil=1", "", ""},

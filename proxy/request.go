@@ -16,7 +16,7 @@ func (p *Proxy) outgoing(ctx context.Context, r *http.Request, o *Origin, body *
 	h := make(http.Header, len(r.Header)+2)
 	copyMessage(h, r.Header)
 	for name := range h {
-		if ofIdentity(name) {
+		if ofIdentity(r.Method, name) {
 			delete(h, name)
 		}
 	}
