@@ -20,9 +20,9 @@ func ofConnection(name string) bool {
 }
 
 // ofIdentity reports whether a field is one in which a proxy tells of its client, or by which a request of that method
-// names another target, or another method, than its own. A client might tell lies in them, and one that the origin believes would be stored for others to
-// get. CGI, and what follows it, makes "_" of all that is neither letter nor digit, so that X_Forwarded.Host is
-// X-Forwarded-Host to it.
+// names another target, or another method, than its own. A client might tell lies in them, and one that the origin
+// believes would be stored for others to get. CGI, and what follows it, makes "_" of all that is neither letter nor
+// digit, so that X_Forwarded.Host is X-Forwarded-Host to it.
 func ofIdentity(method, name string) bool {
 	if name == "" || !strings.ContainsRune("FfTtXx", rune(name[0])) { // none of them begins so; this is asked of each field of each request
 		return false
