@@ -3,6 +3,7 @@ package larder
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -401,9 +402,7 @@ func (r *rule) selectable(h http.Header) http.Header {
 		}
 		if out == nil {
 			out = make(http.Header, len(h))
-			for n, v := range h {
-				out[n] = v
-			}
+			maps.Copy(out, h)
 		}
 		if hide {
 			delete(out, name)

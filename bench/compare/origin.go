@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -53,9 +54,7 @@ func (o *origin) RoundTrip(req *http.Request) (*http.Response, error) {
 func (o *origin) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	o.asked.Add(1)
 	h := w.Header()
-	for name, vv := range o.header {
-		h[name] = vv
-	}
+	maps.Copy(h, o.header)
 	if req.Header.Get("If-None-Match") == o.header.Get("Etag") {
 		o.notModified.Add(1)
 		delete(h, "Content-Length")
