@@ -29,6 +29,7 @@ func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error)
 			c.lead(f, led)
 		} else {
 			led.detach()
+			led.send.Trailer = x.send.Trailer // which the caller fills in as the body is read
 			c.background.run(func() { c.lead(f, led) })
 		}
 	} else {

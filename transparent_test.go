@@ -132,7 +132,7 @@ func newScript(seed uint64) *script {
 	if r.IntN(3) == 0 || s.method != "GET" && r.IntN(2) == 0 {
 		s.body = pick(r, []string{emptyBody, bodyToGet, longBody, bodyOfUnknownLength, brokenBody})
 		s.content = strings.Repeat("asked ", pick(r, []int{0, 1, 10, 20_000}))
-		s.trailer = s.body == bodyOfUnknownLength && r.IntN(2) == 0
+		s.trailer = (s.body == bodyOfUnknownLength || s.body == bodyToGet) && r.IntN(2) == 0
 	}
 	if slices.Contains(s.answers["Content-Encoding"], "gzip") {
 		var b bytes.Buffer
@@ -191,6 +191,7 @@ func (s *script) request(ctx context.Context, turn string) (*http.Request, error
 		body.err = errors.New("the body broke off")
 	}
 	if s.trailer {
+		req.ContentLength = -1
 		req.Trailer = http.Header{"X-Sum": nil}
 		body.atEnd = func() { req.Trailer["X-Sum"] = []string{"asked"} }
 	}
