@@ -10,7 +10,7 @@ type Wrapper interface {
 // It takes the place of a type assertion, which would not ask the stores inside.
 func As[I any](s Store) (I, bool) {
 	i, ok := s.(I)
-	if w, wraps := s.(Wrapper); ok && wraps {
+	if w, wraps := s.(Wrapper); wraps {
 		for _, inner := range w.Unwrap() {
 			if _, ok := As[I](inner); !ok {
 				var none I

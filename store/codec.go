@@ -124,7 +124,7 @@ func checkFrame(b []byte) error {
 func decode(s string) (*Record, error) {
 	r := new(Record)
 	p := parser{s: s[len(magic)+1 : len(s)-4]}
-	for len(p.s) > 0 && !p.bad {
+	for len(p.s) > 0 {
 		tag := p.byte()
 		value := parser{s: p.str()}
 		value.field(tag, r)

@@ -89,6 +89,7 @@ func TestHeadRoundTrip(t *testing.T) {
 		{"the first second of 1970", bare(func(r *Record) { r.Received = time.Unix(0, 0) })},
 		{"times far away", bare(func(r *Record) { r.KeepUntil, r.FreshUntil = time.Unix(1<<40, 0), time.Unix(-1<<35, 0) })},
 		{"a connection of zeros", bare(func(r *Record) { r.TLS = &Connection{} })},
+		{"a connection of the largest numbers", bare(func(r *Record) { r.TLS = &Connection{Version: 0xffff, CipherSuite: 0xffff} })},
 		{"an empty certificate", bare(func(r *Record) { r.TLS = &Connection{Certificates: [][]byte{{}}} })},
 		{"empty tags", bare(func(r *Record) { r.Tags = []string{"", "", "x", ""} })},
 	} {
@@ -104,6 +105,13 @@ func TestHeadRoundTrip(t *testing.T) {
 		} else if _, err := DecodeHead(b[6:]); err != nil {
 			t.Errorf("%s, appended: %v", c.name, err)
 		}
+	}
+}
+
+func TestZeroValuesAreLeftOut(t *testing.T) {
+	want := seal([]byte("LRD\x01" + "\x01\x01k" + "\x02\x10" + strings.Repeat("\x00", 16) + "crc!"))
+	if got := AppendHead(nil, &Record{Key: "k"}); !slices.Equal(got, want) {
+		t.Errorf("a key and an id: %q, want %q", got, want)
 	}
 }
 
@@ -212,16 +220,19 @@ func TestMalformedFieldsAreNoticed(t *testing.T) {
 	head := func(fields string) []byte {
 		return seal([]byte(magic + string(rune(version)) + fields + "\x01\x01k" + "crc!"))
 	}
-	if _, err := DecodeHead(head("")); err != nil {
-		t.Fatal(err)
+	if r, err := DecodeHead(head("")); err != nil || r.Header == nil {
+		t.Fatalf("a key alone: %+v, %v; want a header that can be set", r, err)
 	}
 	for _, c := range []struct{ name, fields string }{
 		{"a length past the end", "\x03\x7fGET"},
+		{"a length past the end, behind a key", "\x01\x01k\x03\x7fGET"},
 		{"a length without end", "\x03" + strings.Repeat("\xff", 11)},
 		{"a short id", "\x02\x03abc"},
 		{"a long id", "\x02\x11" + strings.Repeat("a", 17)},
 		{"a number with more behind it", "\x05\x02\x01\x01"},
 		{"a number that is cut off", "\x05\x01\x80"},
+		{"a number without end", "\x05\x0a" + strings.Repeat("\x80", 10)},
+		{"a number of 11 bytes", "\x05\x0b" + strings.Repeat("\x80", 10) + "\x01"},
 		{"no number", "\x05\x00"},
 		{"a time without nanoseconds", "\x0d\x01\x02"},
 		{"a time of 10⁹ nanoseconds", "\x0d\x06\x02\x80\xa8\xd6\xb9\x07"},
@@ -232,11 +243,15 @@ func TestMalformedFieldsAreNoticed(t *testing.T) {
 		{"a header with a name twice", "\x07\x0a\x02\x02\x01A\x01\x00\x01A\x01\x00"},
 		{"a connection that is cut off", "\x0c\x01\x01"},
 		{"a connection of version 65536", "\x0c\x07\x80\x80\x04\x00\x00\x00\x00"},
+		{"a connection of cipher suite 65536", "\x0c\x07\x00\x80\x80\x04\x00\x00\x00"},
 		{"a negative size", "\x12\x01\x01"},
 	} {
 		if r, err := DecodeHead(head(c.fields)); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %+v, %v; want ErrCorrupt", c.name, r, err)
 		}
+	}
+	if _, err := DecodeHead(seal([]byte("LRE\x01\x01\x01kcrc!"))); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("other letters in front: %v, want ErrCorrupt", err)
 	}
 	if _, err := DecodeHead(seal([]byte(magic + "\x02\x01\x01kcrc!"))); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("version 2: %v, want ErrCorrupt", err)

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"testing"
 	"time"
@@ -29,8 +31,25 @@ func TestDecoderGivesTheSameRecordForTheSameBytes(t *testing.T) {
 		t.Errorf("got %+v, error %v", other, err)
 	}
 	a[len(a)-1] ^= 1
-	if r, err := d.Head(a); err == nil {
-		t.Errorf("a damaged head: got %+v", r)
+	malformed := seal([]byte(magic + "\x01crc!"))
+	for what, b := range map[string][]byte{"damaged": a, "malformed": malformed, "empty": nil} {
+		for range 2 {
+			if r, err := d.Head(b); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("a head that is %s: got %+v, %v; want ErrCorrupt", what, r, err)
+			}
+		}
+	}
+}
+
+func TestDecoderTellsHeadsOfOneHashApart(t *testing.T) {
+	var d Decoder
+	a, b := headOf("https://example.com/a"), headOf("https://example.com/b")
+	if _, err := d.Head(a); err != nil {
+		t.Fatal(err)
+	}
+	d.heads[maphash.Bytes(d.seed, b)] = d.heads[maphash.Bytes(d.seed, a)]
+	if r, err := d.Head(b); err != nil || r.URL != "https://example.com/b" {
+		t.Errorf("got %+v, error %v", r, err)
 	}
 }
 
@@ -51,7 +70,7 @@ func TestDecoderKeepsNoBytesOfItsCaller(t *testing.T) {
 
 func TestDecoderIsBounded(t *testing.T) {
 	var d Decoder
-	for i := range 3 * maxHeads {
+	for i := range 3*maxHeads + 1 {
 		if _, err := d.Head(headOf(fmt.Sprint("https://example.com/", i))); err != nil {
 			t.Fatal(err)
 		}
@@ -60,8 +79,12 @@ func TestDecoderIsBounded(t *testing.T) {
 		t.Errorf("%d heads are remembered, want %d", len(d.heads), maxHeads)
 	}
 	long := headOf("https://example.com/" + string(make([]byte, maxHead)))
-	if r, err := d.Head(long); err != nil || len(r.URL) < maxHead || len(d.heads) != maxHeads {
-		t.Errorf("a long head: error %v, %d remembered", err, len(d.heads))
+	r, err := d.Head(long)
+	if err != nil || len(r.URL) < maxHead {
+		t.Errorf("a long head: got %+v, error %v", r, err)
+	}
+	if again, err := d.Head(long); again == r || err != nil {
+		t.Errorf("a long head is remembered, error %v", err)
 	}
 }
 

@@ -19,6 +19,9 @@ func TestIDsSortByTime(t *testing.T) {
 	if !slices.IsSortedFunc(ids, ID.Compare) {
 		t.Error("ids of later times do not sort later")
 	}
+	if ids[0].Compare(ids[1]) >= 0 || ids[1].Compare(ids[0]) <= 0 {
+		t.Error("ids of two times do not differ in order")
+	}
 	if !slices.IsSortedFunc(ids, func(a, b ID) int { return strings.Compare(a.String(), b.String()) }) {
 		t.Error("strings of later ids do not sort later")
 	}
