@@ -142,13 +142,10 @@ func (e *entry) index(id store.ID) int {
 }
 
 func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("memory: create %v: %w", r.ID, err)
-	}
 	if r.Size > s.maxBody() {
 		return nil, fmt.Errorf("memory: create %v with %d bytes: %w", r.ID, r.Size, store.ErrTooLarge)
 	}
-	w := &writer{store: s, ctx: ctx, key: r.Key, id: r.ID, expected: r.Size}
+	w := &writer{store: s, ctx: ctx, id: r.ID, expected: r.Size}
 	w.body = w.first[:0]
 	return w, nil
 }

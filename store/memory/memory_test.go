@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -116,12 +117,15 @@ func TestNeverExceedsMaxBytes(t *testing.T) {
 					t.Error(err)
 				}
 				check()
-				r = r.Clone()
-				r.Tags = []string{strings.Repeat("t", rnd.IntN(50_000))}
-				if err := s.Update(ctx, r); err != nil && !errors.Is(err, store.ErrNotFound) {
-					t.Error(err)
+				for range 2 {
+					r = r.Clone()
+					r.Tags = []string{strings.Repeat("t", rnd.IntN(50_000))}
+					if err := s.Update(ctx, r); err != nil && !errors.Is(err, store.ErrNotFound) {
+						t.Error(err)
+					}
+					check()
 				}
-				check()
+				has(s, fmt.Sprint(rnd.IntN(40)))
 				if i%10 == 0 {
 					s.Delete(ctx, r.Key)
 				}
@@ -133,9 +137,11 @@ func TestNeverExceedsMaxBytes(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var bytes int64
-	records := 0
+	entries, records := 0, 0
+	tagged := map[string]map[store.Key]struct{}{}
 	for i := range s.shards {
 		for _, e := range s.shards[i].entries {
+			entries++
 			for j, k := range e.kept {
 				held := headBytes(e.records[j])
 				if k.body == nil {
@@ -149,11 +155,23 @@ func TestNeverExceedsMaxBytes(t *testing.T) {
 				}
 				bytes += held
 				records++
+				for _, tag := range e.records[j].Tags {
+					if tagged[tag] == nil {
+						tagged[tag] = map[store.Key]struct{}{}
+					}
+					tagged[tag][e.key] = struct{}{}
+				}
 			}
 		}
 	}
 	if bytes != s.used || bytes != s.policy.bytes() || records != s.records {
 		t.Errorf("%d bytes in %d records, want the %d in %d that are held; %d are queued", s.used, s.records, bytes, records, s.policy.bytes())
+	}
+	if n := s.policy.small.len + s.policy.main.len; n != entries {
+		t.Errorf("%d entries are queued, want %d", n, entries)
+	}
+	if !reflect.DeepEqual(s.tagged, tagged) {
+		t.Errorf("%d tags are known, want the %d of what is stored", len(s.tagged), len(tagged))
 	}
 }
 
@@ -171,12 +189,16 @@ func TestBodiesBeingWrittenCount(t *testing.T) {
 		writers = append(writers, w)
 	}
 	for i, w := range writers {
-		_, err := w.Write(zeros[:400_000])
+		n, err := w.Write(zeros[:400_000])
 		switch {
 		case i < 2 && err != nil:
 			t.Fatal(err)
 		case i == 2 && !errors.Is(err, store.ErrTooLarge):
 			t.Errorf("a third body of 400 KB beside two of them in 1 MiB: %v, want ErrTooLarge", err)
+		case i == 2:
+			if c.Size = int64(n); w.Commit(c) == nil {
+				t.Errorf("%d bytes of the third are committed", n)
+			}
 		}
 	}
 	if has(s, "kept") {
@@ -184,6 +206,7 @@ func TestBodiesBeingWrittenCount(t *testing.T) {
 	}
 	for _, w := range writers {
 		w.Close()
+		w.Close() // which frees nothing a second time
 	}
 	mustPut(t, s, record("after", noon), 500_000)
 	if s.used != s.policy.bytes() {
@@ -226,7 +249,7 @@ func TestLargestBody(t *testing.T) {
 		size int
 		fits bool
 	}{
-		{1 << 19, 1 << 19, true}, {-1, 1 << 19, true}, {1<<19 + 1, 1<<19 + 1, false}, {-1, 1<<19 + 1, false}, {1 << 40, 10, false},
+		{1 << 19, 1 << 19, true}, {-1, 1 << 19, true}, {1<<19 + 1, 1<<19 + 1, false}, {-1, 1<<19 + 1, false}, {1 << 40, 10, false}, {1<<19 + 1, 10, false},
 	} {
 		err := put(s, record("key", noon), c.hint, c.size, 32<<10)
 		if c.fits && err != nil || !c.fits && !errors.Is(err, store.ErrTooLarge) {
@@ -324,6 +347,17 @@ func TestEndedVariantsMakeWay(t *testing.T) {
 	}
 	if found, _ := s.Lookup(ctx, "key"); len(found) != 2 {
 		t.Errorf("%d variants, want the 2 that had not ended when the last one came", len(found))
+	}
+}
+
+func TestARecordIsThereOnce(t *testing.T) {
+	s := new(Store)
+	r := record("key", noon)
+	for range 2 { // as a tier in front is given it twice
+		mustPut(t, s, r, 10)
+	}
+	if found, _ := s.Lookup(ctx, "key"); len(found) != 1 {
+		t.Errorf("%d records, want 1", len(found))
 	}
 }
 

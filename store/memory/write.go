@@ -47,7 +47,6 @@ func (reader) Close() error { return nil }
 type writer struct {
 	store    *Store
 	ctx      context.Context
-	key      store.Key
 	id       store.ID
 	expected int64 // -1: unknown
 
@@ -168,9 +167,7 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 	if len(body) == 1 {
 		body, whole = nil, body[0]
 	}
-	r = r.WithBody(whole, r.Size)
-	r.Key, r.ID = w.key, w.id
-	if err := w.store.insert(r, body, w.reserved, superseded); err != nil {
+	if err := w.store.insert(r.WithBody(whole, r.Size), body, w.reserved, superseded); err != nil {
 		w.state = failed // what settle did cannot be done twice
 		return fmt.Errorf("memory: commit %v: %w", w.id, err)
 	}

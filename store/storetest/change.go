@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -40,7 +41,12 @@ func update(t *check) {
 	for _, size := range []int{0, 100, 200_000} {
 		key := store.Key(fmt.Sprint("key", size))
 		t.put(s, t.record(key), size)
-		for round := range 3 {
+		for round, spoil := range []func(u *store.Record){ // neither Body nor Size is the Update's business
+			func(u *store.Record) { u.Body, u.Size = []byte("no body"), 7 },
+			func(u *store.Record) { u.Size++ },
+			func(u *store.Record) { u.Body = bytes.Repeat([]byte("x"), len(u.Body)) },
+			func(u *store.Record) { u.Body = u.Body[:len(u.Body)/2] },
+		} {
 			u := t.one(s, key).Clone()
 			u.Status, u.URL = 210+round, fmt.Sprint("https://example.com/", round)
 			u.Header = http.Header{"Round": {fmt.Sprint(round)}}
@@ -48,7 +54,7 @@ func update(t *check) {
 			u.FreshUntil, u.KeepUntil = base.Add(time.Hour), base.Add(24*time.Hour)
 			u.Tags = []string{fmt.Sprint("tag", round)}
 			said := u.Clone()
-			u.Body, u.Size = []byte("no body"), 7 // neither is the Update's business
+			spoil(u)
 			t.update(s, u)
 			got := t.one(s, key)
 			t.sameHead(got, said)

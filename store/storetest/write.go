@@ -257,8 +257,8 @@ func afterClose(t *check) {
 	if _, err := w.Write([]byte("x")); err == nil {
 		t.errorf("Write after Close: no error")
 	}
-	if _, err := w.ReadAt(make([]byte, 1), 0); err == nil {
-		t.errorf("ReadAt after Close: no error")
+	if _, err := w.ReadAt(make([]byte, 1), 0); err == nil || err == io.EOF {
+		t.errorf("ReadAt after Close: %v; want an error that is not the end of the body", err)
 	}
 	r.Size = 10
 	if err := w.Commit(r); err == nil {
