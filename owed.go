@@ -127,8 +127,13 @@ func (c *Cache) pay() {
 		pause := breakFor
 		defer func() { c.owed.end(c.now().Add(pause)) }()
 		for d, since := range due {
-			remove := func(r *store.Record) error { return c.payWith(ctx, r, since) }
 			var err error
+			slow := false
+			remove := func(r *store.Record) error {
+				err := c.payWith(ctx, r, since)
+				slow = errors.Is(err, errStoreSlow)
+				return err
+			}
 			if d.key != "" {
 				err = c.eachUnder(ctx, d.key, remove)
 			} else {
@@ -140,7 +145,7 @@ func (c *Cache) pay() {
 			}
 			pause = payPause
 			c.emit(Event{Kind: StoreFailed, URL: d.url, Op: "delete", Err: fmt.Errorf("larder: what an unsafe request has made invalid: %w", err)})
-			if ctx.Err() != nil || !errors.Is(err, errStoreSlow) { // to be slow at finding is no reason to stop
+			if ctx.Err() != nil || slow || !errors.Is(err, errStoreSlow) { // to be slow at finding is no reason to stop
 				return
 			}
 		}

@@ -560,6 +560,27 @@ var trouble = append([]test{
 			t.get(pre+"/c").want(larder.Hit, pre+"/c 3") // what has come since stays
 		}
 	}},
+	{name: "a store that hangs at removals alone is tried by one of them a minute", run: func(t *T) {
+		u, f := t.distant()
+		u.cache.Store = finding{f}
+		f.at(hang, remove)
+		for i := range 10 {
+			page := fmt.Sprint("/", i)
+			t.origin.numbered(page, "Cache-Control", "max-age=6000")
+			u.get(page)
+			t.clock.advance(time.Minute)
+			u.do("PUT", page)
+		}
+		before := f.count(remove)
+		t.clock.advance(time.Minute)
+		u.get("/other") // by which the store is tried again
+		u.settle()
+		u.get("/other")
+		if err := u.cache.Close(t.Context()); err != nil { // waits for what goes on in the background
+			t.Error(err)
+		}
+		equal(t, "removals tried", f.count(remove)-before, 1)
+	}},
 	{name: "Delete fails if the store does not tell all that answers the request", run: func(t *T) {
 		t.origin.numbered("/a", "Cache-Control", "max-age=6000", "No-Vary-Search", `params=("u")`)
 		t.get("/a?u=1").want(larder.Miss, "/a 1")
