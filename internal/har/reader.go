@@ -128,13 +128,13 @@ func (r *Reader) fault(err error) error {
 		err = fmt.Errorf("%s: want %s, not %s", cmp.Or(wrong.Field, "the entry"), kind(wrong.Type), wrong.Value)
 	case err == io.EOF && r.at == atStart:
 		return errors.New("there is nothing in it")
-	case err == io.EOF || err == io.ErrUnexpectedEOF:
+	case err == io.EOF || err == io.ErrUnexpectedEOF || err.Error() == "unexpected end of JSON input": // as Go 1.27 has it behind a comma
 		err = errors.New("the document ends in the middle")
 	case err == errTooLong:
 		err = fmt.Errorf("%w, %d MiB", err, r.max>>20)
 	}
 	rest, _ := io.ReadAll(r.dec.Buffered())
-	line := 1 + r.in.lines - bytes.Count(bytes.TrimLeft(rest, " \t\r\n"), []byte("\n"))
+	line := 1 + r.in.lines - bytes.Count(bytes.TrimLeft(rest, " \t\r\n,"), []byte("\n"))
 	if r.at == inEntries && r.entries > 0 {
 		return fmt.Errorf("entry %d, about line %d: %w", r.entries, line, err)
 	}

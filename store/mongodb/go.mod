@@ -1,6 +1,6 @@
 module github.com/larder-go/larder/store/mongodb
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/larder-go/larder v0.0.0
