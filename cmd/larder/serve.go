@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -79,7 +79,14 @@ is appended to the URL's path. Nothing but the origins can be reached.`,
 
 func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	s.err = cmd.ErrOrStderr()
-	p, server, err := s.check(cmd, a)
+	if err := a.readFile(cmd.Context()); err != nil {
+		return err
+	}
+	conf, err := s.settings(cmd, a.file)
+	if err != nil {
+		return err
+	}
+	p, server, err := s.check(conf)
 	if err != nil {
 		return err
 	}
@@ -88,9 +95,8 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		return err
 	}
 	defer func() { err = cmp.Or(err, closeServed(cmd.Context(), c, closeStore)) }()
-	c.Base = proxy.NewTransport(proxy.TransportOptions{ConnectTimeout: time.Duration(s.connect), ResponseTimeout: time.Duration(s.response),
-		MaxHeaderBytes: int64(a.file.Serve.MaxResponseHeader)})
-	c.Shared = !s.private
+	c.Base = conf.Transport()
+	c.Shared = !conf.Serve.Private
 	if p.Forwarded {
 		c.Rules = proxy.KeyForwarded(c.Rules)
 	}
@@ -108,7 +114,7 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	end, err := s.expose(cmd.Context(), cmd.ErrOrStderr(), c)
+	end, err := s.expose(cmd.Context(), cmd.ErrOrStderr(), p)
 	if err != nil {
 		listener.Close()
 		return err
@@ -119,78 +125,93 @@ func (s *serve) run(cmd *cobra.Command, a *app) (err error) {
 		return err
 	}
 	defer runtime.KeepAlive(headroom())
-	if err := server.Serve(s.mode(cmd.Context()), listener); err != nil {
+	if err := server.Serve(withMode(cmd.Context(), &conf.Serve), listener); err != nil {
 		return &exitError{exitFailed, err} // an interrupt is how it ends, and no fault
 	}
 	return nil
 }
 
-// check reads what the flags and the configuration file say, and makes of it a proxy, which has no cache yet, and its
-// server.
-func (s *serve) check(cmd *cobra.Command, a *app) (*proxy.Proxy, *proxy.Server, error) {
-	if err := a.readFile(cmd.Context()); err != nil {
-		return nil, nil, err
+// settings returns the configuration file's settings, overridden by the flags that are given.
+func (s *serve) settings(cmd *cobra.Command, file *config.Config) (*config.Config, error) {
+	c := *file
+	to := &c.Serve
+	if len(s.origins) > 0 {
+		to.Origins = literals(s.origins)
 	}
-	if err := s.complete(cmd, &a.file.Serve); err != nil {
-		return nil, nil, err
+	if len(s.hosts) > 0 {
+		to.Hosts = literals(s.hosts)
 	}
-	p, err := s.proxy(a.file.Serve.Via)
-	if err != nil {
-		return nil, nil, err
-	}
-	file := *a.file
-	if s.cert != "" || s.key != "" {
-		file.Serve.Cert = ""
-	}
-	server, err := file.Server(p)
-	if err != nil {
-		return nil, nil, err
-	}
-	server.MaxConnections, server.GraceTimeout = int(s.maxConnections), time.Duration(s.grace)
-	server.ErrorLog = log.New(errorLog{s.err}, "", 0)
-	if s.cert != "" || s.key != "" {
-		if server.TLS, err = s.certificate(); err != nil {
-			return nil, nil, err
-		}
-	}
-	return p, server, s.checkAddresses()
-}
-
-// proxy returns one with the origins and the limits of the flags.
-func (s *serve) proxy(via string) (*proxy.Proxy, error) {
-	p := &proxy.Proxy{Hosts: s.hosts, PreserveHost: s.preserveHost, Forwarded: s.forwarded, MaxBody: max(0, int64(s.maxBody)),
-		StallTimeout: time.Duration(s.stall), Via: via, Observe: s.fault}
-	if len(s.origins) == 0 {
-		return nil, usagef("no origin is given, want --origin URL")
-	}
-	for _, given := range s.origins {
-		o, err := proxy.ParseOrigin(given)
-		if err != nil {
-			return nil, usagef("--origin: %w", err)
-		}
-		p.Origins = append(p.Origins, o)
-	}
-	return p, nil
-}
-
-func (s *serve) certificate() (*tls.Config, error) {
-	if s.cert == "" || s.key == "" {
+	override(cmd, "private", &to.Private, s.private)
+	override(cmd, "preserve-host", &to.PreserveHost, s.preserveHost)
+	override(cmd, "forwarded", &to.Forwarded, s.forwarded)
+	override(cmd, "ttl", &to.TTL, config.TTL(s.ttl))
+	override(cmd, "offline", &to.Offline, s.offline)
+	override(cmd, "stale", &to.Stale, s.stale)
+	override(cmd, "max-body", &to.MaxBody, config.Size(max(0, s.maxBody)))
+	override(cmd, "max-connections", &to.MaxConnections, int(s.maxConnections))
+	override(cmd, "connect-timeout", &to.ConnectTimeout, config.Duration(s.connect))
+	override(cmd, "response-timeout", &to.ResponseTimeout, config.Duration(s.response))
+	override(cmd, "stall-timeout", &to.StallTimeout, config.Duration(s.stall))
+	override(cmd, "grace", &to.Grace, config.Duration(s.grace))
+	if (s.cert == "") != (s.key == "") {
 		return nil, usagef("--cert and --key go together")
 	}
-	pair, err := tls.LoadX509KeyPair(s.cert, s.key)
-	if err != nil {
-		return nil, fmt.Errorf("the certificate %s with the key %s cannot be used: %w", s.cert, s.key, err)
+	if s.cert != "" {
+		cert, errCert := filepath.Abs(s.cert) // in the file, a relative path starts at the file's folder
+		key, errKey := filepath.Abs(s.key)
+		if err := errors.Join(errCert, errKey); err != nil {
+			return nil, err
+		}
+		to.Cert, to.Key = config.Literal(cert), config.Literal(key)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+	if cmd.Flags().Changed("listen") {
+		return &c, nil
+	}
+	var err error
+	s.listen, err = to.Address()
+	return &c, err
 }
 
-func (s *serve) checkAddresses() error {
-	for _, flag := range []struct{ name, at string }{{"listen", s.listen}, {"ui", s.ui}, {"metrics", s.metrics}} {
-		if err := config.CheckAddress(flag.at); err != nil && (flag.at != "" || flag.name == "listen") {
-			return usagef("--%s %q: %w", flag.name, flag.at, err)
+// override sets to to v if the flag is given.
+func override[T any](cmd *cobra.Command, flag string, to *T, v T) {
+	if cmd.Flags().Changed(flag) {
+		*to = v
+	}
+}
+
+func literals(values []string) (texts []config.Text) {
+	for _, v := range values {
+		texts = append(texts, config.Literal(v))
+	}
+	return texts
+}
+
+// check returns the proxy, without its cache, and its server.
+func (s *serve) check(conf *config.Config) (*proxy.Proxy, *proxy.Server, error) {
+	if len(conf.Serve.Origins) == 0 {
+		return nil, nil, usagef("no origin is given, want --origin URL")
+	}
+	for _, o := range s.origins {
+		if _, err := proxy.ParseOrigin(o); err != nil {
+			return nil, nil, usagef("--origin: %w", err)
 		}
 	}
-	return nil
+	p, err := conf.Proxy(nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.Observe = s.fault
+	server, err := conf.Server(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	server.ErrorLog = log.New(errorLog{s.err}, "", 0)
+	for _, flag := range []struct{ name, at string }{{"listen", s.listen}, {"ui", s.ui}, {"metrics", s.metrics}} {
+		if err := config.CheckAddress(flag.at); err != nil && (flag.at != "" || flag.name == "listen") {
+			return nil, nil, usagef("--%s %q: %w", flag.name, flag.at, err)
+		}
+	}
+	return p, server, nil
 }
 
 // announce tells what is served, and where.
@@ -217,52 +238,6 @@ func headroom() []byte {
 	return make([]byte, 32<<20)
 }
 
-// complete takes from the configuration file what the flags do not say.
-func (s *serve) complete(cmd *cobra.Command, file *config.Serve) error {
-	text := func(to *string, flag string, from config.Text) error {
-		if from == "" || cmd.Flags().Changed(flag) {
-			return nil
-		}
-		v, err := from.Expand()
-		*to = v
-		return err
-	}
-	list := func(to *[]string, from []config.Text) error {
-		if len(*to) > 0 {
-			return nil
-		}
-		for _, t := range from {
-			v, err := t.Expand()
-			if err != nil {
-				return err
-			}
-			*to = append(*to, v)
-		}
-		return nil
-	}
-	if err := errors.Join(text(&s.listen, "listen", file.Listen), list(&s.origins, file.Origins), list(&s.hosts, file.Hosts)); err != nil {
-		return usagef("%w", err)
-	}
-	truth := func(to *bool, flag string, from bool) {
-		if !cmd.Flags().Changed(flag) {
-			*to = from
-		}
-	}
-	truth(&s.private, "private", file.Private)
-	truth(&s.preserveHost, "preserve-host", file.PreserveHost)
-	truth(&s.forwarded, "forwarded", file.Forwarded)
-	truth(&s.offline, "offline", file.Offline)
-	truth(&s.stale, "stale", file.Stale)
-	s.ttl = cmp.Or(s.ttl, ttlFlag(file.TTL))
-	s.maxBody = cmp.Or(s.maxBody, sizeFlag(file.MaxBody))
-	s.maxConnections = cmp.Or(s.maxConnections, numberFlag(file.MaxConnections))
-	s.connect = cmp.Or(s.connect, durationFlag(file.ConnectTimeout))
-	s.response = cmp.Or(s.response, durationFlag(file.ResponseTimeout))
-	s.stall = cmp.Or(s.stall, durationFlag(file.StallTimeout))
-	s.grace = cmp.Or(s.grace, durationFlag(file.Grace))
-	return nil
-}
-
 // errorLog tells of what net/http logs: of handshakes that fail, for example.
 type errorLog struct{ stderr io.Writer }
 
@@ -271,16 +246,17 @@ func (l errorLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// expose serves what looks at c, at addresses of their own, until end is called. It is called before c is used.
-func (s *serve) expose(ctx context.Context, out io.Writer, c *larder.Cache) (end func() error, err error) {
+// expose serves the page and the metrics that the flags ask for, at addresses of their own, until end is called. It must
+// be called before the cache of p is used.
+func (s *serve) expose(ctx context.Context, out io.Writer, p *proxy.Proxy) (end func() error, err error) {
 	endPage, endMetrics := func() error { return nil }, func() error { return nil }
 	if s.ui != "" {
-		if endPage, err = s.exposePage(ctx, out, c); err != nil {
+		if endPage, err = s.exposePage(ctx, out, p); err != nil {
 			return nil, err
 		}
 	}
 	if s.metrics != "" {
-		if endMetrics, err = s.exposeMetrics(ctx, out, c); err != nil {
+		if endMetrics, err = s.exposeMetrics(ctx, out, p.Cache); err != nil {
 			return nil, errors.Join(err, endPage())
 		}
 	}
@@ -326,13 +302,13 @@ func serveAside(ctx context.Context, listener net.Listener, server *proxy.Server
 	}
 }
 
-// mode returns a context for all requests, which asks of the cache what the flags say.
-func (s *serve) mode(ctx context.Context) context.Context {
-	r := request{ttl: s.ttl, offline: s.offline, stale: s.stale}
-	return larder.WithTTL(larder.WithMode(ctx, r.mode()), time.Duration(r.ttl))
+// withMode returns a context for all requests, with what the settings ask of the cache.
+func withMode(ctx context.Context, s *config.Serve) context.Context {
+	r := request{offline: s.Offline, stale: s.Stale}
+	return larder.WithTTL(larder.WithMode(ctx, r.mode()), time.Duration(s.TTL))
 }
 
-// fault tells of what the proxy had to answer by itself.
+// fault reports a response that the proxy made itself, or could not pass on whole.
 func (s *serve) fault(r *http.Request, f *proxy.Fault) {
 	if s.json {
 		writeJSON(s.err, struct {

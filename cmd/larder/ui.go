@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/config"
 	"github.com/larder-go/larder/page"
 	"github.com/larder-go/larder/proxy"
@@ -99,11 +98,11 @@ func loopback(a net.Addr) bool {
 	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 
-// exposePage serves a page that shows c live. It is called before c is used.
-func (s *serve) exposePage(ctx context.Context, out io.Writer, c *larder.Cache) (end func() error, err error) {
-	p := &page.Page{Cache: c, Hosts: s.hosts}
-	alsoObserve(c, p.Observe)
-	end, err = servePage(ctx, out, s.err, s.ui, p)
+// exposePage serves a page that shows the cache of p live. It must be called before the cache is used.
+func (s *serve) exposePage(ctx context.Context, out io.Writer, p *proxy.Proxy) (end func() error, err error) {
+	shown := &page.Page{Cache: p.Cache, Hosts: p.Hosts}
+	alsoObserve(p.Cache, shown.Observe)
+	end, err = servePage(ctx, out, s.err, s.ui, shown)
 	if err != nil {
 		return nil, fmt.Errorf("--ui: %w", err)
 	}
