@@ -89,11 +89,11 @@ func (a *app) openStore(cmd *cobra.Command, create bool, keys []sealed.Key) (sto
 		return nil, nil, &exitError{exitUsage, err}
 	}
 	if !byFile {
-		s, closeStore, err := at.open(ctx, create, warn)
+		s, err := at.open(ctx, create, warn)
 		if err != nil {
 			return nil, nil, fmt.Errorf("the store cannot be used: %w", err)
 		}
-		return a.around(s, closeStore, keys)
+		return a.around(s, closeOf(s), keys)
 	}
 	c := *a.file
 	compress := a.wrappers.compress
@@ -105,8 +105,7 @@ func (a *app) openStore(cmd *cobra.Command, create bool, keys []sealed.Key) (sto
 		c.Store.Location = config.Literal(at.Kind + ":" + at.Path)
 	}
 	open := func(ctx context.Context, at config.Location) (store.Store, error) {
-		s, _, err := location{at}.open(ctx, create, warn) // which OpenStore closes
-		return s, err
+		return location{at}.open(ctx, create, warn)
 	}
 	drivers := &config.Drivers{
 		Open:     map[string]func(context.Context, config.Location) (store.Store, error){"sqlite": open, "disk": open, "memory": open},

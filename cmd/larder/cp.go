@@ -120,11 +120,11 @@ func openFor(cmd *cobra.Command, spec string, create bool) (store.Store, func() 
 	if err != nil {
 		return nil, nil, &exitError{exitUsage, err}
 	}
-	s, closeStore, err := at.open(cmd.Context(), create, warner(cmd))
+	s, err := at.open(cmd.Context(), create, warner(cmd))
 	if err != nil {
 		return nil, nil, fmt.Errorf("the store %s cannot be used: %w", at, err)
 	}
-	return s, closeStore, nil
+	return s, closeOf(s), nil
 }
 
 // all copies what q means, also the notes that larder keeps for itself. It returns what ended it early.

@@ -64,7 +64,7 @@ func (d database) run(ctx context.Context, t *testing.T, stored int, args ...str
 		}
 	}
 	usual := databases["redis"]
-	databases["redis"] = func(context.Context, string) (closer, error) { return d, nil }
+	databases["redis"] = func(context.Context, string) (store.Store, error) { return d, nil }
 	defer func() { databases["redis"] = usual }()
 	var o, e bytes.Buffer
 	code = run(ctx, append([]string{"--config", "none", "--store", "redis://db"}, args...), nil, &o, &e)

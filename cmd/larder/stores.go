@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,27 +19,21 @@ import (
 	"github.com/larder-go/larder/store/sqlite"
 )
 
-// This file is the only one that knows every store.
+// Only this file knows every store.
 
 const storeEnv = "LARDER_STORE"
 
-// location says where a store is, as --store gives it.
+// location is the value of --store.
 type location struct{ config.Location }
 
-// closer is a store that somebody has to close.
-type closer interface {
-	store.Store
-	Close() error
+// databases are the kinds of store that a URL names, which their packages read.
+var databases = map[string]func(ctx context.Context, url string) (store.Store, error){
+	"redis":    func(ctx context.Context, url string) (store.Store, error) { return redis.Open(ctx, url, nil) },
+	"mongodb":  func(ctx context.Context, url string) (store.Store, error) { return mongodb.Open(ctx, url, nil) },
+	"dynamodb": func(ctx context.Context, url string) (store.Store, error) { return dynamodb.Open(ctx, url, nil) },
 }
 
-// databases opens the stores that a URL names. The drivers read the URL.
-var databases = map[string]func(ctx context.Context, url string) (closer, error){
-	"redis":    func(ctx context.Context, url string) (closer, error) { return redis.Open(ctx, url, nil) },
-	"mongodb":  func(ctx context.Context, url string) (closer, error) { return mongodb.Open(ctx, url, nil) },
-	"dynamodb": func(ctx context.Context, url string) (closer, error) { return dynamodb.Open(ctx, url, nil) },
-}
-
-// locate reads a location. If that is empty it returns the user's own cache.
+// locate reads the value of --store; empty, it is the user's own cache.
 func locate(spec string) (location, error) {
 	if spec != "" {
 		return parseLocation(spec)
@@ -58,33 +53,26 @@ func parseLocation(spec string) (location, error) {
 	return location{at}, err
 }
 
-// open opens the store. Unless create is set it makes no file: a missing store is like an empty one, and a damaged one
-// is an error.
-func (at location) open(ctx context.Context, create bool, warn func(string)) (s store.Store, closeStore func() error, err error) {
+// open opens the store. Unless create is set, it makes no file: a missing store is taken for an empty one, and a damaged
+// one is an error.
+func (at location) open(ctx context.Context, create bool, warn func(string)) (store.Store, error) {
+	empty := &memory.Store{MaxBytes: at.MaxBytes}
 	if at.Kind == "memory" {
-		return emptyStore(at)
+		return empty, nil
 	}
 	if open := databases[at.Kind]; open != nil {
-		db, err := open(ctx, at.Path)
-		if err != nil {
-			return nil, nil, err
-		}
-		return db, db.Close, nil
+		return open(ctx, at.Path)
 	}
-	begins := at.Path
+	root := at.Path
 	if at.Kind == "disk" {
-		begins = filepath.Join(at.Path, "v1") // which all of it is in; a folder without that is somebody else's
+		root = filepath.Join(at.Path, "v1") // a folder without it is no store
 	}
-	if _, err := os.Stat(begins); !create && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(root); !create && errors.Is(err, fs.ErrNotExist) {
 		warn(fmt.Sprintf("there is no store at %s yet", at))
-		return emptyStore(at)
+		return empty, nil
 	}
 	if at.Kind == "disk" {
-		d, err := disk.Open(at.Path, &disk.Options{MaxBytes: at.MaxBytes})
-		if err != nil {
-			return nil, nil, err
-		}
-		return d, d.Close, nil
+		return disk.Open(at.Path, &disk.Options{MaxBytes: at.MaxBytes})
 	}
 	db, err := sqlite.Open(at.Path, &sqlite.Options{
 		MaxBytes:    at.MaxBytes,
@@ -100,12 +88,13 @@ func (at location) open(ctx context.Context, create bool, warn func(string)) (s 
 		}
 		err = fmt.Errorf("%w; nothing was changed, %s", err, next)
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return db, db.Close, nil
+	return db, err
 }
 
-func emptyStore(at location) (store.Store, func() error, error) {
-	return &memory.Store{MaxBytes: at.MaxBytes}, func() error { return nil }, nil
+// closeOf returns the Close of s, which may have none.
+func closeOf(s store.Store) func() error {
+	if c, ok := s.(io.Closer); ok {
+		return c.Close
+	}
+	return func() error { return nil }
 }
