@@ -83,13 +83,12 @@ var bypassSections = map[string]string{
 
 // Step is one question on the way to a Verdict, and its answer.
 type Step struct {
-	Question string // "is it fresh?"
-	Answer   string // "yes: its age is 12s and its lifetime 1m0s"
-	Section  string // where that is laid down, as "RFC 9111 §4.2"; "" if it is not the standard's
-	Rule     string // the Match of the rule that has a say in it; "" if none has, or one for every URL
-	// Settles: it is the answer that the Verdict's Reason, or Bypass, is about. That is so of one step; those after it
-	// tell what follows from it.
-	Settles bool
+	Question string `json:"question"`          // "is it fresh?"
+	Answer   string `json:"answer"`            // "yes: its age is 12s and its lifetime 1m0s"
+	Section  string `json:"section,omitempty"` // where the standard says so, as "RFC 9111 §4.2"; "": nowhere
+	Rule     string `json:"rule,omitempty"`    // the Match of the rule that decides; "": none, or one for every URL
+	// Settles is true of the one step whose Answer gave the Verdict's Reason, or Bypass. Later steps follow from it.
+	Settles bool `json:"settles,omitempty"`
 }
 
 // Steps returns how the cache comes to the Verdict: each question that it asks, in that order, up to the one that

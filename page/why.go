@@ -30,23 +30,15 @@ var modes = map[string]larder.Mode{
 
 // explanation is the way to a verdict.
 type explanation struct {
-	Method   string `json:"method"`
-	URL      string `json:"url"`
-	Key      string `json:"key"`    // "": none
-	Action   string `json:"action"` // serve, serve and refresh, validate, forward, refuse, bypass
-	Reason   string `json:"reason"`
-	Section  string `json:"section"`
-	Steps    []step `json:"steps"`
-	Selected string `json:"selected"` // the id of the stored response; "": none
-	Stored   []row  `json:"stored"`   // for the request, newest first
-}
-
-type step struct {
-	Question string `json:"question"`
-	Answer   string `json:"answer"`
-	Section  string `json:"section"`
-	Rule     string `json:"rule"`
-	Settles  bool   `json:"settles"`
+	Method   string        `json:"method"`
+	URL      string        `json:"url"`
+	Key      string        `json:"key"`    // "": none
+	Action   string        `json:"action"` // serve, serve and refresh, validate, forward, refuse, bypass
+	Reason   string        `json:"reason"`
+	Section  string        `json:"section"`
+	Steps    []larder.Step `json:"steps"`
+	Selected string        `json:"selected"` // the id of the stored response; "": none
+	Stored   []row         `json:"stored"`   // for the request, newest first
 }
 
 // why tells what would happen to a request now. Nothing is sent.
@@ -65,7 +57,7 @@ func (p *Page) why(w http.ResponseWriter, r *http.Request) error {
 	}
 	now := time.Now()
 	out := explanation{Method: req.Method, URL: e.URL, Action: e.Verdict.Action.String(), Reason: e.Verdict.Reason.String(),
-		Section: e.Verdict.Reason.Section(), Steps: []step{}, Stored: []row{}}
+		Section: e.Verdict.Reason.Section(), Steps: e.Steps(), Stored: []row{}}
 	if e.Key != "" {
 		out.Key = view.Key(e.Key)
 	}
@@ -74,9 +66,6 @@ func (p *Page) why(w http.ResponseWriter, r *http.Request) error {
 	}
 	if e.Selected != nil {
 		out.Selected = e.Selected.ID.String()
-	}
-	for _, s := range e.Steps() {
-		out.Steps = append(out.Steps, step(s))
 	}
 	for _, stored := range e.Records[:min(len(e.Records), mostVariants)] {
 		out.Stored = append(out.Stored, newRow(stored, now))

@@ -100,11 +100,7 @@ func (c *copying) run(cmd *cobra.Command, a *app, args []string) error {
 	err = c.all(cmd.Context(), q)
 	c.Seconds = secondsSince(c.now)
 	c.bar.done()
-	if c.json {
-		err = errors.Join(err, writeJSON(cmd.OutOrStdout(), c.copied))
-	} else {
-		err = errors.Join(err, buffered(cmd, c.copied.write))
-	}
+	err = errors.Join(err, writeResult(cmd, c.json, c.copied, c.copied.write))
 	if err := errors.Join(err, closeTo()); err != nil {
 		return err
 	}

@@ -110,11 +110,7 @@ func (i *importing) run(cmd *cobra.Command, a *app, files []string) (err error) 
 	wrong, err := i.files(cmd, files)
 	i.bar.done()
 	i.Seconds = secondsSince(i.began)
-	if i.json {
-		err = errors.Join(err, writeJSON(cmd.OutOrStdout(), i.imported))
-	} else {
-		err = errors.Join(err, buffered(cmd, i.write))
-	}
+	err = errors.Join(err, writeResult(cmd, i.json, i.imported, i.write))
 	if err == nil && (wrong || i.failed) {
 		err = &exitError{code: exitFailed}
 	}

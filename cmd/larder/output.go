@@ -47,6 +47,14 @@ func printable(s string) string {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
 
+// writeResult writes v as JSON, or else what write writes.
+func writeResult(cmd *cobra.Command, asJSON bool, v any, write func(io.Writer) error) error {
+	if asJSON {
+		return writeJSON(cmd.OutOrStdout(), v)
+	}
+	return buffered(cmd, write)
+}
+
 // buffered gives do a buffered standard output. do may ignore errors of writing: they are remembered, and returned in
 // the end.
 func buffered(cmd *cobra.Command, do func(io.Writer) error) error {

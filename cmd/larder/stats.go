@@ -77,10 +77,7 @@ history.sqlite in the cache folder. $LARDER_HISTORY names another one; none is n
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return writeJSON(cmd.OutOrStdout(), t)
-			}
-			return buffered(cmd, t.write)
+			return writeResult(cmd, asJSON, t, t.write)
 		},
 	}
 	jsonFlag(cmd, &asJSON)

@@ -79,11 +79,7 @@ func (v *verify) run(cmd *cobra.Command, a *app) error {
 	err = v.all(ctx, finder, q)
 	v.bar.done()
 	v.Seconds = secondsSince(began)
-	if v.json {
-		err = errors.Join(err, writeJSON(cmd.OutOrStdout(), v.verified))
-	} else {
-		err = errors.Join(err, buffered(cmd, func(w io.Writer) error { v.write(w, v.remove); return nil }))
-	}
+	err = errors.Join(err, writeResult(cmd, v.json, v.verified, v.write))
 	if err == nil && v.Damaged > 0 {
 		err = &exitError{code: exitFailed}
 	}
@@ -156,11 +152,11 @@ func readAll(ctx context.Context, s store.Store, r *store.Record) error {
 	return fmt.Errorf("%s: %w", r.URL, err)
 }
 
-func (v *verified) write(w io.Writer, removed bool) {
+func (v *verify) write(w io.Writer) error {
 	detailOf(w, "whole", v.Whole, v.Bytes, v.Seconds)
 	if v.Damaged > 0 {
 		what := "left; --remove removes it"
-		if removed {
+		if v.remove {
 			what = "removed"
 		}
 		detail(w, "damaged", "%d, %s", v.Damaged, what)
@@ -168,4 +164,5 @@ func (v *verified) write(w io.Writer, removed bool) {
 	if v.Gone > 0 {
 		detail(w, "gone", "%d", v.Gone)
 	}
+	return nil
 }

@@ -103,10 +103,7 @@ func (w *warm) tell(cmd *cobra.Command) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.Seconds = secondsSince(t.began)
-	if w.json {
-		return writeJSON(cmd.OutOrStdout(), t)
-	}
-	return buffered(cmd, func(out io.Writer) error {
+	return writeResult(cmd, w.json, t, func(out io.Writer) error {
 		line := func(name string, n int) {
 			if n > 0 {
 				sumUp(out, name, n, "")

@@ -77,10 +77,7 @@ func (w *why) run(cmd *cobra.Command, a *app, args []string) error {
 		return err
 	}
 	x := explained{e, &w.request, req, others, time.Now()}
-	if w.json {
-		return writeJSON(cmd.OutOrStdout(), x.json())
-	}
-	return buffered(cmd, x.write)
+	return writeResult(cmd, w.json, x.json(), x.write)
 }
 
 // explained is an Explanation with what else is of interest beside it.
@@ -278,34 +275,26 @@ func (x *explained) advice() []string {
 
 // explanation is what why tells in JSON.
 type explanation struct {
-	Method   string       `json:"method"`
-	URL      string       `json:"url"`
-	Key      string       `json:"key,omitempty"`
-	Rule     string       `json:"rule"`
-	Action   string       `json:"action"`
-	Reason   string       `json:"reason"`
-	Section  string       `json:"section,omitempty"`
-	Age      *float64     `json:"age,omitempty"`
-	Lifetime *float64     `json:"lifetime"`
-	Selected string       `json:"selected,omitempty"`
-	Steps    []whyStep    `json:"steps"`
-	Stored   []view.Entry `json:"stored"`
-	Others   int          `json:"others"`
-	Advice   []string     `json:"advice"`
-}
-
-// whyStep is a larder.Step in JSON.
-type whyStep struct {
-	Question string `json:"question"`
-	Answer   string `json:"answer"`
-	Section  string `json:"section,omitempty"`
-	Rule     string `json:"rule,omitempty"`
-	Settles  bool   `json:"settles,omitempty"`
+	Method   string        `json:"method"`
+	URL      string        `json:"url"`
+	Key      string        `json:"key,omitempty"`
+	Rule     string        `json:"rule"`
+	Action   string        `json:"action"`
+	Reason   string        `json:"reason"`
+	Section  string        `json:"section,omitempty"`
+	Age      *float64      `json:"age,omitempty"`
+	Lifetime *float64      `json:"lifetime"`
+	Selected string        `json:"selected,omitempty"`
+	Steps    []larder.Step `json:"steps"`
+	Stored   []view.Entry  `json:"stored"`
+	Others   int           `json:"others"`
+	Advice   []string      `json:"advice"`
 }
 
 func (x *explained) json() explanation {
 	out := explanation{Method: x.req.Method, URL: x.URL, Rule: x.rule(), Action: x.Verdict.Action.String(),
-		Reason: x.Verdict.Reason.String(), Section: x.Verdict.Reason.Section(), Stored: []view.Entry{}, Others: x.others, Advice: x.advice()}
+		Reason: x.Verdict.Reason.String(), Section: x.Verdict.Reason.Section(),
+		Steps: x.Steps(), Stored: []view.Entry{}, Others: x.others, Advice: x.advice()}
 	if x.Key != "" {
 		out.Key = view.Key(x.Key)
 	}
@@ -315,10 +304,6 @@ func (x *explained) json() explanation {
 	if x.Selected != nil {
 		out.Selected = x.Selected.ID.String()
 		out.Age, out.Lifetime = seconds(x.Verdict.Age), seconds(x.Verdict.Lifetime)
-	}
-	out.Steps = []whyStep{}
-	for _, s := range x.Steps() {
-		out.Steps = append(out.Steps, whyStep(s))
 	}
 	for _, r := range x.Records {
 		out.Stored = append(out.Stored, view.NewEntry(r, x.now))
