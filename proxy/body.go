@@ -19,14 +19,14 @@ type requestBody struct {
 	trailer http.Header // to be filled in at the end; nil: none
 	limit   int64       // 0: none
 	stall   time.Duration
-	proceed func() // before it is first read; nil: nothing
+	proceed func() // called before the first read, if set
 	read    int64
-	err     atomic.Pointer[error] // what the client did wrong
+	err     atomic.Pointer[error] // why reading from the client failed
 	whole   atomic.Bool           // it has been read to its end
 	begun   atomic.Bool           // the origin reads it
 	closed  atomic.Bool           // set with mu held, as over is
 	mu      sync.Mutex
-	over    bool // what the request came by is no longer its own
+	over    bool // the connection may have its next request
 }
 
 func (p *Proxy) requestBody(r *http.Request, c *http.ResponseController) *requestBody {
@@ -43,7 +43,7 @@ func (b *requestBody) sendWith(out *http.Request) {
 	if len(b.r.Trailer) == 0 {
 		return
 	}
-	out.ContentLength, out.TransferEncoding = -1, []string{"chunked"} // which leaves room for them, also behind nothing
+	out.ContentLength, out.TransferEncoding = -1, []string{"chunked"} // which alone has trailers, even after an empty body
 	out.Trailer = make(http.Header, len(b.r.Trailer))
 	for name := range b.r.Trailer {
 		if !framing(name) && !ofIdentity(b.r.Method, name) { // as in the header
@@ -53,7 +53,7 @@ func (b *requestBody) sendWith(out *http.Request) {
 	b.trailer = out.Trailer
 }
 
-// tooLong reports a body that is announced as longer than the proxy takes.
+// tooLong returns the fault of a request whose Content-Length exceeds MaxBody.
 func (p *Proxy) tooLong(r *http.Request) *Fault {
 	if p.MaxBody > 0 && r.ContentLength > p.MaxBody {
 		return refusal(http.StatusRequestEntityTooLarge, "the request's body is longer than this proxy takes")
@@ -83,7 +83,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if b.limit > 0 && b.read > b.limit {
 		n, err = 0, errTooLong
 	}
-	if err == io.EOF || b.r.ProtoMajor > 1 { // the server goes on to watch whether the client leaves; by HTTP/2 a busy origin would end the body
+	if err == io.EOF || b.r.ProtoMajor > 1 { // else it would end net/http's watch for a client that leaves, or an HTTP/2 body that a busy origin reads later
 		b.setDeadline(time.Time{})
 	}
 	switch {
@@ -94,14 +94,14 @@ func (b *requestBody) Read(p []byte) (int, error) {
 				b.trailer[name] = values
 			}
 		}
-	case err != nil && err != io.EOF && !b.closed.Load():
+	case err != nil && !b.closed.Load():
 		err = fmt.Errorf("read the request's body: %w", err)
 		b.err.Store(&err)
 	}
 	return n, err
 }
 
-// await gives the next bytes their time, unless b is closed, which gives the rest its own.
+// await sets the deadline of the next read. It returns false if b is closed: Close has set the deadline of the rest.
 func (b *requestBody) await() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -112,7 +112,7 @@ func (b *requestBody) await() bool {
 	return true
 }
 
-// setDeadline sets that of reading, unless b is over: the transport may still be reading it behind the answer.
+// setDeadline sets the read deadline, unless b is over: the transport may still be reading after the response.
 func (b *requestBody) setDeadline(t time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -121,7 +121,7 @@ func (b *requestBody) setDeadline(t time.Time) {
 	}
 }
 
-// end is for when the request has been answered.
+// end closes b when the handler returns. From then on b sets no deadline.
 func (b *requestBody) end() {
 	b.Close()
 	b.mu.Lock()
@@ -129,14 +129,14 @@ func (b *requestBody) end() {
 	b.mu.Unlock()
 }
 
-// remains reports whether there is, or was, more of the body than has been read.
+// remains reports whether there is a body that has not been read to its end.
 func (b *requestBody) remains() bool { return b.rc != nil && !b.whole.Load() }
 
-// lingerTime is for the rest of a request's body after the response, unless it is broken. In HTTP/2, where there is
-// nothing to be reset but the stream, it is waited for no longer: the response would not end before.
+// lingerTime is how long the rest of a request's body may take after the response, in HTTP/1.1. In HTTP/2 it gets no
+// time: only the stream could be reset, and the response would not end before.
 const lingerTime = 5 * time.Second
 
-// Close ends the reading. The client's body is the server's to close.
+// Close ends reading. It leaves closing the client's body to the server.
 func (b *requestBody) Close() error {
 	b.mu.Lock()
 	closed := b.closed.Swap(true)

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// takenBody is a body that ends with its connection.
+// takenBody is the body of a response that was taken over. It ends with its connection.
 type takenBody struct {
 	io.ReadCloser
 	conn net.Conn
@@ -21,7 +21,7 @@ type takenBody struct {
 func (b *takenBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() != nil {
-		err = b.ctx.Err() // rather than that the connection is closed
+		err = b.ctx.Err() // by which the connection was closed
 	}
 	return n, err
 }
@@ -31,17 +31,43 @@ func (b *takenBody) Close() error {
 	return b.conn.Close()
 }
 
-// readable returns what came from the head of the final response on, without the coding that nobody has heard of, and
-// without a Content-Length, which does not count beside it; nil if it has no such coding, or is not whole.
+// readable returns the final response in came, from its head on, without its unknown transfer coding, and without the
+// Content-Length that does not count beside one (RFC 9112 §6.3). It is nil if the head is not whole, or has no such
+// coding.
 func readable(came []byte) []byte {
 	head, rest, whole := final(came)
 	if !whole {
 		return nil
 	}
-	return without(head, rest)
+	var out []byte
+	unknown := false
+	for i, line := range bytes.Split(head, []byte("\r\n")) {
+		name, value, _ := strings.Cut(string(line), ":")
+		if strings.HasPrefix(name, " ") || strings.HasPrefix(name, "\t") { // the line before goes on
+			return nil
+		}
+		switch textproto.CanonicalMIMEHeaderKey(name) {
+		case "Transfer-Encoding":
+			if unknown || !unknownCoding(value) { // a second one, or a known one
+				return nil
+			}
+			unknown = true
+			continue
+		case "Content-Length":
+			continue
+		}
+		if i > 0 {
+			out = append(out, "\r\n"...)
+		}
+		out = append(out, line...)
+	}
+	if !unknown {
+		return nil
+	}
+	return append(append(out, "\r\n\r\n"...), rest...)
 }
 
-// final returns the head of the final response, behind those of interim ones, and what follows it.
+// final returns the head of the final response, after those of interim ones, and what follows it.
 func final(came []byte) (head, rest []byte, whole bool) {
 	for {
 		head, rest, whole = bytes.Cut(came, []byte("\r\n\r\n"))
@@ -52,38 +78,9 @@ func final(came []byte) (head, rest []byte, whole bool) {
 	}
 }
 
-func without(head, rest []byte) []byte {
-	var out []byte
-	unheard := false
-	for i, line := range bytes.Split(head, []byte("\r\n")) {
-		name, value, _ := strings.Cut(string(line), ":")
-		if strings.HasPrefix(name, " ") || strings.HasPrefix(name, "\t") { // the line before goes on
-			return nil
-		}
-		switch textproto.CanonicalMIMEHeaderKey(name) {
-		case "Transfer-Encoding":
-			if unheard || !unheardOf(value) { // one is enough
-				return nil
-			}
-			unheard = true
-			continue
-		case "Content-Length":
-			continue
-		}
-		if i > 0 {
-			out = append(out, "\r\n"...)
-		}
-		out = append(out, line...)
-	}
-	if !unheard {
-		return nil
-	}
-	return append(append(out, "\r\n\r\n"...), rest...)
-}
-
-// unheardOf reports whether the value of Transfer-Encoding is one word that is no coding anybody could undo: none of
-// those registered (RFC 9112 §7).
-func unheardOf(value string) bool {
+// unknownCoding reports whether the value of Transfer-Encoding is a single token that is no registered coding (RFC 9112
+// §7), so that nobody could undo it.
+func unknownCoding(value string) bool {
 	value = strings.ToLower(strings.Trim(value, " \t"))
 	switch value {
 	case "chunked", "compress", "x-compress", "deflate", "gzip", "x-gzip", "trailers":

@@ -15,13 +15,13 @@ import (
 	"github.com/larder-go/larder/internal/errno"
 )
 
-// Fault is why the proxy answered by itself, or could not pass on a response whole.
+// Fault is why the proxy made a response itself, or could not pass one on whole.
 type Fault struct {
 	Status int    // of the response
 	Type   string // as RFC 9209 §2.3 names it
 	Detail string // one sentence for the client; it holds nothing that a request or an origin said
 	Err    error  // what happened; nil: the request was refused
-	params string // more of Proxy-Status
+	params string // further parameters of Proxy-Status
 }
 
 func (f *Fault) Error() string {
@@ -39,7 +39,7 @@ func refusal(status int, detail string) *Fault {
 
 // status returns f as a member of Proxy-Status.
 func (f *Fault) status(name string) string {
-	name = larder.Decision{}.CacheStatus(name) // which is the name alone, as that field has it
+	name = larder.Decision{}.CacheStatus(name) // the name alone, as a token or a string
 	return name + "; error=" + f.Type + f.params + `; detail="` + f.Detail + `"`
 }
 
@@ -65,8 +65,8 @@ func (x *exchange) fail(f *Fault) {
 	io.WriteString(x.w, text)
 }
 
-// classify says what err is that the origin did not answer for.
-func (b *requestBody) classify(err error) *Fault {
+// fault returns why a request failed with err: by its body, or else by the origin.
+func (b *requestBody) fault(err error) *Fault {
 	if fault := b.err.Load(); fault != nil {
 		err = *fault
 		f := refusal(http.StatusBadRequest, "the request's body broke off")
@@ -79,7 +79,7 @@ func (b *requestBody) classify(err error) *Fault {
 		f.Err = err
 		return f
 	}
-	f := classify(err)
+	f := originFault(err)
 	f.Err = err
 	return f
 }
@@ -88,7 +88,8 @@ func gateway(status int, kind, detail string) *Fault {
 	return &Fault{Status: status, Type: kind, Detail: detail}
 }
 
-func classify(err error) *Fault {
+// originFault returns what err of the cache's Base means, by type or by text.
+func originFault(err error) *Fault {
 	const bad, slow = http.StatusBadGateway, http.StatusGatewayTimeout
 	var (
 		dns         *net.DNSError
@@ -145,5 +146,5 @@ func classify(err error) *Fault {
 	return gateway(http.StatusInternalServerError, "proxy_internal_error", "the cache failed")
 }
 
-// has is for the errors of net/http that have no value or type to be known by.
+// has recognises an error of net/http that has neither a value nor a type of its own.
 func has(err error, text string) bool { return strings.Contains(err.Error(), text) }

@@ -19,12 +19,12 @@ func ofConnection(name string) bool {
 	return false
 }
 
-// ofIdentity reports whether a field is one in which a proxy tells of its client, or by which a request of that method
-// names another target, or another method, than its own. A client might tell lies in them, and one that the origin
-// believes would be stored for others to get. CGI, and what follows it, makes "_" of all that is neither letter nor
-// digit, so that X_Forwarded.Host is X-Forwarded-Host to it.
+// ofIdentity reports whether a proxy would describe its client by the field, or whether a request with that method
+// could name another target or method by it. A client can lie in such fields, and the answer of an origin that believes
+// it would be stored for others (cache poisoning). CGI and its successors make "_" of all that is neither letter nor
+// digit, so that they take X_Forwarded.Host for X-Forwarded-Host.
 func ofIdentity(method, name string) bool {
-	if name == "" || !strings.ContainsRune("FfTtXx", rune(name[0])) { // none of them begins so; this is asked of each field of each request
+	if name == "" || !strings.ContainsRune("FfTtXx", rune(name[0])) { // the fast path, since this is asked of every field
 		return false
 	}
 	name = textproto.CanonicalMIMEHeaderKey(strings.Map(func(c rune) rune {
@@ -37,7 +37,7 @@ func ofIdentity(method, name string) bool {
 	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Host", "X-Forwarded":
 		return true
 	case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
-		return method != http.MethodPost // in which it is common, and whose answer is stored for no other method
+		return method != http.MethodPost // it is common in POST, whose response is stored for POST alone
 	}
 	return strings.HasPrefix(name, "X-Forwarded-")
 }
@@ -56,7 +56,7 @@ func copyMessage(dst, src http.Header) {
 	}
 }
 
-// addVia says in h that the message has come by here, as one of that version of HTTP.
+// addVia adds p to the Via field, with the version of HTTP in which the message came.
 func (p *Proxy) addVia(h http.Header, major, minor int) {
 	v := p.via11
 	if major != 1 || minor != 1 {
@@ -68,7 +68,7 @@ func (p *Proxy) addVia(h http.Header, major, minor int) {
 	h["Via"] = append(slices.Clip(h["Via"]), v)
 }
 
-// loops reports whether the request has passed this very proxy before.
+// loops reports whether the request has passed this proxy before.
 func (p *Proxy) loops(r *http.Request) bool {
 	for _, line := range r.Header["Via"] {
 		for member := range strings.SplitSeq(line, ",") {

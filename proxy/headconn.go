@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// maxRemembered is up to how many bytes a head is remembered; handover is for how long a connection is kept open for
-// who takes it over.
+// maxRemembered is the length of the longest head that is remembered, in bytes. handover is how long a connection that
+// net/http has closed stays open, to be taken over.
 const (
 	maxRemembered = 16 << 10
 	handover      = time.Second
 )
 
 // headConn is a connection that remembers what has come since the last request began, so that a response which net/http
-// refuses can be read by somebody else.
+// refuses can be read from it after all.
 type headConn struct {
 	net.Conn
 
@@ -36,7 +36,7 @@ type connState uint8
 
 const (
 	inUse    connState = iota
-	deserted           // closed by net/http, and kept for who takes it over
+	deserted           // closed by net/http, and open to be taken over
 	takenOver
 	closed
 )
@@ -61,7 +61,7 @@ func (c *headConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close is net/http's.
+// Close is called by net/http. A connection with a response that could be taken over stays open for it.
 func (c *headConn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,7 +84,7 @@ func (c *headConn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite ends what is sent over an upgraded connection.
+// CloseWrite closes the sending half of an upgraded connection.
 func (c *headConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -105,7 +105,7 @@ func (c *headConn) connection() (lines []string) {
 	return lines
 }
 
-// takeOver reads the response to req that net/http has refused; nil if that was not for a coding nobody has heard of.
+// takeOver returns the response to req that net/http has refused; nil unless it has an unknown transfer coding.
 func (c *headConn) takeOver(req *http.Request) *http.Response {
 	c.mu.Lock()
 	head := readable(c.came)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// interim passes 1xx responses on, until the final one is there. It does not let the origin's connection wait for the
-// client to read them, since others may be waiting for what comes next on it.
+// interim passes on 1xx responses until the final one is there. The origin's connection does not wait for the client to
+// read them, since it may carry responses for others.
 type interim struct {
 	x *exchange
 
@@ -21,17 +21,17 @@ type interim struct {
 type message struct {
 	code    int
 	header  http.Header
-	written chan struct{} // closed then; nil: nobody waits for it
+	written chan struct{} // closed when it is written; nil: nobody waits for that
 }
 
 // mostWaiting is how many may wait for the client to read the one before. Further ones are dropped.
 const mostWaiting = 16
 
-// take takes what the origin sends.
+// take is called with each 1xx response of the origin.
 func (i *interim) take(code int, header textproto.MIMEHeader) error {
 	switch {
-	case code == http.StatusContinue && i.x.expectsContinue(): // it is told that when its body is read
-	case code == http.StatusSwitchingProtocols: // by HTTP/2, which has none (RFC 9113 §8.6)
+	case code == http.StatusContinue && i.x.expectsContinue(): // proceed sends it
+	case code == http.StatusSwitchingProtocols: // from HTTP/2, which has none (RFC 9113 §8.6)
 	default:
 		i.add(message{code: code, header: http.Header(header)})
 	}
@@ -41,7 +41,7 @@ func (i *interim) take(code int, header textproto.MIMEHeader) error {
 func (i *interim) add(m message) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.ended || len(i.waiting) >= mostWaiting && m.written == nil { // ended: the caller has gone, and the request goes on for others
+	if i.ended || len(i.waiting) >= mostWaiting && m.written == nil { // ended: this client has left, and the request goes on for others
 		return false
 	}
 	if i.waiting = append(i.waiting, m); len(i.waiting) == 1 {
@@ -50,7 +50,7 @@ func (i *interim) add(m message) bool {
 	return true
 }
 
-// pass passes on what waits, and what comes meanwhile.
+// pass passes on the messages that wait, and those that come meanwhile.
 func (i *interim) pass() {
 	h := i.x.w.Header()
 	for more := true; more; {
@@ -72,8 +72,8 @@ func (i *interim) pass() {
 	}
 }
 
-// proceed asks the client for its body, in its turn. net/http would do so by itself in HTTP/1.1, in the middle of
-// another one.
+// proceed asks the client for its body, by a 100 (Continue) in its turn. In HTTP/1.1 net/http would send one itself, in
+// the middle of another message.
 func (i *interim) proceed() {
 	written := make(chan struct{})
 	if i.add(message{code: http.StatusContinue, written: written}) {
@@ -81,7 +81,7 @@ func (i *interim) proceed() {
 	}
 }
 
-// end waits until what has come is passed on; from then on nothing is.
+// end waits until all that has come is passed on. What comes later is dropped.
 func (i *interim) end() {
 	i.mu.Lock()
 	i.ended = true

@@ -20,7 +20,7 @@ type Origin struct {
 	URL    *url.URL // http or https, without user, query and fragment
 }
 
-// ParseOrigin reads URL, or PREFIX=URL, HOST=URL or HOST/PREFIX=URL.
+// ParseOrigin reads URL, or PREFIX=URL, HOST=URL or HOST/PREFIX=URL. Its errors hold no password.
 func ParseOrigin(s string) (Origin, error) {
 	fault := func(format string, a ...any) (Origin, error) {
 		return Origin{}, fmt.Errorf("origin %q: %w", withoutPassword(s), fmt.Errorf(format, a...))
@@ -121,7 +121,7 @@ func unescaped(path string) string {
 	return path
 }
 
-// order checks the origins, and returns the most special first.
+// order checks the origins, and returns the most specific first.
 func order(origins []Origin) ([]Origin, error) {
 	if len(origins) == 0 {
 		return nil, errors.New("proxy: no origin is given")
@@ -157,14 +157,14 @@ func (p *Proxy) admit(r *http.Request) (*Origin, *Fault) {
 	case r.Method == http.MethodTrace:
 		return nil, refusal(http.StatusMethodNotAllowed, "TRACE is refused")
 	case !token(r.Method): // as HTTP/2 may have it
-		return nil, refusal(http.StatusBadRequest, "the request's method is none")
+		return nil, refusal(http.StatusBadRequest, "the request's method is not valid")
 	case r.RequestURI == "*" && r.Method != http.MethodOptions:
 		return nil, refusal(http.StatusBadRequest, "* is for OPTIONS alone")
 	case r.URL.Scheme != "" && r.URL.Scheme != "http" && r.URL.Scheme != "https", r.URL.Opaque != "", r.URL.User != nil,
 		strings.Contains(r.URL.RawQuery, " "): // as HTTP/2 may have it; in HTTP/1.1 the target would end there
-		return nil, refusal(http.StatusBadRequest, "the request's target is no http URL")
-	case r.Host != "" && !isHost(r.Host): // which net/http does not see to
-		return nil, refusal(http.StatusBadRequest, "the request's host is none")
+		return nil, refusal(http.StatusBadRequest, "the request's target is not an http URL")
+	case r.Host != "" && !isHost(r.Host): // net/http does not check that
+		return nil, refusal(http.StatusBadRequest, "the request's host is not valid")
 	case !p.ours(r):
 		return nil, refusal(http.StatusMisdirectedRequest, "the request is for a host that is not served here")
 	case dotted(r.URL.Path):
@@ -210,7 +210,7 @@ func (p *Proxy) ours(r *http.Request) bool {
 	at := addrPort(local)
 	loopback := at.Addr().IsLoopback()
 	here := loopback && isLoopback(name)
-	if r.URL.Host != "" { // the absolute form: as one would ask a forward proxy for somebody else's URL
+	if r.URL.Host != "" { // the absolute form, as sent to a forward proxy
 		addr, _ := netip.ParseAddr(strings.Trim(name, "[]"))
 		return listed || (here || at.IsValid() && addr.Unmap() == at.Addr()) && port == int(at.Port())
 	}
@@ -273,8 +273,8 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// dotted reports whether a decoded path has a segment . or .., however an origin may come to see it: these would lead
-// out of a prefix, and the cache and the origin might not agree on what is meant.
+// dotted reports whether a decoded path has a segment . or .., or one that an origin could take for it. It would lead
+// out of a prefix, and cache and origin might not agree on what it means.
 func dotted(path string) bool {
 	if !strings.Contains(path, ".") && !strings.Contains(path, "%") {
 		return false
@@ -287,13 +287,13 @@ func dotted(path string) bool {
 	return false
 }
 
-// onceMore decodes what makes a dot segment. What else a path has may be no escape at all.
+// onceMore decodes the escapes that can make a dot segment. Any other % in a decoded path may begin no escape.
 var onceMore = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", `\`, "%5C", `\`, "%3b", ";", "%3B", ";")
 
-// escapedPath returns the path as it was written, but for what may stand in no URL (RFC 3986 §3.3), which is escaped.
-// Where there is such, URL.EscapedPath would write all of the path anew, and so make a slash of %2F.
+// escapedPath returns the path as it was written, but with characters escaped that no URL may have (RFC 3986 §3.3). If
+// there are any, URL.EscapedPath would encode the whole path anew, and so turn %2F into a slash.
 func escapedPath(u *url.URL) string {
-	if path, err := url.PathUnescape(u.RawPath); u.RawPath == "" || err != nil || path != u.Path { // of a handler before, perhaps
+	if path, err := url.PathUnescape(u.RawPath); u.RawPath == "" || err != nil || path != u.Path { // perhaps a handler before has changed Path
 		return u.EscapedPath()
 	}
 	var b strings.Builder
@@ -317,8 +317,8 @@ func (o *Origin) target(u *url.URL) *url.URL {
 		RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
 }
 
-// back returns a Location of the response to a request for target as the client has to see it: what lies at the
-// origin is found at the proxy.
+// back returns the Location of a response to a request for target as the client must see it: a URL below o's becomes
+// one of the proxy.
 func (o *Origin) back(location string, target *url.URL) string {
 	ref, err := url.Parse(location)
 	if err != nil || ref.Host == "" && !strings.HasPrefix(ref.Path, "/") {
@@ -339,7 +339,7 @@ func (o *Origin) back(location string, target *url.URL) string {
 	if path == "" {
 		path = "/"
 	}
-	if strings.HasPrefix(path, "//") { // which would be another host
+	if strings.HasPrefix(path, "//") { // else it would begin with a host
 		path = "/." + path
 	}
 	if u.RawQuery != "" || u.ForceQuery {

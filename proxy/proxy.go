@@ -18,30 +18,29 @@ import (
 type Proxy struct {
 	// Origins are where requests go; see Origin for which goes where. There must be at least one.
 	Origins []Origin
-	// Cache answers; nil: a shared one in 64 MiB of memory, with the name larder, over NewTransport. One of the
-	// caller's should have a Base that neither unpacks bodies nor follows redirects, and whose bodies may be closed
-	// while they are read, as NewTransport's does, and a Name.
+	// Cache answers the requests; nil: a shared cache in 64 MiB of memory, named larder, over NewTransport. A Cache
+	// should have a Name, and a Base like NewTransport's: one that neither decompresses bodies nor follows redirects,
+	// and whose bodies may be closed while they are read.
 	Cache *larder.Cache
-	// Hosts are names under which the proxy may be asked for, besides those of Origins: without a port, any port is
-	// meant; "*" is every name. nil: every name, but for requests that come in by a loopback address, which may name
-	// localhost and loopback addresses only: so a web page cannot reach the proxy of the machine it is shown on under a
-	// name of its own (DNS rebinding).
+	// Hosts are the hosts that requests may name, besides those of Origins. Without a port, one means any port; "*" is
+	// every host. nil: every host, except that requests to a loopback address may name only localhost and loopback
+	// addresses: so no web page reaches a proxy on its reader's machine by a name of its own (DNS rebinding).
 	Hosts []string
-	// PreserveHost passes on the client's Host. False: the origin's own. Responses are then kept by that name, too.
+	// PreserveHost passes on the client's Host, by which responses are then kept, too. False: origins get their own.
 	PreserveHost bool
 	// Forwarded tells origins who asks, by Forwarded (RFC 7239), X-Forwarded-For, X-Forwarded-Host and
-	// X-Forwarded-Proto. What the client says in such fields is never passed on. False: origins are told nothing.
-	// An origin may answer by the host and the scheme that it is told, and a client may name any of Hosts: so a Cache
-	// of the caller's needs Rules by KeyForwarded.
+	// X-Forwarded-Proto. What the client says in such fields is never passed on. False: origins are told nothing. What
+	// an origin answers may depend on the host and the scheme that it is told, and a client may name any of Hosts: so
+	// the Rules of Cache must come from KeyForwarded.
 	Forwarded bool
-	// Via is the proxy's name in the Via field (RFC 9110 §7.6.3), by which it also knows a request that it has sent
-	// itself; it must be a token that no other proxy on the way has. "": larder- and random letters.
+	// Via is the proxy's name in the Via field (RFC 9110 §7.6.3), by which it also recognises a request that comes back
+	// to it. It must be a token, and no other proxy on the way may have it. "": larder- and random letters.
 	Via string
 	// MaxBody is the length of the longest request body, in bytes; 0: any.
 	MaxBody int64
-	// StallTimeout is how long a body may stand still, in either direction, before it is given up; 0: 60 s. Events
-	// (text/event-stream), what is marked Incremental (RFC 10036), upgraded connections, and a request's body that the
-	// origin does not read on may wait for the origin as long as it wants.
+	// StallTimeout is how long a body may make no progress, in either direction, before it is given up; 0: 60 s. There
+	// is no limit on waiting for the origin with event streams (text/event-stream), messages marked Incremental (RFC
+	// 10036), upgraded connections, and request bodies that the origin has stopped reading.
 	StallTimeout time.Duration
 	// Observe is called with each Fault; nil: nobody is. It must be safe for concurrent use.
 	Observe func(*http.Request, *Fault)
@@ -50,8 +49,8 @@ type Proxy struct {
 	fault error // of the configuration
 	cache *larder.Cache
 	via   string
-	via11 string   // what is added to Via as a rule: of messages in HTTP/1.1
-	table []Origin // the most special first
+	via11 string   // the member of Via for HTTP/1.1
+	table []Origin // the most specific first
 	hosts map[string]bool
 }
 
@@ -112,13 +111,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.body = p.requestBody(r, x.c)
 	defer x.body.end()
 	if x.body.rc != nil && r.ProtoMajor == 1 {
-		x.c.EnableFullDuplex() // the answer may come before all of it has been read, which net/http would wait for without end
+		x.c.EnableFullDuplex() // else net/http reads it to its end before a response, however long that takes
 	}
 	if err := p.Check(); err != nil {
 		x.fail(&Fault{Status: http.StatusInternalServerError, Type: "proxy_configuration_error", Detail: "the proxy is not set up", Err: err})
 		return
 	}
-	if r.ProtoMajor > 1 { // where a server that bounds whole responses would end this one even while nothing is written
+	if r.ProtoMajor > 1 { // else a WriteTimeout of the server ends the stream even while nothing is written
 		x.c.SetWriteDeadline(time.Time{})
 	}
 	origin, fault := p.admit(r)
@@ -134,9 +133,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.linger()
 }
 
-// linger reads what the client goes on to send behind an answer whose end it can tell, unless it waits for the answer
-// first: else it might get a reset in the place of that (RFC 9112 §9.6). net/http does so for little, and only where the
-// connection could have stayed open.
+// linger reads the rest of the request's body after a response with a Content-Length, unless the client waits for 100
+// (Continue). Closing the connection at once could reset it before the client has read the response (RFC 9112 §9.6).
+// net/http reads no more than a little, and only where the connection could have stayed open.
 func (x *exchange) linger() {
 	waits := x.expectsContinue() && !x.body.begun.Load()
 	if x.r.ProtoMajor == 1 && x.body.lingers() && x.w.Header()["Content-Length"] != nil && !waits {
@@ -175,9 +174,9 @@ func (x *exchange) ask() {
 	relay.end()
 	switch {
 	case err != nil && x.r.Context().Err() != nil && body.err.Load() == nil:
-		panic(http.ErrAbortHandler) // nobody is there any more
+		panic(http.ErrAbortHandler) // the client has left
 	case err != nil:
-		x.fail(body.classify(err))
+		x.fail(body.fault(err))
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		x.tunnel(resp)
 	default:
@@ -186,8 +185,8 @@ func (x *exchange) ask() {
 	}
 }
 
-// writeHead begins the response. Behind one to a request that has not come whole the connection ends: net/http, which
-// was told that the two may overlap, would take what is left of a broken body for the next request.
+// writeHead begins the response. If the request has not come whole, the connection ends after it: net/http, told that
+// request and response may overlap, would take the rest of a broken body for the next request.
 func (x *exchange) writeHead(status int) {
 	if x.r.ProtoMajor == 1 && x.body.remains() {
 		x.w.Header().Set("Connection", "close")

@@ -20,7 +20,7 @@ func (p *Proxy) outgoing(ctx context.Context, r *http.Request, o *Origin, body *
 			delete(h, name)
 		}
 	}
-	if body.rc == nil || !r.ProtoAtLeast(1, 1) { // where it means nothing (RFC 9110 §10.1.1), and the body would wait for a 100
+	if body.rc == nil || !r.ProtoAtLeast(1, 1) { // it means nothing there (RFC 9110 §10.1.1), and the transport would wait for a 100
 		delete(h, "Expect")
 	}
 	if protocol := upgrade(r); protocol != "" {
@@ -56,8 +56,8 @@ func (p *Proxy) outgoing(ctx context.Context, r *http.Request, o *Origin, body *
 	return out.WithContext(ctx)
 }
 
-// upgrade returns the protocol that the client wants to change to; "": none that is passed on. HTTP/2 and TLS would be
-// spoken past the proxy; in HTTP/1.0 the field means nothing (RFC 9110 §7.8).
+// upgrade returns the protocol that the client wants to change to; "": none, or none that is passed on. HTTP/2 and TLS
+// would bypass the proxy; in HTTP/1.0 the field means nothing (RFC 9110 §7.8).
 func upgrade(r *http.Request) string {
 	protocol := r.Header.Get("Upgrade")
 	if protocol == "" || r.ProtoMajor != 1 || r.ProtoMinor == 0 || !hasToken(r.Header["Connection"], "upgrade") {
@@ -72,7 +72,7 @@ func upgrade(r *http.Request) string {
 	return protocol
 }
 
-// maxForwards returns how often an OPTIONS may still be passed on; -1: as often as need be.
+// maxForwards returns how often an OPTIONS may still be passed on; -1: without limit.
 func maxForwards(r *http.Request) int {
 	n, err := strconv.ParseUint(strings.TrimSpace(r.Header.Get("Max-Forwards")), 10, 31)
 	if err != nil {
@@ -83,8 +83,9 @@ func maxForwards(r *http.Request) int {
 
 const forwardedHost, forwardedProto = "X-Forwarded-Host", "X-Forwarded-Proto"
 
-// KeyForwarded returns rules by which what an origin answers, who is told the client's host and scheme, is for those
-// alone who ask by the same ones: rules with these two fields among their KeyHeaders, and one for all other requests.
+// KeyForwarded returns the rules for the Cache of a Proxy with Forwarded: a stored response is then reused only for
+// requests with the host and scheme that the origin was told. They are rules, and a last one for all other requests,
+// each with X-Forwarded-Host and X-Forwarded-Proto among its KeyHeaders.
 func KeyForwarded(rules []larder.Rule) []larder.Rule {
 	rules = append(slices.Clone(rules), larder.Rule{})
 	for i := range rules {

@@ -17,7 +17,7 @@ import (
 // respond passes resp on.
 func (x *exchange) respond(resp *http.Response) {
 	if resp.StatusCode < 200 || resp.StatusCode > 999 {
-		x.fail(gateway(http.StatusBadGateway, "http_protocol_error", "the origin's status is none"))
+		x.fail(gateway(http.StatusBadGateway, "http_protocol_error", "the origin's status is not valid"))
 		return
 	}
 	info := larder.Info(resp)
@@ -35,11 +35,11 @@ func (x *exchange) respond(resp *http.Response) {
 	if len(resp.Trailer) == 0 {
 		return
 	}
-	x.c.Flush() // else net/http would find out the length of a short body, and leave no room for trailers
+	x.c.Flush() // else net/http sends a short body with a Content-Length, which leaves no room for trailers
 	for name, values := range resp.Trailer {
 		switch {
 		case framing(name):
-		case len(values) == 0: // it has not come: net/http would send what the header has by its name, or leave a stream of HTTP/2 open
+		case len(values) == 0: // it did not come: net/http would send the header's field of that name, or leave an HTTP/2 stream open
 			delete(h, name)
 		case announced[name]:
 			h[name] = values
@@ -49,20 +49,20 @@ func (x *exchange) respond(resp *http.Response) {
 	}
 }
 
-// copy passes the response's body on, and with it the header, which net/http holds back until there is a body, a flush,
+// copy passes on the response's body, and with it the header, which net/http holds back until the first byte, a flush
 // or the end.
 func (x *exchange) copy(resp *http.Response, info larder.Decision) error {
-	if resp.Body == http.NoBody || bodiless(resp.StatusCode) { // a store, or HTTP/2, may bring one where none may be
+	if resp.Body == http.NoBody || bodiless(resp.StatusCode) { // a store or an HTTP/2 origin may have one where none is allowed
 		x.allowTime()
 		return nil
 	}
 	dst := &patientWriter{x: x}
 	src := io.Reader(resp.Body)
-	if fromOrigin(info) { // which may take its time, so that nothing is to wait for more
+	if fromOrigin(info) { // which may be slow, so each piece is passed on at once
 		dst.flush = true
 		dst.write(nil)
 		if info.Stored && resp.ContentLength > 0 && len(resp.Trailer) == 0 {
-			dst.length = resp.ContentLength // who has it all, and asks again at once, finds it in the store
+			dst.length = resp.ContentLength // so that a client that has it whole, and asks again at once, gets a hit
 		}
 		if !patient(x.r, resp) {
 			watched := watch(resp.Body, x.p.stallTimeout())
@@ -76,7 +76,7 @@ func (x *exchange) copy(resp *http.Response, info larder.Decision) error {
 	return dst.end()
 }
 
-// fromOrigin reports whether the response's body comes from the origin, as far as it has come.
+// fromOrigin reports whether the response's body is being read from the origin.
 func fromOrigin(d larder.Decision) bool {
 	switch d.Outcome {
 	case larder.Hit, larder.Stale, larder.Revalidated, larder.Refused:
@@ -85,14 +85,14 @@ func fromOrigin(d larder.Decision) bool {
 	return true
 }
 
-// reset ends a connection whose end, were it a proper one, would be that of the response (RFC 9112 §6.3).
+// reset breaks off the connection, where an orderly end would be the end of the response (RFC 9112 §6.3).
 func (x *exchange) reset() {
 	conn, _, err := x.c.Hijack()
 	if err != nil {
 		return
 	}
 	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn() // a proper end of TLS would be one, too
+		conn = secure.NetConn() // the end of TLS would be orderly, too
 	}
 	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
 		tcp.SetLinger(0)
@@ -100,7 +100,7 @@ func (x *exchange) reset() {
 	conn.Close()
 }
 
-// brokenOff tells of a response that could not be passed on whole, unless that is because the client has left.
+// brokenOff reports a response that could not be passed on whole, unless the client has left.
 func (x *exchange) brokenOff(status int, err error) {
 	f := &Fault{Status: status, Type: "http_response_incomplete", Detail: "the response broke off", Err: err}
 	switch {
@@ -148,7 +148,7 @@ func bodiless(status int) bool {
 	return status == http.StatusNoContent || status == http.StatusNotModified
 }
 
-// announce puts the trailers that the origin announced into the header.
+// announce lists in the header the trailers that the origin announced, and returns their names.
 func announce(h http.Header, resp *http.Response) map[string]bool {
 	if len(resp.Trailer) == 0 {
 		return nil
@@ -169,13 +169,13 @@ func announce(h http.Header, resp *http.Response) map[string]bool {
 	return announced
 }
 
-// framing reports whether a trailer would say where the response ends. net/http takes none from an origin; a store may
-// hold one that somebody else has written there.
+// framing reports whether a field frames the message or concerns the connection, and so cannot be a trailer. net/http
+// takes none from an origin, but a store may hold one that somebody else has written there.
 func framing(name string) bool {
 	return name == "Content-Length" || ofConnection(name)
 }
 
-// patient reports whether the response may stand still: it is made of events.
+// patient reports whether the response may pause without limit: it is a stream of events.
 func patient(r *http.Request, resp *http.Response) bool {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return mediaType == "text/event-stream" || incremental(resp.Header) || incremental(r.Header)

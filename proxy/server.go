@@ -15,7 +15,7 @@ import (
 
 // Server serves a Handler over HTTP/1.1 and HTTP/2, within limits, until it is told to stop.
 type Server struct {
-	// Handler answers, a Proxy as a rule.
+	// Handler answers the requests; usually it is a Proxy.
 	Handler http.Handler
 	// TLS, if set, makes it an https server, with the certificates in it. nil: plain HTTP, with HTTP/2 for clients that
 	// begin with it (h2c with prior knowledge).
@@ -30,8 +30,8 @@ type Server struct {
 	HeaderTimeout time.Duration
 	// IdleTimeout is how long a connection may wait for its next request; 0: 2 min.
 	IdleTimeout time.Duration
-	// GraceTimeout is how long requests may go on once the server is told to stop; 0: 30 s. Upgraded connections are
-	// ended when there is nothing else.
+	// GraceTimeout is how long requests may go on once the server is told to stop; 0: 30 s. Upgraded connections do not
+	// prolong it: they end with the last request.
 	GraceTimeout time.Duration
 	// ErrorLog gets what net/http says of connections and of panics; nil: the log package's standard logger.
 	ErrorLog *log.Logger
@@ -110,14 +110,14 @@ func (s *Server) server(ctx context.Context, h http.HandlerFunc) *http.Server {
 	return server
 }
 
-// handlers are those under way, also those whose connections the http.Server does not know any more.
+// handlers counts the handlers under way, also those with hijacked connections, which http.Server does not track.
 type handlers struct {
 	mu   sync.Mutex
 	n    int
 	none chan struct{} // closed when the last one ends; nil: nobody waits yet
 }
 
-// begin returns false when somebody waits for the end already.
+// begin returns false once wait has been called.
 func (h *handlers) begin() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -146,7 +146,7 @@ func (h *handlers) wait() {
 	<-h.none
 }
 
-// http2 returns what keeps HTTP/2 connections from outliving their peers.
+// http2 returns settings by which an HTTP/2 connection ends when its peer is gone.
 func http2() *http.HTTP2Config {
 	return &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: time.Minute}
 }

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// allowTime gives what is written next its own time: StallTimeout, from now.
+// allowTime sets the deadline of the next write: StallTimeout from now.
 func (x *exchange) allowTime() { x.c.SetWriteDeadline(time.Now().Add(x.p.stallTimeout())) }
 
-// patientWriter gives each write to the client its own time.
+// patientWriter gives each write to the client a deadline of its own.
 type patientWriter struct {
 	x     *exchange
 	flush bool // after each write
 
-	length  int64 // of the whole, whose last byte waits for end; 0: it does not
+	length  int64 // of the body, if its last byte is to wait for end; 0: it does not
 	written int64
 	last    []byte
 }
@@ -41,8 +41,7 @@ func (w *patientWriter) write(p []byte) error {
 	return err
 }
 
-// ReadFrom lets the system send a file by itself, and gives each piece of it its own time. The body has to end where
-// src does.
+// ReadFrom lets the system send a file (sendfile), with a deadline for each piece. The body must end where src does.
 func (w *patientWriter) ReadFrom(src io.Reader) (n int64, err error) {
 	to, ok := w.x.w.(io.ReaderFrom)
 	file, limited := src.(*io.LimitedReader)
@@ -64,15 +63,15 @@ func (w *patientWriter) ReadFrom(src io.Reader) (n int64, err error) {
 	return n, nil
 }
 
-// piece is how much of a file is sent in the time of one write.
+// piece is how many bytes of a file are sent within one deadline.
 const piece = 256 << 10
 
 const bufferSize = 32 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// end writes the last byte. What net/http writes once the handler has returned gets time of its own: the end of what
-// was flushed, or the header alone.
+// end writes the last byte, and sets the deadline of what net/http writes after the handler: the end of a flushed body,
+// or the header alone.
 func (w *patientWriter) end() error {
 	if w.last != nil {
 		if err := w.write(w.last); err != nil {
@@ -87,7 +86,7 @@ func (w *patientWriter) end() error {
 
 var errStalled = errors.New("the origin's body stands still")
 
-// watched is a body whose reads must not take too long.
+// watched is a body each of whose reads has a time limit.
 type watched struct {
 	rc      io.Reader
 	stall   time.Duration

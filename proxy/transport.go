@@ -14,18 +14,19 @@ import (
 	"time"
 )
 
-// Transport is an http.Transport that does two things more with responses in HTTP/1.1, but for those that https origins
-// give behind a forward proxy. It takes a response with a transfer coding of which nobody has heard, such as the
-// identity that went out of HTTP in 2014: nobody can undo such a coding, and servers that name one mean nothing by it;
-// so its body is taken as it comes, up to the end of the connection (RFC 9112 §6.3), as browsers do. And it tells what
-// else a response lists in Connection beside close, so that those fields can be removed (RFC 9110 §7.6.1). A request's
-// TE it sends to http origins with the Connection that it must have (§10.1.4), which HTTP/2 does not know. What asks
-// for another protocol it sends in HTTP/1.1.
+// Transport is an http.Transport that does more with HTTP/1.1, except with responses of https origins that come through
+// a forward proxy:
+//   - It accepts a response with an unknown transfer coding, such as identity, which left HTTP in 2014. Servers that name
+//     one mean nothing by it, so the body is taken as it comes, up to the end of the connection (RFC 9112 §6.3), as
+//     browsers do.
+//   - It keeps what a response lists in Connection besides close, so that those fields can be removed (RFC 9110 §7.6.1).
+//   - To http origins it sends TE with the Connection: TE that this requires (RFC 9110 §10.1.4).
+//   - It sends a request with Upgrade by HTTP/1.1, never by HTTP/2.
 type Transport struct {
 	http.Transport
 
 	once  sync.Once
-	http1 *http.Transport // for what asks for another protocol: net/http would send that by HTTP/2, too, unless it is a websocket
+	http1 *http.Transport // for requests with Upgrade: net/http would send those by HTTP/2, too, except for WebSocket
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -40,7 +41,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		base, ctx = t.withoutHTTP2(), context.WithValue(ctx, upgrading{}, true)
 	}
 	out := req.WithContext(ctx)
-	if out.Header["Te"] != nil && out.URL.Scheme == "http" && (t.Protocols == nil || t.Protocols.HTTP1()) { // else it may be HTTP/2 that is spoken
+	if out.Header["Te"] != nil && out.URL.Scheme == "http" && (t.Protocols == nil || t.Protocols.HTTP1()) { // else it may speak HTTP/2, which has no Connection
 		out.Header = out.Header.Clone()
 		out.Header.Add("Connection", "TE")
 	}
@@ -68,8 +69,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// withoutHTTP2 returns a transport like t that speaks HTTP/1.1 alone. It keeps no connections, so that there are none to
-// close beside those of t.
+// withoutHTTP2 returns a transport like t that speaks HTTP/1.1 alone. It keeps no idle connections, so that closing
+// those of t is enough.
 func (t *Transport) withoutHTTP2() *http.Transport {
 	t.once.Do(func() {
 		t.http1 = t.Transport.Clone()
@@ -82,9 +83,9 @@ func (t *Transport) withoutHTTP2() *http.Transport {
 	return t.http1
 }
 
-// TransportOptions bound what an origin can do.
+// TransportOptions are limits on what an origin can do.
 type TransportOptions struct {
-	// ConnectTimeout bounds the lookup of a name and the connection, and once more the TLS handshake; 0: 10 s.
+	// ConnectTimeout bounds name lookup and connecting together, and then the TLS handshake; 0: 10 s.
 	ConnectTimeout time.Duration
 	// ResponseTimeout bounds the time from the end of the request to the end of the response's header; 0: 60 s.
 	ResponseTimeout time.Duration
@@ -93,7 +94,7 @@ type TransportOptions struct {
 }
 
 // NewTransport returns a Transport for the Base of a proxy's Cache. It speaks HTTP/1.1 and, with https origins that
-// do, HTTP/2, and takes bodies as they are.
+// can, HTTP/2. It does not decompress bodies.
 func NewTransport(o TransportOptions) *Transport {
 	connect := cmp.Or(o.ConnectTimeout, 10*time.Second)
 	dial := (&net.Dialer{Timeout: connect}).DialContext
@@ -117,7 +118,7 @@ func NewTransport(o TransportOptions) *Transport {
 
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// remembering returns a DialContext whose connections remember the heads that come.
+// remembering returns a DialContext whose connections are headConns.
 func remembering(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
@@ -128,8 +129,8 @@ func remembering(dial dialFunc) dialFunc {
 	}
 }
 
-// securing returns a DialTLSContext that does what net/http would do by itself, and has connections for HTTP/1.1
-// remember the heads that come, too.
+// securing returns a DialTLSContext that does what net/http does without one, but whose connections for HTTP/1.1 are
+// headConns.
 func (t *Transport) securing(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
@@ -157,11 +158,11 @@ func (t *Transport) securing(dial dialFunc) dialFunc {
 			return nil, err
 		}
 		if secure.ConnectionState().NegotiatedProtocol == "h2" {
-			return secure, nil // as which net/http has to know it
+			return secure, nil // net/http must see its type
 		}
 		return &headConn{Conn: secure}, nil
 	}
 }
 
-// upgrading is the key of a context whose request wants another protocol.
+// upgrading is the context key of a request with Upgrade.
 type upgrading struct{}

@@ -41,8 +41,8 @@ func (x *exchange) tunnel(resp *http.Response) {
 		return
 	}
 	conn.SetWriteDeadline(time.Time{})
-	// Only what has come already is read from rw: there net/http would take a client that has closed its half for one
-	// that has left.
+	// Only what is buffered is read from rw: through it, net/http takes a client that has closed its sending half for
+	// one that has left.
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	passBoth(x.r.Context(), conn, io.MultiReader(bytes.NewReader(early), conn), origin)
 }
@@ -77,7 +77,7 @@ func writeHead(w *bufio.Writer, h http.Header) error {
 	return w.Flush()
 }
 
-// pass copies until src ends, and tells dst so if it can.
+// pass copies until src ends, and then closes the sending half of dst.
 func pass(dst io.Writer, src io.Reader) error {
 	if _, err := io.Copy(dst, src); err != nil {
 		return err

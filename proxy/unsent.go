@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// boundUnsent bounds what the system takes of a response before it is sent. It would be some MiB, of which a third has
-// to leave before a writer may go on: who reads steadily, but less than that in StallTimeout, would pass for one who
-// does not read.
+// boundUnsent limits how much of a response the system buffers unsent. Without it that is some MiB, a third of which
+// must leave before the next write succeeds: a client that steadily reads less than that in StallTimeout would be taken
+// for one that does not read.
 func boundUnsent(conn *net.TCPConn) {
 	const bytes = 64 << 10
 	option := 0x19 // TCP_NOTSENT_LOWAT
