@@ -26,7 +26,7 @@ func (s *Store) noteDamage(err error) error {
 // errDamaged is store.ErrCorrupt where it is SQLite that reports the damage, not a checksum of ours.
 var errDamaged = fmt.Errorf("%w", store.ErrCorrupt)
 
-// doing says what failed, unless it is the file that is at fault.
+// doing adds to err what failed, unless the file is damaged.
 func doing(what string, err error) error {
 	if err = wrapDamage(err); errors.Is(err, errDamaged) {
 		return err
@@ -34,7 +34,7 @@ func doing(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// wrapDamage adds errDamaged to what SQLite says about a damaged file.
+// wrapDamage makes errors of SQLite about a damaged file wrap errDamaged.
 func wrapDamage(err error) error {
 	if err == nil || errors.Is(err, errDamaged) {
 		return err

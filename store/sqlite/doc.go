@@ -12,7 +12,7 @@
 //	chunks     a larger body, 64 KiB a row, each with a checksum
 //	tags       tag and entry
 //	loose      the ids whose chunks belong to no entry: of writes under way, and of what was deleted a moment ago
-//	leases     who of several processes asks the origin for what, and until when
+//	leases     which of several processes asks the origin for what, and until when
 //	responses  a view of entries for people, with dates in place of numbers
 //
 // Times are Unix milliseconds, NULL means never; n, the number of an entry, is when it was stored, in microseconds.
@@ -28,20 +28,20 @@
 //
 // # What holds
 //
-// A record is there from its Commit on, whole. What a process that is killed has not committed are loose
-// chunks, which nobody sees; Sweep removes them when nothing came to them for an hour. So a write that stands
-// still for so long fails with store.ErrNotFound when another process sweeps.
+// A record is there, whole, from its Commit on. A process that is killed before that leaves loose chunks, which nobody
+// sees. Sweep removes them once nothing was added to them for an hour. So a write that stands still for that long fails
+// with store.ErrNotFound if another process sweeps.
 //
 // The file is in WAL mode with synchronous = NORMAL: a killed program loses nothing, a power cut the last few
 // commits.
 //
-// Any number of processes of one machine may share the file, each with several readers, who wait for nobody, and one
-// writer, who waits for the other writers, up to five seconds; the writes that wait behind it then fail with it. A
-// Lookup takes the writer's connection if that is free, and a reader's otherwise.
+// Any number of processes of one machine may share the file. Each has several readers, which wait for nobody, and one
+// writer, which waits up to five seconds for the writers of others; if that was in vain, the writes that are queued
+// behind it fail with it. A Lookup takes the writer's connection if that is free, and a reader's otherwise.
 //
-// Who reads a body while its record goes can read on: as long as it takes in the process that deletes, for a minute in
-// the others if its room is not needed. Then Read fails with store.ErrNotFound, and never returns a byte of another
-// body.
+// A body that is open when its record is deleted can be read on: to its end in the process that deleted it, and for a
+// minute in others, unless its room is needed. After that, Read fails with store.ErrNotFound. It never returns a byte
+// of another body.
 //
 // # Damage
 //
@@ -54,18 +54,17 @@
 //
 // The database file never has more than Options.MaxBytes, whichever process writes to it. A goroutine in the background
 // removes the least recently used records before the file is full, down to 15/16 of the limit, 64 of them in a
-// transaction. Where it does not keep up, a write that finds the file full makes room by itself, some milliseconds at a
-// time. Where nothing is left that could go, since all is being written or read, a write fails with store.ErrTooLarge.
-// A file that was larger, since its limit was higher, comes down to the limit by and by, as it is written to. The
-// tables without a record have 40 KiB.
+// transaction. If it does not keep up, a write that finds the file full makes room itself, some milliseconds at a time.
+// If nothing can go, since all is being written or read, a write fails with store.ErrTooLarge. A file from the time of
+// a higher limit comes down to the new one gradually, as it is written to. The tables take 40 KiB without a record.
 //
-// Not counted are the files beside it: the write-ahead log, NAME-wal, has 4 MB as a rule, some 20 MB under many
-// readers, and more while somebody reads for long, whatever the limit is; NAME-shm has 32 KiB for each 16 MB of it.
+// Not counted are the files beside it: the write-ahead log, NAME-wal, usually takes 4 MB, some 20 MB under many
+// readers, and more while somebody reads for long, whatever the limit is; NAME-shm takes 32 KiB for each 16 MB of it.
 //
-// A hit writes nothing. That a record was used is remembered, for up to 8192 keys, and written down when records have
-// to go, when so many are remembered, at Sweep and at Close; one process does not know what another remembers. Records
-// that were not used since they were stored go by the order in which that was: if the clock is set back, those stored
-// from then on, until a Find, count as older.
+// A hit writes nothing. Each process remembers by itself when records were used, for up to 8192 keys, and writes that
+// down when records have to go, when it remembers so many, at Sweep and at Close. Records not used since they were
+// stored go in the order in which they were stored: if the clock is set back, those stored from then on, until a Find,
+// count as older.
 //
 // The file does not shrink when records go: their pages are used again. Sweep gives pages back to the file
 // system when an eighth of the file is free, in steps of a megabyte. There is no VACUUM.
@@ -73,5 +72,5 @@
 // # What is not safe
 //
 // Network file systems: WAL mode needs memory that is shared by all who have the file open. The checksums find
-// accidents, not forgery: who can write to the file can put any response there.
+// accidents, not forgery: whoever can write to the file can put any response there.
 package sqlite

@@ -11,16 +11,16 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// The limit is kept by SQLite, which gives no connection a page beyond its max_page_count, but an error, SQLITE_FULL.
-// All that is written has full() bytes to go to; the rest is a reserve for making room, since to note a body as loose
-// may take a page by itself.
+// full is how many bytes writes may fill. SQLite itself keeps to it: a connection gets no page beyond its
+// max_page_count, but SQLITE_FULL. The rest of the limit is a reserve for making room, since noting a body as loose may
+// itself take a page.
 func (s *Store) full() int64 { return s.limit - min(s.limit/16, 64*pageSize) }
 
-// Room is made in the background from high() on, down to low().
+// Room is made in the background when more than high() is in use, down to low().
 func (s *Store) high() int64 { return s.full() - s.full()/32 }
 func (s *Store) low() int64  { return s.full() - s.full()/16 }
 
-// bound sets the limit of what c writes. A file that is larger already may use what it has.
+// bound sets how large the file may become by writes of c. One that is larger already may use what it has.
 func (s *Store) bound(c *conn, bytes int64) error {
 	if s.limit == math.MaxInt64 {
 		return nil
@@ -29,9 +29,9 @@ func (s *Store) bound(c *conn, bytes int64) error {
 	return err
 }
 
-// keepLimit looks now and then, told of each n bytes that are written, and has the least recently used records removed
-// before the file is full. A writer does so itself where the file is beyond the limit, as one that had a higher limit
-// before. The writer must be held.
+// keepLimit notes that n bytes are written. Now and then it looks at the file, and before that is full it has the least
+// recently used records removed in the background. If the file is beyond the limit already, because that was higher, it
+// removes some itself. The writer must be held.
 func (s *Store) keepLimit(c *conn, n int64) error {
 	if s.unchecked += n; s.unchecked < s.limit/256 {
 		return nil
@@ -113,8 +113,8 @@ func (s *Store) evict(ctx context.Context) (removed int, err error) {
 	return removed, nil
 }
 
-// makeRoom takes a part of the file away that is beyond the limit and free, and removes a part of what is in use beyond
-// enough. In this order, so that a write which needs room finds what was removed for it.
+// makeRoom takes some free pages out of a file that is beyond the limit, and then removes some of what is in use beyond
+// enough: in this order, so that a write which needs room finds what was removed for it.
 func (s *Store) makeRoom(c *conn, used, file, enough int64) (removed int, progress bool, err error) {
 	if err := s.bound(c, s.limit); err != nil {
 		return 0, false, err
@@ -137,8 +137,8 @@ func (s *Store) makeRoom(c *conn, used, file, enough int64) (removed int, progre
 	return removed, progress || shrunk, err
 }
 
-// evictSome removes chunks that belong to no record; if there are none, records, as many as it seems to need.
-// One whose last use is not written down yet gets that instead.
+// evictSome removes chunks that belong to no record or, if there are none, as many records as seem to be needed. For a
+// record whose last use is not written down yet, it writes that down instead.
 func (s *Store) evictSome(c *conn, used, enough int64) (removed int, progress bool, err error) {
 	if progress, err := s.evictLoose(c, used, enough); progress || err != nil {
 		return 0, progress, err
@@ -155,7 +155,7 @@ func (s *Store) evictSome(c *conn, used, enough int64) (removed int, progress bo
 				spared = append(spared, touch{e.key, at})
 				continue
 			}
-			if _, err := c.exec(`DELETE FROM entries WHERE n = ?`, e.n); err != nil {
+			if err := c.removeEntries(e.n); err != nil {
 				return err
 			}
 			removed++
@@ -169,8 +169,8 @@ func (s *Store) evictSome(c *conn, used, enough int64) (removed int, progress bo
 	return removed, true, nil
 }
 
-// evictLoose removes chunks of several ids that are loose, for to find these it looks at all that are: some 2 MiB of
-// them, so that the next writer waits for a few milliseconds.
+// evictLoose removes some 2 MiB of loose chunks, so that the next writer waits for a few milliseconds only. These are
+// of several ids, since to find ids it looks at all that are loose.
 func (s *Store) evictLoose(c *conn, used, enough int64) (progress bool, err error) {
 	enough = max(enough, used-chunksAtOnce*chunkSize)
 	ids, err := c.ids(`SELECT id FROM loose WHERE writing = 0 ORDER BY since LIMIT ?`, rowsAtOnce+s.inUse.len())
@@ -193,8 +193,8 @@ func (s *Store) evictLoose(c *conn, used, enough int64) (progress bool, err erro
 	return progress, nil
 }
 
-// Entries that were used since they were stored are in an index by their last use. Those that were not, most as a rule,
-// need none, since n is when they were stored: so storing one costs an index less, a fifth of all.
+// Entries that were used since they were stored are in an index by their last use. The others, usually most, need none,
+// since n is when they were stored. That saves a fifth of the cost of storing one.
 const (
 	leastUsedSQL = `SELECT n, key, last_used, bytes FROM entries INDEXED BY entries_last_used
 		WHERE last_used IS NOT NULL ORDER BY last_used LIMIT ?`
@@ -211,8 +211,8 @@ type oldEntry struct {
 	bytes    int64
 }
 
-// leastUsed returns entries that were not used for the longest time, the first to go first. None, and more, mean that
-// there are others, further on than it looks at once.
+// leastUsed returns the least recently used entries, in the order in which they should go. None, with more set, means
+// that there are some, but further on than it looks at once.
 func (s *Store) leastUsed(c *conn) (oldest []oldEntry, more bool, err error) {
 	used, err := c.oldEntries(leastUsedSQL, int64(rowsAtOnce))
 	if err != nil {
@@ -223,7 +223,7 @@ func (s *Store) leastUsed(c *conn) (oldest []oldEntry, more bool, err error) {
 		if err != nil {
 			return nil, false, err
 		}
-		known := int64(math.MaxInt64) // until when no entry was stored and not used that is not among these
+		known := int64(math.MaxInt64) // of the entries not used since, those stored up to then are all among these
 		if len(entries) == rowsAtOnce {
 			known = entries[rowsAtOnce-1].n / 1000
 		}
@@ -233,7 +233,7 @@ func (s *Store) leastUsed(c *conn) (oldest []oldEntry, more bool, err error) {
 				e.lastUsed = e.n / 1000
 				oldest = append(oldest, e)
 			} else if len(oldest) == len(used) {
-				s.used = e.n + 1 // passed over once for all
+				s.used = e.n + 1 // it need not be looked at again
 			}
 		}
 		slices.SortStableFunc(oldest, func(a, b oldEntry) int { return cmp.Compare(a.lastUsed, b.lastUsed) })
@@ -245,22 +245,13 @@ func (s *Store) leastUsed(c *conn) (oldest []oldEntry, more bool, err error) {
 	return nil, true, nil
 }
 
-func (c *conn) oldEntries(query string, args ...any) (entries []oldEntry, err error) {
-	rows, err := c.query(query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var e oldEntry
+func (c *conn) oldEntries(query string, args ...any) ([]oldEntry, error) {
+	return collect(c, func(rows *sql.Rows) (e oldEntry, err error) {
 		var key sql.RawBytes
-		if err := rows.Scan(&e.n, &key, &e.lastUsed, &e.bytes); err != nil {
-			return nil, err
-		}
+		err = rows.Scan(&e.n, &key, &e.lastUsed, &e.bytes)
 		e.key = store.Key(key)
-		entries = append(entries, e)
-	}
-	return entries, rows.Err()
+		return e, err
+	}, query, args...)
 }
 
 // used returns how many bytes of the file are in use, and how many it has. SQLite keeps both in its header: every

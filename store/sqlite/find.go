@@ -14,9 +14,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Find reads the table in steps of a few rows and holds nothing between them. Key, Tag and Ended go by an index, the
-// other fields by the columns of every row. What is stored from its begin on it leaves out: else who replaces what it
-// yields would not come to an end.
+// Find is described at store.Finder. It reads a few rows at a time and holds nothing in between. For Key, Tag and Ended
+// it uses an index, for the other fields the columns of every row. It leaves out what is stored after it began: else it
+// would not end for a caller who replaces what it yields.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		where, args := conditions(&q)
@@ -57,7 +57,7 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 	}
 }
 
-// lastNumber returns the greatest number of an entry. What this store stores from now on gets a greater one, also if
+// lastNumber returns the greatest number of an entry. What this store stores from now on gets a greater one, even if
 // the clock was set back.
 func (s *Store) lastNumber(ctx context.Context) (n int64, err error) {
 	err = s.read(ctx, func(c *conn) error {
@@ -73,13 +73,10 @@ func (s *Store) lastNumber(ctx context.Context) (n int64, err error) {
 }
 
 func (s *Store) removeRow(ctx context.Context, n int64) error {
-	return s.write(ctx, func(c *conn) error {
-		_, err := c.exec(`DELETE FROM entries WHERE n = ?`, n)
-		return err
-	})
+	return s.write(ctx, func(c *conn) error { return c.removeEntries(n) })
 }
 
-// conditions returns what of q the database can tell. It may let through records that q.Match rejects, never
+// conditions returns the part of q that the database can judge. It may let through records that q.Match rejects, never
 // the opposite.
 func conditions(q *store.Query) (where string, args []any) {
 	var b strings.Builder
@@ -100,7 +97,7 @@ func conditions(q *store.Query) (where string, args []any) {
 	if q.Prefix != "" {
 		and("instr(url, ?) = 1", q.Prefix)
 	}
-	if ascii(q.Host) && q.Host != "" { // NOCASE folds nothing beyond that
+	if ascii(q.Host) && q.Host != "" { // NOCASE folds nothing else
 		and("(host = ? COLLATE NOCASE OR host GLOB '*[^ -~]*')", q.Host)
 	}
 	if q.Tag != "" {

@@ -8,8 +8,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// The table leases has a row for each, which one statement takes, renews or leaves as it is. One that ends too late was
-// left by a process whose clock was ahead, and counts as ended.
+// Each lease is a row, which one statement takes, renews or leaves as it is. One that ends too late was left by a
+// process whose clock was ahead, and counts as ended.
 const (
 	leaseSQL = `INSERT INTO leases VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET holder = ?2, until = ?3
 		WHERE holder = ?2 OR until < ?4 OR until > ?5`
@@ -17,7 +17,7 @@ const (
 	lapsedSQL  = `DELETE FROM leases WHERE until < ? OR until > ?`
 )
 
-// Lease is described at store.Leaser. It is by the clock of this machine, and survives a process that is killed.
+// Lease is described at store.Leaser. It goes by the clock of this machine. A lease outlives a process that is killed.
 func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
 	digest, now := key.Digest(), time.Now()
 	err = s.write(ctx, func(c *conn) error {

@@ -17,7 +17,7 @@ import (
 
 var lookupRows = selection{"body_sum, head, body", "FROM entries WHERE key = ? ORDER BY id DESC"}
 
-// Lookup is one SELECT; that the records were used is written down later.
+// Lookup is described at store.Store. It is one SELECT; when the records were used is written down later.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	var found []*store.Record
 	var damaged error
@@ -53,7 +53,7 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 	return found, err
 }
 
-// recordOf makes a record of its body_sum, head and body. It keeps nothing of them.
+// recordOf makes a record from its body_sum, head and body. It keeps nothing of them.
 func recordOf(key store.Key, columns row, decode func([]byte) (*store.Record, error)) (*store.Record, error) {
 	head, _ := columns[1].([]byte)
 	body, _ := columns[2].([]byte)
@@ -83,14 +83,19 @@ func (s *Store) removeDamaged(ctx context.Context, key store.Key) error {
 			if err != nil {
 				return err
 			}
-			for _, n := range damaged {
-				if _, err := c.exec(`DELETE FROM entries WHERE n = ?`, n); err != nil {
-					return err
-				}
-			}
-			return nil
+			return c.removeEntries(damaged...)
 		})
 	})
+}
+
+// removeEntries deletes the entries with these numbers.
+func (c *conn) removeEntries(numbers ...int64) error {
+	for _, n := range numbers {
+		if _, err := c.exec(`DELETE FROM entries WHERE n = ?`, n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var damagedRows = selection{"body_sum, head, body, n", "FROM entries WHERE key = ?"}
@@ -118,8 +123,9 @@ var errChecksum = fmt.Errorf("checksum does not match: %w", store.ErrCorrupt)
 
 var bodyRow = selection{"size, chunks, body_sum, body", "FROM entries WHERE key = ? AND id = ?"}
 
-// Open reads a body row by row; between two Reads it holds no connection and no transaction. When the
-// record is deleted meanwhile the reader goes on for as long as the rows are there, see the package's doc comment.
+// Open is described at store.Store. The body is read row by row, and holds no connection and no transaction between two
+// Reads. If the record is deleted meanwhile, it can be read on for as long as the rows are there: see the package
+// comment.
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	b := &body{s: s, ctx: ctx, key: r.Key, id: r.ID}
 	s.inUse.add(r.ID) // before the record is seen to be there, so that its chunks stay from then on
@@ -257,7 +263,7 @@ func (b *body) Close() error {
 
 var buffers = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
-// inUse counts who in this process reads or writes the chunks of an id; they are not removed meanwhile.
+// inUse counts the readers and writers of an id's chunks in this process. Meanwhile, these are not removed.
 type inUse struct {
 	mu  sync.Mutex
 	ids map[store.ID]int

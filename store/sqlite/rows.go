@@ -9,9 +9,9 @@ import (
 	driver "modernc.org/sqlite"
 )
 
-// Hits are read through larder_row, a function in SQL that shows a row to Go where SQLite holds it. Scanned as usual,
-// each blob is copied to the heap and each column named anew: a body of 1 MB allocates 1.07 MB and takes 1.1 ms, a
-// record of 1 KB takes 15.5 µs; shown, 6 KB and 0.4 ms, and 12.5 µs (go test -bench 'Lookup/1KB|Stream/read').
+// Hits are read through larder_row, an SQL function that shows a row to Go where SQLite holds it. Scan copies each blob
+// to the heap, and names each column anew: with it a body of 1 MB allocates 1.07 MB and takes 1.1 ms, and a record of 1
+// KB takes 15.5 µs; shown, they take 6 KB and 0.4 ms, and 12.5 µs (go test -bench 'Lookup/1KB|Stream/read').
 func init() {
 	driver.MustRegisterFunction("larder_row", &driver.FunctionImpl{
 		NArgs:        -1, // the number of the connection, and the columns
@@ -33,7 +33,7 @@ var (
 // row is what SQLite has in the columns: int64, float64, string, []byte or nil.
 type row []sqldriver.Value
 
-// selection is a SELECT for each.
+// selection is a SELECT for conn.each.
 type selection struct{ columns, from string }
 
 func (q *selection) query() string { return "SELECT " + q.columns + " " + q.from }
@@ -53,7 +53,7 @@ func (c *conn) each(q *selection, see func(row), args ...any) error {
 		c.selections[q] = st
 	}
 	c.see = see
-	_, err := st.ExecContext(background, args...) // runs through all rows and makes nothing of them
+	_, err := st.ExecContext(background, args...) // runs through all rows and returns none
 	c.see = nil
 	return err
 }
@@ -82,7 +82,7 @@ func (c *conn) eachScanned(q *selection, see func(row), args []any) error {
 	return rows.Err()
 }
 
-// uncopied is a sql.Scanner that takes what the driver has.
+// uncopied is a sql.Scanner that takes the driver's value as it is.
 type uncopied struct{ v *sqldriver.Value }
 
 func (u uncopied) Scan(v any) error {
@@ -90,7 +90,7 @@ func (u uncopied) Scan(v any) error {
 	return nil
 }
 
-// knowRows has the rows of each shown to c by larder_row, if the driver is the bundled one.
+// knowRows makes each use larder_row, if the driver is the bundled one.
 func (c *conn) knowRows() {
 	if _, err := c.sql.ExecContext(background, "SELECT larder_row(0)"); err == nil {
 		c.number = lastNumber.Add(1)

@@ -12,7 +12,7 @@ const (
 	versionDamaged = -1         // in user_version: set the file aside at the next Open
 
 	pageSize = 4096
-	cacheKiB = 4 << 10 // of a connection, who all keep their own, outside Go's heap; a long body fills them
+	cacheKiB = 4 << 10 // of each connection, outside Go's heap; a long body fills it
 	walBytes = 16 << 20
 
 	chunkSize = 64 << 10
@@ -42,9 +42,9 @@ var schema = []string{
 		head        BLOB NOT NULL,
 		body        BLOB
 	)`,
-	// With what Sweep and Size look at: another index would cost every store of a small body a fifth.
+	// It has what Sweep and Size look at, too: another index would make storing a small body a fifth dearer.
 	`CREATE INDEX entries_key ON entries (key, id, keep_until, bytes)`,
-	// Not of what is stored and not used, which is most: that goes in the order of n, see evict.go.
+	// Without those not used since they were stored, usually most, which go in the order of n: see evict.go.
 	`CREATE INDEX entries_last_used ON entries (last_used) WHERE last_used IS NOT NULL`,
 
 	`CREATE TABLE chunks (
@@ -53,7 +53,7 @@ var schema = []string{
 		sum  INTEGER NOT NULL,
 		data BLOB NOT NULL,
 		UNIQUE (id, seq)
-	)`, // with rowids, for SQLite reads the whole row to compare a key otherwise
+	)`, // with rowids, since without them SQLite reads the whole row to compare a key
 
 	// The ids whose chunks belong to no entry: being written, or deleted and left for a while to those who read them.
 	`CREATE TABLE loose (
@@ -62,7 +62,7 @@ var schema = []string{
 		since   INTEGER NOT NULL
 	) WITHOUT ROWID`,
 
-	// Who asks the origin for what, of all processes.
+	// Which of several processes asks the origin for what.
 	`CREATE TABLE leases (
 		key    BLOB PRIMARY KEY,
 		holder BLOB NOT NULL,
@@ -98,7 +98,7 @@ var schema = []string{
 	FROM entries`,
 }
 
-// migrate creates the tables in a new file and checks those of an old one. What is not ours it does not touch.
+// migrate creates the tables in a new file and checks those of an old one. It does not touch those of another program.
 func (c *conn) migrate() error {
 	done, err := c.current()
 	if err != nil {
@@ -109,7 +109,7 @@ func (c *conn) migrate() error {
 			return err
 		}
 	}
-	if err := c.logAhead(); err != nil || done {
+	if err := c.useWAL(); err != nil || done {
 		return err
 	}
 	return c.transaction(func() error {
@@ -127,9 +127,9 @@ func (c *conn) migrate() error {
 	})
 }
 
-// logAhead puts the file in WAL mode. Where several connections do so at once SQLite does not wait by itself, whatever
-// the busy_timeout: it fails all but one.
-func (c *conn) logAhead() error {
+// useWAL puts the file in WAL mode. If several connections do so at once, SQLite fails all but one without waiting,
+// whatever the busy_timeout.
+func (c *conn) useWAL() error {
 	for wait := time.Millisecond; ; wait *= 2 {
 		err := c.pragmas("journal_mode = WAL")
 		if resultCode(err) != codeBusy || wait > 4*time.Second {
@@ -139,7 +139,7 @@ func (c *conn) logAhead() error {
 	}
 }
 
-// layOut sets what counts only as long as the file is empty and not in WAL mode.
+// layOut makes the settings that have an effect only while the file is empty and not in WAL mode.
 func (c *conn) layOut() error {
 	var pages int64
 	if err := c.sql.QueryRowContext(background, "PRAGMA page_count").Scan(&pages); err != nil || pages > 0 {

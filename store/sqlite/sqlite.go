@@ -20,12 +20,12 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
+// Options are the settings of a Store. The zero value, and a nil *Options, mean the defaults.
 type Options struct {
-	// MaxBytes is how large the database file may become, whoever writes to it; before it is, the least recently used
-	// records go. The write-ahead log beside it is not counted. 0: 1 GiB; negative: no limit. A body that would take
-	// nearly all of it, or more than half where its length is not known beforehand, or for which there is no room beside
-	// others that are being written or read, is refused with store.ErrTooLarge.
+	// MaxBytes is how large the database file may become, in bytes, whichever process writes to it; the write-ahead log
+	// beside it is not counted. 0: 1 GiB; negative: no limit. The least recently used records go before the file is
+	// full. A body is refused with store.ErrTooLarge if it would take nearly all of the file, or more than half if its
+	// length is not known beforehand, or if there is no room for it beside bodies that are being written or read.
 	MaxBytes int64
 
 	// Readers is how many connections may read at once; each is opened when it is first needed, and like the one
@@ -37,8 +37,8 @@ type Options struct {
 	// of setting it aside and beginning anew.
 	FailDamaged bool
 
-	// OnRebuild is told, before Open returns, that a damaged file was renamed to aside, and what was wrong
-	// with it. nil: nobody is told.
+	// OnRebuild, if set, is called before Open returns when a damaged file was renamed to aside; cause says what was
+	// wrong with it.
 	OnRebuild func(aside string, cause error)
 }
 
@@ -88,8 +88,8 @@ var (
 	_ store.Local   = (*Store)(nil)
 )
 
-// opening keeps Opens of this process apart: closing a file by which another connection holds locks would drop
-// them (POSIX).
+// opening lets one Open of this process work at a time: closing a file drops the locks that other connections of the
+// process hold on it (POSIX).
 var opening sync.Mutex
 
 // Open opens the database at path with the bundled driver, and creates it (mode 0600) and the folders above it (0700)
@@ -131,8 +131,8 @@ func Open(path string, opts *Options) (*Store, error) {
 	return nil, fmt.Errorf("sqlite: open %s: it is found damaged again and again", path)
 }
 
-// prepareFile sees to it that there is a file that can be written, without opening one that exists: closing it
-// again would drop the locks of this process's other connections.
+// prepareFile makes the file if it is missing. It does not open one that exists: closing it again would drop the locks
+// of this process's other connections.
 func prepareFile(path string) error {
 	if info, err := os.Stat(path); err == nil {
 		switch {
@@ -170,7 +170,7 @@ func openFile(path string, opts *Options) (*Store, error) {
 	s, err := open(db, opts)
 	if err == nil {
 		s.owned = true
-		// A file that can only be read can be opened, too.
+		// A read-only file can be opened, too.
 		if _, err = s.writer.exec(`DELETE FROM loose WHERE false`); err == nil {
 			return s, nil
 		}
@@ -243,8 +243,8 @@ func open(db *sql.DB, opts *Options) (*Store, error) {
 // Local says that calls return soon by themselves: a read waits for nobody, a write for the writers before it.
 func (s *Store) Local() {}
 
-// Close writes down what was used when, ends the background work and gives back the connections. What is
-// being written is discarded, and readers of bodies fail from then on.
+// Close writes down when records were used, ends the background work and gives back the connections. Writes under way
+// are discarded, and readers of bodies fail from then on.
 func (s *Store) Close() error {
 	s.cancel() // the background work
 	flushed := s.flushTouches(background)

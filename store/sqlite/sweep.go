@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -10,7 +11,7 @@ import (
 )
 
 const (
-	readerGrace = time.Minute // for those in other processes that read the chunks of a deleted record
+	readerGrace = time.Minute // for readers in other processes, of the chunks of a deleted record
 	writerGrace = time.Hour   // since the last chunk, after which a write counts as dead
 
 	rowsAtOnce   = 64 // entries in one transaction
@@ -24,7 +25,8 @@ const (
 	sizeSQL  = `SELECT count(*), coalesce(sum(bytes), 0) FROM entries INDEXED BY entries_key`
 )
 
-// Sweep works in transactions of a few milliseconds each, between which requests have their turn.
+// Sweep is described at store.Sweeper. It works in transactions of a few milliseconds each, between which requests have
+// their turn.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
 	removed, err = s.sweepEnded(ctx, now)
 	if err == nil {
@@ -47,7 +49,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err erro
 	return removed, nil
 }
 
-// sweepEnded finds what has ended in an index of all records, and removes it by and by.
+// sweepEnded finds what has ended in an index of all records, and removes it bit by bit.
 func (s *Store) sweepEnded(ctx context.Context, now time.Time) (removed int, err error) {
 	const atOnce = 64 * rowsAtOnce
 	for {
@@ -85,21 +87,12 @@ func (s *Store) sweepEnded(ctx context.Context, now time.Time) (removed int, err
 	}
 }
 
-// numbers returns the first column of the rows.
-func (c *conn) numbers(query string, args ...any) (numbers []int64, err error) {
-	rows, err := c.query(query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var n int64
-		if err := rows.Scan(&n); err != nil {
-			return nil, err
-		}
-		numbers = append(numbers, n)
-	}
-	return numbers, rows.Err()
+// numbers returns the only column of the rows.
+func (c *conn) numbers(query string, args ...any) ([]int64, error) {
+	return collect(c, func(rows *sql.Rows) (n int64, err error) {
+		err = rows.Scan(&n)
+		return n, err
+	}, query, args...)
 }
 
 // sweepLoose removes the chunks of deleted records and dead writes whose grace is over.
@@ -142,26 +135,17 @@ func (s *Store) looseIDs(ctx context.Context, query string, args ...any) (ids []
 	return ids, err
 }
 
-func (c *conn) ids(query string, args ...any) (ids []store.ID, err error) {
-	rows, err := c.query(query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var b []byte
-		if err := rows.Scan(&b); err != nil {
-			return nil, err
-		}
-		var id store.ID
+func (c *conn) ids(query string, args ...any) ([]store.ID, error) {
+	return collect(c, func(rows *sql.Rows) (id store.ID, err error) {
+		var b sql.RawBytes
+		err = rows.Scan(&b)
 		copy(id[:], b)
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
+		return id, err
+	}, query, args...)
 }
 
-// removeChunks removes some chunks of a loose id, the first ones first, for a reader has them behind it; at the
-// end the id itself.
+// removeChunks removes some chunks of a loose id, the first ones first, since readers have passed those; at the end it
+// removes the id.
 func (c *conn) removeChunks(id store.ID) (more bool, err error) {
 	err = c.transaction(func() error {
 		n, err := c.exec(`DELETE FROM chunks WHERE id = ? AND seq IN

@@ -17,7 +17,7 @@ const (
 type touches struct {
 	mu   sync.Mutex
 	keys map[store.Key]int64 // Unix milliseconds
-	due  int64               // not to be written down before, for being full
+	due  int64               // when they are next to be written down for being many
 }
 
 // touch says when a key was used last, in Unix milliseconds.
@@ -26,8 +26,8 @@ type touch struct {
 	at  int64
 }
 
-// add reports whether it is time to write them down: they are many, and it is a while since. Above the maximum new
-// ones are forgotten.
+// add remembers that key was used now. It reports whether it is time to write them all down: they are as many as it
+// remembers, and a minute has passed since the last time. Beyond those it remembers no new keys.
 func (t *touches) add(key store.Key) (full bool) {
 	now := time.Now().UnixMilli()
 	t.mu.Lock()

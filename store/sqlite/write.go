@@ -13,7 +13,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Create keeps the first 64 KiB of the body in memory; from there on each 64 KiB become a row as they are full.
+// Create is described at store.Store. It keeps the last 64 KiB of the body in memory; what is before them is in rows.
 func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sqlite: create: %w", err)
@@ -261,16 +261,16 @@ func (c *conn) insertEntry(r *store.Record, chunks int64, body []byte) error {
 		c.stored = max(c.stored+1, time.Now().UnixMicro())
 		entry[len(entry)-1] = c.stored
 		_, err := c.exec(insertSQL, entry...)
-		if resultCode(err) != codeConstraint || try == 10 { // else another process has stored something in that microsecond
+		if resultCode(err) != codeConstraint || try == 10 { // a constraint: another process has stored something in that microsecond
 			return err
 		}
 	}
 }
 
-// replaceEntry puts r into the row of old, if that is there and has no chunks, for three quarters of what an INSERT
-// and a DELETE take (go test -bench 'Store/1KB/store-again').
+// replaceEntry puts r into the row of old, if that is there and has no chunks. It takes three quarters of the time of
+// an INSERT and a DELETE (go test -bench 'Store/1KB/store-again').
 func (c *conn) replaceEntry(old store.ID, r *store.Record, body []byte) (replaced bool, err error) {
-	lastUsed := time.Now().UnixMilli() // for its n is that of an older one
+	lastUsed := time.Now().UnixMilli() // the n of the row is when the old record was stored
 	entry, err := c.entry(r, 0, body, lastUsed)
 	if err != nil {
 		return false, err
@@ -310,7 +310,7 @@ func tagList(tags []string) any {
 	return string(b)
 }
 
-// Close discards what was not committed: of a very long body the first part at once, the rest in the next Sweep.
+// Close discards what was not committed; of a very long body, Sweep removes all but the first part.
 func (w *writer) Close() error {
 	if w.buf == nil {
 		return nil
@@ -341,7 +341,7 @@ func (w *writer) Close() error {
 	return nil
 }
 
-// Update is one UPDATE.
+// Update is described at store.Store. It is one UPDATE.
 func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	err := s.write(ctx, func(c *conn) error {
 		changed, err := c.updateEntry(r)
@@ -382,7 +382,7 @@ func (c *conn) updateEntry(r *store.Record) (changed bool, err error) {
 	return n > 0, err
 }
 
-// Delete removes the rows of the records; their chunks go in a later Sweep, for the sake of those who read them.
+// Delete is described at store.Store. The chunks of the records stay until a later Sweep, for those who read them.
 func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) error {
 	err := s.write(ctx, func(c *conn) error {
 		switch len(ids) {
