@@ -12,23 +12,23 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// inner gives a Store the methods that have nothing to do with bodies: Sweep, Size, Lease, Release, Local, Unwrap and
-// Close.
+// inner has the methods of a Store that are not about bodies: Sweep, Size, Lease, Release, Local, Unwrap and Close.
 type inner = wrap.Inner
 
 // Store keeps records in another store, with their bodies compressed. Its methods are safe for concurrent use. It is a
 // store.Finder, store.Sweeper, store.Sizer, store.Leaser and store.Local if the other store is one: see store.As. Close
-// closes the other store, if that can be closed.
+// closes the other store, if it can be closed.
 type Store struct {
 	inner
 	coder coder
 }
 
-// New returns a store that keeps its records in inner. What is there already stays readable.
+// New returns a store that keeps its records in inner. Records that are there already stay readable.
 func New(inner store.Store) *Store { return &Store{wrap.Inner{Store: inner}, newCoder()} }
 
-// Lookup unpacks a body of up to 64 KiB that came with its record. A longer one is unpacked as it is read. Lookup
-// passes on the records that come beside an error: tiered.Store returns such ones while its back fails.
+// Lookup is described at store.Store. It unpacks a body of up to 64 KiB that came with its record; a longer one is
+// unpacked as it is read. It returns records beside an error if the inner store does, as tiered.Store does while its
+// back fails.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	all, err := s.Store.Lookup(ctx, key)
 	found := make([]*store.Record, 0, len(all))
@@ -74,12 +74,12 @@ type head struct {
 	err   error
 }
 
-// headOf is decodeHead, but decodes only once for as long as the inner store has the record in memory.
+// headOf is decodeHead, but decodes only once while the inner store has the record in memory.
 func headOf(in *store.Record) head {
 	if h, ok := in.Derived(func(in *store.Record) any { return decodeHead(in) }).(head); ok {
 		return h
 	}
-	return decodeHead(in) // somebody else, who uses the inner store too, was first to derive something
+	return decodeHead(in) // another user of the inner store was first to derive something
 }
 
 func decodeHead(in *store.Record) head {
@@ -98,7 +98,7 @@ func decodeHead(in *store.Record) head {
 	return head{index: x, r: r}
 }
 
-// Open looks the record up, to find out how its body is packed.
+// Open is described at store.Store. It looks the record up, to find out how its body is packed.
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	b, err := s.open(ctx, r)
 	if err != nil {
@@ -136,7 +136,7 @@ type nopCloser struct{ io.ReadSeeker }
 
 func (nopCloser) Close() error { return nil }
 
-// Update looks the record up, to find out how its body is packed.
+// Update is described at store.Store. It looks the record up, to find out how its body is packed.
 func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	in, err := wrap.Record(ctx, s.Store, r.Key, r.ID)
 	if err == nil {
@@ -160,7 +160,7 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	return nil
 }
 
-// Find leaves all of q but Filter and Limit to the inner store.
+// Find is described at store.Finder. The inner store judges all of q but Filter and Limit.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		finder, err := wrap.As[store.Finder](s.inner, "Finder")

@@ -26,8 +26,8 @@ func packable(h http.Header) bool {
 		!strings.HasPrefix(sub, "vnd.openxmlformats-") && !strings.HasPrefix(sub, "vnd.oasis.opendocument.")
 }
 
-// packed says of media types whether their contents are packed already. The first frame shows it for those that are
-// missing here.
+// packed says whether the contents of a media type are packed already. For those that are missing here, the first frame
+// shows it.
 var packed = map[string]bool{
 	"image/bmp": false, "image/x-ms-bmp": false, "image/vnd.microsoft.icon": false, "image/x-icon": false,
 	"image/vnd.adobe.photoshop": false, "image/x-portable-pixmap": false,

@@ -10,13 +10,14 @@
 //
 // # What is compressed
 //
-// Bodies of 1 KiB and more, unless the response has a Content-Encoding, or a media type that is compressed by itself:
-// most images, audio and video, archives, fonts, office documents. The first frame shows whether it is worth while: if
-// it does not save a sixteenth, the body is kept as it is, and read without a detour. So are the records that were in
-// the other store before.
+// Bodies of 1 KiB and more, unless the response has a Content-Encoding, or a media type that is compressed already:
+// most images, audio and video, archives, fonts, office documents. The first frame shows whether compressing is
+// worthwhile: if it does not save a sixteenth, the body is kept as it is, and read without a detour. So are records
+// that were in the other store before.
 //
-// Compressing pays where bytes are dear: in a database across the network, in one that lives in memory, on a small
-// disk. On a local disk a hit of a small body takes longer with it than without (go test -bench Document).
+// Compressing pays where space or bandwidth is expensive: in a database across the network, in one that keeps all in
+// memory, on a small disk. On a local disk a hit on a small body takes longer with it than without (go test -bench
+// Document).
 //
 // # Together with package sealed
 //
@@ -25,15 +26,15 @@
 //	s, err := sealed.New(files, key)
 //	client := (&larder.Cache{Store: compressed.New(s)}).Client()
 //
-// The length of what is compressed tells something of its content, sealed or not. An attacker may choose one part of a
-// body that holds a secret in another, have it fetched again and again, and see how long the record becomes. Then he
-// can guess the secret piece by piece, as CRIME and BREACH did. Do not compress such bodies.
+// The length of a compressed body tells something of its content, sealed or not. If attackers can choose one part of a
+// body that holds a secret in another, have it fetched again and again, and see how long the record becomes, they can
+// guess the secret piece by piece, as CRIME and BREACH did. Do not compress such bodies.
 //
 // # Damage
 //
-// Each frame has a checksum, and must unpack to the length that it should have. If it does not, that is
-// store.ErrCorrupt, and the record is removed. No frame unpacks to more than 256 KiB, whatever it says. Whoever can
-// write to the other store can put any response there: package sealed prevents that.
+// Each frame has a checksum, and must unpack to its expected length. If it does not, that is store.ErrCorrupt, and the
+// record is removed. No frame unpacks to more than 256 KiB, whatever it says. Whoever can write to the other store can
+// put any response there: package sealed prevents that.
 //
 // # What it takes
 //

@@ -12,8 +12,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// A packed body is a row of zstd frames (RFC 8878), one for each 256 KiB, which do not need each other. The inner
-// record says where they are, in a field of its header that no HTTP message can have (docs/format-compressed.md).
+// A packed body is a sequence of independent zstd frames (RFC 8878), one for each 256 KiB. The inner record says where
+// they are, in a field of its header that no HTTP message can have (docs/format-compressed.md).
 const (
 	frameSize = 256 << 10 // of plain bytes, and of the window: level 1 gains little by a larger one
 	maxPacked = frameSize + 1<<10
@@ -29,7 +29,7 @@ type buffer [maxPacked]byte
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-// coder packs and unpacks frames. It is safe for concurrent use, and works at no more frames at once than there are
+// coder packs and unpacks frames. It is safe for concurrent use, and works on no more frames at once than there are
 // processors.
 type coder struct {
 	enc *zstd.Encoder
@@ -126,8 +126,8 @@ func decodeIndex(s string, size int64) (*index, error) {
 	return x, nil
 }
 
-// addIndex returns a copy of the header with an index, "" for a plain body. A field of that name that h has already
-// comes after.
+// addIndex returns a copy of the header with an index, "" for a plain body. Values that h has already in that field
+// come after it.
 func addIndex(h http.Header, index string) http.Header {
 	out := make(http.Header, len(h)+1)
 	maps.Copy(out, h)

@@ -12,7 +12,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Create begins to store r. If the body may be packed, the inner store is told that its length is not known.
+// Create is described at store.Store. If the body may be packed, the inner store is told that its length is not known.
 func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
 	w := &writer{coder: s.coder, key: r.Key, id: r.ID, plain: !packable(r.Header) || r.Size >= 0 && r.Size < minSize, backN: -1}
 	if !w.plain {
@@ -106,8 +106,8 @@ func (w *writer) fill(p []byte) (n int, err error) {
 	return n, err
 }
 
-// flush packs what is in buf, writes that, and returns its length; buf stays. But if this is the first frame, and
-// packing does not save a sixteenth, flush writes it as it is, and gives buf back: the body is plain from then on.
+// flush packs buf into a frame, writes it, and returns its length; buf stays. But if this is the first frame, and
+// packing does not save a sixteenth, flush writes buf as it is and gives it back: the body is plain from then on.
 func (w *writer) flush() (packed int, err error) {
 	frame := buffers.Get().(*buffer)
 	defer buffers.Put(frame)

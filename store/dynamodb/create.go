@@ -33,8 +33,8 @@ func (t *table) probe(ctx context.Context) error {
 	return t.fault("open", err)
 }
 
-// CreateTable creates the table if it is missing, paid for by the request, waits until it can be used, and switches the
-// time to live on where that is off. An error that wraps ErrNoTimeToLive leaves a table that can be used.
+// CreateTable creates the table if it is missing, billed by request, waits until it can be used, and switches its time
+// to live on if that is off. An error that wraps ErrNoTimeToLive leaves a table that can be used.
 func (s *Store) CreateTable(ctx context.Context) error {
 	t := s.table
 	err := t.create(ctx)

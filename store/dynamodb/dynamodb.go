@@ -17,17 +17,17 @@ import (
 	"github.com/larder-go/larder/store/chunked"
 )
 
-// Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
+// Options are the settings of a Store. The zero value, and a nil *Options, mean the defaults.
 type Options struct {
-	// Chunk is 350 KiB at most here, since an item has 400 KB at most.
+	// Options are described in package chunked. Chunk is 350 KiB at most, since an item has 400 KB at most.
 	chunked.Options
 
 	// Consistent makes every read strongly consistent, at twice the price. Without it a read may miss what another
-	// process wrote within the last second or so, or show what that removed; what this process wrote it always sees.
+	// process wrote within the last second or so, or show what that removed; it always shows what this process wrote.
 	Consistent bool
 
-	// Segments is how many parts of the table a scan reads at once: Find without Key, URL and Tag, Size, and Sweep scan
-	// it. 0: 4.
+	// Segments is how many parts of the table a scan reads at once; 0: 4. Find without Key, URL and Tag, Size, and
+	// Sweep scan it.
 	Segments int
 
 	// Attributes are the names of the table's attributes.
@@ -65,8 +65,8 @@ type Attributes struct {
 
 const maxChunk = 350 << 10
 
-// Store keeps records in one table. It is safe for concurrent use, and so is the table by any number of stores and
-// processes. It must be made by Open or New.
+// Store keeps records in one table. It is safe for concurrent use, and any number of stores and processes may share the
+// table. It must be made by Open or New.
 type Store struct {
 	*chunked.Store
 	table     *table
@@ -118,7 +118,7 @@ func Open(ctx context.Context, rawURL string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// New uses a client that the caller has, with its own retries and time-outs; it stays the caller's. New sends nothing:
+// New uses a client of the caller's, with its own retries and time-outs, and Close leaves it open. New sends nothing:
 // what is wrong with the address, the credentials or the table shows at the first use.
 func New(client *driver.Client, tableName string, o *Options) (*Store, error) {
 	if o == nil {
@@ -151,7 +151,7 @@ func (s *Store) Close() error {
 
 var (
 	validName = regexp.MustCompile(`^([a-zA-Z0-9_.-]{3,255}|arn:[^@\s]+:table/[a-zA-Z0-9_.-]{3,255})$`)
-	errName   = errors.New("dynamodb: that is no name of a table: want 3 to 255 letters, digits, dots, hyphens and underscores, or an ARN")
+	errName   = errors.New("dynamodb: not the name of a table: want 3 to 255 letters, digits, dots, hyphens and underscores, or an ARN")
 )
 
 // parse reads the URL into o and returns the table's name. Errors do not show the URL: somebody may have put a secret

@@ -25,7 +25,7 @@ func address(name string, o driver.Options) string {
 	return fmt.Sprintf("table %q at %s", name, endpoint)
 }
 
-// fault makes one sentence of an error, with the table and what failed; of nil, nil.
+// fault adds to err the table and what failed, in one sentence; of nil, nil.
 func (t *table) fault(op string, err error) error {
 	if err == nil {
 		return nil
@@ -42,7 +42,7 @@ type plain struct {
 func (p *plain) Error() string { return p.words }
 func (p *plain) Unwrap() error { return p.err }
 
-// causes are in plain words the API's errors that people can do something about.
+// causes are plain words for the API's errors that people can do something about.
 var causes = map[string]string{
 	"ResourceNotFoundException":              "there is no such table; create it, or let Open do so by create=true",
 	"AccessDeniedException":                  "a permission is missing",

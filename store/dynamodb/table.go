@@ -73,8 +73,8 @@ func (t *table) Get(ctx context.Context, group string, items ...string) (rows []
 	}
 	rows, err = t.named(ctx, group, items, strong)
 	if err == nil && !strong && len(rows) < len(items) {
-		// This read may have missed what another process wrote a moment ago, and whoever asks for an item by its name
-		// has a reason to think that it is there.
+		// This read may have missed what another process wrote a moment ago: who asks for an item by its name has
+		// reason to expect it.
 		absent := slices.DeleteFunc(slices.Clone(items), func(it string) bool {
 			return slices.ContainsFunc(rows, func(r chunked.Row) bool { return r.Item == it })
 		})

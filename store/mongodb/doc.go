@@ -1,4 +1,4 @@
-// Package mongodb keeps responses in a MongoDB database, on the official driver. Any number of programs on any number
+// Package mongodb keeps responses in a MongoDB database, with the official driver. Any number of programs on any number
 // of machines may share it.
 //
 //	s, err := mongodb.Open(ctx, "mongodb://user:password@host/larder?authSource=admin", nil)
@@ -27,9 +27,9 @@
 // # Expiry
 //
 // Before its first write to a collection a store makes a TTL index on expires, by which the server removes what has
-// expired, usually within a minute. A server may refuse, since it has no such index or the user may make none. Then the
-// store works without it, and Sweep removes what has expired. There is no limit on the size of the whole: what is to
-// be kept forever stays until it is deleted.
+// expired, usually within a minute. A server may refuse, because it has no such index or the user may not make one.
+// Then the store works without it, and Sweep removes what has expired. There is no limit to the size of the whole: what
+// is to be kept forever stays until it is deleted.
 //
 // # Reading and writing
 //
@@ -47,10 +47,10 @@
 //
 // The client that Open makes takes 500 ms at most to make a connection (connectTimeoutMS), and 750 ms to find a server
 // and a free connection to it (serverSelectionTimeoutMS). The driver's own defaults are 30 s each; raise ours for
-// servers that are far away. While no server can be reached, calls fail at once. The servers are asked every 2 s how
-// they are (heartbeatFrequencyMS), so calls succeed again within 2 s after a server is back. With a dialer or a server
-// monitor in Options.Client, and with New, calls wait as long as the settings say: a client of one's own should have a
-// server selection timeout. Once a call has a connection, larder.Cache.StoreTimeout bounds it.
+// servers that are far away. While no server can be reached, calls fail at once. The servers are checked every 2 s
+// (heartbeatFrequencyMS), so calls succeed again within 2 s after a server is back. With a dialer or a server monitor
+// in Options.Client, and with New, calls wait as long as the settings say: a client given to New should have a server
+// selection timeout. Once a call has a connection, larder.Cache.StoreTimeout bounds it.
 //
 // A read that was cut off is repeated. So is a write, if the server is not a standalone one.
 //

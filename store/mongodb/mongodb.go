@@ -16,11 +16,11 @@ import (
 	"github.com/larder-go/larder/store/chunked"
 )
 
-// Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
+// Options are the settings of a Store. The zero value, and a nil *Options, mean the defaults.
 type Options struct {
-	// MaxBody is the length in bytes of the longest body that is taken; 0: there is no limit.
+	// MaxBody is the length of the longest body that is stored, in bytes; 0: no limit.
 	MaxBody int64
-	// Chunk is how many bytes of a body make a document. 0: 1 MiB; 15 MiB at most, since a document has 16 MiB at most.
+	// Chunk is how many bytes of a body make a document; 0: 1 MiB. At most 15 MiB, since a document has 16 MiB at most.
 	Chunk int
 	// Parallel and Grace are described at chunked.Options.
 	Parallel int
@@ -32,7 +32,7 @@ type Options struct {
 	// right by then. It is for programs that should start even if their cache cannot be reached.
 	Lazy bool
 
-	// Client has settings of the driver, which override the URI. nil: none.
+	// Client has settings of the driver that override the URI; nil: none.
 	Client *options.ClientOptions
 }
 
@@ -50,8 +50,8 @@ const (
 	closeTimeout     = 5 * time.Second
 )
 
-// Store keeps records in the collections of one database. It is safe for concurrent use, and so is the database by any
-// number of stores and processes.
+// Store keeps records in the collections of one database. It is safe for concurrent use, and any number of stores and
+// processes may share the database.
 type Store struct {
 	*chunked.Store
 	client *mongo.Client // nil: the user's, who closes it
@@ -103,8 +103,8 @@ func Open(ctx context.Context, uri string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// New keeps records in db, with its client, read preference and concerns. New asks the server nothing, and Close leaves
-// the client to the caller.
+// New keeps records in db, with its client, read preference and concerns. New does not ask the server, and Close leaves
+// the client open.
 func New(db *mongo.Database, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)

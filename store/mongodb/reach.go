@@ -11,8 +11,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 )
 
-// reach knows whether any server can be reached. If none can, the driver waits as long as it may before it says so; a
-// cache would rather hear it at once. A nil *reach knows nothing: calls wait.
+// reach knows whether any server can be reached. If none can, the driver waits for its whole time-out before it says
+// so, where a cache needs to know at once. A nil *reach knows nothing: calls wait.
 type reach struct {
 	net.Dialer
 
@@ -53,7 +53,7 @@ func (r *reach) probe(at server) {
 	}
 }
 
-// monitor lets the driver tell which servers it knows.
+// monitor returns what the driver calls when the servers change that it knows.
 func (r *reach) monitor() *event.ServerMonitor {
 	return &event.ServerMonitor{TopologyDescriptionChanged: func(e *event.TopologyDescriptionChangedEvent) {
 		servers := e.NewDescription.Servers
@@ -70,7 +70,7 @@ func (r *reach) monitor() *event.ServerMonitor {
 	}}
 }
 
-// learn ends out if no server can be reached any more, and makes a new one when that is over. The mutex is held.
+// learn ends out if no server can be reached any more, and makes a new one once one can. The mutex is held.
 func (r *reach) learn() {
 	var fault error
 	lost := r.unknown && len(r.dialled) > 0

@@ -76,7 +76,7 @@ func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error
 		}
 		doc := document{ID: r.Group + separator + r.Item, Value: r.Value, Expires: r.Expires}
 		filter := bson.D{{Key: "_id", Value: doc.ID}}
-		if when == chunked.IfAbsent { // the filter misses a row that has not expired; to insert one then fails, for its id is taken
+		if when == chunked.IfAbsent { // a row that has not expired is not matched, and to insert one fails then, since the id is taken
 			filter = append(filter, bson.E{Key: "expires", Value: bson.D{{Key: "$lt", Value: time.Now()}}})
 		}
 		result, err := c.ReplaceOne(ctx, filter, doc, options.Replace().SetUpsert(when != chunked.IfPresent))
@@ -96,7 +96,7 @@ func (t *table) Put(ctx context.Context, r chunked.Row, when chunked.When) error
 
 var errUnacknowledged = errors.New("the write concern is w=0, by which nobody learns what became of a write; want w=1 or more")
 
-// readTime bounds a read. Only with a deadline does the driver repeat what is cut off until it succeeds.
+// readTime bounds a read. Only under a deadline does the driver repeat a read that is cut off, until it succeeds.
 const readTime = time.Minute
 
 func (t *table) Get(ctx context.Context, group string, items ...string) (rows []chunked.Row, err error) {
@@ -121,8 +121,8 @@ func (t *table) Get(ctx context.Context, group string, items ...string) (rows []
 	return rows, err
 }
 
-// end closes a cursor, also when the call's context has ended. Without endTime the driver would wait for the answer of
-// a server that hangs (as Cursor.All does); a server that is not told ends the cursor by itself.
+// end closes a cursor, even after the call's context has ended. Without endTime the driver would wait for the answer of
+// a server that hangs (as Cursor.All does). A server that does not hear of it ends the cursor by itself.
 func end(ctx context.Context, cursor *mongo.Cursor) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
@@ -134,7 +134,7 @@ const endTime = 250 * time.Millisecond
 func (t *table) Delete(ctx context.Context, group string, items ...string) error {
 	c := t.collections[group[0]]
 	return t.call(ctx, "delete from", c, func(ctx context.Context) (err error) {
-		if len(items) == 1 { // which the driver repeats where it was cut off
+		if len(items) == 1 { // the driver repeats this if it was cut off
 			_, err = c.DeleteOne(ctx, filter(group, items))
 		} else {
 			_, err = c.DeleteMany(ctx, filter(group, items))

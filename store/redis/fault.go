@@ -13,7 +13,7 @@ import (
 	"github.com/larder-go/larder/internal/errno"
 )
 
-// fault says what failed where, nil if nothing did.
+// fault adds to err where and at what it failed; of nil, nil.
 func (t *table) fault(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -24,7 +24,7 @@ func (t *table) fault(doing string, err error) error {
 	return fmt.Errorf("redis at %s: %s: %w", t.conn, doing, err)
 }
 
-// explained is an error in other words.
+// explained is an error with another text.
 type explained struct {
 	text string
 	err  error
@@ -33,7 +33,7 @@ type explained struct {
 func (e *explained) Error() string { return e.text }
 func (e *explained) Unwrap() error { return e.err }
 
-// explain returns a sentence for whoever sets up the store; "": err has one.
+// explain returns a sentence for whoever sets up the store; "": that of err will do.
 func (t *table) explain(err error) string {
 	var unknown *net.DNSError
 	var refused *net.OpError

@@ -7,7 +7,7 @@ func isIndex(group string) bool { return strings.HasPrefix(group, "i") }
 
 func isLease(group string) bool { return strings.HasPrefix(group, "l/") }
 
-// key returns the name of a group in the database. In a Cluster, what stands between braces decides about the server.
+// key returns the name of a group in the database. In a Cluster, the part in braces decides which server has it.
 func (t *table) key(group string) string {
 	kind, rest, _ := strings.Cut(group, "/")
 	if isIndex(group) {
@@ -19,8 +19,8 @@ func (t *table) key(group string) string {
 
 var ungroup = strings.NewReplacer("{", "", "}", "", ":", "/")
 
-// group is the inverse of key. A key of a store whose prefix begins with this one's is not ours: others have braces
-// elsewhere, and indexes more parts.
+// group is the inverse of key. Keys of a store whose prefix begins with this one's are not ours: they have their braces
+// elsewhere, or as indexes more parts.
 func (t *table) group(key string) (group string, ours bool) {
 	rest, ours := strings.CutPrefix(key, t.prefix)
 	group = ungroup.Replace(rest)
@@ -33,7 +33,7 @@ func (t *table) group(key string) (group string, ours bool) {
 
 var unglob = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-// pattern returns what the keys of the groups with this prefix match, and perhaps others.
+// pattern returns a pattern that matches the keys of the groups with this prefix, and perhaps others.
 func (t *table) pattern(prefix string) string {
 	kind, rest, whole := strings.Cut(prefix, "/")
 	switch {

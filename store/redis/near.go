@@ -8,7 +8,7 @@ import (
 	"github.com/larder-go/larder/store/chunked"
 )
 
-// near keeps in memory what has been read from the server, which tells when it changes. The methods of a nil *near do
+// near keeps in memory what was read from the server, which reports when it changes. forget of a nil *near does
 // nothing.
 type near struct {
 	max int64
@@ -69,7 +69,7 @@ func (n *near) keep(e *entry) {
 		n.drop(old)
 	}
 	if e.size > n.max/4 {
-		return // it would push out all others
+		return // it would drive out all others
 	}
 	n.entries[e.key] = n.used.PushFront(e)
 	for n.size += e.size; n.size > n.max; {
@@ -98,7 +98,7 @@ func (n *near) forget(key string) {
 	}
 }
 
-// forgetAll drops all: it is not known any more what changes.
+// forgetAll drops all, since changes may have been missed.
 func (n *near) forgetAll() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

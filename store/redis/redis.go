@@ -12,14 +12,14 @@ import (
 	"github.com/larder-go/larder/store/chunked"
 )
 
-// Options are what a user may want otherwise. The zero value, and a nil *Options, mean the defaults.
+// Options are the settings of a Store. The zero value, and a nil *Options, mean the defaults.
 type Options struct {
-	// Prefix begins the names of all keys, with a colon after it; stores with different ones do not see each other. "":
-	// larder. It must not contain { or }.
+	// Prefix and a colon begin the names of all keys. Stores with different prefixes do not see each other. "": larder.
+	// It must not contain { or }.
 	Prefix string
 
-	// MaxBody is the length in bytes of the longest body that is taken: all of it is in the server's memory. 0: 32 MiB;
-	// negative: no limit.
+	// MaxBody is the length of the longest body that is stored, in bytes: all of it is in the server's memory. 0: 32
+	// MiB; negative: no limit.
 	MaxBody int64
 
 	// Chunk, Parallel and Grace are described at chunked.Options.
@@ -29,15 +29,15 @@ type Options struct {
 
 	// The rest is for Open alone.
 
-	// Near is how many bytes of records are kept in this process: what is there is looked up without asking the server,
-	// which tells when it changes. 0: none. See the package comment.
+	// Near is how many bytes of records are kept in this process, and looked up without asking the server, which
+	// reports their changes; 0: none. See the package comment.
 	Near int64
 
-	// Lazy makes Open return at once, without asking the server: whatever is wrong is told by the first use, and may
-	// have been put right by then. For programs that should start when their cache cannot be reached.
+	// Lazy makes Open return at once, without asking the server: whatever is wrong shows at the first use, and may have
+	// been put right by then. It is for programs that should start even if their cache cannot be reached.
 	Lazy bool
 
-	// Configure may change how the client is made, after the URL has been read into it.
+	// Configure, if set, may change how the client is made. It is called after the URL was read.
 	Configure func(*rueidis.ClientOption)
 }
 
@@ -46,8 +46,8 @@ const (
 	defaultMaxBody = 32 << 20
 )
 
-// Store keeps records in Redis. Its methods are safe for concurrent use, and so are the data by several stores in one
-// or several processes.
+// Store keeps records in Redis. Its methods are safe for concurrent use, and several stores, in one or several
+// processes, may share the data.
 type Store struct {
 	*chunked.Store
 	table   *table
@@ -63,12 +63,11 @@ var _ interface {
 } = (*Store)(nil)
 
 // Open connects to the server, Cluster or Sentinels that url names, as the package comment describes, and asks for a
-// key, so that it fails where the store could not be used: for want of a server, a password or a permission. Errors
-// name the address, and never a password. ctx is for this alone.
+// key. So it fails if there is no server, or a password or a permission is missing. Errors name the address, and never
+// a password. ctx is for Open alone. Close the store when it is no longer needed.
 //
-// Connecting takes half a second at most for each address that is given, twice that with the handshake; a server that
-// refuses is not tried again by the same call. Close, and an Open that fails, wait for connecting to end. Close the
-// store when it is no longer needed.
+// Connecting takes at most half a second for each address in the URL, and as much again for the handshake; a call does
+// not try a server again that refused it. Close, and an Open that fails, wait until connecting has ended.
 func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 	if o == nil {
 		o = new(Options)
@@ -102,8 +101,8 @@ func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// New uses a client that the caller has made, which Close leaves open. It should not repeat commands for long, nor
-// read from replicas: see the package comment.
+// New uses a client that the caller has made, and that Close leaves open. The client should neither repeat commands for
+// long nor read from replicas: see the package comment.
 func New(c rueidis.Client, o *Options) (*Store, error) { return NewStore(client{c}, o) }
 
 // NewStore is New for another client than rueidis.
@@ -134,7 +133,7 @@ func newStore(c Conn, o *Options, n *near) (*Store, error) {
 	return &Store{Store: s, table: t}, nil
 }
 
-// Close ends the work in the background, and the client if Open made it.
+// Close removes at once what was to be removed later, and closes the client if Open made it.
 func (s *Store) Close() error {
 	err := s.Store.Close()
 	if s.release != nil {
@@ -143,7 +142,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// watch makes the client ask to be told of changes.
+// watch makes the client ask the server to report changes.
 func (n *near) watch(opts *rueidis.ClientOption) {
 	told := opts.OnInvalidations
 	opts.DisableCache, opts.AlwaysRESP2 = false, false

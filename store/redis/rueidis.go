@@ -52,10 +52,10 @@ func (c client) hash(ctx context.Context, key string) ([]chunked.Row, error) {
 	return rows, nil
 }
 
-// ask returns the server's answer, which may be that there is none.
+// ask returns the server's answer, which may be nil.
 func (c client) ask(ctx context.Context, cmd Command) (m rueidis.RedisMessage, err error) {
-	// A connection is made under the context of who needs it first. If that ends, the others who wait for it are told
-	// that they were cancelled, before anything was sent.
+	// A connection is made under the context of the call that needs it first. If that context ends, the other calls
+	// that wait for the connection fail as cancelled, too, before anything was sent.
 	for range 3 {
 		m, err = c.Client.Do(ctx, c.build(cmd)).ToMessage()
 		if !errors.Is(err, context.Canceled) || ctx.Err() != nil {
@@ -68,8 +68,8 @@ func (c client) ask(ctx context.Context, cmd Command) (m rueidis.RedisMessage, e
 	return m, err
 }
 
-// build returns cmd pinned, so that the driver does not use it for another command afterwards: one that it repeats
-// because a connection broke may still be read by the writer of that connection when the next one has answered.
+// build returns cmd pinned, so that the driver does not reuse its memory: when it repeats a command because a
+// connection broke, the writer of that connection may still read the command after another connection has answered.
 func (c client) build(cmd Command) rueidis.Completed {
 	words := c.B().Arbitrary(cmd.Name...)
 	if cmd.Key != "" {
@@ -78,7 +78,7 @@ func (c client) build(cmd Command) rueidis.Completed {
 	words = words.Args(cmd.Args...)
 	switch {
 	case cmd.Read:
-		return words.ReadOnly().Pin() // which is retryable, too
+		return words.ReadOnly().Pin() // so it is retryable, too
 	case cmd.Once:
 		return words.Build().Pin()
 	}
@@ -120,7 +120,7 @@ func (c client) Masters(ctx context.Context) ([]Conn, error) {
 	if c.Mode() != rueidis.ClientModeCluster {
 		return []Conn{c}, nil
 	}
-	nodes := c.Nodes() // without those that were down when the client last looked
+	nodes := c.Nodes() // only those that were up when the client last looked
 	addrs, err := masters(ctx, nodes)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func (c client) Masters(ctx context.Context) ([]Conn, error) {
 	return all, nil
 }
 
-// masters returns the addresses of those that have slots, as the first of nodes says that answers.
+// masters returns the addresses of the servers that have slots, as told by the first of nodes that answers.
 func masters(ctx context.Context, nodes map[string]rueidis.Client) (addrs []string, err error) {
 	var ranges []any
 	var asked string
@@ -172,15 +172,15 @@ func (c client) String() string {
 	return strings.Join(slices.Sorted(maps.Keys(c.Nodes())), ",")
 }
 
-// dialer is a Conn by a rueidis client that is made when it is first needed, and again if that fails: rueidis makes
-// one for a Cluster or for Sentinels only when it has reached them, one after the other.
+// dialer is a Conn by a rueidis client that is made when it is first needed, and tried again if that fails: rueidis
+// makes one for a Cluster or for Sentinels only when it has reached them, one after the other.
 type dialer struct {
 	opts   rueidis.ClientOption
 	client atomic.Pointer[client] // nil: not yet
 	closed atomic.Bool
 	throng throng
 
-	turn   chan struct{} // of who makes the client
+	turn   chan struct{} // to make the client
 	err    error         // why the last attempt failed, and when
 	failed time.Time
 }
@@ -202,7 +202,7 @@ func (d *dialer) get(ctx context.Context) (*client, error) {
 		return nil, context.Cause(ctx)
 	}
 	made := make(chan error, 1)
-	go func() { // since rueidis takes no context; close waits for its turn, and so for this
+	go func() { // since rueidis takes no context; close waits for the turn, and so for this
 		err := d.make(asked)
 		<-d.turn
 		made <- err
@@ -215,14 +215,14 @@ func (d *dialer) get(ctx context.Context) (*client, error) {
 	}
 }
 
-// make makes the client, unless that has been done or has failed since asked. It is the caller's turn.
+// make makes the client, unless one was made, or the last attempt failed after asked. The caller has the turn.
 func (d *dialer) make(asked time.Time) error {
 	switch {
 	case d.closed.Load():
 		return rueidis.ErrClosing
 	case d.client.Load() != nil:
 		return nil
-	case d.failed.After(asked): // while this one waited
+	case d.failed.After(asked): // while this call waited
 		return d.err
 	}
 	made, err := rueidis.NewClient(d.opts)
@@ -280,16 +280,16 @@ func (d *dialer) Masters(ctx context.Context) ([]Conn, error) {
 
 func (d *dialer) String() string { return strings.Join(d.opts.InitAddress, ",") }
 
-// Times for the clients that Open makes: a cache that keeps others waiting is worse than none.
+// Settings of the clients that Open makes. A cache that keeps others waiting is worse than none.
 const (
-	dialTimeout  = 500 * time.Millisecond // for the whole handshake, twice
+	dialTimeout  = 500 * time.Millisecond // to connect, and again for the handshake
 	pingAfter    = 2 * time.Second        // of silence; also TCP's keep-alive
 	writeTimeout = 3 * time.Second        // for the answer to that; a call's own is its context's
 	bufferBytes  = 64 << 10               // of each connection, twice
-	retries      = 8                      // at once, each when a connection breaks; none when there is no other
+	retries      = 8                      // without a wait, after a connection broke; none if no new one can be made
 )
 
-// tuned returns opts with what Open wants otherwise than rueidis does.
+// tuned returns opts with the settings in which Open differs from rueidis.
 func tuned(opts rueidis.ClientOption) rueidis.ClientOption {
 	opts.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: pingAfter}
 	opts.Sentinel.Dialer = opts.Dialer

@@ -8,10 +8,10 @@ import (
 	"github.com/larder-go/larder/store/chunked"
 )
 
-// A script runs on the server as one step, on one key.
+// script is run by the server as one step, on one key.
 type script struct{ text, sha1 string }
 
-// The digests stand here since where only FIPS 140 is allowed SHA-1 must not be computed.
+// The digests are constants, since SHA-1 must not be computed where only FIPS 140 is allowed.
 var (
 	//go:embed endrow.lua
 	endRowText string
@@ -38,7 +38,7 @@ var (
 
 var conditions = map[chunked.When]string{chunked.Always: "always", chunked.IfPresent: "present", chunked.IfAbsent: "absent"}
 
-// run has a script run, which the server forgets when it starts anew.
+// run runs a script on the server, which forgets it at a restart and is then sent the text.
 func (t *table) run(ctx context.Context, s script, once bool, key string, args ...string) (any, error) {
 	c := Command{Name: []string{"EVALSHA", s.sha1, "1"}, Key: key, Args: args, Once: once}
 	v, err := t.conn.Do(ctx, c)

@@ -72,7 +72,7 @@ func (t *table) Get(ctx context.Context, group string, items ...string) ([]chunk
 
 var hgetall = []string{"HGETALL"}
 
-// hasher is a Conn that reads a hash without turning the answer into a list first, since that is all that a hit is.
+// hasher is a Conn that reads a hash without making a list of the answer first: that is all that a hit does.
 type hasher interface {
 	// hash returns the rows under key.
 	hash(ctx context.Context, key string) ([]chunked.Row, error)
@@ -86,7 +86,7 @@ func (t *table) all(ctx context.Context, key string) ([]chunked.Row, error) {
 	return hashRows(t.conn.Do(ctx, Command{Name: hgetall, Key: key, Read: true}))
 }
 
-// hashRows returns the rows of a hash that is a list in which keys and values take turns.
+// hashRows returns the rows of a hash that is a list of keys and values in turn.
 func hashRows(answer any, err error) ([]chunked.Row, error) {
 	fields, err := elements(answer, err)
 	rows := make([]chunked.Row, len(fields)/2)
@@ -157,7 +157,7 @@ func (t *table) Delete(ctx context.Context, group string, items ...string) error
 		_, err = t.conn.Do(ctx, Command{Name: []string{"UNLINK"}, Key: key})
 	case isIndex(group):
 		_, err = t.run(ctx, dropMark, false, key, items...)
-	default: // the second time a lease may be another's
+	default: // a lease may be another's by the second time
 		_, err = t.run(ctx, dropRow, isLease(group), key, items...)
 	}
 	return t.fault("delete", err)
@@ -167,7 +167,7 @@ func (t *table) Delete(ctx context.Context, group string, items ...string) error
 func (t *table) Keep(ctx context.Context, group string, expires time.Time) error {
 	c := Command{Name: []string{"PERSIST"}, Key: t.key(group)}
 	if !expires.IsZero() {
-		c.Name, c.Args = []string{"PEXPIREAT"}, []string{fmt.Sprint(millis(expires)), "GT"} // no key without expiry gets one
+		c.Name, c.Args = []string{"PEXPIREAT"}, []string{fmt.Sprint(millis(expires)), "GT"} // a key without expiry gets none
 	}
 	_, err := t.conn.Do(ctx, c)
 	return t.fault("keep", err)
@@ -218,7 +218,7 @@ func (t *table) scan(ctx context.Context, server Conn, prefix string, yield func
 	}
 }
 
-// millis returns t as the database has it; 0: never.
+// millis returns t in milliseconds, as the database has it; 0: never.
 func millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -226,7 +226,7 @@ func millis(t time.Time) int64 {
 	return min(max(t.UnixMilli(), 1), 1e15-1)
 }
 
-// A row's value begins with its expiry, in so many digits.
+// digits is how many digits the expiry has with which a row's value begins.
 const digits = 15
 
 func seal(until int64, value []byte) string {
@@ -254,7 +254,7 @@ func text(v any) string {
 	return s
 }
 
-// elements returns those of an answer that is a list.
+// elements returns the elements of an answer that must be a list.
 func elements(v any, err error) ([]any, error) {
 	if err != nil {
 		return nil, err

@@ -10,16 +10,16 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// throng is how many calls are under way. Where they are more than few, a connection lets all who can run do so before
-// it writes: else each command wakes the driver's writer, which sends it by itself, and that is half of the CPU that a
-// hit takes. What a connection waits for is longer where the program has no CPU to spare, so that fewer calls are sent
-// as they come.
+// throng counts the calls under way. If there are more than few, a connection yields to other goroutines before it
+// writes, so that their commands go with it. Else each command wakes the driver's writer, which sends it alone, and
+// that is half of the CPU time of a hit. The busier the program, the longer a yield takes, and the more commands are
+// sent together.
 type throng struct{ calls atomic.Int32 }
 
 const few = 8
 
-// gather makes the connections of a client do so, unless somebody else makes them, or they must be what the driver
-// knows.
+// gather makes the connections of a client do so, unless the program dials them itself, or the driver must know their
+// type.
 func (t *throng) gather(opts *rueidis.ClientOption) {
 	if opts.DialCtxFn != nil || opts.DialFn != nil || opts.DisableTCPNoDelay {
 		return

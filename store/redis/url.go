@@ -17,7 +17,7 @@ import (
 const forms = "want redis://[user:password@]host:port/db, redis+cluster://host:port,host:port or " +
 	"redis+sentinel://host:port,host:port/MASTER, rediss for TLS, with what is special in a password percent-encoded"
 
-// errURL does not say what stands in the URL: any part of it may turn out to be one of the password.
+// errURL quotes nothing of the URL: any part of it may turn out to be part of the password.
 var errURL = errors.New("redis: the URL cannot be read: " + forms)
 
 // parse reads a URL as the package comment describes it, over o.
@@ -37,7 +37,7 @@ func parse(s string, o Options) (opts rueidis.ClientOption, _ Options, err error
 			return opts, o, errURL
 		}
 	}
-	values, err := url.ParseQuery(strings.ReplaceAll(query, "+", "%2B")) // which is no space in a password
+	values, err := url.ParseQuery(strings.ReplaceAll(query, "+", "%2B")) // a + in a password is no space
 	if err != nil || scheme != "redis" && scheme != "rediss" || strings.Contains(path+query, "@") {
 		return opts, o, errURL
 	}
@@ -54,7 +54,7 @@ func parse(s string, o Options) (opts rueidis.ClientOption, _ Options, err error
 	return opts, o, nil
 }
 
-// locate reads where the servers are, of which kind, and which of their databases is meant.
+// locate reads where the servers are, of which kind they are, and which database is meant.
 func locate(kind, hosts, path string, opts *rueidis.ClientOption) error {
 	for host := range strings.SplitSeq(hosts, ",") {
 		address, err := address(host, kind)
@@ -93,7 +93,7 @@ func locate(kind, hosts, path string, opts *rueidis.ClientOption) error {
 	return nil
 }
 
-// address returns host:port, with the port that is usual if none is given.
+// address returns host:port, with the usual port if none is given.
 func address(host, kind string) (string, error) {
 	port := "6379"
 	if kind == "sentinel" {
@@ -113,7 +113,7 @@ func address(host, kind string) (string, error) {
 const wanted = "want prefix=NAME, max-body=SIZE or max-body=none, near=SIZE, cacert=FILE, cert=FILE and key=FILE, " +
 	"sentinel-user and sentinel-password, with what is special percent-encoded"
 
-// settings are what may follow the question mark.
+// settings reads the options of the URL.
 func settings(values url.Values, opts *rueidis.ClientOption, o *Options) (err error) {
 	var ca, cert, key string
 	for name, all := range values {
@@ -137,7 +137,7 @@ func settings(values url.Values, opts *rueidis.ClientOption, o *Options) (err er
 			opts.Sentinel.Username = value
 		case "sentinel-password":
 			opts.Sentinel.Password = value
-		default: // whose name may be the rest of a password
+		default: // its name may be the rest of a password
 			return errors.New("the URL has an unknown option; " + wanted)
 		}
 		if err != nil {
@@ -147,15 +147,15 @@ func settings(values url.Values, opts *rueidis.ClientOption, o *Options) (err er
 	return certificates(opts.TLSConfig, ca, cert, key)
 }
 
-// certificates reads the files with those to trust, and to show; c is nil without TLS.
+// certificates reads the files of certificates to trust and to show; c is nil without TLS.
 func certificates(c *tls.Config, ca, cert, key string) error {
 	switch {
 	case ca == "" && cert == "" && key == "":
 		return nil
 	case c == nil:
-		return errors.New("certificates are of use with rediss:// only")
+		return errors.New("certificates are for rediss:// only")
 	case (cert == "") != (key == ""):
-		return errors.New("cert=FILE and key=FILE are of use together only")
+		return errors.New("cert=FILE and key=FILE go together")
 	}
 	if ca != "" {
 		pem, err := os.ReadFile(ca)
@@ -187,7 +187,7 @@ func size(s string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 1 || n > 1<<62/unit {
-		return 0, errors.New("no size like 64MiB")
+		return 0, errors.New("not a size such as 64MiB")
 	}
 	return n * unit, nil
 }

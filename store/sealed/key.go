@@ -19,18 +19,18 @@ import (
 
 const keySize = 32
 
-// Key is made of a secret of 32 bytes, which should be random: a passphrase is none. Printing it does not print the
-// secret. The zero Key is no key.
+// Key is made from a secret of 32 bytes, which should be random: a passphrase will not do. Printing a Key does not
+// print the secret. New refuses the zero Key.
 type Key struct{ *key }
 
-// key is what a secret is used as.
+// key is what is derived from a secret.
 type key struct {
 	id      [idSize]byte
 	names   prf // keys, URLs and tags, as the inner store sees them
 	secrets prf // the keys of heads and bodies
 }
 
-// KeyFromBytes returns the key whose secret is these 32 bytes. It keeps nothing of b.
+// KeyFromBytes returns the key whose secret is b, which must have 32 bytes. It keeps nothing of b.
 func KeyFromBytes(b []byte) (Key, error) {
 	if len(b) != keySize {
 		return Key{}, fmt.Errorf("sealed: a key of %d bytes: want %d", len(b), keySize)
@@ -82,8 +82,8 @@ func KeyFromFile(path string) (Key, error) {
 	return key, nil
 }
 
-// parseKey reads a key in hexadecimal, or in base64 of either alphabet. Its error tells the length of the text alone,
-// which may be nearly a key.
+// parseKey reads a key in hexadecimal, or in base64 of either alphabet. Its error says no more of the text than its
+// length, since that may be nearly a key.
 func parseKey(text string) (Key, error) {
 	text = strings.TrimSpace(text)
 	var b []byte
@@ -136,7 +136,7 @@ func (k *key) name(key store.Key) store.Key {
 	return store.Key(sum[:])
 }
 
-// alias returns what stands for a URL or a tag in the inner store, in letters and digits that suit every database.
+// alias returns what stands for a URL or a tag in the inner store, in characters that suit every database.
 func (k *key) alias(what byte, s string) string {
 	if s == "" {
 		return ""
@@ -148,7 +148,7 @@ func (k *key) alias(what byte, s string) string {
 // prf is HMAC-SHA-256 under a key.
 type prf struct{ *sync.Pool } // of *mac
 
-// mac is kept for the next use: it then knows already what HMAC makes of the key, which is two thirds of the work.
+// mac is reused, since it has done what HMAC does with the key: two thirds of the work.
 type mac struct {
 	hash.Hash
 	buf []byte
@@ -158,7 +158,7 @@ func newPRF(key []byte) prf {
 	return prf{&sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, key)} }}}
 }
 
-// sum returns the HMAC of the parts, one after the other, and of a last byte that says what it is for.
+// sum returns the HMAC of the parts, one after the other, and a last byte that says what it is for.
 func (p prf) sum(what byte, parts ...string) (sum [sha256.Size]byte) {
 	m := p.Get().(*mac)
 	defer p.Put(m)

@@ -52,8 +52,8 @@ func (k *key) prefix() (p [prefixSize]byte) {
 // segments seals and opens what has this prefix. It is safe for concurrent use.
 type segments struct{ cipher.AEAD }
 
-// segments returns what seals and opens the segments of a head or body. They do not open if the prefix has another
-// version or key than they were sealed with.
+// segments returns what seals and opens the segments of a head or body. None opens if the version or the key in the
+// prefix is another than it was sealed with.
 func (k *key) segments(what kind, prefix []byte, name store.Key, id store.ID) segments {
 	secret := k.secrets.sum(1, string(what), string(prefix), string(id[:]), string(name)) // HKDF-Expand (RFC 5869 §2.3)
 	block, err := aes.NewCipher(secret[:])
@@ -98,7 +98,7 @@ func segmentAt(n int64) int64 { return prefixSize + n*sealedSegm }
 // segmentLength returns the length of segment n of a body of size bytes.
 func segmentLength(n, size int64) int { return int(min(segmentSize, size-n*segmentSize)) }
 
-// sealedSize returns the length of a sealed body of size bytes: nothing of nothing, and unknown, -1, of unknown.
+// sealedSize returns the length of a sealed body of size bytes: 0 of 0, and -1 (unknown) of -1.
 func sealedSize(size int64) int64 {
 	switch {
 	case size <= 0:
@@ -129,7 +129,7 @@ func (k *key) seal(r *store.Record) (*store.Record, error) {
 	return in, nil
 }
 
-// sealedHead returns the sealed head in in; nil if in is no sealed record.
+// sealedHead returns the sealed head in in; nil if in is not a sealed record.
 func sealedHead(in *store.Record) []byte {
 	if v := in.Header[headField]; len(v) == 1 && len(v[0]) >= prefixSize {
 		return []byte(v[0])

@@ -14,18 +14,18 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// inner gives a Store the methods that need no key: Sweep, Size, Local, Unwrap and Close.
+// inner has the methods of a Store that need no key: Sweep, Size, Local, Unwrap and Close.
 type inner = wrap.Inner
 
 // Store keeps sealed records in another store. Its methods are safe for concurrent use. It is a store.Finder,
 // store.Sweeper, store.Sizer, store.Leaser and store.Local if the other store is one: see store.As. Close closes the
-// other store, if that can be closed.
+// other store, if it can be closed.
 type Store struct {
 	inner
 	keys ring
 }
 
-// New returns a store that seals with the first key what it keeps in inner, and opens what is sealed with any of them.
+// New returns a store that keeps records in inner: it seals with the first key, and opens what any of the keys sealed.
 func New(inner store.Store, keys ...Key) (*Store, error) {
 	ring, err := newRing(keys)
 	if err != nil {
@@ -34,9 +34,9 @@ func New(inner store.Store, keys ...Key) (*Store, error) {
 	return &Store{wrap.Inner{Store: inner}, ring}, nil
 }
 
-// Lookup asks the inner store once for each key, the one that seals last: so it meets what is superseded meanwhile, or
-// what takes its place. It passes on the records that come beside an error: tiered.Store returns such ones while its
-// back fails.
+// Lookup is described at store.Store. It asks the inner store once for each key, and for the one that seals last: so,
+// if a record is superseded meanwhile, it finds that one or the one in its place. It returns records beside an error if
+// the inner store does, as tiered.Store does while its back fails.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	var found []*store.Record
 	var faults []error
@@ -81,7 +81,7 @@ type openedHead struct {
 	err error
 }
 
-// openHead is open, but opens a head only once for as long as the inner store has the record in memory.
+// openHead is open, but opens a head only once while the inner store has the record in memory.
 func (k *key) openHead(in *store.Record) (*store.Record, error) {
 	derived := in.Derived(func(in *store.Record) any {
 		r, err := k.open(in)
@@ -90,10 +90,10 @@ func (k *key) openHead(in *store.Record) (*store.Record, error) {
 	if opened, ok := derived.(openedHead); ok {
 		return opened.r, opened.err
 	}
-	return k.open(in) // somebody else, who uses the inner store too, was first to derive something
+	return k.open(in) // another user of the inner store was first to derive something
 }
 
-// Open opens a body. It takes one buffer of 32 KiB, whatever the size.
+// Open is described at store.Store. The body takes one buffer of 32 KiB, whatever its size.
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	for _, k := range s.keys {
 		in := &store.Record{Key: k.name(r.Key), ID: r.ID, Size: sealedSize(r.Size)}
@@ -110,8 +110,8 @@ func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, e
 	return nil, fmt.Errorf("sealed: open the body of %v: %w", r.ID, store.ErrNotFound)
 }
 
-// Update seals the new head with the key that the record was stored with. It looks the record up for that, and for its
-// Size, which is bound to the head.
+// Update is described at store.Store. It seals the new head with the key that the record was stored with. For that, and
+// for its Size, which is bound to the head, it looks the record up.
 func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	if err := s.update(ctx, r); err != nil {
 		return fmt.Errorf("sealed: update %v: %w", r.ID, err)
@@ -142,7 +142,7 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 	return store.ErrNotFound
 }
 
-// Delete deletes the records whichever key they are sealed with.
+// Delete is described at store.Store. It deletes the records, whichever key sealed them.
 func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) error {
 	for _, k := range s.keys {
 		if err := s.Store.Delete(ctx, k.name(key), ids...); err != nil {
@@ -152,7 +152,7 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	return nil
 }
 
-// Lease is described at store.Leaser. Stores with the same keys, in whatever order, agree.
+// Lease is described at store.Leaser. Stores with the same keys, in whatever order, share their leases.
 func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
 	return s.inner.Lease(ctx, s.leaseName(key), holder, ttl)
 }
@@ -166,8 +166,8 @@ func (s *Store) leaseName(of store.Key) store.Key {
 	return slices.MinFunc(s.keys, func(a, b *key) int { return bytes.Compare(a.id[:], b.id[:]) }).name(of)
 }
 
-// Find leaves to the inner store what that can tell: Key, ID, URL, Tag and the times. It judges the rest of q by the
-// opened heads. It passes over records that are not sealed, or with none of its keys.
+// Find is described at store.Finder. The inner store judges Key, ID, URL, Tag and the times; Find judges the rest of q
+// by the opened heads. It passes over records that none of its keys sealed.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		finder, err := wrap.As[store.Finder](s.inner, "Finder")
@@ -199,14 +199,14 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 					return
 				}
 			}
-			if !byName { // so this found the records that any key sealed
+			if !byName { // then this key found the records of all keys
 				return
 			}
 		}
 	}
 }
 
-// query returns the part of q that the inner store can tell, and whether that has names that k gave.
+// query returns the part of q that the inner store can judge, and whether that has names that k gave.
 func (k *key) query(q store.Query) (narrowed store.Query, byName bool) {
 	narrowed = store.Query{ID: q.ID, Stale: q.Stale, Ended: q.Ended, Before: q.Before}
 	if q.Key != "" {
@@ -216,7 +216,7 @@ func (k *key) query(q store.Query) (narrowed store.Query, byName bool) {
 	return narrowed, q.Key != "" || q.URL != "" || q.Tag != ""
 }
 
-// openFound opens the head of a record with whichever key it is sealed with; nil if that is none of the store's.
+// openFound opens the head of a record with the key that sealed it; nil if that is none of the store's.
 func (s *Store) openFound(ctx context.Context, in *store.Record) (*store.Record, error) {
 	b := sealedHead(in)
 	if b == nil {

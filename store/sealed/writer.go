@@ -11,7 +11,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Create begins to seal r. The writer takes two buffers of 32 KiB, whatever the size.
+// Create is described at store.Store. The writer takes two buffers of 32 KiB, whatever the size of the body.
 func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
 	k := s.keys[0]
 	w := &writer{store: s, ctx: ctx, key: r.Key, name: k.name(r.Key), id: r.ID, prefix: k.prefix()}
@@ -54,7 +54,7 @@ func (w *writer) writable() error {
 	return w.err
 }
 
-// Write seals a full segment when it is followed by another byte, for until then it may be the last.
+// Write seals a full segment when another byte follows it: until then it may be the last.
 func (w *writer) Write(p []byte) (n int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -122,7 +122,8 @@ func (w *writer) readBack(buf *buffer, n int64) ([]byte, error) {
 	return w.segments.open(buf[:0], buf[:k], n, false)
 }
 
-// Commit removes superseded records that another key sealed only after the record is visible, not as one with that.
+// Commit is described at store.Writer. Superseded records that another key sealed are removed only after the record is
+// visible.
 func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -159,7 +160,7 @@ func (w *writer) commit(r *store.Record, superseded []store.ID) error {
 	w.done = true
 	if len(superseded) > 0 {
 		for _, k := range w.store.keys[1:] {
-			// What stays, since this fails, is older than the record, and will be superseded again.
+			// If this fails, what stays is older than the record, and will be superseded again.
 			w.store.Store.Delete(w.ctx, k.name(w.key), superseded...)
 		}
 	}

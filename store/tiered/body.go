@@ -7,7 +7,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// writer writes to the back, and to the front what that takes.
+// writer writes to the back, and to the front as far as that takes it.
 type writer struct {
 	store.Writer // the back's
 	s            *Store
@@ -74,8 +74,8 @@ func (c *copied) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// keep makes the copy visible in the front. The head of c.r may be an older one, so that the back is to be asked
-// before that is relied on.
+// keep makes the copy visible in the front. The head of c.r may be out of date, so the back must be asked before the
+// copy is relied on.
 func (c *copied) keep() {
 	sh := c.s.shard(c.r.Key)
 	sh.mirror.Lock()
@@ -85,9 +85,9 @@ func (c *copied) keep() {
 		return
 	}
 	sh.mu.Lock()
-	delete(sh.views, c.r.Key) // first: see shown
+	delete(sh.views, c.r.Key) // before the Commit: see shown
 	sh.mu.Unlock()
-	c.w.Commit(bare(c.r)) // it fails if that is not the whole
+	c.w.Commit(bare(c.r)) // it fails if the copy is not whole
 }
 
 func (c *copied) giveUp() {

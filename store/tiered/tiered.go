@@ -5,15 +5,15 @@
 //	both, err := tiered.New(&memory.Store{MaxBytes: 256 << 20}, files, nil)
 //	client := (&larder.Cache{Store: both}).Client()
 //
-// The back has everything and is always right; the front has copies of what was asked for lately. A hit within the
-// front's lifetime is one lookup in the front and nothing else. After it the back is asked again, and where it still
-// says the same, the front's records and bodies are used further.
+// The back has everything and is always right; the front has copies of what was asked for lately. For Options.Lifetime
+// after the back was asked, a hit is one lookup in the front and nothing else. Then the back is asked again, and if it
+// still says the same, the front's records and bodies go on being used.
 //
 // # Coherence
 //
 // What is changed through the store is seen through it at once. What another process changes in the back is seen after
-// Options.Lifetime at most, 2 s if nothing else is said; and at once where it could save a request to the origin: when
-// the front has no record of the key, or none that is fresh.
+// Options.Lifetime (2 s by default) at the latest, and at once where it could save a request to the origin: when the
+// front has no record of the key, or none that is fresh.
 //
 // # Bodies
 //
@@ -23,14 +23,14 @@
 //
 // # Trouble
 //
-// Nothing is in front that the back has not taken: what cannot be written there is not stored. Where a change fails in
-// either store, the front is not relied on for that key until the back has been asked.
+// The front has nothing that the back has not taken: what cannot be written to the back is not stored. If a change
+// fails in either store, the front is not relied on for that key until the back has been asked.
 //
-// A front that fails costs the hits it would have made, and no more. While the back fails, the front goes on alone for
-// Options.Alone, and what another process changes is seen that much later. The back is tried again by one call every 5
-// s, which gets the front's records beside the back's error: to a larder.Cache a hit, and an event that tells of the
-// failure. What is not in front is the back's error. A Cache that leaves the Store alone since too much of it failed
-// still looks into the front.
+// A front that fails costs the hits it would have given, and no more. While the back fails, the front goes on alone for
+// Options.Alone, and what another process changes is seen that much later. One call every 5 s tries the back again. If
+// that fails, it returns the front's records beside the back's error: to a larder.Cache that is a hit, and an event
+// about the failure. For what the front does not have, calls return the back's error. A Cache that leaves the Store
+// alone after too many failures still looks into the front.
 package tiered
 
 import (
@@ -48,15 +48,15 @@ import (
 	"github.com/larder-go/larder/store/memory"
 )
 
-// Options are what can be set beside the two stores; nil or zero means the defaults.
+// Options are the settings of a Store; nil or zero means the defaults.
 type Options struct {
-	// Lifetime is how long what the back said of a key is relied on without asking again; 0: 2 s; negative: the back is
-	// asked every time, so that every change is seen at once and the front saves reading bodies alone.
+	// Lifetime is how long an answer of the back about a key is relied on before it is asked again; 0: 2 s; negative:
+	// it is asked every time, so that every change is seen at once, and the front only saves reading bodies.
 	Lifetime time.Duration
-	// Alone is how long beyond Lifetime it is relied on while the back fails; 0: a minute; negative: not at all.
+	// Alone is how much longer than Lifetime that is while the back fails; 0: a minute; negative: no longer.
 	Alone time.Duration
-	// MaxBody is the size in bytes of the largest body that goes into the front; 0: 1 MiB; negative: none but empty
-	// ones.
+	// MaxBody is the length of the longest body that goes into the front, in bytes; 0: 1 MiB; negative: only empty ones
+	// do.
 	MaxBody int64
 }
 
@@ -67,13 +67,12 @@ const (
 
 	// A back that failed is left alone for restFor, where the front can do without it.
 	restFor = 5 * time.Second
-	// A caller who gives up is no failure of the back, unless he has waited so long.
+	// slow is how long a call must take for a caller who gives up to count as a failure of the back.
 	slow = 250 * time.Millisecond
 )
 
 // Store is two stores, the front before the back. Its methods are safe for concurrent use. It is a store.Finder,
-// store.Sweeper, store.Sizer, store.Leaser and store.Local if the back is one: see store.As. Close closes both, those
-// that can be closed.
+// store.Sweeper, store.Sizer, store.Leaser and store.Local if the back is one: see store.As.
 type Store struct {
 	inner
 	front, back     store.Store
@@ -89,8 +88,8 @@ type Store struct {
 }
 
 // New returns a store that keeps its records in back, and copies of those in use in front; nil options are the
-// defaults. A nil front is a memory.Store of 64 MiB; another must be a store.Local, and hold what it is given for
-// nobody else. What it holds already does no harm, and is used where the back says that it still holds.
+// defaults. A nil front is a memory.Store of 64 MiB. Any other must be a store.Local, and nobody else may store in it.
+// What it has already does no harm, and is used if the back still has the same.
 func New(front, back store.Store, o *Options) (*Store, error) {
 	if back == nil {
 		return nil, errors.New("tiered: there is no back: want the store that keeps the records")
@@ -120,8 +119,8 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 	return s.ask(ctx, key)
 }
 
-// Near is described at store.Fronted. While the back rests, what is in front is relied on; when that is to be tried
-// again, Near returns none, and the next Lookup asks it.
+// Near is described at store.Fronted. While a back that failed is left alone, the front is relied on. When the back is
+// to be tried again, Near returns none, and the next Lookup asks it.
 func (s *Store) Near(ctx context.Context, key store.Key) []*store.Record {
 	records := s.near(ctx, key)
 	if len(records) == 0 && s.restUntil.Load() != 0 {
@@ -130,8 +129,8 @@ func (s *Store) Near(ctx context.Context, key store.Key) []*store.Record {
 	return records
 }
 
-// near returns the records of key if they can be relied on without asking the back. An empty answer never can: somebody
-// else may have stored one by now, and missing it costs a request to the origin. The same holds when all of them are
+// near returns the records of key if they can be relied on without asking the back. That there are none never can:
+// another process may have stored one by now, and missing it costs a request to the origin. The same holds if all are
 // stale, since another process may have renewed one.
 func (s *Store) near(ctx context.Context, key store.Key) []*store.Record {
 	sh := s.shard(key)
@@ -184,7 +183,7 @@ func (s *Store) ask(ctx context.Context, key store.Key) ([]*store.Record, error)
 	return nil, err
 }
 
-// note takes in how a Lookup in the back ended that began at asked.
+// note notes how a Lookup in the back ended that began at asked.
 func (s *Store) note(ctx context.Context, asked time.Time, err error) {
 	switch {
 	case err == nil, errors.Is(err, store.ErrCorrupt):
@@ -196,14 +195,15 @@ func (s *Store) note(ctx context.Context, asked time.Time, err error) {
 	}
 }
 
-// backRests reports whether the back failed lately. When it is to be tried again, it says no to one caller.
+// backRests reports whether the back is left alone after a failure. When it is to be tried again, one caller is told
+// no.
 func (s *Store) backRests() bool {
 	until, now := s.restUntil.Load(), int64(time.Since(s.made))
 	return until != 0 && (now < until || !s.restUntil.CompareAndSwap(until, now+int64(restFor)))
 }
 
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
-	if r.Body != nil { // which says how one of the stores keeps it, and means nothing to the other
+	if r.Body != nil { // it says how one of the stores keeps the body, which means nothing to the other
 		r = bare(r)
 	}
 	if r.Size > s.maxBody {
@@ -229,7 +229,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	}
 	w := &writer{Writer: back, s: s, ctx: ctx, key: r.Key}
 	if r.Size <= s.maxBody {
-		w.front, _ = s.front.Create(ctx, r) // what the front does not take is not in front
+		w.front, _ = s.front.Create(ctx, r) // if it fails, the body is in the back alone
 	}
 	return w, nil
 }

@@ -18,20 +18,20 @@ const (
 
 // shard is what is known of some of the keys.
 type shard struct {
-	mirror sync.Mutex // held by the one who changes the front; taken before mu
+	mirror sync.Mutex // held while the front is changed; taken before mu
 
 	mu    sync.RWMutex
 	views map[store.Key]*view
-	// turn is how many changes were made, and changing how many are under way, so that what was asked before or beside
-	// one is not taken for what holds after it.
+	// turn is how many changes were made, and changing how many are under way: what the back said before or during a
+	// change must not be taken for what holds after it.
 	turn     uint64
 	changing int
 
 	_ [64 - 56]byte // one cache line each
 }
 
-// view is what the back said of a key, and what has become of that by changes through this store. It says nothing of
-// where the records are: the front may have evicted some. It is replaced and never changed.
+// view is what the back said of a key, updated by changes through this store. The front need not have the records: it
+// may have evicted some. A view is replaced and never changed.
 type view struct {
 	asked time.Time
 	ids   []store.ID // newest first
@@ -65,7 +65,7 @@ func (sh *shard) still(turn uint64) bool {
 	return sh.turn == turn && sh.changing == 0
 }
 
-// set makes v the view of key, and drops some that have ended, or one that has not if there are too many. sh.mu is
+// set makes v the view of key. It drops some views that are too old, or one that is not if there are too many. sh.mu is
 // held.
 func (s *Store) set(sh *shard, key store.Key, v *view) {
 	if sh.views == nil {
@@ -73,7 +73,7 @@ func (s *Store) set(sh *shard, key store.Key, v *view) {
 	}
 	full := len(sh.views) >= maxViews && sh.views[key] == nil
 	n := 0
-	for k, old := range sh.views { // which the map yields first is chance
+	for k, old := range sh.views { // in random order
 		if full || time.Since(old.asked) >= s.lifetime+s.alone {
 			delete(sh.views, k)
 			full = false
@@ -85,8 +85,8 @@ func (s *Store) set(sh *shard, key store.Key, v *view) {
 	sh.views[key] = v
 }
 
-// learn takes in that the back, asked for key at the time and turn given, had found. It returns the front's records in
-// the place of those that are the same.
+// learn notes that the back, asked for key at the time and turn given, had found. It returns the front's records
+// instead if they are the same.
 func (s *Store) learn(ctx context.Context, sh *shard, key store.Key, turn uint64, asked time.Time, found []*store.Record) []*store.Record {
 	sh.mirror.Lock()
 	defer sh.mirror.Unlock()
@@ -106,14 +106,14 @@ func (s *Store) learn(ctx context.Context, sh *shard, key store.Key, turn uint64
 	v := &view{asked: asked, ids: make([]store.ID, len(records))}
 	for i, r := range records {
 		v.ids[i] = r.ID
-		key = r.Key // of which there is one copy in memory already
+		key = r.Key // which is in memory already
 	}
 	s.set(sh, key, v)
 	return records
 }
 
-// mirror makes the front have what the back has: no other records of key, no other heads, and those bodies that came
-// with them. It returns the front's records if nothing had to be done. The shard's mirror lock is held.
+// mirror makes the front agree with the back, which has found: no other records of key, the same heads, and the bodies
+// that came with them. It returns the front's records if nothing had to be done. The shard's mirror lock is held.
 func (s *Store) mirror(ctx context.Context, key store.Key, found []*store.Record) ([]*store.Record, error) {
 	held, err := s.front.Lookup(ctx, key)
 	if err != nil {
@@ -163,7 +163,7 @@ func same(a, b *store.Record) bool {
 	return a == b || a.ID == b.ID && reflect.DeepEqual(bare(a), bare(b))
 }
 
-// bare returns r without its body, and so that the one who keeps it keeps nothing else.
+// bare returns a copy of r without its body.
 func bare(r *store.Record) *store.Record {
 	r = r.Clone()
 	r.Body = nil
@@ -178,7 +178,7 @@ func without(ids, gone []store.ID) []store.ID {
 	return slices.DeleteFunc(slices.Clone(ids), func(id store.ID) bool { return slices.Contains(gone, id) })
 }
 
-// with returns ids with one more in its place.
+// with returns ids, newest first, with one more in its place.
 func with(ids []store.ID, id store.ID) []store.ID {
 	at, _ := slices.BinarySearchFunc(ids, id, func(a, b store.ID) int { return b.Compare(a) })
 	return slices.Insert(slices.Clone(ids), at, id)
@@ -187,12 +187,12 @@ func with(ids []store.ID, id store.ID) []store.ID {
 // change is a change to the records of one key.
 type change struct {
 	back, front func() error
-	ids         func([]store.ID) []store.ID // what it makes of those of the key
+	ids         func([]store.ID) []store.ID // the ids of the key after the change, from those before
 }
 
-// change makes a change in the back and then in the front. The view of key goes with it, or is dropped where it cannot
-// be said what holds now: if one of them fails, or if another change was made meanwhile, since nobody here knows which
-// came first in the back.
+// change makes a change in the back and then in the front, and in the view of key. It drops the view if it cannot know
+// what holds now: if one of the stores fails, or if another change was made meanwhile, which may have reached the back
+// before or after this one.
 func (s *Store) change(key store.Key, c change) error {
 	sh := s.shard(key)
 	sh.mu.Lock()

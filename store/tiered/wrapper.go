@@ -12,10 +12,10 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// inner gives a Store the methods that are the back's alone: Size, Lease, Release, Local and Unwrap.
+// inner has the methods of a Store that ask the back alone: Size, Lease, Release, Local and Unwrap.
 type inner = wrap.Inner
 
-// Find lists the back.
+// Find is described at store.Finder. It lists the back.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	f, err := wrap.As[store.Finder](s.inner, "Finder")
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 	return f.Find(ctx, q)
 }
 
-// Sweep sweeps the back, and the front with it. It returns how many records it removed from the back.
+// Sweep is described at store.Sweeper. It sweeps both stores, and returns how many records it removed from the back.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
 	removed, err = s.inner.Sweep(ctx, now)
 	if front, ok := store.As[store.Sweeper](s.front); ok {

@@ -9,13 +9,13 @@
 //	})
 //	s, err := goredis.New(client, nil)
 //
-// Without these settings all works as well while the server does; when it does not, a request may wait for seconds
-// before it goes to the origin, since go-redis then does not end a call with its context, and dials again and again.
-// Where connections break often, MaxRetries: 8 with MinRetryBackoff: -1, as redis.Open tries, saves the bodies that
-// break off with go-redis' own 3.
+// The settings matter when the server cannot be reached. Without them a request may wait for seconds before it goes to
+// the origin, since go-redis then does not end a call with its context, and dials again and again. If connections break
+// often, MaxRetries: 8 with MinRetryBackoff: -1, as redis.Open has it, saves bodies that break off with the 3 retries
+// that are go-redis' default.
 //
-// The package is a module of its own, so that who uses package redis alone need not have go-redis among their
-// dependencies. The other way round, rueidis comes along with it: 0.9 MB of a program.
+// The package is a module of its own, so that programs which use package redis alone do not depend on go-redis. It
+// depends on rueidis itself, which adds 0.9 MB to a program.
 package goredis
 
 import (
@@ -112,5 +112,5 @@ func (c conn) String() string {
 	return "several servers"
 }
 
-// failover is what go-redis has in the place of an address where Sentinels know it.
+// failover is what go-redis has as the address of a master that Sentinels know.
 const failover = "FailoverClient"
