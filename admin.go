@@ -30,7 +30,7 @@ func (c *Cache) find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 	finder, ok := store.As[store.Finder](c.store)
 	if !ok {
 		return func(yield func(*store.Record, error) bool) {
-			yield(nil, fmt.Errorf("larder: list %T, which is no store.Finder: %w", c.store, ErrUnsupported))
+			yield(nil, fmt.Errorf("larder: list %T, which is not a store.Finder: %w", c.store, ErrUnsupported))
 		}
 	}
 	if q.URL != "" {

@@ -12,7 +12,7 @@ import (
 	"github.com/larder-go/larder/proxy"
 )
 
-// check tells what is wrong with values that could be read one by one.
+// check returns what is wrong with values that are well-formed one by one.
 func (c *Config) check() Faults {
 	return slices.Concat(c.checkStore(), c.checkRules(), c.checkServe())
 }
@@ -29,7 +29,7 @@ func (c *Config) checkStore() (faults Faults) {
 	return faults
 }
 
-// checkRules shows larder.Rule.Check one field of a rule after the other, and so finds the one at fault.
+// checkRules calls larder.Rule.Check for one field of a rule at a time, and so finds the one at fault.
 func (c *Config) checkRules() (faults Faults) {
 	for i := range c.Rules {
 		rule := c.Rules[i].larder()
@@ -74,7 +74,7 @@ func (c *Config) given(field string) bool {
 func (c *Config) checkServe() (faults Faults) {
 	s := &c.Serve
 	if s.Listen != "" {
-		listen, _ := s.Listen.Expand() // decode has seen to it
+		listen, _ := s.Listen.Expand() // decode has checked that
 		if err := CheckAddress(listen); err != nil {
 			faults = append(faults, c.fault("serve.listen", "%q: %v", s.Listen, err))
 		}
@@ -104,7 +104,7 @@ func (c *Config) checkServe() (faults Faults) {
 	return faults
 }
 
-// CheckAddress reports whether one can listen at the address: HOST:PORT, both of which must be there.
+// CheckAddress reports what is wrong with an address to listen at: it must be HOST:PORT, neither of them empty.
 func CheckAddress(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if _, number := strconv.ParseUint(port, 10, 16); err != nil || host == "" || number != nil {

@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/larder-go/larder"
 )
 
-// Config is what a file says. The zero value says nothing, so that everything has its default. It must not be changed
-// while it is in use by several goroutines.
+// Config is what a file says. The zero value is an empty file: everything has its default. A Config must not be changed
+// while several goroutines use it.
 type Config struct {
 	Store  Store    `yaml:"store,omitempty"`
 	Cache  Cache    `yaml:"cache,omitempty"`
@@ -20,13 +21,13 @@ type Config struct {
 	Redact []string `yaml:"redact,omitempty"` // as Rule.Redact, for all requests
 	Serve  Serve    `yaml:"serve,omitempty"`
 
-	file string              // where it is from; "": no file
-	at   map[string]position // of what is given, by Fault.Field
+	file string              // "": no file
+	at   map[string]position // of the values in the file, by Fault.Field
 }
 
 // Store is where responses are kept.
 type Store struct {
-	Location        Text   `yaml:"location,omitempty"`          // as ParseLocation reads it; "": for a program memory, for the command its default
+	Location        Text   `yaml:"location,omitempty"`          // as ParseLocation reads it; "": memory, or for the command its default
 	MaxBytes        Limit  `yaml:"max-bytes,omitempty"`         // of sqlite, disk and memory; 0: the store's default
 	Compress        bool   `yaml:"compress,omitempty"`          // keep bodies compressed
 	EncryptKeyFiles []Text `yaml:"encrypt-key-files,omitempty"` // keep responses encrypted: the first key seals, all open
@@ -37,14 +38,14 @@ type Store struct {
 type Front struct {
 	MaxBytes Limit  `yaml:"max-bytes,omitempty"` // 0: 64 MiB
 	MaxBody  Size   `yaml:"max-body,omitempty"`  // 0: 1 MiB
-	Lifetime Window `yaml:"lifetime,omitempty"`  // how long it is relied on without asking the store; 0: 2 s
+	Lifetime Window `yaml:"lifetime,omitempty"`  // how long an answer of the store is relied on; 0: 2 s
 	Alone    Window `yaml:"alone,omitempty"`     // how much longer while the store fails; 0: 1 min
 }
 
 // Cache has the fields of larder.Cache that a file can set, with the same defaults.
 type Cache struct {
-	Shared         bool     `yaml:"shared,omitempty"`   // larder serve goes by Serve.Private
-	Targeted       Names    `yaml:"targeted,omitempty"` // empty, but given: none
+	Shared         bool     `yaml:"shared,omitempty"`   // larder serve uses Serve.Private instead
+	Targeted       Names    `yaml:"targeted,omitempty"` // an empty list: none
 	Name           string   `yaml:"name,omitempty"`     // "": larder, for the command
 	ShowKey        bool     `yaml:"show-key,omitempty"`
 	VerifyDigests  bool     `yaml:"verify-digests,omitempty"`
@@ -59,10 +60,10 @@ type Cache struct {
 	FailClosed     bool     `yaml:"fail-closed,omitempty"`
 }
 
-// Names are some names, of which nil and none differ.
+// Names is a list of names in which nil (not given) differs from an empty list.
 type Names []string
 
-// IsZero reports whether none were given.
+// IsZero reports whether n is nil.
 func (n Names) IsZero() bool { return n == nil }
 
 // Rule is a larder.Rule without its Filter, which only Go can express.
@@ -91,8 +92,8 @@ type Ignore struct {
 	JSON   []string `yaml:"json,omitempty"`
 }
 
-// Serve is what larder serve does: the settings of a proxy.Proxy, its proxy.Server and its transport, with the same
-// defaults.
+// Serve has the settings of larder serve: those of a proxy.Proxy, its proxy.Server and its proxy.Transport, with the
+// same defaults.
 type Serve struct {
 	Listen       Text   `yaml:"listen,omitempty"`  // "": 127.0.0.1:8080
 	Origins      []Text `yaml:"origins,omitempty"` // each as proxy.ParseOrigin reads it
@@ -138,8 +139,9 @@ func Load(path string) (*Config, error) {
 	return Parse(path, text)
 }
 
-// Parse reads text of at most 1 MiB. name is that of its file, which need not exist: errors begin with it, and relative
-// paths in the text are in its folder. If something is wrong with the text, the error is Faults. Parse opens nothing.
+// Parse reads text of at most 1 MiB. name is the name of its file, which need not exist: errors begin with it, and
+// relative paths in the text start at its folder. If something is wrong with the text, the error is Faults. Parse opens
+// nothing.
 func Parse(name string, text []byte) (*Config, error) {
 	c := &Config{file: name, at: make(map[string]position)}
 	faults := c.decode(text)
@@ -152,10 +154,10 @@ func Parse(name string, text []byte) (*Config, error) {
 	return c, nil
 }
 
-// File returns the name that Load or Parse was given; "": neither was.
+// File returns the name that Load or Parse was given; "" for a Config that came from neither.
 func (c *Config) File() string { return c.file }
 
-// fault returns a Fault of a field, at its place or the nearest that is given.
+// fault returns a Fault of a field, at its place in the file or at that of what it belongs to.
 func (c *Config) fault(field, format string, a ...any) *Fault {
 	f := &Fault{File: c.file, Field: field, Problem: fmt.Sprintf(format, a...)}
 	for path := field; ; path = path[:max(0, strings.LastIndexAny(path, ".["))] {
@@ -166,7 +168,7 @@ func (c *Config) fault(field, format string, a ...any) *Fault {
 	}
 }
 
-// Apply sets what c says of a cache: the settings of Cache that are given, and all rules.
+// Apply sets the fields of a cache that c.Cache sets, and its Rules.
 func (c *Config) Apply(to *larder.Cache) {
 	s := c.Cache
 	to.Shared = to.Shared || s.Shared
@@ -188,11 +190,11 @@ func (c *Config) Apply(to *larder.Cache) {
 	to.Rules = c.LarderRules()
 }
 
-// set sets what is given.
+// set sets to to v, unless that is zero.
 func set[T comparable](to *T, v T) { *to = cmp.Or(v, *to) }
 
-// LarderRules returns the rules for a larder.Cache: those of c, then more. Each also redacts what c redacts for all
-// requests. If that is anything, a last rule does it for the requests that no other rule means.
+// LarderRules returns the rules for a larder.Cache: those of c, then more. Each also redacts what c.Redact names. If
+// that names anything, a last rule redacts it in all other requests.
 func (c *Config) LarderRules(more ...larder.Rule) []larder.Rule {
 	var rules []larder.Rule
 	for i := range c.Rules {
@@ -204,7 +206,7 @@ func (c *Config) LarderRules(more ...larder.Rule) []larder.Rule {
 	}
 	rules = append(rules, larder.Rule{})
 	for i := range rules {
-		rules[i].Redact = append(rules[i].Redact[:len(rules[i].Redact):len(rules[i].Redact)], c.Redact...)
+		rules[i].Redact = slices.Concat(rules[i].Redact, c.Redact)
 	}
 	return rules
 }

@@ -18,7 +18,7 @@ import (
 // position is a place in a file, from 1.
 type position struct{ line, column int }
 
-// decode reads text into c, as YAML of the types in config.go, and tells all that it could not read.
+// decode reads text into c, as YAML of the types in config.go, and returns what is wrong with it.
 func (c *Config) decode(text []byte) Faults {
 	if len(text) > maxFile {
 		return Faults{{File: c.file, Problem: "the file is larger than 1 MiB"}}
@@ -47,15 +47,15 @@ func (c *Config) decode(text []byte) Faults {
 	return d.faults
 }
 
-// syntax tells why a file is no YAML. It quotes nothing of it.
+// syntax returns why a file is not YAML. It quotes nothing of the file.
 func syntax(file string, err error) *Fault {
-	f := &Fault{File: file, Problem: "it is no YAML"}
+	f := &Fault{File: file, Problem: "it is not YAML"}
 	var e *yaml.LoadError
 	if !errors.As(err, &e) {
 		return f
 	}
 	f.Line, f.Column = e.Mark.Line, e.Mark.Column
-	if strings.HasPrefix(e.Message, "unknown anchor") { // which it names
+	if strings.HasPrefix(e.Message, "unknown anchor") { // the message quotes its name
 		f.Problem = noAlias
 		return f
 	}
@@ -91,7 +91,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	case n.Kind == yaml.AliasNode || n.Anchor != "" || !strings.HasPrefix(n.ShortTag(), "!!"):
 		d.fault(n, path, "%s", noAlias)
 	case null && !text && (kind.Kind() == reflect.Struct || kind.Kind() == reflect.Slice):
-		// all that was in it is a comment now
+		// all that is in it is commented out
 	case null:
 		d.fault(n, path, "there is no value; give one, or leave the field out")
 	case text:
@@ -208,7 +208,7 @@ func (d *decoder) isScalar(n *yaml.Node, path, want string) bool {
 	return n.Kind == yaml.ScalarNode
 }
 
-// isString refuses what YAML takes for something else than text. An editor that goes by the schema does so, too.
+// isString refuses what YAML does not take for text, as editors that use the schema do.
 func (d *decoder) isString(n *yaml.Node, path string) bool {
 	tag := n.ShortTag()
 	if tag != "!!str" && tag != "!!timestamp" {

@@ -6,6 +6,6 @@
 //	…
 //	defer end(ctx)
 //
-// What the file may hold is in docs/config.md, and as JSON Schema in [Schema]. What is wrong with it is told by file,
-// line and field, all of it at once: see [Faults]. No error holds a password.
+// docs/config.md describes the file, and so does the JSON Schema in [Schema]. All that is wrong with a file is reported
+// at once, by file, line and field: see [Faults]. No error holds a password.
 package config

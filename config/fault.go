@@ -16,7 +16,7 @@ type Fault struct {
 	Problem string `json:"problem"`          // what is wrong, and what was expected
 }
 
-// Error returns larder.yaml:12:7: rules[1].ttl: what is wrong.
+// Error returns the fault in the form "larder.yaml:12:7: rules[1].ttl: what is wrong".
 func (f *Fault) Error() string {
 	at := f.File
 	if f.Line > 0 {
@@ -28,8 +28,8 @@ func (f *Fault) Error() string {
 	return at + ": " + f.Problem
 }
 
-// Faults are all that is wrong with a file, in the order of its lines. It is the error that Load and Parse return of a
-// file that could be read.
+// Faults are all that is wrong with a file, in the order of its lines. They are the error of Load and Parse for a file
+// that could be read.
 type Faults []*Fault
 
 // Error returns one line for each fault.
@@ -41,7 +41,7 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap makes each a Fault for errors.As, which finds the first.
+// Unwrap returns the faults, so that errors.As finds the first as a *Fault.
 func (f Faults) Unwrap() []error {
 	errs := make([]error, len(f))
 	for i, fault := range f {
@@ -50,7 +50,7 @@ func (f Faults) Unwrap() []error {
 	return errs
 }
 
-// err is f in order, or nil if there is none.
+// err returns f in order, or nil if it is empty.
 func (f Faults) err() error {
 	if len(f) == 0 {
 		return nil

@@ -11,20 +11,20 @@ import (
 	"github.com/larder-go/larder/internal/units"
 )
 
-// Forms are the stores that a Location can name, for errors and help.
+// Forms lists the forms of a Location, for errors and help.
 const Forms = "sqlite:PATH, disk:DIR, memory:, redis://HOST, mongodb://HOST/DATABASE or dynamodb://TABLE"
 
 // Location says where a store is.
 type Location struct {
-	Kind     string // sqlite, disk, memory, redis, mongodb or dynamodb; or, before the first colon, a name of the program's own
-	Path     string // of sqlite and disk, without ~; of others all that was given: the URL
+	Kind     string // sqlite, disk, memory, redis, mongodb or dynamodb, or a name of the program's own
+	Path     string // of sqlite and disk, without ~; for databases and kinds of the program's own, all that was given
 	MaxBytes int64  // of sqlite, disk and memory; 0: the store's default; negative: no limit
-	// FailDamaged makes a damaged file of sqlite an error, in place of a store begun anew.
+	// FailDamaged makes a damaged file of sqlite an error. False: it is set aside, and a new one begun.
 	FailDamaged bool
 }
 
 var (
-	files     = []string{"sqlite", "disk", "memory"} // the kinds that have options of ours
+	files     = []string{"sqlite", "disk", "memory"} // the kinds whose options are read here
 	databases = []string{"redis", "mongodb", "dynamodb"}
 )
 
@@ -93,12 +93,12 @@ func kindOf(scheme string) string {
 	return kind
 }
 
-// Known reports whether it is of a kind that larder has a store for.
+// Known reports whether larder has a store of this kind.
 func (at Location) Known() bool {
 	return slices.Contains(files, at.Kind) || slices.Contains(databases, at.Kind)
 }
 
-// String returns what ParseLocation was given, without user and password, and without options of ours.
+// String returns what ParseLocation was given, without user and password; for sqlite, disk and memory without options.
 func (at Location) String() string {
 	if slices.Contains(files, at.Kind) {
 		return at.Kind + ":" + at.Path
@@ -110,12 +110,12 @@ func (at Location) String() string {
 func withoutPassword(s string) string {
 	before, rest, found := strings.Cut(s, "://")
 	if !found {
-		if scheme, rest, _ := strings.Cut(s, ":"); slices.Contains(databases, kindOf(scheme)) { // where the // was forgotten
+		if scheme, rest, _ := strings.Cut(s, ":"); slices.Contains(databases, kindOf(scheme)) { // the // was forgotten
 			return scheme + ":" + rest[strings.LastIndexByte(rest, '@')+1:]
 		}
 		return s
 	}
-	rest = rest[strings.LastIndexByte(rest, '@')+1:] // a password may hold what should be escaped
+	rest = rest[strings.LastIndexByte(rest, '@')+1:] // a password may hold characters that should be escaped
 	address, query, found := strings.Cut(rest, "?")
 	if !found {
 		return before + "://" + rest
@@ -129,8 +129,8 @@ func withoutPassword(s string) string {
 	return before + "://" + address + "?" + strings.Join(options, "&")
 }
 
-// secret reports whether the option of a URL may hold one, as MongoDB's tlsCertificateKeyFilePassword does, and its
-// authMechanismProperties a session token.
+// secret reports whether an option of a URL may hold a secret, such as MongoDB's tlsCertificateKeyFilePassword, or its
+// authMechanismProperties, which may have a session token.
 func secret(option string) bool {
 	option = strings.ToLower(option)
 	return slices.ContainsFunc([]string{"password", "passwd", "secret", "token", "properties"}, func(word string) bool {

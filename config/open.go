@@ -18,17 +18,16 @@ import (
 	"github.com/larder-go/larder/store/tiered"
 )
 
-// Drivers are what a program adds to memory and disk, which need nothing: the stores whose drivers it wants to have.
+// Drivers are the stores that a program wants besides memory and disk, and its compression.
 type Drivers struct {
-	// Open has for each kind of Location the function that opens such a store. A store that is an io.Closer is closed
-	// in the end. The kind may be one of the program's own, or memory or disk: then the function is called in place of
-	// larder's own.
+	// Open has the function that opens a store, by the Kind of its Location. A store that is an io.Closer is closed in
+	// the end. A kind may be one of the program's own; a function for memory or disk replaces larder's.
 	Open map[string]func(ctx context.Context, at Location) (store.Store, error)
-	// Compress puts compression around a store, as compressed.New does; nil: a file that wants compression is at fault.
+	// Compress puts compression around a store, as compressed.New does; nil: compression in a file is an error.
 	Compress func(store.Store) store.Store
 }
 
-// Location returns where the store is; without one in the file it is memory. An error is a *Fault.
+// Location returns where the store is; memory if the file does not say. An error is a *Fault.
 func (c *Config) Location() (Location, error) {
 	s := &c.Store
 	given, err := s.Location.Expand()
@@ -58,7 +57,8 @@ func (c *Config) Location() (Location, error) {
 	return at, nil
 }
 
-// OpenStore opens the store with all that goes around it. closeStore closes it. d may be nil.
+// OpenStore opens the store with encryption, compression and front as the file says. closeStore closes it. d may be
+// nil.
 func (c *Config) OpenStore(ctx context.Context, d *Drivers) (s store.Store, closeStore func() error, err error) {
 	at, err := c.Location()
 	if err != nil {
@@ -109,7 +109,7 @@ func (c *Config) openAt(ctx context.Context, at Location, d *Drivers) (store.Sto
 	return s, nil
 }
 
-// wrap puts the encryption and compression that the file wants around a store: compression outside, for what is
+// wrap puts the encryption and compression that the file wants around a store: compression outside, since what is
 // encrypted does not shrink.
 func (c *Config) wrap(s store.Store, d *Drivers) (store.Store, error) {
 	var keys []sealed.Key
@@ -144,7 +144,7 @@ func (c *Config) key(file Text) (sealed.Key, error) {
 	return sealed.KeyFromFile(path)
 }
 
-// expandPath returns the path that the text of a file is.
+// expandPath returns the path that t names.
 func (c *Config) expandPath(t Text) (string, error) {
 	path, err := t.Expand()
 	if err != nil {
@@ -153,7 +153,8 @@ func (c *Config) expandPath(t Text) (string, error) {
 	return c.path(path)
 }
 
-// path returns where a file named in c is: relative paths are in the folder of c's own file, and ~ is the user's home.
+// path returns the place of a file named in c: relative paths start at the folder of c's own file, ~ at the user's
+// home.
 func (c *Config) path(p string) (string, error) {
 	p, err := withHome(p)
 	if err != nil || filepath.IsAbs(p) {
@@ -166,8 +167,9 @@ func (f *Front) options() *tiered.Options {
 	return &tiered.Options{Lifetime: time.Duration(f.Lifetime), Alone: time.Duration(f.Alone), MaxBody: int64(f.MaxBody)}
 }
 
-// OpenCache returns a cache with all that the file says, over http.DefaultTransport. The cache may be changed before it
-// is used. end ends its work in the background within ctx, and closes the store. d may be nil.
+// OpenCache returns a cache with the file's store, settings and rules, over http.DefaultTransport. The cache may be
+// changed before it is used. end waits for its work in the background until ctx ends, and closes the store. d may be
+// nil.
 func (c *Config) OpenCache(ctx context.Context, d *Drivers) (cache *larder.Cache, end func(ctx context.Context) error, err error) {
 	s, closeStore, err := c.OpenStore(ctx, d)
 	if err != nil {

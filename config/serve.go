@@ -12,7 +12,7 @@ import (
 
 const defaultListen = "127.0.0.1:8080"
 
-// Address returns where to listen.
+// Address returns the address to listen at, with the variables in it expanded; by default 127.0.0.1:8080.
 func (s *Serve) Address() (string, error) {
 	if s.Listen == "" {
 		return defaultListen, nil
@@ -20,8 +20,7 @@ func (s *Serve) Address() (string, error) {
 	return s.Listen.Expand()
 }
 
-// Proxy returns a proxy that answers from cache, with what the file says of it. cache should have a Base that Transport
-// returns.
+// Proxy returns a proxy with the file's settings that answers from cache, whose Base should be what Transport returns.
 func (c *Config) Proxy(cache *larder.Cache) (*proxy.Proxy, error) {
 	s := &c.Serve
 	p := &proxy.Proxy{Cache: cache, PreserveHost: s.PreserveHost, Forwarded: s.Forwarded, Via: s.Via, MaxBody: int64(s.MaxBody),
@@ -51,14 +50,14 @@ func parseOrigin(t Text) (proxy.Origin, error) {
 	return proxy.ParseOrigin(s)
 }
 
-// Transport returns what asks the origins, within the file's limits.
+// Transport returns the Base for the proxy's cache, with the file's limits.
 func (c *Config) Transport() *proxy.Transport {
 	s := &c.Serve
 	return proxy.NewTransport(proxy.TransportOptions{ConnectTimeout: time.Duration(s.ConnectTimeout),
 		ResponseTimeout: time.Duration(s.ResponseTimeout), MaxHeaderBytes: int64(s.MaxResponseHeader)})
 }
 
-// Server returns a server for h, a proxy as a rule, within the file's limits and with its certificate.
+// Server returns a server for h, usually a proxy, with the file's limits and certificate.
 func (c *Config) Server(h http.Handler) (*proxy.Server, error) {
 	s := &c.Serve
 	server := &proxy.Server{Handler: h, MaxConnections: s.MaxConnections, MaxHeaderBytes: int(s.MaxHeader), MaxStreams: s.MaxStreams,

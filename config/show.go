@@ -14,7 +14,7 @@ import (
 //go:embed larder.schema.json
 var Schema []byte
 
-// YAML returns c as a file, with REDACTED in place of the passwords that stand in it. ${NAME} stays as it is.
+// YAML returns c as a file, with REDACTED in place of passwords. ${NAME} stays as it is.
 func (c *Config) YAML() ([]byte, error) {
 	shown := *c
 	shown.Store.Location = shown.Store.Location.redacted()
@@ -32,7 +32,7 @@ func (c *Config) YAML() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// redacted returns t without the password that stands in it.
+// redacted returns t without the password in it.
 func (t Text) redacted() Text {
 	before, rest, found := strings.Cut(string(t), "://")
 	if !found {

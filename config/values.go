@@ -103,18 +103,18 @@ func (l *Limit) UnmarshalText(text []byte) error {
 // MarshalText writes it as UnmarshalText reads it.
 func (l Limit) MarshalText() ([]byte, error) { return []byte(units.SizeText(int64(l))), nil }
 
-// Text is text in which ${NAME} stands for the value of an environment variable, and $${ for ${. It is kept as it was
-// given, so that it shows no secret that is not in the file itself.
+// Text is text in which ${NAME} stands for the value of an environment variable, and $${ for ${. It is kept unexpanded,
+// so that it shows no secret that is not in the file itself.
 type Text string
 
-// UnmarshalText takes it if each variable in it is set.
+// UnmarshalText reads it. Each variable in it must be set.
 func (t *Text) UnmarshalText(text []byte) error {
 	*t = Text(text)
 	_, err := t.Expand()
 	return err
 }
 
-// Literal returns the Text that stands for s itself, whatever is in it.
+// Literal returns the Text that expands to s, whatever is in it.
 func Literal(s string) Text { return Text(strings.ReplaceAll(s, "${", "$${")) }
 
 var (
@@ -122,9 +122,9 @@ var (
 	variable  = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`)
 )
 
-// Expand returns t with the variables' values in it. Between the :// of a URL and the @ behind a user and a password
-// they are escaped, so that a variable holds the password itself. A variable that is not set, or empty, is an error,
-// which does not tell values.
+// Expand returns t with the values of its variables. In the user and password of a URL, before the @, values are
+// escaped, so that a variable holds the password itself. A variable that is not set, or empty, is an error. Errors
+// quote no values.
 func (t Text) Expand() (string, error) {
 	before, rest, _ := strings.Cut(string(t), "://")
 	user := len(before) + len("://") + strings.LastIndexByte(rest, '@') // where the user ends, if there is one

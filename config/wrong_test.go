@@ -11,9 +11,9 @@ var wrong = []struct {
 	want   []string
 	loader bool
 }{
-	{"a: [1", []string{"larder.yaml:2:1: it is no YAML: did not find expected ',' or ']', while parsing a flow sequence that begins in line 1"}, true},
-	{"store:\n\tlocation: x", []string{"larder.yaml:2:1: it is no YAML: found character that cannot start any token"}, true},
-	{`store: {location: "\x"}`, []string{"larder.yaml:1:22: it is no YAML: did not find expected hexadecimal number"}, true},
+	{"a: [1", []string{"larder.yaml:2:1: it is not YAML: did not find expected ',' or ']', while parsing a flow sequence that begins in line 1"}, true},
+	{"store:\n\tlocation: x", []string{"larder.yaml:2:1: it is not YAML: found character that cannot start any token"}, true},
+	{`store: {location: "\x"}`, []string{"larder.yaml:1:22: it is not YAML: did not find expected hexadecimal number"}, true},
 	{"a: 1\n---\nb: 2", []string{
 		`larder.yaml:1:1: there is no field "a", want one of store, cache, rules, redact, serve`,
 		"larder.yaml:2:1: a second document begins here (---), want one",
@@ -121,7 +121,7 @@ var wrong = []struct {
 	{`serve: {origins: ["https://api.example.com/?q=1"]}`, []string{`larder.yaml:1:19: serve.origins[0]: origin "https://api.example.com/?q=1": it may hold no query or fragment`}, false},
 	{`serve: {origins: ["/v1/../x=https://api.example.com"]}`, []string{`larder.yaml:1:19: serve.origins[0]: origin "/v1/../x=https://api.example.com": prefix is "/v1/../x", want one such as /v1`}, true},
 	{`serve: {origins: ["https://a.example", "https://b.example"]}`, []string{`larder.yaml:1:18: serve.origins: two origins for ""`}, true},
-	{`serve: {origins: ["https://a.example"], via: "a b"}`, []string{"larder.yaml:1:46: serve.via: Via is no token (RFC 9110 §5.6.2)"}, false},
+	{`serve: {origins: ["https://a.example"], via: "a b"}`, []string{"larder.yaml:1:46: serve.via: Via is not a token (RFC 9110 §5.6.2)"}, false},
 	{"serve: {cert: cert.pem}", []string{"larder.yaml:1:15: serve.cert: cert and key go together"}, false},
 	{"serve: {key: key.pem}", []string{"larder.yaml:1:14: serve.key: cert and key go together"}, false},
 	{"serve: {max-connections: -1}", []string{"larder.yaml:1:26: serve.max-connections: the number -1 is here, want a positive number"}, false},

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// admit returns why r is not answered; nil: it is. The files of the page tell nothing, so they need no token; what the
-// page's script calls does.
+// admit returns why r is refused; nil: it is answered. The page's files hold nothing secret, so only the calls of its
+// script need the token.
 func (p *Page) admit(r *http.Request, isCall bool) error {
 	if !p.known(r.Host) {
 		return faultf(http.StatusMisdirectedRequest, "this page is not served under the name it was asked for; it answers for localhost, "+
-			"IP addresses, and the names that it was told of")
+			"IP addresses, and the names that it was given")
 	}
 	if p.Token == "" && !fromHere(r) {
 		return faultf(http.StatusForbidden, "without a token this page answers only the machine that it runs on")
@@ -23,8 +23,8 @@ func (p *Page) admit(r *http.Request, isCall bool) error {
 	if !isCall {
 		return nil
 	}
-	// No other site asks on behalf of a user: neither one that sends what has an effect, nor one that keeps the store
-	// busy. A port is enough to be another origin, but not another site.
+	// No other site may ask in a user's name, be it to change something or to keep the store busy. A page on another
+	// port is of another origin, but of the same site.
 	if from := r.Header.Get("Sec-Fetch-Site"); from == "cross-site" || from == "same-site" {
 		return faultf(http.StatusForbidden, "another site asked for this")
 	}
@@ -37,8 +37,8 @@ func (p *Page) admit(r *http.Request, isCall bool) error {
 	return nil
 }
 
-// known reports whether the page is served by that name: an IP address, since only a name can be made to lead here,
-// localhost, or one of Hosts.
+// known reports whether the page answers for host: localhost, one of Hosts, or an IP address, since only names can be
+// made to lead here.
 func (p *Page) known(host string) bool {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
@@ -63,7 +63,7 @@ func fromHere(r *http.Request) bool {
 	return err == nil && from.Addr().Unmap().IsLoopback()
 }
 
-// knows reports whether r has the token. How long that takes says nothing about how much of it is right.
+// knows reports whether r has the token. How long that takes does not depend on how much of it is right.
 func (p *Page) knows(r *http.Request) bool {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	got, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(p.Token))

@@ -25,7 +25,7 @@ const (
 	scansAtOnce            = 2
 )
 
-// row is what a list tells of a stored response.
+// row is a stored response in a list.
 type row struct {
 	ID         string     `json:"id"`
 	Method     string     `json:"method"`
@@ -43,27 +43,24 @@ type row struct {
 
 func newRow(r *store.Record, now time.Time) row {
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	out := row{ID: r.ID.String(), Method: r.Method, URL: r.URL, Status: r.Status, Type: strings.ToLower(strings.TrimSpace(kind)), Size: r.Size,
-		Age: view.Age(r, now).Seconds(), Received: r.Received.UTC(), Fresh: view.Fresh(r, now),
+	e := view.NewEntry(r, now)
+	out := row{ID: e.ID, Method: e.Method, URL: e.URL, Status: e.Status, Type: strings.ToLower(strings.TrimSpace(kind)), Size: e.Size,
+		Age: e.Age, Received: e.Received, Fresh: e.Fresh, FreshUntil: e.FreshUntil,
 		Tags: append([]string{}, r.Tags...), Vary: slices.AppendSeq([]string{}, maps.Keys(r.Selecting))}
 	slices.Sort(out.Vary)
-	if !r.FreshUntil.IsZero() {
-		until := r.FreshUntil.UTC()
-		out.FreshUntil = &until
-	}
 	return out
 }
 
 // listing is a page of a list, with the figures of all that matches.
 type listing struct {
-	AsOf    time.Time `json:"as_of"` // what came since is left out
+	AsOf    time.Time `json:"as_of"` // what came later is left out
 	Entries []row     `json:"entries"`
 	Next    string    `json:"next"` // the cursor of the next page; "": this is the last one
 	Matches int       `json:"matches"`
 	Bytes   int64     `json:"bytes"`
 	Stale   int       `json:"stale"`
 	Damaged int       `json:"damaged"`
-	// Whole: all of the store was looked at. If not, there may be more, and they may come before those that are listed.
+	// Whole is false if not all of the store was looked at: there may be more, even before those that are listed.
 	Whole bool  `json:"whole"`
 	Hosts []tie `json:"hosts"` // with the most matches first
 	Tags  []tie `json:"tags"`
@@ -99,8 +96,8 @@ func (p *Page) entries(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, out)
 }
 
-// scan looks through the store for a page of a list, for as long as patience lasts: a store yields in no order, so each
-// page is a look of its own. No more than the rows of two pages are held.
+// scan looks through the store for a page of a list, within l.patience. A store yields in no order, so each page takes
+// a scan of its own. It holds no more than the rows of two pages.
 func (p *Page) scan(ctx context.Context, f filter, l list) (*listing, error) {
 	patient, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
@@ -183,7 +180,7 @@ func readTime(s string, otherwise time.Time) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
-		return t, faultf(http.StatusBadRequest, "as_of is %q, want the time that a list told", s)
+		return t, faultf(http.StatusBadRequest, "as_of is %q, want the time from a list", s)
 	}
 	return t, nil
 }
@@ -215,13 +212,13 @@ func (n names) ties() []tie {
 	return out
 }
 
-// places bounds how many do something at once; the zero value has scansAtOnce of them.
+// places limits how many scan at once: scansAtOnce. The zero value is ready.
 type places struct {
 	once sync.Once
 	free chan struct{}
 }
 
-// enter waits for a place until ctx ends. The caller must leave it.
+// enter waits for a place until ctx ends. The caller must call leave.
 func (p *places) enter(ctx context.Context) (leave func(), err error) {
 	p.once.Do(func() { p.free = make(chan struct{}, scansAtOnce) })
 	select {

@@ -70,7 +70,7 @@ type preview struct {
 	Width    int       `json:"width,omitempty"`
 	Height   int       `json:"height,omitempty"`
 	Whole    bool      `json:"whole"`
-	Image    bool      `json:"image,omitempty"`    // it can be shown as one: by its bytes, or, if there is Text, as a drawing
+	Image    bool      `json:"image,omitempty"`    // it can be shown as one: from its bytes, or from Text if there is any (SVG)
 	Text     string    `json:"text,omitempty"`     // to be shown as text: the body, or a dump of it
 	Language string    `json:"language,omitempty"` // of Text: json, xml, css, javascript
 	Error    string    `json:"error,omitempty"`    // why the body cannot be read
@@ -112,7 +112,7 @@ func newPreview(r *store.Record, body io.Reader) preview {
 	return out
 }
 
-// entry tells of one stored response: the one with an id, of a URL.
+// entry returns one stored response, by URL and ID.
 func (p *Page) entry(w http.ResponseWriter, r *http.Request) error {
 	e, err := p.find(r)
 	if err != nil {
@@ -158,8 +158,8 @@ func (p *Page) find(r *http.Request) (*store.Record, error) {
 	return nil, faultf(http.StatusNotFound, "this response is not stored any more")
 }
 
-// ofURL means what is stored under exactly this URL. Most stores find that by an index. If today's rules would store it
-// under another URL, they look through all that they have.
+// ofURL returns a query for what is stored under exactly this URL. Most stores have an index for that. But if today's
+// rules would store it under another URL, the query goes through the whole store.
 func (p *Page) ofURL(url string, limit int) store.Query {
 	if normal, err := p.Cache.NormalURL(url); err == nil && normal == url {
 		return store.Query{URL: url, Limit: limit}
@@ -169,14 +169,13 @@ func (p *Page) ofURL(url string, limit int) store.Query {
 
 const svg = "image/svg+xml"
 
-// images are the types that are given out as they are. A drawing (SVG) is not among them: as a document it could run a
-// script.
+// images are the types that are served as they are. SVG is not among them: as a document it could run scripts.
 var images = []string{"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp", "image/x-icon", "image/vnd.microsoft.icon"}
 
-// codings are those that a browser undoes.
+// codings are the content codings that browsers undo.
 var codings = []string{"gzip", "x-gzip", "deflate", "br", "zstd"}
 
-// body gives out the bytes of one stored response: as an image of a kind that runs nothing, or as text.
+// body serves the bytes of one stored response: as an image of a type that runs nothing, or as text.
 func (p *Page) body(w http.ResponseWriter, r *http.Request) error {
 	e, err := p.find(r)
 	if err != nil {

@@ -20,10 +20,9 @@ type state struct {
 	Since time.Time `json:"since"` // of the first request; zero: there was none
 
 	Total   counts   `json:"total"`
-	Hosts   []counts `json:"hosts"`   // with the most requests first; the rest is in the total alone
+	Hosts   []counts `json:"hosts"`   // the mostHosts with the most requests; the others are in the total alone
 	Minutes []counts `json:"minutes"` // of the last hour, those in which something happened
-	// StoreTimes and OriginTimes count answers by how long they took: first those up to 1 µs, then each up to twice as
-	// long.
+	// StoreTimes and OriginTimes count answers by how long they took: see figures.Histogram.
 	StoreTimes  figures.Histogram `json:"store_times"`
 	OriginTimes figures.Histogram `json:"origin_times"`
 
@@ -47,8 +46,8 @@ type counts struct {
 	StoreMean   float64    `json:"store_mean"`  // seconds until the head; 0: none
 	StoreP95    float64    `json:"store_p95"`   // to within a factor of two
 	OriginMean  float64    `json:"origin_mean"` // as above, of those for which the origin was asked
-	OriginP95   float64    `json:"origin_p95"`  //
-	TimeSaved   float64    `json:"time_saved"`  // seconds: what the answers from the store would have taken longer
+	OriginP95   float64    `json:"origin_p95"`
+	TimeSaved   float64    `json:"time_saved"` // seconds: how much longer the origin would have taken
 }
 
 func newCounts(c *figures.Counts) counts {
@@ -74,7 +73,7 @@ func (p *Page) figures(w http.ResponseWriter, r *http.Request) error {
 	s := p.recorder.Snapshot(now)
 	out := state{Now: now.UTC(), Since: s.Since.UTC(), Total: newCounts(&s.Total), StoreTimes: s.Total.Store.Times,
 		OriginTimes: s.Total.Origin.Times, Stats: p.Cache.Stats(), Hosts: []counts{}, Minutes: []counts{}}
-	out.Total.TimeSaved = 0 // host by host: one that is slow, and never hit, saves nothing
+	out.Total.TimeSaved = 0 // summed by host, since a slow host without hits saves nothing
 	for i, host := range s.Hosts {
 		c := newCounts(&host.Counts)
 		out.Total.TimeSaved += c.TimeSaved
@@ -89,7 +88,7 @@ func (p *Page) figures(w http.ResponseWriter, r *http.Request) error {
 		out.Minutes = append(out.Minutes, c)
 	}
 	responses, bytes, err := p.size.Of(func() (int, int64, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), sizeLimit) // it is for all who look
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), sizeLimit) // the answer is for all who look
 		defer cancel()
 		return p.Cache.Size(ctx)
 	})

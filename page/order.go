@@ -27,7 +27,7 @@ func newest(a, b *store.Record) int {
 	return cmp.Or(compare(b.Received, a.Received), slices.Compare(b.ID[:], a.ID[:]))
 }
 
-// compare goes by the wall clock alone, since that is what a cursor has.
+// compare compares wall clock times alone, since cursors have no others.
 func compare(a, b time.Time) int { return a.Round(0).Compare(b.Round(0)) }
 
 // compareEnds is time.Time.Compare with zero as the last moment.
@@ -43,7 +43,7 @@ func compareEnds(a, b time.Time) int {
 	return compare(a, b)
 }
 
-// position is what of a record the orders look at.
+// position is the part of a record that the orders look at.
 type position struct {
 	ID                   store.ID
 	URL                  string
@@ -66,7 +66,7 @@ func readCursor(s string) (*store.Record, error) {
 		err = json.Unmarshal(b, &p)
 	}
 	if err != nil {
-		return nil, faultf(http.StatusBadRequest, "after is no cursor that a list told")
+		return nil, faultf(http.StatusBadRequest, "after is not a cursor from a list")
 	}
 	r := &store.Record{ID: p.ID, Size: p.Size, FreshUntil: p.FreshUntil}
 	r.URL, r.Received = p.URL, p.Received

@@ -1,6 +1,6 @@
-// Package page is a web page that shows a [larder.Cache], and looks after it. It shows what is stored, and one response
-// in all its detail; what would happen to a request, and why; what the cache did, in charts. It removes what nobody
-// wants any more.
+// Package page is a web page to look into a [larder.Cache], and after it. It lists what is stored, and shows each
+// response in detail; it says what would happen to a request, and why; it shows what the cache did in charts; and it
+// removes stored responses.
 //
 //	p := &page.Page{Cache: cache}
 //	cache.Observe = p.Observe // for the charts
@@ -8,14 +8,14 @@
 //
 // # Who may ask
 //
-// What is stored may be secret, and the page can remove it. So without a [Page.Token] it answers this machine alone.
-// With a token, it answers whoever knows that. No browser sends the token of its own accord: there is no cookie, and
-// the page's script sends it as Authorization: Bearer. So no other site can ask in a user's name.
+// What is stored may be secret, and the page can remove it. So without a [Page.Token] it answers only the machine that
+// it runs on. With a token, it answers whoever knows that. Browsers do not send the token by themselves: there is no
+// cookie; the page's script sends it as Authorization: Bearer. So no other site can ask in a user's name.
 //
-// Serve the page on a listener of its own, or at least at an origin (scheme, host and port) where no script runs that
-// may not see all of the cache: not beside what a proxy passes on.
+// Serve the page on a listener of its own, or at least at an origin (scheme, host and port) where every script may see
+// all of the cache: not beside what a proxy passes on.
 //
-// What comes from the cache is taken for hostile: it is shown as text, or as an image, and is never run.
+// What comes from the cache is treated as hostile: it is shown as text, or as an image, and is never run.
 package page
 
 import (
@@ -35,18 +35,18 @@ import (
 )
 
 // Page is an http.Handler that shows a Cache. Only Cache must be set, and no field may be changed once it serves. It
-// has to be served under a path that ends in "/", which is stripped: by http.StripPrefix, or because it is "/". It is
-// safe for concurrent use.
+// must be served under a path that ends in "/", with all before that slash stripped by http.StripPrefix. It is safe for
+// concurrent use.
 type Page struct {
 	// Cache is what is shown.
 	Cache *larder.Cache
 	// Name says which cache it is; "": larder.
 	Name string
-	// Token is what one must know to be answered; "": there is none, and only requests of this machine are answered:
-	// those that come from a loopback address, and that no proxy has passed on, as far as it says so.
+	// Token is the secret that requests need; "": none, and only requests from this machine are answered: those that
+	// come from a loopback address, without a field by which proxies say that they passed them on.
 	Token string
-	// Hosts are the names that the page may be asked for by, without a port, beside IP addresses and localhost. It
-	// answers for no other, so that no site can have its own name lead here (DNS rebinding).
+	// Hosts are the host names, without ports, that requests may name besides localhost and IP addresses. The page
+	// answers for no other, so that no site can make its own name lead here (DNS rebinding).
 	Hosts []string
 
 	recorder figures.Recorder
@@ -55,11 +55,10 @@ type Page struct {
 	site     http.CrossOriginProtection
 }
 
-// Observe counts an event for the charts: it is for [larder.Cache.Observe], or for what is set there to call. It
-// returns at once.
+// Observe counts an event for the charts. Set it as [larder.Cache.Observe], or call it from there. It returns at once.
 func (p *Page) Observe(e larder.Event) { p.recorder.Observe(e) }
 
-// ServeHTTP answers for the page, its scripts and pictures, and for what these ask for.
+// ServeHTTP serves the page, its files, and the calls of its script.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header())
 	name := strings.TrimPrefix(r.URL.Path, "/")
@@ -77,7 +76,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// calls are what the page's script asks for.
+// calls are the calls of the page's script.
 var calls = map[string]struct {
 	method string
 	answer func(*Page, http.ResponseWriter, *http.Request) error
@@ -106,7 +105,7 @@ func (p *Page) call(w http.ResponseWriter, r *http.Request, name string) error {
 	return c.answer(p, w, r)
 }
 
-// about tells what the page is of.
+// about returns the name of the cache.
 func (p *Page) about(w http.ResponseWriter, r *http.Request) error {
 	name := p.Name
 	if name == "" {
@@ -135,7 +134,7 @@ func serveAsset(w http.ResponseWriter, r *http.Request, name string) error {
 		w.Header().Set("Allow", "GET, HEAD")
 		return faultf(http.StatusMethodNotAllowed, "the method is %s, want GET", r.Method)
 	}
-	content, err := fs.ReadFile(embedded, "assets/"+name) // which takes no path that leads out, or is a folder
+	content, err := fs.ReadFile(embedded, "assets/"+name) // it refuses folders, and paths that lead out
 	if err != nil {
 		return faultf(http.StatusNotFound, "there is nothing at this address")
 	}
@@ -144,7 +143,7 @@ func serveAsset(w http.ResponseWriter, r *http.Request, name string) error {
 	return nil
 }
 
-// secure sets what holds for every answer: nothing is kept, framed, guessed or run but the page's own files.
+// secure sets the fields of every response: nothing may be kept, framed, sniffed or run but the page's own files.
 func secure(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "+
 		"form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
@@ -156,7 +155,7 @@ func secure(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// fault is an answer other than success, with a sentence for the user.
+// fault is an error response, with a sentence for the user.
 type fault struct {
 	status int
 	text   string
@@ -188,6 +187,6 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	if err != nil {
 		return err
 	}
-	w.Write(b) // that nobody is there any more is no fault
+	w.Write(b) // it fails if the client has left, which is no fault
 	return nil
 }

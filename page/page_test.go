@@ -311,7 +311,7 @@ func TestWrongQuestions(t *testing.T) {
 		{"GET", "/api/entries?order=up", "", 400, `order is "up", want new, old`},
 		{"GET", "/api/entries?rows=0", "", 400, `rows is "0", want a number from 1 to 200`},
 		{"GET", "/api/entries?rows=100000", "", 400, "want a number from 1 to 200"},
-		{"GET", "/api/entries?after=x", "", 400, "after is no cursor"},
+		{"GET", "/api/entries?after=x", "", 400, "after is not a cursor"},
 		{"GET", "/api/entries?as_of=today", "", 400, `as_of is "today"`},
 		{"GET", "/api/entries?match=%5B", "", 400, ""},
 		{"GET", "/api/entry?id=x", "", 400, ""},

@@ -7,8 +7,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// purge removes what matches a filter, as entries lists it for the same filter and as_of: so what came after the list
-// was made, and has not been seen, stays. Without a filter, all=1 empties the cache.
+// purge removes what entries lists for the same filter and as_of: what came after the list was made, unseen, stays.
+// Without a filter, all=1 empties the cache.
 func (p *Page) purge(w http.ResponseWriter, r *http.Request) error {
 	v := r.URL.Query()
 	f, err := readFilter(v)

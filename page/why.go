@@ -11,7 +11,7 @@ import (
 	"github.com/larder-go/larder/internal/view"
 )
 
-// mostQuestion bounds what is sent to why, and so the body of the request that it is asked about.
+// mostQuestion limits the size of a question in bytes, and so that of the body in it.
 const mostQuestion = 1 << 20
 
 // question is a request, and what it asks of the cache.
@@ -28,7 +28,7 @@ var modes = map[string]larder.Mode{
 	"offline": larder.Offline, "offline-stale": larder.OfflineStale, "bypass": larder.Bypass,
 }
 
-// explanation is the way to a verdict.
+// explanation is the answer to a question.
 type explanation struct {
 	Method   string        `json:"method"`
 	URL      string        `json:"url"`
@@ -41,7 +41,7 @@ type explanation struct {
 	Stored   []row         `json:"stored"`   // for the request, newest first
 }
 
-// why tells what would happen to a request now. Nothing is sent.
+// why returns what would happen to a request now. Nothing is sent.
 func (p *Page) why(w http.ResponseWriter, r *http.Request) error {
 	var q question
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostQuestion)).Decode(&q); err != nil {

@@ -50,7 +50,7 @@ func ParseOrigin(s string) (Origin, error) {
 			err = parse.Err
 		}
 		if strings.Contains(target, "@") {
-			err = errors.New("it is no URL")
+			err = errors.New("it is not a URL")
 		}
 		return fault("%w", err)
 	}

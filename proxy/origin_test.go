@@ -48,8 +48,8 @@ func TestParseOrigin(t *testing.T) {
 		{"a b=http://a", `host is "a b", want one such as api.local or api.local:8080`},
 		{"me@a=http://a", `host is "me@a"`},
 		{"http://me:secret@a", `origin "http://a": it may hold no user or password`},
-		{"http://me:se@cret@a:b", `origin "http://a:b": it is no URL`},
-		{"/v1=http://me:sec/ret@a", "it is no URL"},
+		{"http://me:se@cret@a:b", `origin "http://a:b": it is not a URL`},
+		{"/v1=http://me:sec/ret@a", "it is not a URL"},
 	} {
 		o, err := proxy.ParseOrigin(test.in)
 		got := fmt.Sprint(err)
@@ -80,7 +80,7 @@ func TestCheck(t *testing.T) {
 		{&proxy.Proxy{Origins: []proxy.Origin{{Prefix: "v1", URL: one.URL}}}, `proxy: origin v1: prefix is "v1", want one such as /v1`},
 		{&proxy.Proxy{Origins: []proxy.Origin{one, one}}, `proxy: two origins for ""`},
 		{&proxy.Proxy{Origins: []proxy.Origin{{Host: "A", URL: one.URL}, {Host: "a.", URL: one.URL}}}, `proxy: two origins for "a"`},
-		{&proxy.Proxy{Origins: []proxy.Origin{one}, Via: "two words"}, "proxy: Via is no token (RFC 9110 §5.6.2)"},
+		{&proxy.Proxy{Origins: []proxy.Origin{one}, Via: "two words"}, "proxy: Via is not a token (RFC 9110 §5.6.2)"},
 		{&proxy.Proxy{Origins: []proxy.Origin{one}, MaxBody: -1}, "proxy: MaxBody is negative"},
 		{&proxy.Proxy{Origins: []proxy.Origin{one}, StallTimeout: -1}, "proxy: StallTimeout is negative"},
 	} {
@@ -177,7 +177,8 @@ func TestForeignCharacters(t *testing.T) {
 	}
 }
 
-// TestPathOfAHandlerBefore shows that what a handler around the proxy makes of the path counts, whatever the client wrote.
+// TestPathOfAHandlerBefore shows that what a handler around the proxy makes of the path counts, whatever the client
+// wrote.
 func TestPathOfAHandlerBefore(t *testing.T) {
 	p := &proxy.Proxy{Origins: []proxy.Origin{parse(t, serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RequestURI) }))}}
 	req := httptest.NewRequest("GET", "/secret%2Fa", nil)

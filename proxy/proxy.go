@@ -80,7 +80,7 @@ func (p *Proxy) start() {
 	switch {
 	case p.fault != nil:
 	case !token(p.via):
-		p.fault = errors.New("proxy: Via is no token (RFC 9110 §5.6.2)")
+		p.fault = errors.New("proxy: Via is not a token (RFC 9110 §5.6.2)")
 	case p.MaxBody < 0:
 		p.fault = errors.New("proxy: MaxBody is negative")
 	case p.StallTimeout < 0:

@@ -340,7 +340,7 @@ func TestWarmResume(t *testing.T) {
 		t.Errorf("the file of another list was changed to %s", now)
 	}
 	write(t, u.path("HOME/notes"), `{"my": "notes"}`)
-	if r := u.run("warm", "--resume", "notes", a); r.code != 1 || !strings.Contains(r.err, "--resume notes: that is no file which larder warm has written") ||
+	if r := u.run("warm", "--resume", "notes", a); r.code != 1 || !strings.Contains(r.err, "--resume notes: larder warm has not written this file") ||
 		read(t, u.path("HOME/notes")) != `{"my": "notes"}` {
 		t.Errorf("exit code %d, says %s", r.code, r.err)
 	}

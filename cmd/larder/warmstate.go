@@ -59,7 +59,7 @@ func openState(path string) (*warmState, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&s.had); err != nil || s.had.Version != stateVersion {
-		return nil, fmt.Errorf("--resume %s: that is no file which larder warm has written", path)
+		return nil, fmt.Errorf("--resume %s: larder warm has not written this file", path)
 	}
 	for _, i := range s.had.Open {
 		s.left[i] = true

@@ -15,13 +15,13 @@ import (
 const (
 	// keptMinutes is how far back the minutes are kept.
 	keptMinutes = 60
-	// maxHosts is how many hosts are counted by themselves; what goes to further ones is in the counts of others.
+	// maxHosts is how many hosts have counts of their own.
 	maxHosts = 200
-	// others is the name under which the hosts beyond maxHosts are counted.
+	// others is the name under which all further hosts are counted together.
 	others = "(others)"
 )
 
-// Counts are what was answered.
+// Counts are the counts of answers.
 type Counts struct {
 	Hits        int64
 	Stale       int64
@@ -39,12 +39,12 @@ type Counts struct {
 // Side is what came from one side.
 type Side struct {
 	Responses int64
-	Bytes     int64         // of bodies, where the head told
+	Bytes     int64         // of bodies whose length the head told
 	Time      time.Duration // until the head, in all
 	Times     Histogram
 }
 
-// Histogram counts durations: those up to 1 µs first, each following one up to twice as long.
+// Histogram counts durations: first those up to 1 µs, then for each place those up to twice as long.
 type Histogram [27]int64 // the last one is from 33 s on
 
 func (h *Histogram) add(d time.Duration) {
@@ -52,7 +52,7 @@ func (h *Histogram) add(d time.Duration) {
 	h[min(i, len(h)-1)]++
 }
 
-// Quantile returns a duration that a share q of those counted does not exceed, to within a factor of two; 0 if there
+// Quantile returns the duration that a share q of those counted does not exceed, to within a factor of two; 0 if there
 // are none.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	var all int64
@@ -71,7 +71,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return time.Microsecond << (len(h) - 1)
 }
 
-// Requests returns how many there were that got an answer.
+// Requests returns the number of requests that got an answer.
 func (c *Counts) Requests() int64 {
 	return c.Hits + c.Stale + c.Revalidated + c.Misses + c.Bypassed + c.Refused
 }
@@ -86,7 +86,7 @@ func (c *Counts) HitRatio() float64 {
 	return float64(c.Hits+c.Stale) / float64(n)
 }
 
-// Add adds what d counted.
+// Add adds the counts of d.
 func (c *Counts) Add(d *Counts) {
 	c.Hits += d.Hits
 	c.Stale += d.Stale
@@ -158,7 +158,7 @@ type Snapshot struct {
 	Minutes []Minute  // the last ones in which something happened, oldest first; at most keptMinutes
 }
 
-// Recorder counts the events of a Cache: its Observe is to be called with each. The zero value is ready. It is safe for
+// Recorder counts the events of a Cache; Observe must be called with each. The zero value is ready. It is safe for
 // concurrent use, and its size is bounded.
 type Recorder struct {
 	mu      sync.Mutex
@@ -192,7 +192,7 @@ func (r *Recorder) Observe(e larder.Event) {
 		r.hosts[host] = of
 	}
 	of.count(e)
-	if m := &r.minutes[at.Unix()/60%keptMinutes]; !at.Before(m.Time) { // else it is one that is over
+	if m := &r.minutes[at.Unix()/60%keptMinutes]; !at.Before(m.Time) { // else that minute is over
 		if at.After(m.Time) {
 			*m = Minute{Time: at}
 		}
@@ -207,7 +207,7 @@ func (r *Recorder) Snapshot(now time.Time) Snapshot {
 	return r.snapshot(now)
 }
 
-// Take returns the counts at now, and begins anew.
+// Take returns the counts at now, and resets them.
 func (r *Recorder) Take(now time.Time) Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,38 +15,38 @@ import (
 	"time"
 )
 
-// Exchange is what an entry tells of: a GET or HEAD request, its response, and when that was.
+// Exchange is what an entry describes: a GET or HEAD request, its response, and their times.
 type Exchange struct {
 	Request             *http.Request
 	Requested, Received time.Time
 	Response            http.Response // without Body and Request
 	Body                []byte
 
-	// What larder had set in place of what the header says; 0: nothing.
+	// What larder had set instead of what the header says; 0: nothing.
 	TTL, StaleWhileRevalidate, StaleIfError time.Duration
 	Tags                                    []string
 }
 
-// refusal is why an entry is no exchange to be played.
+// refusal is why an entry cannot be stored.
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
 const (
-	notHTTP     refusal = "its URL is no http or https URL"
+	notHTTP     refusal = "its URL is not an http or https URL"
 	noResponse  refusal = "there is no response to it"
-	noTime      refusal = "its startedDateTime is no time"
-	wrongField  refusal = "one of its header fields cannot be one"
+	noTime      refusal = "its startedDateTime is not a time"
+	wrongField  refusal = "one of its header fields is not valid"
 	noContent   refusal = "its content is not in the HAR"
-	notBase64   refusal = "its content is no base64"
+	notBase64   refusal = "its content is not base64"
 	otherLength refusal = "its content is not as long as Content-Length says"
 )
 
-// maxWait bounds what an entry may say of how long its response took.
+// maxWait limits the time that an entry may say its response took.
 const maxWait = 24 * time.Hour
 
-// Exchange returns what e tells of, or why that is nothing to be stored. The response is made true where an archive has
-// its content in another form than its header says: without content coding, or in another charset.
+// Exchange returns what e describes, or why it cannot be stored. If an archive has content in another form than the
+// header says (without content coding, or in another charset), the header is corrected.
 func (e *Entry) Exchange(decode Decode) (*Exchange, error) {
 	ours := e.Larder != nil
 	if m := e.Request.Method; m != http.MethodGet && m != http.MethodHead {
@@ -87,7 +87,7 @@ func (x *Exchange) head(e *Entry) error {
 	return nil
 }
 
-// request takes the request, without its conditions: those would be answered in its place.
+// request takes the request, without its conditions, to which a cache would answer 304.
 func (x *Exchange) request(e *Entry) error {
 	header, ok := headerOf(e.Request.Headers, e.latin1())
 	if !ok {
@@ -116,7 +116,7 @@ func (x *Exchange) request(e *Entry) error {
 
 func (e *Entry) latin1() bool { return e.Larder != nil && e.Larder.Latin1 }
 
-// times takes when it was.
+// times takes the times of the request and the response.
 func (x *Exchange) times(e *Entry) error {
 	started, err := time.Parse(time.RFC3339Nano, e.StartedDateTime)
 	if err != nil {
@@ -162,7 +162,7 @@ func (x *Exchange) stored(e *Entry) (err error) {
 	return nil
 }
 
-// lifetime is the inverse of view.TTL; 0 for what it cannot have written.
+// lifetime is the inverse of view.TTL; 0 for anything else.
 func lifetime(s string) time.Duration {
 	switch s {
 	case "forever":
@@ -174,7 +174,7 @@ func lifetime(s string) time.Duration {
 	return max(0, d)
 }
 
-// recorded takes the body as another program has recorded it.
+// recorded takes the body as another program recorded it.
 func (x *Exchange) recorded(e *Entry, decode Decode) (err error) {
 	h, content := x.Response.Header, &e.Response.Content
 	coding, said := strings.ToLower(h.Get("Content-Encoding")), length(h)
@@ -192,14 +192,14 @@ func (x *Exchange) recorded(e *Entry, decode Decode) (err error) {
 		if h.Get("Location") == "" || e.Response.Status/100 != 3 {
 			return noContent
 		}
-		said = -1 // browsers drop what comes with a redirect
+		said = -1 // browsers drop the body of a redirect
 	}
-	if coding != "" && coding != "identity" && e.Response.Status != http.StatusPartialContent { // of a part it cannot be undone
+	if coding != "" && coding != "identity" && e.Response.Status != http.StatusPartialContent { // a part cannot be decoded
 		if wire := max(said, e.Response.BodySize); wire > 0 && wire != int64(len(x.Body)) || !decodes(decode, coding, x.Body) {
-			for _, name := range []string{"Content-Encoding", "Content-Digest", "Repr-Digest"} { // the digests are of what was coded
+			for _, name := range []string{"Content-Encoding", "Content-Digest", "Repr-Digest"} { // the digests are of the coded content
 				h.Del(name)
 			}
-			x.Request.Header.Del("Accept-Encoding") // or it would be stored as the answer to those alone who take the coding
+			x.Request.Header.Del("Accept-Encoding") // else it would be stored for requests that accept the coding alone
 		}
 		said = -1
 	}
@@ -224,7 +224,7 @@ func length(h http.Header) int64 {
 	return n
 }
 
-// decodes reports whether the body has the coding.
+// decodes reports whether the body really has the coding.
 func decodes(decode Decode, coding string, body []byte) bool {
 	r, err := decode(coding, bytes.NewReader(body))
 	if err == nil {
@@ -233,8 +233,7 @@ func decodes(decode Decode, coding string, body []byte) bool {
 	return err == nil
 }
 
-// asUTF8 makes the Content-Type of text that was in another charset, and is UTF-8 now, say so. It returns false if
-// there was none.
+// asUTF8 sets the charset in Content-Type to UTF-8, which text in a HAR has. It returns false if no other was named.
 func asUTF8(h http.Header) bool {
 	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	charset := strings.ToLower(params["charset"])
@@ -246,8 +245,8 @@ func asUTF8(h http.Header) bool {
 	return true
 }
 
-// headerOf returns fields as a header, without the pseudo ones of HTTP/2. Browsers write several values of one name in
-// one, a line each. It returns false if what is there can be no header.
+// headerOf returns fields as a header, without the pseudo-header fields of HTTP/2. Browsers write several values of one
+// name as one, a line each. It returns false if a field is not valid.
 func headerOf(fields []Pair, latin1 bool) (http.Header, bool) {
 	h := make(http.Header)
 	for _, f := range fields {
@@ -272,12 +271,12 @@ func headerOf(fields []Pair, latin1 bool) (http.Header, bool) {
 	return h, true
 }
 
-// noToken reports whether a character has no place in a field's name (RFC 9110 §5.6.2).
+// noToken reports whether a character is not allowed in a field's name (RFC 9110 §5.6.2).
 func noToken(r rune) bool {
 	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 }
 
-// proto is a version of HTTP as net/http has it.
+// proto returns a version of HTTP as net/http writes it.
 func proto(version string) string {
 	switch v := strings.ToUpper(version); v {
 	case "H2", "HTTP/2", "HTTP/2.0":

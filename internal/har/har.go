@@ -1,9 +1,9 @@
-// Package har reads and writes HTTP archives (HAR 1.2), entry by entry, makes entries of stored responses, and of
-// entries the exchanges that they tell of.
+// Package har reads and writes HTTP archives (HAR 1.2), entry by entry. It makes entries from stored responses, and
+// exchanges from entries.
 package har
 
-// Entry is one request and its response. Response is its last field, as Content is of that, and Text and Stored are of
-// that, since Writer appends to what comes before.
+// Entry is one request and its response. Response must be its last field, Content that of Response, and Text and Stored
+// those of Content, since Writer appends them to the rest.
 type Entry struct {
 	StartedDateTime string   `json:"startedDateTime"`
 	Time            float64  `json:"time"` // in milliseconds, as are Timings
@@ -81,7 +81,7 @@ type Timings struct {
 	Receive float64 `json:"receive"`
 }
 
-// Larder is what HAR has no place for, and an import needs to store the same again.
+// Larder has what an import needs to store the same again, and HAR has no field for.
 type Larder struct {
 	ID                   string   `json:"id"`
 	Tags                 []string `json:"tags,omitempty"`
@@ -91,13 +91,13 @@ type Larder struct {
 	Length               int64    `json:"length"` // as http.Response.ContentLength
 	Uncompressed         bool     `json:"uncompressed,omitempty"`
 	Trailers             []Pair   `json:"trailers,omitempty"`
-	// Latin1 says that header values are not UTF-8, and stand here byte by byte as characters of ISO-8859-1.
+	// Latin1 says that header values are not UTF-8, and are written byte by byte as characters of ISO-8859-1.
 	Latin1 bool `json:"latin1,omitempty"`
-	// Bound names what else the response was stored for, and is not told.
+	// Bound names what else is in the response's key, and not in the entry.
 	Bound []string `json:"bound,omitempty"`
 }
 
-// What import has no use for is read as nothing, whatever is in it: of many programs that write HARs none has all of it
+// Fields that an import does not need are read as nothing, whatever is in them: hardly a program writes all of them
 // right.
 type (
 	Cookies []Cookie

@@ -51,10 +51,10 @@ func TestReader(t *testing.T) {
 		{"empty", "", 0, "there is nothing in it"},
 		{"white space", "\n\n", 0, "there is nothing in it"},
 		{"no JSON", "<html>", 0, "about line 1: invalid character '<' looking for beginning of value"},
-		{"a list", "[]", 0, "about line 1: the document is no object"},
+		{"a list", "[]", 0, "about line 1: the document is not an object"},
 		{"no log", `{"a":1}`, 0, "about line 1: there is no log.entries in it"},
-		{"log is a string", `{"log":"x"}`, 0, "about line 1: log is no object"},
-		{"entries is null", `{"log":{"entries":null}}`, 0, "about line 1: log.entries is no list"},
+		{"log is a string", `{"log":"x"}`, 0, "about line 1: log is not an object"},
+		{"entries is null", `{"log":{"entries":null}}`, 0, "about line 1: log.entries is not a list"},
 		{"cut off in an entry", "{\"log\":{\"entries\":[\n" + minimal + ",\n" + minimal[:50], 1, "entry 2, about line 3: the document ends in the middle"},
 		{"cut off between entries", "{\"log\":{\"entries\":[\n" + minimal + ",\n", 1, "the document ends in the middle"},
 		{"cut off behind the entries", `{"log":{"entries":[` + minimal + `]`, 1, "about line 1: the document ends in the middle"},
@@ -62,7 +62,7 @@ func TestReader(t *testing.T) {
 		{"an entry that is a number", `{"log":{"entries":[1]}}`, 0, "entry 1, about line 1: the entry: want an object, not number"},
 		{"a status in words", `{"log":{"entries":[{"response":{"status":"OK"}}]}}`, 0, "entry 1, about line 1: response.status: want a whole number, not string"},
 		{"headers as an object", `{"log":{"entries":[{"request":{"headers":{"A":"b"}}}]}}`, 0, "request.headers: want a list, not object"},
-		{"something behind it", `{"log":{"entries":[]}} {`, 0, "there is something behind the end of the document"},
+		{"something behind it", `{"log":{"entries":[]}} {`, 0, "there is something after the end of the document"},
 		{"deep", `{"a":` + strings.Repeat("[", 20_000), 0, "exceeded max depth"},
 	} {
 		got, err := entries(strings.NewReader(test.har))

@@ -36,7 +36,7 @@ const (
 	inEntries
 )
 
-// NewReader returns a Reader of the HAR that r has.
+// NewReader returns a Reader of the HAR in r.
 func NewReader(r io.Reader) *Reader {
 	b := bufio.NewReader(r)
 	if bom, _ := b.Peek(3); string(bom) == "\ufeff" {
@@ -47,7 +47,7 @@ func NewReader(r io.Reader) *Reader {
 	return out
 }
 
-// Next returns the next entry; io.EOF: there are no more. Any other error says where in the HAR it is, and nothing can
+// Next returns the next entry, or io.EOF if there are no more. Any other error says where in the HAR it is; nothing can
 // be read after it.
 func (r *Reader) Next() (*Entry, error) {
 	for {
@@ -65,7 +65,7 @@ func (r *Reader) Next() (*Entry, error) {
 
 var errEnd = errors.New("the document has ended, as it should")
 
-// step reads a token, or what is to be read as a whole.
+// step reads a token, an entry, or a value to be passed over.
 func (r *Reader) step() (e *Entry, err error) {
 	r.in.left = r.max
 	if r.at == inEntries && r.dec.More() {
@@ -86,7 +86,7 @@ func (r *Reader) step() (e *Entry, err error) {
 		}
 		return nil, r.end()
 	}
-	switch name := t.(string); { // of a member, since the decoder sees to that
+	switch name := t.(string); { // the decoder allows nothing else here
 	case r.at == inDocument && name == "log":
 		return nil, r.open('{', inLog, name)
 	case r.at == inLog && name == "entries":
@@ -103,16 +103,16 @@ func (r *Reader) open(want json.Delim, to place, what string) error {
 		return err
 	}
 	if t != want {
-		return fmt.Errorf("%s is no %s", what, map[json.Delim]string{'{': "object", '[': "list"}[want])
+		return fmt.Errorf("%s is not %s", what, map[json.Delim]string{'{': "an object", '[': "a list"}[want])
 	}
 	r.at = to
 	return nil
 }
 
-// end looks at what is behind the document.
+// end checks what comes after the document.
 func (r *Reader) end() error {
 	if _, err := r.dec.Token(); err != io.EOF {
-		return errors.New("there is something behind the end of the document")
+		return errors.New("there is something after the end of the document")
 	}
 	if !r.found {
 		return errors.New("there is no log.entries in it")
@@ -141,7 +141,7 @@ func (r *Reader) fault(err error) error {
 	return fmt.Errorf("about line %d: %w", line, err)
 }
 
-// kind is what JSON has for a type of Go.
+// kind describes the JSON that a Go type is read from.
 func kind(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
@@ -158,7 +158,7 @@ func kind(t reflect.Type) string {
 	return "a whole number"
 }
 
-// input is what the decoder reads: so much at most, and its lines are counted.
+// input limits what the decoder reads, and counts the lines.
 type input struct {
 	r     io.Reader
 	left  int64

@@ -21,7 +21,7 @@ type Decode func(coding string, body io.Reader) (io.Reader, error)
 type Stored struct {
 	record *store.Record
 	body   io.ReadSeeker
-	coding string // that is undone; "": there is none, or none that can be
+	coding string // that is undone; "": none, or one that cannot be undone
 	decode Decode
 	size   int64 // of the content
 	utf8   bool
@@ -55,7 +55,7 @@ func (w *Writer) Record(s *Stored) error {
 	return w.write(e, text, stored)
 }
 
-// coding is the content coding to undo; "": there is none, or r is a part of a body, of which it cannot be undone.
+// coding is the content coding to undo; "": there is none, or r is a part, whose coding cannot be undone.
 func coding(r *store.Record) string {
 	c := strings.ToLower(strings.Join(r.Header["Content-Encoding"], ", "))
 	if c == "identity" || r.Size == 0 || r.Status == http.StatusPartialContent {
@@ -79,7 +79,7 @@ func (s *Stored) content() (io.Reader, error) {
 	return s.decode(s.coding, r)
 }
 
-// measure finds out whether the coding can be undone, and what comes of it. An error is the stored body's.
+// measure finds out whether the coding can be undone, and what the content is then. An error is the stored body's.
 func (s *Stored) measure() error {
 	if s.coding != "" {
 		raw, err := s.raw()
@@ -250,8 +250,8 @@ func cookies(h http.Header) Cookies {
 	return out
 }
 
-// bound names what a response was stored for beside what an entry tells: the URL, the host and the fields that Vary
-// names.
+// bound names what is in the key of a response and not in an entry, which has the URL, the host and the fields that
+// Vary names.
 func bound(r *store.Record) (all []string) {
 	fields := keyFields(r.Key)
 	for _, f := range []struct {

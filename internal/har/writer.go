@@ -24,7 +24,7 @@ func NewWriter(w io.Writer, name, version string) *Writer {
 	return &Writer{out: out}
 }
 
-// Close ends the HAR. It does not close what is written to.
+// Close ends the HAR. It does not close the underlying writer.
 func (w *Writer) Close() error {
 	w.out.WriteString("\n]}}\n")
 	return w.out.Flush()
@@ -70,7 +70,7 @@ func (w *Writer) write(e *Entry, text, stored source) error {
 	return err
 }
 
-// copy writes what is inside of a JSON string.
+// copy writes the inside of a JSON string.
 func (w *Writer) copy(from source, binary bool) error {
 	r, err := from()
 	if err != nil {
@@ -107,7 +107,7 @@ func (t *textWriter) Close() error {
 	return err
 }
 
-// wholeRunes returns how much of p comes before a character that is cut off at its end.
+// wholeRunes returns the length of p without a character that is cut off at its end.
 func wholeRunes(p []byte) int {
 	for i := len(p) - 1; i >= max(0, len(p)-utf8.UTFMax); i-- {
 		if utf8.RuneStart(p[i]) {
@@ -120,8 +120,8 @@ func wholeRunes(p []byte) int {
 	return len(p)
 }
 
-// AppendText appends JSON text, or with quote a text as the inside of a JSON string. Everything is escaped that a
-// terminal would obey.
+// AppendText appends p, which is JSON, or with quote is made the inside of a JSON string. All that a terminal would
+// obey is escaped.
 func AppendText(out, p []byte, quote bool) []byte {
 	for len(p) > 0 {
 		r, size := utf8.DecodeRune(p)

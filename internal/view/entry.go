@@ -61,7 +61,7 @@ func Key(k store.Key) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Age is the age of RFC 9111 §4.2.3, the one that the Age field of a response from the store tells.
+// Age is the current age (RFC 9111 §4.2.3), as in the Age field of a response from the store.
 func Age(r *store.Record, now time.Time) time.Duration {
 	return parsed(r).Age(now)
 }
@@ -71,13 +71,12 @@ func parsed(r *store.Record) *rfc9111.Response {
 		Selecting: r.Selecting, TTL: r.TTL, StaleWhileRevalidate: r.StaleWhileRevalidate, StaleIfError: r.StaleIfError})
 }
 
-// Fresh reports whether r is, as reckoned when it was stored.
+// Fresh reports whether r is fresh, by what was computed when it was stored.
 func Fresh(r *store.Record, now time.Time) bool {
 	return r.FreshUntil.IsZero() || now.Before(r.FreshUntil)
 }
 
-// TTL is a lifetime that somebody set in place of the header's, as --ttl takes it: 1h30m, forever, never; "" if nobody
-// did.
+// TTL returns a TTL as --ttl takes it: 1h30m, forever, never; "" for 0, which means that the header decides.
 func TTL(d time.Duration) string {
 	switch {
 	case d == 0:

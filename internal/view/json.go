@@ -3,8 +3,8 @@ package view
 import "bytes"
 
 // IndentJSON returns JSON with each member on a line of its own, indented by two blanks a level. Unlike json.Indent it
-// takes the beginning of a text that is cut off anywhere, several values one after the other, and what is no JSON at
-// all, of which it changes white space alone.
+// also takes text that is cut off anywhere, several values one after the other, and what is not JSON at all: of that it
+// changes white space alone.
 func IndentJSON(data []byte) []byte {
 	var out bytes.Buffer
 	depth := 0
@@ -14,7 +14,7 @@ func IndentJSON(data []byte) []byte {
 			out.WriteString("  ")
 		}
 	}
-	inString, escaped, opened := false, false, false // opened: what stands last is a bracket with nothing behind it yet
+	inString, escaped, opened := false, false, false // opened: the last byte written opened an object or an array
 	for _, c := range data {
 		if inString {
 			out.WriteByte(c)

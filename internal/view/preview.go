@@ -47,7 +47,7 @@ type Preview struct {
 	Unpacked bool
 	// Range is the Content-Range of a Part.
 	Range string
-	// Format, Width and Height are of an Image; Format is "" if it is none that can be measured.
+	// Format, Width and Height are of an Image; Format is "" if it cannot be measured.
 	Format        string
 	Width, Height int
 	// Data is the beginning of the body, unpacked if Unpacked; Whole: it is all of it.
@@ -58,8 +58,8 @@ type Preview struct {
 // imageHead is how far into an image its size is looked for: a JPEG may have a lot before it.
 const imageHead = 1 << 20
 
-// NewPreview reads the body of r, as it is stored, for at most limit bytes to be shown. It reads no more of it than
-// about twice that, or 1 MiB of an image. An error is the body's; what was read before is returned beside it.
+// NewPreview returns a preview of at most limit bytes from body, the body of r as it is stored. It reads no more than
+// about twice that, or 1 MiB of an image. An error is the body's; the preview then has what was read before.
 func NewPreview(r *store.Record, body io.Reader, limit int) (Preview, error) {
 	p := Preview{Coding: strings.ToLower(strings.Join(r.Header["Content-Encoding"], ", ")), Range: r.Header.Get("Content-Range")}
 	if p.Coding == "identity" {
@@ -154,7 +154,7 @@ func kindOf(mediaType string) Kind {
 }
 
 // LooksLikeText reports whether data can be shown as text: UTF-8, cut off anywhere, without control characters that
-// text has not.
+// text does not have.
 func LooksLikeText(data []byte) bool {
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)
@@ -166,8 +166,8 @@ func LooksLikeText(data []byte) bool {
 	return true
 }
 
-// unpack undoes a single content coding, for at most limit bytes of what comes out, and reports whether that is all. It
-// returns false for ok if it cannot.
+// unpack undoes a single content coding. It returns at most limit bytes, and whether that is all; ok is false if it
+// cannot undo the coding.
 func unpack(coding string, in io.Reader, limit int) (data []byte, whole, ok bool) {
 	out, err := Unpacker(coding, in)
 	if err != nil {
@@ -178,7 +178,7 @@ func unpack(coding string, in io.Reader, limit int) (data []byte, whole, ok bool
 	return data[:min(len(data), limit)], whole, whole || len(data) > 0
 }
 
-// Unpacker returns what in is without a single content coding, gzip or deflate; others are an error.
+// Unpacker returns in without a single content coding, which must be gzip or deflate.
 func Unpacker(coding string, in io.Reader) (io.Reader, error) {
 	switch coding {
 	case "gzip", "x-gzip":
@@ -193,14 +193,14 @@ func Unpacker(coding string, in io.Reader) (io.Reader, error) {
 	return nil, fmt.Errorf("content coding %q: want gzip or deflate", coding)
 }
 
-// isZlib reports whether the bytes have the head of zlib's format (RFC 1950 §2.2), as deflate has by RFC 9110 §8.4.1.2;
-// some send what would be inside of it.
+// isZlib reports whether the bytes begin as the zlib format does (RFC 1950 §2.2), which deflate is by RFC 9110
+// §8.4.1.2. Some servers send the raw data without it.
 func isZlib(b *bufio.Reader) bool {
 	head, err := b.Peek(2)
 	return err == nil && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0
 }
 
-// Watched is a reader whose error is kept, since whoever reads from it may hide it.
+// Watched is a reader that keeps its error, which whoever reads from it may hide.
 type Watched struct {
 	io.Reader
 	Err error // the last one other than io.EOF

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Statuses reads statuses and classes of them, such as 404,5xx, and tells which they mean; "": all.
+// Statuses reads a list of statuses and classes, such as 404,5xx, and returns a function that reports whether it has a
+// status; "" has all.
 func Statuses(list string) (func(status int) bool, error) {
 	if list == "" {
 		return func(int) bool { return true }, nil

@@ -29,33 +29,33 @@ const (
 	SpanKept       = "kept"                   // is in the store
 )
 
-// Moment is a named one in the life of a response.
+// Moment is a named moment in the life of a response.
 type Moment struct {
 	Name string    `json:"name"`
 	Time time.Time `json:"time"`
 }
 
-// Span is from one moment to another, which comes later.
+// Span is the time between two moments.
 type Span struct {
 	Name string    `json:"name"`
 	From time.Time `json:"from"`
 	To   time.Time `json:"to,omitzero"` // zero: without end
 }
 
-// Life is the times of a stored response, to be drawn.
+// Life has the times of a stored response, to be drawn.
 type Life struct {
 	Moments []Moment // in the order of time; what never comes is left out
 	Spans   []Span   // in the order of their names above; those that are empty are left out
 }
 
-// Timeline returns the life of r, as a cache with policy p reckons the windows in which it may be used stale.
+// Timeline returns the life of r at now, with the stale windows that p gives it.
 func Timeline(p rfc9111.Policy, r *store.Record, now time.Time) Life {
 	resp := parsed(r)
 	resp.Targeted = p.Targeted
 	resp = rfc9111.Parse(*resp)
 	made := r.Received.Add(-resp.Age(r.Received))
 	first := r.ID.Time()
-	if r.ID == (store.ID{}) || first.After(r.Received) || r.Received.Sub(first) < time.Second { // an ID has but milliseconds
+	if r.ID == (store.ID{}) || first.After(r.Received) || r.Received.Sub(first) < time.Second { // an ID has only milliseconds
 		first = r.Received
 	}
 	l := Life{Moments: []Moment{{Made, made}, {Received, first}}}
@@ -92,9 +92,9 @@ func (l *Life) span(name string, from, to time.Time) {
 	}
 }
 
-// Place returns where a moment is to be drawn, between 0 and 1; the zero one, which never comes, at 1. The scale is
-// bent, so that minutes can be seen beside months: between two moments of l there is as much room as the logarithm of
-// the time between them.
+// Place returns where a moment is to be drawn, between 0 and 1; the zero time, which means never, is at 1. So that
+// minutes can be seen beside months, the room between two moments of l grows with the logarithm of the time between
+// them.
 func (l *Life) Place(t time.Time) float64 {
 	if t.IsZero() {
 		return 1

@@ -11,10 +11,10 @@ type Top struct {
 	Limit int // 0: all
 	Order func(a, b *store.Record) int
 
-	kept []*store.Record // the first are among them; fewer than twice Limit
+	kept []*store.Record // with the first among them; fewer than twice Limit
 }
 
-// Add takes r in, if it may be among the first.
+// Add adds r, if it may be among the first.
 func (t *Top) Add(r *store.Record) {
 	t.kept = append(t.kept, r)
 	if t.Limit > 0 && len(t.kept) == 2*t.Limit {

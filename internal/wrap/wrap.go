@@ -71,7 +71,7 @@ func (i Inner) Close() error {
 func As[I any](i Inner, name string) (I, error) {
 	s, ok := store.As[I](i.Store)
 	if !ok {
-		return s, fmt.Errorf("%T is no store.%s: %w", i.Store, name, errors.ErrUnsupported)
+		return s, fmt.Errorf("%T is not a store.%s: %w", i.Store, name, errors.ErrUnsupported)
 	}
 	return s, nil
 }

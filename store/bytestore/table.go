@@ -199,7 +199,7 @@ func (t *table) records(ctx context.Context, group string) ([]chunked.Row, error
 	}
 	rows, ok := decode(value)
 	if !ok {
-		err := fmt.Errorf("the value of %d bytes is no list of records: %w", len(value), store.ErrCorrupt)
+		err := fmt.Errorf("the value of %d bytes is not a list of records: %w", len(value), store.ErrCorrupt)
 		if !store.Inspecting(ctx) {
 			err = errors.Join(err, t.values.delete(group))
 		}

@@ -141,7 +141,7 @@ func (s *Store) fan(shard byte, make bool) (*os.Root, error) {
 func openFan(top *os.Root, name string) (*os.Root, fs.FileInfo, error) {
 	f, err := top.OpenRoot(name + "/.") // the dot, for a named pipe is no folder then, and not waited for
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && noFolder(top, name) {
-		err = fmt.Errorf("%s is no folder: %w", name, fs.ErrNotExist)
+		err = fmt.Errorf("%s is not a folder: %w", name, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, nil, err

@@ -36,7 +36,7 @@ func openFile(in *os.Root, path string, flag int) (f *os.File, info fs.FileInfo,
 		f.Close()
 	}
 	if err == nil {
-		err = fmt.Errorf("%s is no file, but %v: %w", path, info.Mode().Type(), store.ErrCorrupt)
+		err = fmt.Errorf("%s is not a file, but %v: %w", path, info.Mode().Type(), store.ErrCorrupt)
 	}
 	return nil, info, err
 }
@@ -62,7 +62,7 @@ func readFolder(in *os.Root, name string) (info fs.FileInfo, names []string, err
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && noFolder(in, name) {
-		err = fmt.Errorf("%s is no folder: %w", name, fs.ErrNotExist)
+		err = fmt.Errorf("%s is not a folder: %w", name, fs.ErrNotExist)
 	}
 	return info, names, err
 }

@@ -171,7 +171,7 @@ func withoutSecret(err error) error {
 		return errors.New("the URI has a % that is not followed by two hexadecimal digits")
 	}
 	if number := (*strconv.NumError)(nil); errors.As(err, &number) {
-		return errors.New("the URI has a port that is no number")
+		return errors.New("the URI has a port that is not a number")
 	}
 	return err
 }

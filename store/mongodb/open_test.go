@@ -44,7 +44,7 @@ func TestOpenFails(t *testing.T) {
 		{"mongodb://user:s%zzecret@h/db", "mongodb: open: the URI has a % that is not followed by two hexadecimal digits"},
 		{"mongodb://user:sec@ret@h/db", "unescaped @ sign in user info"},
 		{"mongodb://user:sec/ret@h/db", "unescaped slash in password"},
-		{"mongodb://user:secret", "mongodb: open: the URI has a port that is no number"},
+		{"mongodb://user:secret", "mongodb: open: the URI has a port that is not a number"},
 		{"mongodb://user:secret@h/db?connectTimeoutMS=soon", `invalid value for "connectTimeoutMS": "soon"`},
 		{"mongodb://user:secret@h/my.db", `mongodb h/my.db: open: the database's name is "my.db"; want 1 to 63 bytes, and none of / \ . " $ and space`},
 		{"mongodb://user:secret@" + nobody + "/db", "mongodb " + nobody + "/db: open: no server can be reached: dial tcp " + nobody},

@@ -94,7 +94,7 @@ func parseKey(text string) (Key, error) {
 		b, err = base64.RawURLEncoding.DecodeString(strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(text))
 	}
 	if err != nil || len(b) != keySize {
-		return Key{}, fmt.Errorf("these %d characters are no key: want %d bytes as %d hexadecimal digits, or in base64",
+		return Key{}, fmt.Errorf("these %d characters are not a key: want %d bytes as %d hexadecimal digits, or in base64",
 			len(text), keySize, hex.EncodedLen(keySize))
 	}
 	return KeyFromBytes(b)

@@ -49,12 +49,12 @@ func TestKeyIsReadFromText(t *testing.T) {
 func TestWrongKey(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]string{
-		"":                              "these 0 characters are no key: want 32 bytes as 64 hexadecimal digits, or in base64",
-		"hunter2":                       "these 7 characters are no key: want 32 bytes",
-		strings.Repeat("zu", 32):        "these 64 characters are no key: want 32 bytes",
-		hex.EncodeToString(secret[:31]): "these 62 characters are no key",
-		base64.StdEncoding.EncodeToString(secret[1:]): "these 44 characters are no key",
-		strings.Repeat("k", 5000):                     "characters are no key",
+		"":                              "these 0 characters are not a key: want 32 bytes as 64 hexadecimal digits, or in base64",
+		"hunter2":                       "these 7 characters are not a key: want 32 bytes",
+		strings.Repeat("zu", 32):        "these 64 characters are not a key: want 32 bytes",
+		hex.EncodeToString(secret[:31]): "these 62 characters are not a key",
+		base64.StdEncoding.EncodeToString(secret[1:]): "these 44 characters are not a key",
+		strings.Repeat("k", 5000):                     "characters are not a key",
 	} {
 		path := filepath.Join(dir, "key")
 		must(t, os.WriteFile(path, []byte(text), 0o600))

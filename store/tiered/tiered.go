@@ -98,7 +98,7 @@ func New(front, back store.Store, o *Options) (*Store, error) {
 		front = new(memory.Store)
 	}
 	if _, ok := store.As[store.Local](front); !ok {
-		return nil, fmt.Errorf("tiered: the front %T is no store.Local: want one that answers soon by itself", front)
+		return nil, fmt.Errorf("tiered: the front %T is not a store.Local: want one that answers soon by itself", front)
 	}
 	if o == nil {
 		o = new(Options)

@@ -371,7 +371,7 @@ func TestFaultyArguments(t *testing.T) {
 		want        string
 	}{
 		"no back":          {new(memory.Store), nil, "no back"},
-		"a front far away": {struct{ store.Store }{new(memory.Store)}, new(memory.Store), "no store.Local"},
+		"a front far away": {struct{ store.Store }{new(memory.Store)}, new(memory.Store), "not a store.Local"},
 	} {
 		if _, err := tiered.New(c.front, c.back, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
