@@ -11,7 +11,7 @@ import (
 	"github.com/larder-go/larder/internal/units"
 )
 
-// answered is, in JSON, what stats tells of the requests in the history.
+// answered is the counts of answers in the history, as stats writes them in JSON.
 type answered struct {
 	Requests      int64    `json:"requests"`
 	HitRatio      float64  `json:"hit_ratio"`
@@ -33,7 +33,7 @@ func newAnswered(c *figures.Counts) *answered {
 		StoreSeconds: meanSeconds(c.Store), OriginSeconds: meanSeconds(c.Origin)}
 }
 
-// meanSeconds returns how long a response took until its head; nil: there was none.
+// meanSeconds returns the mean time to the head of a response; nil: there was none.
 func meanSeconds(s figures.Side) *float64 {
 	if s.Responses == 0 {
 		return nil
@@ -42,7 +42,7 @@ func meanSeconds(s figures.Side) *float64 {
 	return &mean
 }
 
-// write writes a description of what was answered in so many days.
+// write writes the counts of so many days for people.
 func (a *answered) write(w io.Writer, days int) {
 	if a.Requests == 0 {
 		detail(w, "requests", "none in %d days", days)
@@ -83,18 +83,18 @@ func latencyText(seconds float64) string {
 	return units.DurationText(d.Round(unit))
 }
 
-// span is a piece of the past, in JSON.
+// span is the counts of a stretch of time, in JSON.
 type span struct {
-	Time       time.Time `json:"time"` // at which it began
+	Time       time.Time `json:"time"` // when it began
 	Requests   int64     `json:"requests"`
 	Hits       int64     `json:"hits"` // the stale ones included
 	SavedBytes int64     `json:"saved_bytes"`
 }
 
-// spans are pieces of the past, one after the other, the newest last.
+// spans are consecutive stretches of time, the newest last.
 type spans []span
 
-// newSpans returns n spans. begin says when one began: 0 ago is the last one, 1 ago the one before it.
+// newSpans returns n spans. begin returns when one began: 0 ago is the last one, 1 ago the one before it.
 func newSpans(n int, begin func(ago int) time.Time) spans {
 	s := make(spans, n)
 	for i := range s {
@@ -114,7 +114,7 @@ func daysUntil(now time.Time, n int) spans {
 	return newSpans(n, func(ago int) time.Time { return time.Date(y, m, d-ago, 0, 0, 0, 0, now.Location()) })
 }
 
-// add adds what was counted in an hour, if it is of one of the spans.
+// add adds the counts of an hour, if that is in one of the spans.
 func (s spans) add(hour time.Time, c *figures.Counts) {
 	for i := len(s) - 1; i >= 0; i-- {
 		if !hour.Before(s[i].Time) {
@@ -126,7 +126,7 @@ func (s spans) add(hour time.Time, c *figures.Counts) {
 	}
 }
 
-// sparklines returns a line for the requests and, to the same scale, one for those that were answered from the store.
+// sparklines returns a line for the requests and, to the same scale, one for those answered from the store.
 func (s spans) sparklines() (requests, hits string) {
 	var most int64
 	for _, p := range s {
@@ -140,7 +140,7 @@ func (s spans) sparklines() (requests, hits string) {
 	return r.String(), h.String()
 }
 
-// bar returns a bar as high as n, where most is the full height. Only 0 has the lowest bar.
+// bar returns a bar of height n, where most is the full height. Only 0 has the lowest bar.
 func bar(n, most int64) rune {
 	if n == 0 {
 		return '▁'

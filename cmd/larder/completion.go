@@ -36,9 +36,9 @@ var shells = []struct {
 		`$CompletionText = "$($comp.Name)$Description"`, `$CompletionText = $comp.Name | __larder_escapeStringWithSpecialChars`)},
 }
 
-// changed is a script of cobra's in which new replaces old. Cobra escapes a candidate only if it is the only one. Of
-// several, bash and PowerShell insert the beginning that they have in common, and a stored URL may be shell code. zsh
-// and fish escape by themselves.
+// changed returns a script of cobra's with old replaced by new. Cobra escapes a candidate only if it is the only one.
+// Of several, bash and PowerShell insert the common beginning, and a stored URL may be shell code. zsh and fish escape
+// by themselves.
 func changed(script func(*cobra.Command, io.Writer) error, old, new string) func(*cobra.Command, io.Writer) error {
 	return func(root *cobra.Command, w io.Writer) error {
 		var s strings.Builder
@@ -86,7 +86,7 @@ stores, and the URLs, hosts and tags of what is stored. bash needs its package b
 	}
 }
 
-// mostCompletions bounds what the shell is offered, and completionTime how long it waits for it.
+// mostCompletions is how many candidates the shell is offered, and completionTime how long it waits for them.
 const (
 	mostCompletions = 100
 	completionTime  = time.Second
@@ -111,13 +111,13 @@ func (a *app) completeTag(cmd *cobra.Command, _ []string, word string) ([]cobra.
 func (a *app) completeFrom(cmd *cobra.Command, q store.Query, word string, words func(*store.Record) []string) (
 	[]cobra.Completion, cobra.ShellCompDirective,
 ) {
-	cmd.SetErr(io.Discard) // the shell shows it amid what is being typed
+	cmd.SetErr(io.Discard) // the shell would show it amid what is being typed
 	c, closeStore, err := a.cache(cmd, false)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
 	defer closeStore()
-	ctx, cancel := context.WithTimeout(store.Inspect(cmd.Context()), completionTime) // what is damaged is not removed untold
+	ctx, cancel := context.WithTimeout(store.Inspect(cmd.Context()), completionTime) // what is damaged must not be removed silently
 	defer cancel()
 	seen := make(map[string]bool)
 	var out []cobra.Completion
@@ -149,7 +149,7 @@ func completeStore(_ *cobra.Command, _ []string, word string) ([]cobra.Completio
 			"mongodb://", "mongodb+srv://", "dynamodb://"}
 	case hasOptions:
 		if i := strings.LastIndexByte(options, '&'); i >= 0 {
-			before += "?" + options[:i] // before, too, is what stands already
+			before += "?" + options[:i] // the options before the last stay, too
 		}
 		sep := word[len(before):][:1]
 		all = []string{before + sep + "max-bytes=", before + sep + "max-bytes=512MiB", before + sep + "max-bytes=2GiB", before + sep + "max-bytes=none"}
@@ -162,7 +162,7 @@ func completeStore(_ *cobra.Command, _ []string, word string) ([]cobra.Completio
 	return slices.DeleteFunc(all, func(s string) bool { return !strings.HasPrefix(s, word) }), directive
 }
 
-// completePath returns the files and folders, or only the folders, whose path begins with path. Each has scheme before
+// completePath returns the files and folders, or only the folders, whose path begins with path, each with scheme before
 // it.
 func completePath(scheme, path string, foldersOnly bool) []string {
 	dir, _ := filepath.Split(path)

@@ -15,11 +15,11 @@ import (
 	"github.com/larder-go/larder/store/sealed"
 )
 
-// configEnv names the configuration file where --config does not.
+// configEnv names the configuration file if --config does not.
 const configEnv = "LARDER_CONFIG"
 
-// readFile reads the configuration file, once: that of --config, or of configEnv, or, if it is there, the user's own. A
-// file in the working directory is not looked for: what was unpacked there must not change where responses go.
+// readFile reads the configuration file, once: that of --config, or of configEnv, or the user's own if there is one. It
+// does not look into the working directory: what was unpacked there must not change where responses go.
 func (a *app) readFile(ctx context.Context) error {
 	if a.file != nil {
 		return nil
@@ -56,7 +56,7 @@ func (a *app) filePath() (path string, named bool) {
 		return "", true
 	case "":
 		dir, err := os.UserConfigDir()
-		if err != nil { // as for a service that has no home
+		if err != nil { // for example, a service without a home
 			return "", false
 		}
 		return filepath.Join(dir, "larder", "larder.yaml"), false
@@ -64,7 +64,8 @@ func (a *app) filePath() (path string, named bool) {
 	return path, true
 }
 
-// location returns where the store is: as the command line says, the environment, the file, or by default.
+// location returns where the store is: by the command line, else the environment, else the file, else the default.
+// byFile is false for the first two.
 func (a *app) location() (at location, byFile bool, err error) {
 	given := string(a.store)
 	if given == "" {
@@ -81,7 +82,8 @@ func (a *app) location() (at location, byFile bool, err error) {
 	return at, given == "", err
 }
 
-// openStore opens the store, with what the flags and, if it is its own or the default one, the file want around it.
+// openStore opens the store, with the encryption and compression that the flags want around it. For the file's own
+// store and the default one, what the file wants is around it, too.
 func (a *app) openStore(cmd *cobra.Command, create bool, keys []sealed.Key) (store.Store, func() error, error) {
 	ctx, warn := cmd.Context(), warner(cmd)
 	at, byFile, err := a.location()
@@ -100,7 +102,7 @@ func (a *app) openStore(cmd *cobra.Command, create bool, keys []sealed.Key) (sto
 	if !cmd.Flags().Changed("compress") {
 		compress = c.Store.Compress
 	}
-	c.Store.Compress = true
+	c.Store.Compress = true // always packing, which reads compressed bodies even if it writes none
 	if c.Store.Location == "" {
 		c.Store.Location = config.Literal(at.Kind + ":" + at.Path)
 	}
@@ -121,7 +123,7 @@ func (a *app) openStore(cmd *cobra.Command, create bool, keys []sealed.Key) (sto
 	return a.around(s, closeStore, keys)
 }
 
-// around puts what the flags want around s. If it cannot it closes s.
+// around puts what the flags want around s. If that fails, it closes s.
 func (a *app) around(s store.Store, closeStore func() error, keys []sealed.Key) (store.Store, func() error, error) {
 	around, err := a.wrappers.around(s, keys)
 	if err != nil {

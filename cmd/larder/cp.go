@@ -17,7 +17,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// copiers is how many responses are copied at once: a distant store takes its time for each.
+// copiers is how many responses are copied at once, since a distant store takes its time for each.
 const copiers = 8
 
 // copying is a copy of one store into another.
@@ -33,7 +33,7 @@ type copying struct {
 	copied
 }
 
-// copied is what came of it, in JSON.
+// copied is the result of a copy, in JSON.
 type copied struct {
 	Copied  int     `json:"copied"`
 	Bytes   int64   `json:"bytes"`   // of their bodies
@@ -123,7 +123,7 @@ func openFor(cmd *cobra.Command, spec string, create bool) (store.Store, func() 
 	return s, closeOf(s), nil
 }
 
-// all copies what q means, also the notes that larder keeps for itself. It returns what ended it early.
+// all copies what q means, and the notes that larder keeps for itself. It returns the error that ended it early.
 func (c *copying) all(ctx context.Context, q store.Query) error {
 	finder, ok := store.As[store.Finder](c.from)
 	if !ok {
@@ -165,7 +165,7 @@ func (c *copying) list(ctx context.Context, finder store.Finder, q store.Query, 
 	return nil
 }
 
-// one copies r, and counts what came of it.
+// one copies r, and counts the result.
 func (c *copying) one(ctx context.Context, r *store.Record) {
 	if !r.KeepUntil.IsZero() && !c.now.Before(r.KeepUntil) {
 		c.count(&c.Ended, 0)
@@ -173,7 +173,7 @@ func (c *copying) one(ctx context.Context, r *store.Record) {
 	}
 	was, err := c.copy(ctx, r)
 	switch {
-	case ctx.Err() != nil: // it is not there, or will be found there the next time
+	case ctx.Err() != nil: // the next run finds out whether r is there
 	case err == nil:
 		c.count(was, r.Size)
 	case errors.Is(err, errDamaged):
@@ -202,7 +202,7 @@ func (c *copying) tell(err error, what *int) {
 	tell(c.bar, err)
 }
 
-// errDamaged says that the store that is copied cannot give a body.
+// errDamaged says that a body in the store that is copied cannot be read.
 var errDamaged = errors.New("its body cannot be read")
 
 // copy copies r, unless it is there, and returns the counter to increase.
@@ -239,8 +239,8 @@ func (c *copying) find(ctx context.Context, r *store.Record) (*store.Record, err
 	return nil, nil
 }
 
-// sameHead reports whether two records are the same but for their bodies. What is encoded is compared, since that is
-// what is kept.
+// sameHead reports whether two records are the same but for their bodies. It compares them as encoded, since stores
+// keep them so.
 func sameHead(a, b *store.Record) bool {
 	var d store.Decoder
 	a, errA := d.Head(store.AppendHead(nil, a))
@@ -289,7 +289,7 @@ func hashTo(w io.Writer, body io.Reader) (sum digest, err error) {
 	return digest(h.Sum(nil)), nil
 }
 
-// verify reads back what was stored of r.
+// verify reads r back, and compares it.
 func (c *copying) verify(ctx context.Context, r *store.Record, sum digest) error {
 	there, err := c.find(ctx, r)
 	switch {

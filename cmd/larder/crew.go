@@ -11,18 +11,18 @@ import (
 )
 
 // crew does the errands of larder warm: several at once, but few of them at one host. An errand queues for its host
-// only when it has said that it needs a turn: what is stored already waits for nobody.
+// only once it has found that it must ask the origin: what is stored already waits for nobody.
 type crew struct {
 	jobs     int           // errands at once
 	perHost  int           // of them at a host
 	delay    time.Duration // from the beginning of one at a host to that of the next
-	patience time.Duration // how long a host may want to be left alone
+	patience time.Duration // how long a host may ask to be left alone
 	do       func(errand) report
 
-	reports chan report      // of those that are under way,
-	running int              // which are so many
+	reports chan report      // of errands under way
+	running int              // how many are under way
 	hosts   map[string]*host // those with something to do or to wait for
-	order   []*host          // the same, in the order in which they are asked
+	order   []*host          // the same, in the order of their turns
 	queued  int              // errands, at all of them
 }
 
@@ -32,18 +32,18 @@ type errand struct {
 	first *url.URL // where it began
 	url   *url.URL // where it has got to
 	hops  int      // redirects so far
-	tries int      // that the host has put off
-	turn  string   // the host whose turn it has; "": none
+	tries int      // how often the host has put it off
+	turn  string   // the host at which it has a turn; "": none
 
 	shown   string // the URL as events have it
 	refresh bool   // what is stored may be used, and is to be refreshed
 }
 
-// report is what came of doing an errand once.
+// report is the result of doing an errand once.
 type report struct {
 	errand
 	next  step
-	after time.Duration // the host wants to be left alone for so long
+	after time.Duration // how long the host asks to be left alone
 	result
 }
 
@@ -54,10 +54,10 @@ const (
 	settled step = iota
 	needsTurn
 	putOff   // by the host
-	sentElse // by a redirect, which is in the errand already
+	sentElse // by a redirect, which the errand has followed
 )
 
-// mostQueued bounds how many errands wait for hosts, and so memory: above it no more are taken in.
+// mostQueued is how many errands may wait for hosts before no more are taken in: it bounds memory.
 const mostQueued = 1024
 
 type host struct {
@@ -65,10 +65,10 @@ type host struct {
 	queue []errand
 	busy  int
 	next  time.Time // when the next errand may begin
-	shut  time.Time // until when it wants to be left alone
+	shut  time.Time // until when it asks to be left alone
 }
 
-// run does the errands that come, until there are no more. When ctx ends, it begins no other, and waits for those under
+// run does the errands that come, until there are no more. When ctx ends, it begins no more, and waits for those under
 // way. It calls settle, from one goroutine, with the last report of each errand.
 func (c *crew) run(ctx context.Context, errands <-chan errand, settle func(report)) {
 	c.reports, c.hosts = make(chan report), make(map[string]*host)
@@ -115,7 +115,7 @@ func (c *crew) begin(e errand) {
 }
 
 // beginQueued begins the errands whose turn it is, and settles those that are given up. If the next one only has to
-// wait for its time, it returns an alarm for that.
+// wait, it returns an alarm for its time.
 func (c *crew) beginQueued(settle func(report)) (alarm <-chan time.Time) {
 	for c.running < c.jobs {
 		now := time.Now()
@@ -162,8 +162,8 @@ func (c *crew) host(name string) *host {
 	return h
 }
 
-// startable returns an errand whose turn it is; or the report of one that is given up, since its host wants to be left
-// alone for too long; or when to ask again, if the next one only has to wait for its time.
+// startable returns an errand whose turn it is; or the report of one that is given up, since its host asks to be left
+// alone for too long; or, if the next one only has to wait, when to call again.
 func (c *crew) startable(now time.Time) (e *errand, givenUp *report, wake time.Time) {
 	c.order = slices.DeleteFunc(c.order, func(h *host) bool {
 		idle := len(h.queue) == 0 && h.busy == 0 && !h.next.After(now) && !h.shut.After(now)
@@ -202,7 +202,7 @@ func (c *crew) startable(now time.Time) (e *errand, givenUp *report, wake time.T
 	return nil, nil, wake
 }
 
-// pop takes the first errand out of the queue of the i-th host, which is asked last from now on.
+// pop takes the first errand out of the queue of the i-th host, and puts that host last.
 func (c *crew) pop(i int) errand {
 	h := c.order[i]
 	e := h.queue[0]

@@ -15,7 +15,7 @@ import (
 	"github.com/larder-go/larder/rfc9111"
 )
 
-// result is what came of a URL in the end.
+// result is the outcome of a URL.
 type result struct {
 	outcome   larder.Outcome
 	notStored string // why; "": it was, or is
@@ -33,7 +33,7 @@ const (
 	mostTries = 3
 )
 
-// once does an errand as far as that goes.
+// once does an errand until it is settled or must wait.
 func (w *warm) once(ctx context.Context, e errand) report {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -46,7 +46,7 @@ func (w *warm) once(ctx context.Context, e errand) report {
 	return r
 }
 
-// fetch asks the cache, unless the errand needs a turn for that, and notes in r what came of it.
+// fetch asks the cache, unless the errand needs a turn for that, and notes the result in r.
 func (w *warm) fetch(ctx context.Context, r *report, silence *time.Timer) error {
 	req, err := w.requestFor(ctx, &r.errand)
 	if err != nil {
@@ -57,7 +57,7 @@ func (w *warm) fetch(ctx context.Context, r *report, silence *time.Timer) error 
 			return err
 		}
 	}
-	if r.refresh { // here and now, since the turn is for that
+	if r.refresh { // not in the background, since the turn is for this
 		req = req.WithContext(larder.WithMode(ctx, larder.Refresh))
 	}
 	w.discarded.expect(r.shown)
@@ -73,7 +73,7 @@ func (w *warm) fetch(ctx context.Context, r *report, silence *time.Timer) error 
 	return w.heed(r, resp)
 }
 
-// receive sends req, reads what is fetched to its end, and notes in r what came of it. The response is closed.
+// receive sends req, reads a body from the origin to its end, and notes the result in r. It closes the response.
 func (w *warm) receive(req *http.Request, r *report, silence *time.Timer) (*http.Response, error) {
 	resp, err := w.client.Do(req)
 	if err != nil {
@@ -94,8 +94,8 @@ func (w *warm) receive(req *http.Request, r *report, silence *time.Timer) (*http
 // asked reports whether the origin was asked.
 func (r *report) asked() bool { return r.outcome != larder.Hit && r.outcome != larder.Stale }
 
-// requestFor returns the request to where an errand has got to. Like http.Client it sends credentials only to the host
-// for which they were given.
+// requestFor returns the request for the current URL of an errand. Like http.Client, it sends credentials only to the
+// host that they were given for.
 func (w *warm) requestFor(ctx context.Context, e *errand) (*http.Request, error) {
 	req, err := w.to(ctx, e.url)
 	if err == nil && e.url.Host != e.first.Host {
@@ -109,7 +109,7 @@ func (w *warm) requestFor(ctx context.Context, e *errand) (*http.Request, error)
 func (w *warm) askForTurn(ctx context.Context, req *http.Request, r *report) error {
 	x, err := w.cache.Explain(ctx, req)
 	if err != nil {
-		w.stop(err) // the store does not answer, so that there is nothing to be done
+		w.stop(err) // without the store there is nothing to do
 		return err
 	}
 	if x.Bypass != "" || x.Verdict.Action != rfc9111.Serve {
@@ -118,7 +118,7 @@ func (w *warm) askForTurn(ctx context.Context, req *http.Request, r *report) err
 	return nil
 }
 
-// heed does what a response asks for: to leave its host alone, if the origin was asked, or to follow a redirect.
+// heed does what a response asks for: leave its host alone, if the origin was asked, or follow a redirect.
 func (w *warm) heed(r *report, resp *http.Response) error {
 	if r.after = retryAfter(resp, time.Now()); r.asked() && r.after > 0 && r.tries < mostTries {
 		r.next = putOff
@@ -146,7 +146,7 @@ func (r *report) goTo(location string) error {
 	case r.hops == mostHops:
 		return fmt.Errorf("it redirects more than %d times", mostHops)
 	}
-	if to.User == nil && to.Host == r.first.Host { // as larder get, which has made a header field of the user
+	if to.User == nil && to.Host == r.first.Host { // as larder get does, which has put the user into a header field
 		to.User = r.first.User
 	}
 	r.hops++
@@ -154,7 +154,7 @@ func (r *report) goTo(location string) error {
 	return nil
 }
 
-// retryAfter returns how long the host wants to be left alone (RFC 9110 §10.2.3); 0: it does not say that.
+// retryAfter returns how long the host asks to be left alone (RFC 9110 §10.2.3); 0: it does not ask.
 func retryAfter(resp *http.Response, now time.Time) time.Duration {
 	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
 		return 0
@@ -169,7 +169,7 @@ func retryAfter(resp *http.Response, now time.Time) time.Duration {
 	return 0
 }
 
-// alive puts an alarm off with each write.
+// alive is a writer that puts an alarm off with each write.
 type alive struct {
 	alarm *time.Timer
 	by    time.Duration

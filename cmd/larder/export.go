@@ -16,7 +16,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// exported is what came of an export, in JSON.
+// exported is the result of an export, in JSON.
 type exported struct {
 	Exported int     `json:"exported"`
 	Bytes    int64   `json:"bytes"` // of their bodies
@@ -130,9 +130,9 @@ func (e *export) all(ctx context.Context, q store.Query, out io.Writer) error {
 	return w.Close()
 }
 
-// one writes r, or returns why it is left out.
+// one writes r, or returns in left why it is left out.
 func (e *export) one(ctx context.Context, w *har.Writer, r *store.Record) (left, err error) {
-	body, left := e.cache.Body(store.Inspect(ctx), r) // else a store may remove what it comes upon beside r, untold
+	body, left := e.cache.Body(store.Inspect(ctx), r) // else a store may silently remove damaged records beside r
 	if left != nil {
 		return left, nil
 	}
@@ -147,7 +147,7 @@ func (e *export) one(ctx context.Context, w *har.Writer, r *store.Record) (left,
 // decode undoes a content coding.
 func decode(coding string, body io.Reader) (io.Reader, error) {
 	if coding == "zstd" {
-		return zstd.NewReader(body, zstd.WithDecoderConcurrency(1)) // which has no goroutines to be ended
+		return zstd.NewReader(body, zstd.WithDecoderConcurrency(1)) // it starts no goroutines that would have to be ended
 	}
 	return view.Unpacker(coding, body)
 }

@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 )
 
-// mostLinks is how many links the system follows, too.
+// mostLinks is how many links are followed: as many as the system follows.
 const mostLinks = 40
 
-// behindLinks returns where links at path lead, also if there is nothing yet. It does not clean the path, since ..
+// behindLinks returns where links at path lead, even if nothing is there yet. It does not clean the path, since ..
 // after a link to a folder is not what it seems.
 func behindLinks(path string) string {
 	for range mostLinks {
@@ -30,8 +30,8 @@ func behindLinks(path string) string {
 	return path
 }
 
-// writeFile makes or replaces a file when all of it has been written, and not before. What is no regular file, such as
-// a pipe, is written to as it is, until ctx ends.
+// writeFile makes or replaces a file once all of it is written, and not before. Anything but a regular file, such as a
+// pipe, is written to directly, until ctx ends.
 func writeFile(ctx context.Context, path string, write func(io.Writer) error) (err error) {
 	path = behindLinks(path)
 	old, err := os.Stat(path)

@@ -10,7 +10,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// filter is which stored responses are meant: those that satisfy every flag that is given.
+// filter selects stored responses: those that satisfy every flag that is given.
 type filter struct {
 	host, prefix, match, tag, status string
 	stale, fresh, expired            bool
@@ -40,7 +40,7 @@ func (f *filter) flags(cmd *cobra.Command, a *app) {
 	complete(cmd, "older-than", oneOf("1h", "1d", "7d", "30d"))
 }
 
-// query returns what the flags mean, and whether any was given. An empty value is an error: it means nothing, not
+// query returns what the flags mean, and whether any was given. An empty value is an error: it must not mean
 // everything.
 func (f *filter) query(cmd *cobra.Command, now time.Time) (q store.Query, given bool, err error) {
 	for _, name := range filterFlags {

@@ -12,8 +12,8 @@ import (
 	"github.com/larder-go/larder/internal/view"
 )
 
-// textFlag is a flag with a text. It may not be empty, as it is in a script that has not set a variable: without a store,
-// for one, the user's own would be meant.
+// textFlag is a flag with a text, which may not be empty: a script that forgot to set a variable would otherwise use
+// the user's own store, for example.
 type textFlag string
 
 func (f *textFlag) Set(s string) error {

@@ -103,8 +103,8 @@ func (g *get) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	return g.all(cmd.Context(), urls)
 }
 
-// all fetches the URLs one after the other. What is wrong with one is told, and keeps none of the others; the first
-// fault gives the exit code.
+// all fetches the URLs one after the other. A fault of one is reported, and does not stop the others; the first fault
+// gives the exit code.
 func (g *get) all(ctx context.Context, urls []*url.URL) (first error) {
 	for _, u := range urls {
 		err := g.one(ctx, u)
@@ -141,7 +141,7 @@ func (g *get) one(ctx context.Context, u *url.URL) (err error) {
 	}
 	resp, err := g.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s: %w", u.Redacted(), errors.Unwrap(err)) // of a *url.Error, which has the URL of a redirect
+		return fmt.Errorf("%s: %w", u.Redacted(), errors.Unwrap(err)) // without the *url.Error, which names the URL of a redirect
 	}
 	defer resp.Body.Close()
 	d := larder.Info(resp)
@@ -161,7 +161,7 @@ func (g *get) one(ctx context.Context, u *url.URL) (err error) {
 func (g *get) refusal() string {
 	by := "--offline"
 	if !g.offline {
-		by = "only-if-cached" // in a header field that was given
+		by = "only-if-cached" // given by --header
 	}
 	if g.stale {
 		return "nothing is stored for this request, and " + by + " forbids asking the origin"
@@ -169,7 +169,7 @@ func (g *get) refusal() string {
 	return "nothing fresh is stored for this request, and " + by + " forbids asking the origin; --stale takes a stale response, too"
 }
 
-// write writes the response where it is wanted.
+// write writes the response to --output.
 func (g *get) write(ctx context.Context, resp *http.Response) error {
 	if g.output == "" || g.output == "-" {
 		return g.writeTo(ctx, g.out, resp)

@@ -13,7 +13,7 @@ import (
 // helpWidth is where the lines of the help are wrapped, in columns.
 const helpWidth = 100
 
-// usage writes what follows the description in a command's help: how it is called, examples, and flags.
+// usage writes what follows the description in a command's help: the command line, examples, and flags.
 func usage(cmd *cobra.Command) error {
 	var b strings.Builder
 	line := cmd.UseLine()
@@ -44,20 +44,20 @@ func usage(cmd *cobra.Command) error {
 	return err
 }
 
-// unknownCommand is the error for arguments of a command that has subcommands, and so no arguments.
+// unknownCommand refuses arguments for a command that has subcommands, and so takes no others.
 func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	err := fmt.Errorf("unknown command %q", args[0])
-	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 && args[0] != "" { // with which each begins
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 && args[0] != "" { // every name begins with ""
 		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(like, " or "))
 	}
 	return err
 }
 
-// help returns a help function that calls write, unless it is asked about a command that there is not. Cobra checks no
-// arguments before, and drops the error of writing.
+// help returns a help function that calls write, unless it is asked about a command that does not exist. Cobra does not
+// check arguments before help, and drops the error of writing: both are left in a.noHelp.
 func (a *app) help(write func(*cobra.Command, []string)) func(*cobra.Command, []string) {
 	return func(cmd *cobra.Command, args []string) {
 		if cmd.HasSubCommands() || cmd.Name() == "help" {
@@ -75,7 +75,7 @@ func (a *app) help(write func(*cobra.Command, []string)) func(*cobra.Command, []
 	}
 }
 
-// helpArgs accepts the name of a command. For anything else cobra would show the help of the root.
+// helpArgs accepts only the name of a command. For anything else cobra would show the help of the root.
 func helpArgs(help *cobra.Command, args []string) error {
 	of, rest, err := help.Root().Find(args)
 	if err != nil {
@@ -86,7 +86,7 @@ func helpArgs(help *cobra.Command, args []string) error {
 
 // exclusive allows at most one of the flags.
 func exclusive(cmd *cobra.Command, names ...string) {
-	cmd.MarkFlagsMutuallyExclusive(names...) // for the completion; its message speaks of groups
+	cmd.MarkFlagsMutuallyExclusive(names...) // for the completion; the message below is plainer
 	before := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
 		var given []string

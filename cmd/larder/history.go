@@ -23,17 +23,17 @@ import (
 const (
 	historyEnv   = "LARDER_HISTORY" // names the file; none is none
 	historyDays  = 31               // for how long it is kept
-	historyEvery = time.Minute      // what is counted is written so often, and at the end
-	historyTime  = 2 * time.Second  // a write may take so long
+	historyEvery = time.Minute      // between two writes; the last one is at the end
+	historyTime  = 2 * time.Second  // for a write
 )
 
-// history keeps what caches answered, by hour and host, in a file that outlives the processes. larder stats shows it.
+// history counts what caches answered, by hour and host, in a file. larder stats shows it.
 type history struct {
 	path  string // empty: none is kept
-	store string // whose it is
+	store string // of the caches
 }
 
-// hourOf is what happened to the requests for one host in one hour.
+// hourOf is the counts for one host in one hour.
 type hourOf struct {
 	hour time.Time
 	host string
@@ -47,7 +47,7 @@ const historySchema = `CREATE TABLE IF NOT EXISTS answered (
 	PRIMARY KEY (store, hour, host)) WITHOUT ROWID;
 	CREATE INDEX IF NOT EXISTS answered_hour ON answered (hour)`
 
-// historyColumns are those of columnsOf.
+// historyColumns are the names of columnsOf.
 var historyColumns = []string{"hits", "stale", "revalidated", "misses", "bypassed", "refused", "saved",
 	"store_responses", "store_time", "origin_responses", "origin_time", "origin_bytes"}
 
@@ -56,7 +56,7 @@ func columnsOf(c *figures.Counts) []any {
 		&c.Store.Responses, &c.Store.Time, &c.Origin.Responses, &c.Origin.Time, &c.Origin.Bytes}
 }
 
-// history returns the history of the store that a's commands use. There is none of a store in memory.
+// history returns the history of the store that a's commands use. A store in memory has none.
 func (a *app) history() (history, error) {
 	at, _, err := a.location()
 	if err != nil || at.Kind == "memory" {
@@ -81,8 +81,8 @@ func (a *app) history() (history, error) {
 	return h, nil
 }
 
-// count counts what c answers, and writes it to the history, until end is called. It must be called before c is used.
-// It tells the first fault of the history; no fault keeps c from answering.
+// count counts what c answers, and writes that to the history, until end is called. It must be called before c is used.
+// It calls tell with the first fault of the history; no fault keeps c from answering.
 func (a *app) count(c *larder.Cache, tell func(error)) (end func(), err error) {
 	h, err := a.history()
 	if err != nil {
@@ -120,7 +120,7 @@ func (a *app) count(c *larder.Cache, tell func(error)) (end func(), err error) {
 	}, nil
 }
 
-// open opens the file, and makes it if it is not there.
+// open opens the file, and makes it if it is missing.
 func (h history) open(ctx context.Context) (db *sql.DB, err error) {
 	defer func() {
 		if err != nil {
@@ -152,7 +152,7 @@ func (h history) open(ctx context.Context) (db *sql.DB, err error) {
 	return db, nil
 }
 
-// add adds what s counted, and removes what is too old, also of stores that nobody uses any more.
+// add adds the counts of s, and removes those that are too old, of whatever store.
 func (h history) add(s figures.Snapshot) (err error) {
 	if len(s.Hosts) == 0 {
 		return nil
@@ -187,7 +187,7 @@ func (h history) add(s figures.Snapshot) (err error) {
 	return tx.Commit()
 }
 
-// read returns what was answered since then, the oldest first.
+// read returns the counts since then, the oldest first.
 func (h history) read(ctx context.Context, since time.Time) (all []hourOf, err error) {
 	if h.path == "" {
 		return nil, nil

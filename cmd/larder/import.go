@@ -21,12 +21,12 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// imported is what came of an import, in JSON.
+// imported is the result of an import, in JSON.
 type imported struct {
 	Entries   int     `json:"entries"` // that were read
 	Imported  int     `json:"imported"`
 	Bytes     int64   `json:"bytes"`   // of their bodies
-	Present   int     `json:"present"` // as new a response was there
+	Present   int     `json:"present"` // a response as new was there
 	Seconds   float64 `json:"seconds"`
 	NotStored counts  `json:"not_stored"` // by reason
 }
@@ -78,11 +78,11 @@ type importing struct {
 	cache     *larder.Cache
 	began     time.Time
 	bar       *progress
-	ruled     bool // the rules in force are not the file's alone
+	ruled     bool // a rule for the last exchange is in force
 	discarded discarded
-	failed    bool // the store has
+	failed    bool // the store has failed
 
-	now     atomic.Pointer[time.Time] // what the cache takes for that
+	now     atomic.Pointer[time.Time] // the time that the cache sees
 	playing *har.Exchange             // what Base answers with
 }
 
@@ -133,7 +133,7 @@ func (i *importing) files(cmd *cobra.Command, names []string) (wrong bool, err e
 	return wrong, nil
 }
 
-// fileError is a fault of one HAR, which does not concern the others.
+// fileError is a fault of one HAR, which does not stop the others.
 type fileError struct{ error }
 
 func (e *fileError) Unwrap() error { return e.error }
@@ -172,7 +172,7 @@ func (i *importing) file(cmd *cobra.Command, name string) error {
 	}
 }
 
-// entry stores what an entry tells of, and counts what came of it. An error is the store's.
+// entry stores the response in an entry, and counts the result. An error is the store's.
 func (i *importing) entry(ctx context.Context, e *har.Entry) error {
 	i.Entries++
 	x, err := e.Exchange(decode)
@@ -182,7 +182,7 @@ func (i *importing) entry(ctx context.Context, e *har.Entry) error {
 		return nil
 	}
 	now := time.Now()
-	if i.ttl != 0 || x.Received.After(now) { // no clock is to be trusted that is ahead of this one
+	if i.ttl != 0 || x.Received.After(now) { // a clock that was ahead of this one is not trusted
 		x.Requested, x.Received = now, now
 	}
 	why, err := i.play(ctx, x)
@@ -209,8 +209,8 @@ const (
 	isFailed  = "the store failed"
 )
 
-// play sends the request of x through the cache, with its response as the origin's answer. It returns why that was not
-// stored.
+// play sends the request of x through the cache, with the response of x as the origin's answer. It returns why that was
+// not stored; "": it was.
 func (i *importing) play(ctx context.Context, x *har.Exchange) (why string, err error) {
 	if err := i.setRules(x); err != nil {
 		return "", err
@@ -255,7 +255,7 @@ func (i *importing) play(ctx context.Context, x *har.Exchange) (why string, err 
 	return i.kept(ctx, d)
 }
 
-// kept looks at what was stored, and removes it if it is of no use to anybody by now.
+// kept looks up what was stored, and removes it if its KeepUntil has passed.
 func (i *importing) kept(ctx context.Context, d larder.Decision) (why string, err error) {
 	records, err := i.cache.Store.Lookup(ctx, d.Key)
 	if err != nil && !errors.Is(err, store.ErrCorrupt) {
@@ -271,11 +271,11 @@ func (i *importing) kept(ctx context.Context, d larder.Decision) (why string, er
 	return isEnded, i.cache.Store.Delete(ctx, d.Key, d.ID)
 }
 
-// setRules puts a rule with what larder had set for x behind those of the configuration file.
+// setRules adds to the rules of the configuration file one with what larder had set for x.
 func (i *importing) setRules(x *har.Exchange) error {
 	own := larder.Rule{StaleWhileRevalidate: x.StaleWhileRevalidate, StaleIfError: x.StaleIfError}
 	for _, tag := range x.Tags {
-		if !strings.HasPrefix(tag, "cache-group:") { // those the header tells
+		if !strings.HasPrefix(tag, "cache-group:") { // those come from the header
 			own.Tags = append(own.Tags, tag)
 		}
 	}
@@ -287,7 +287,7 @@ func (i *importing) setRules(x *har.Exchange) error {
 	return i.cache.SetRules(i.app.file.LarderRules(own)...)
 }
 
-// RoundTrip is the origin. It answers with the exchange that is being played.
+// RoundTrip is the origin: it answers with the exchange that is being played.
 func (i *importing) RoundTrip(req *http.Request) (*http.Response, error) {
 	x := i.playing
 	i.now.Store(&x.Received)

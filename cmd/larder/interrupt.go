@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// unlessInterrupted returns what f returns. If ctx ends, f has grace to return, too. After that nobody waits for it:
-// the program ends.
+// unlessInterrupted returns what f returns. When ctx ends, f has grace to return. After that it is not waited for: the
+// program ends.
 func unlessInterrupted[T any](ctx context.Context, grace time.Duration, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -57,7 +57,8 @@ func (i *interruptible) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// openInterruptible opens a file for reading. It may be a pipe to which nobody writes: both that and Read end with ctx.
+// openInterruptible opens a file for reading. It may be a pipe to which nobody writes: opening it and Read end with
+// ctx.
 func openInterruptible(ctx context.Context, path string) (io.ReadCloser, error) {
 	f, err := unlessInterrupted(ctx, 0, func() (*os.File, error) { return os.Open(path) })
 	if err != nil {
@@ -70,7 +71,7 @@ func openInterruptible(ctx context.Context, path string) (io.ReadCloser, error) 
 }
 
 // patient is a writer whose Write returns interruptTime after ctx at the latest, even if nobody reads what is written.
-// The caller must not change b after that: it may still be being written.
+// The caller must not change b after that, since it may still be being written.
 type patient struct {
 	ctx context.Context
 	w   io.Writer
@@ -80,7 +81,7 @@ func (p patient) Write(b []byte) (int, error) {
 	return unlessInterrupted(p.ctx, interruptTime, func() (int, error) { return p.w.Write(b) })
 }
 
-// copyBody is io.Copy that ends with ctx. A body from a store on this machine does not end with it by itself.
+// copyBody is io.Copy that ends with ctx. The body of a store on this machine does not end with ctx by itself.
 func copyBody(ctx context.Context, w io.Writer, body io.Reader) error {
 	_, err := io.Copy(w, untilEnd{ctx, body})
 	return err

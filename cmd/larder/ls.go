@@ -97,7 +97,7 @@ func (l *ls) run(cmd *cobra.Command, a *app) error {
 	})
 }
 
-// entryWriter returns what writes a line for a response.
+// entryWriter returns a function that writes a line for a response.
 func entryWriter(w io.Writer, asJSON bool, shape *template.Template, now time.Time) func(*store.Record) error {
 	t := table{w: w, columns: entryColumns}
 	return func(r *store.Record) error {
@@ -120,7 +120,7 @@ func entryWriter(w io.Writer, asJSON bool, shape *template.Template, now time.Ti
 	}
 }
 
-// ordering reads the value of --sort; nil: the order in which the store has them.
+// ordering reads the value of --sort; nil: the store's order.
 func ordering(key string, now time.Time) (func(a, b *store.Record) int, error) {
 	name, descending := strings.CutPrefix(key, "-")
 	var by func(a, b *store.Record) int
@@ -162,7 +162,7 @@ func freshEnd(r *store.Record) time.Time {
 	return r.FreshUntil
 }
 
-// each calls do with the responses that q means. It passes over damaged ones, and tells of them.
+// each calls do with the responses that q means. It reports damaged ones, and passes over them.
 func each(cmd *cobra.Command, c *larder.Cache, q store.Query, do func(*store.Record) error) error {
 	for r, err := range c.Entries(cmd.Context(), q) {
 		if errors.Is(err, store.ErrCorrupt) {

@@ -10,13 +10,13 @@ import (
 )
 
 func main() {
-	log.SetFlags(0) // net/http has something to tell of odd origins
+	log.SetFlags(0) // net/http logs oddities of origins
 	log.SetPrefix("larder: ")
-	signal.Ignore(syscall.SIGPIPE) // writing fails instead, and the store is closed in order
+	signal.Ignore(syscall.SIGPIPE) // writing fails instead, so that the store is closed
 	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())
 	context.AfterFunc(interrupted, func() {
-		stop() // a second Ctrl-C ends the program at once, already before the first is reported
+		stop() // first of all, so that a second Ctrl-C ends the program at once
 		cancel()
 	})
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

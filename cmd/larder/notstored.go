@@ -11,7 +11,7 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// This file is what larder warm and import share: they find out what is not stored and why, and sum up.
+// larder warm and import share this file: finding out what is not stored and why, and summing up.
 
 // discarded finds out whether a response that was being stored was stored in the end. It is safe for concurrent use.
 type discarded struct {
@@ -22,8 +22,8 @@ type discarded struct {
 // fate is what became of a response.
 type fate struct {
 	notStored   string // why
-	storeFailed bool   // as has been told with it
-	expected    int    // by how many, since a list may have a URL twice
+	storeFailed bool   // which was reported at once
+	expected    int    // how often, since a list may have a URL twice
 }
 
 func (d *discarded) observe(e larder.Event) {
@@ -71,7 +71,7 @@ func sumUp(out io.Writer, name string, n any, more string) error {
 	return err
 }
 
-// counts are numbers by name. Beyond mostCounts names the others are counted together.
+// counts are numbers by name. Names beyond the first mostCounts are counted together.
 type counts map[string]int
 
 const (

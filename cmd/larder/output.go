@@ -23,8 +23,8 @@ import (
 	"github.com/larder-go/larder/internal/har"
 )
 
-// printable returns s with everything that a terminal would obey, or show as something else, escaped as in Go: control
-// characters, direction marks, bytes that are no UTF-8.
+// printable returns s with all that a terminal would obey, or show as something else, escaped as in Go: control
+// characters, direction marks, bytes that are not UTF-8.
 func printable(s string) string {
 	if !strings.ContainsFunc(s, unprintable) {
 		return s
@@ -55,15 +55,14 @@ func writeResult(cmd *cobra.Command, asJSON bool, v any, write func(io.Writer) e
 	return buffered(cmd, write)
 }
 
-// buffered gives do a buffered standard output. do may ignore errors of writing: they are remembered, and returned in
-// the end.
+// buffered calls do with a buffered standard output. do may ignore errors of writing: they are returned in the end.
 func buffered(cmd *cobra.Command, do func(io.Writer) error) error {
 	w := bufio.NewWriter(cmd.OutOrStdout())
 	err := do(w)
 	return cmp.Or(err, w.Flush())
 }
 
-// writeJSON writes v as one line, with everything escaped that a terminal would obey.
+// writeJSON writes v as one line, with all escaped that a terminal would obey.
 func writeJSON(w io.Writer, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -71,20 +70,18 @@ func writeJSON(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	line := har.AppendText(nil, bytes.TrimSuffix(b.Bytes(), []byte("\n")), false) // such characters can only stand in strings
+	line := har.AppendText(nil, bytes.TrimSuffix(b.Bytes(), []byte("\n")), false) // such characters are only in strings
 	_, err := w.Write(append(line, '\n'))
 	return err
 }
 
-// column is one of a table. A cell that is wider than its column moves the rest of the line. The last column has no
-// width.
+// column is a column of a table. A cell that is wider moves the rest of its line. The last column has no width.
 type column struct {
 	name  string
 	width int // negative: aligned to the left
 }
 
-// table writes each line by itself, as it comes, so that a long one takes no memory. The head is written with the first
-// row.
+// table writes each row as it comes, so that a long table takes no memory. The head is written before the first row.
 type table struct {
 	w       io.Writer
 	columns []column
@@ -126,18 +123,18 @@ func (t *table) begin() {
 	t.lines.SetColumnConfigs(configs)
 }
 
-// detail writes one line of a description: a name, and what there is to say about it.
+// detail writes one line of a description: a name and a text.
 func detail(w io.Writer, name, format string, a ...any) error {
 	_, err := fmt.Fprintf(w, "%-10s %s\n", name, printable(fmt.Sprintf(format, a...)))
 	return err
 }
 
-// detailOf tells of so many responses; name is what was done with them.
+// detailOf is detail for a number of responses; name is what was done with them.
 func detailOf(w io.Writer, name string, responses int, bytes int64, seconds float64) error {
 	return detail(w, name, "%s, %s in %s", countText(responses, "response"), bytesText(bytes), tookText(seconds))
 }
 
-// secondsSince is how long something took, in JSON, to the millisecond.
+// secondsSince returns the time since then in seconds, to the millisecond, for JSON.
 func secondsSince(began time.Time) float64 {
 	return time.Since(began).Round(time.Millisecond).Seconds()
 }

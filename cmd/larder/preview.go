@@ -32,8 +32,7 @@ func utf8Locale() bool {
 	return false
 }
 
-// showLife draws the spans in which a response is of use. The scale is bent, so that minutes can be seen beside months;
-// now is marked.
+// showLife draws the spans of a response's life, with a mark at now, on the scale of view.Life.Place.
 func showLife(w io.Writer, p rfc9111.Policy, r *store.Record, now time.Time, utf8 bool) error {
 	life := view.Timeline(p, r, now)
 	full, none, mark := "#", ".", "|"
@@ -91,7 +90,7 @@ func showPreview(ctx context.Context, w io.Writer, c *larder.Cache, r *store.Rec
 	return err
 }
 
-// previewKind says what a body is.
+// previewKind describes the kind of a body.
 func previewKind(p *view.Preview) string {
 	kind := string(p.Kind)
 	switch {
@@ -105,8 +104,7 @@ func previewKind(p *view.Preview) string {
 	return kind
 }
 
-// previewText returns the first lines of a body, and whether there are more. Of an image that can be measured there are
-// none.
+// previewText returns the first lines of a body, and whether there are more. An image that can be measured has none.
 func previewText(p *view.Preview) (lines []string, more bool) {
 	var text string
 	more = !p.Whole

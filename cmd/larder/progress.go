@@ -15,12 +15,12 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// progress shows on standard error how far a command has come, with rate and remaining time, if that is a terminal. It
-// is safe for concurrent use. What else goes to standard error meanwhile is written through it.
+// progress is a progress bar on standard error, if that is a terminal. It is safe for concurrent use. All else that
+// goes to standard error meanwhile must be written through it.
 type progress struct {
 	mu    sync.Mutex
 	err   io.Writer
-	bar   *progressbar.ProgressBar // nil: nobody looks
+	bar   *progressbar.ProgressBar // nil: none is shown
 	what  string                   // "": there is no room for it
 	bytes int64
 }
@@ -51,11 +51,11 @@ func newProgress(cmd *cobra.Command, quiet bool, what, unit string) *progress {
 		progressbar.OptionSetTheme(theme), progressbar.OptionEnableColorCodes(coloured), progressbar.OptionUseANSICodes(true),
 		progressbar.OptionSetWidth(min(max(width, 0), 20)), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(redrawEvery), progressbar.OptionClearOnFinish(),
-		progressbar.OptionSetSpinnerChangeInterval(0)) // else it draws by itself, between lines and after the end
+		progressbar.OptionSetSpinnerChangeInterval(0)) // else it redraws on its own, between lines and after the end
 	return p
 }
 
-// unwrapped writes to a terminal lines that it cuts off at its last column, and does not wrap.
+// unwrapped writes lines to a terminal that cuts them off at its last column instead of wrapping them.
 type unwrapped struct{ terminal io.Writer }
 
 func (u unwrapped) Write(p []byte) (int, error) {
@@ -66,8 +66,8 @@ func (u unwrapped) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// totalOf takes for the total what is stored in s. To count that may be to read all of it, so it is done only where the
-// progress is shown.
+// totalOf sets the total to the number of records in s. Counting them may mean reading all of s, so it is done only if
+// the progress is shown.
 func (p *progress) totalOf(ctx context.Context, s store.Store) {
 	sizer, ok := store.As[store.Sizer](s)
 	if !ok || !p.watched() {
@@ -78,10 +78,10 @@ func (p *progress) totalOf(ctx context.Context, s store.Store) {
 	}
 }
 
-// watched reports whether the progress is shown, so that working out a total is worth it.
+// watched reports whether the progress is shown, and so a total is worth working out.
 func (p *progress) watched() bool { return p.bar != nil }
 
-// total says how many there are in all; 0: not known.
+// total sets how many there are in all; 0: not known.
 func (p *progress) total(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,10 +90,10 @@ func (p *progress) total(n int64) {
 	}
 }
 
-// atLeast says how many there are so far, when more may come.
+// atLeast sets how many there are so far, if more may come.
 func (p *progress) atLeast(n int64) { p.total(n + 1) }
 
-// add says that one more is done, of so many bytes.
+// add counts one more as done, with so many bytes.
 func (p *progress) add(bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +116,7 @@ func (p *progress) Write(lines []byte) (int, error) {
 	return p.err.Write(lines)
 }
 
-// done takes the bar away. It may be called again.
+// done removes the bar. It may be called again.
 func (p *progress) done() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,7 +126,7 @@ func (p *progress) done() {
 	}
 }
 
-// quietFlag adds --quiet, which all commands with a progress have. Some leave out something beside the bar.
+// quietFlag adds --quiet, for commands with a progress bar. beside names what else it leaves out.
 func quietFlag(cmd *cobra.Command, to *bool, beside string) {
 	cmd.Flags().BoolVarP(to, "quiet", "q", false, "show no progress bar"+beside+"; without it there is one on a terminal")
 }

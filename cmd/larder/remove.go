@@ -14,23 +14,23 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// removal is what rm, purge and sweep tell in JSON.
+// removal is the result of rm, purge and sweep, in JSON.
 type removal struct {
 	Removed int  `json:"removed"`
 	DryRun  bool `json:"dry_run,omitempty"`
 }
 
-// removed tells how many responses are gone, also when err ended it before its time, and returns err. In JSON it tells
-// even then that there are none.
+// removed writes how many responses were removed, even if err ended that early, and returns err. After an error it
+// writes a 0 in JSON only.
 func removed(cmd *cobra.Command, n int, asJSON bool, err error) error {
-	var telling error
+	var written error
 	switch {
 	case asJSON:
-		telling = writeJSON(cmd.OutOrStdout(), removal{Removed: n})
+		written = writeJSON(cmd.OutOrStdout(), removal{Removed: n})
 	case n > 0 || err == nil:
-		_, telling = fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", countText(n, "response"))
+		_, written = fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", countText(n, "response"))
 	}
-	return cmp.Or(err, telling)
+	return cmp.Or(err, written)
 }
 
 type rm struct {
@@ -75,7 +75,7 @@ func (r *rm) run(cmd *cobra.Command, a *app, args []string) error {
 	return removed(cmd, n, r.json, err)
 }
 
-// remove removes what is stored of urls, and returns how many responses that were.
+// remove removes what is stored of urls, and returns the number of responses.
 func (r *rm) remove(cmd *cobra.Command, a *app, c *larder.Cache, urls []*url.URL) (total int, missing error) {
 	for _, u := range urls {
 		records, err := r.find(cmd, a, c, u, store.ID{})
@@ -145,7 +145,7 @@ func (p *purge) run(cmd *cobra.Command, a *app) error {
 	return removed(cmd, n, p.json, err)
 }
 
-// wouldRemove lists what q means; in JSON it tells the number alone.
+// wouldRemove lists what q means; in JSON it writes the number alone.
 func wouldRemove(cmd *cobra.Command, c *larder.Cache, q store.Query, asJSON bool, now time.Time) error {
 	n, size := 0, int64(0)
 	count := func(r *store.Record) {

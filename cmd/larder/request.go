@@ -17,7 +17,7 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// request is what a command line says of its requests, except their URLs.
+// request is what a command line says of its requests, without their URLs.
 type request struct {
 	method  string
 	head    bool
@@ -43,7 +43,7 @@ func (r *request) flags(cmd *cobra.Command) {
 	complete(cmd, "request", oneOf("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"))
 }
 
-// modeFlags adds the flags that ask something of the cache.
+// modeFlags adds the flags that say what is asked of the cache.
 func (r *request) modeFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.Var(&r.ttl, "ttl", "keep it as fresh for `DURATION`: 90s, 15m, 2h, 7d, forever or never")
@@ -58,10 +58,10 @@ func (r *request) modeFlags(cmd *cobra.Command) {
 	complete(cmd, "ttl", oneOf("5m", "1h", "1d", "7d", "forever", "never"))
 }
 
-// exact reports whether the command line describes a request, and not only a URL.
+// exact reports whether the command line describes a request, and not just a URL.
 func (r *request) exact() bool { return r.method != "" || r.head || r.headers != nil || r.data != nil }
 
-// prepare reads the flags and what they refer to, unless it is interrupted.
+// prepare reads the flags, and the files that they name.
 func (r *request) prepare(cmd *cobra.Command) error {
 	if r.method != "" && !isToken(r.method) {
 		return usagef("--request %q: want a method, such as PUT", r.method)
@@ -76,7 +76,7 @@ func (r *request) prepare(cmd *cobra.Command) error {
 	return r.readBody(cmd)
 }
 
-// readHeader takes the fields that are given. The first one of a name replaces the default; without a value it is not
+// readHeader reads the fields that are given. The first one of a name replaces the default; one without a value is not
 // sent.
 func (r *request) readHeader() error {
 	given := make(map[string]bool)
@@ -102,7 +102,7 @@ func (r *request) readHeader() error {
 		case !none:
 			r.header.Add(name, value)
 		case name == "User-Agent":
-			r.header[name] = nil // else net/http would send its own
+			r.header[name] = nil // else net/http sends its own
 		}
 	}
 	return nil
@@ -153,8 +153,8 @@ func (r *request) verb() string {
 	return http.MethodGet
 }
 
-// keyRules puts the rules in force under which the request has a key, whatever its method. They come after those of the
-// configuration file.
+// keyRules sets the rules under which the request has a key, whatever its method, after those of the configuration
+// file.
 func (r *request) keyRules(a *app, c *larder.Cache) error {
 	for _, rule := range r.rules() {
 		if rule.Check() != nil {
@@ -164,7 +164,7 @@ func (r *request) keyRules(a *app, c *larder.Cache) error {
 	return c.SetRules(a.file.LarderRules(r.rules()...)...)
 }
 
-// rules are those that let responses to the request's method be stored; none for GET, HEAD and QUERY, which need none.
+// rules returns the rules by which responses to the request's method may be stored: none for GET, HEAD and QUERY.
 func (r *request) rules() []larder.Rule {
 	if verb := r.verb(); verb != http.MethodGet && verb != http.MethodHead && verb != "QUERY" {
 		return []larder.Rule{{Methods: []string{http.MethodGet, http.MethodHead, verb}}}
@@ -172,8 +172,8 @@ func (r *request) rules() []larder.Rule {
 	return nil
 }
 
-// setRules puts the rules in force that the command line asks for: with --ttl, responses to its method are stored,
-// whatever that is.
+// setRules sets the rules that the command line asks for: with --ttl, responses to its method are stored, whatever that
+// is.
 func (r *request) setRules(a *app, c *larder.Cache) error {
 	if r.ttl == 0 {
 		return nil
@@ -181,7 +181,7 @@ func (r *request) setRules(a *app, c *larder.Cache) error {
 	return r.keyRules(a, c)
 }
 
-// mode is what is asked of the cache.
+// mode returns what is asked of the cache.
 func (r *request) mode() larder.Mode {
 	switch {
 	case r.refresh:
@@ -217,8 +217,8 @@ func (r *request) to(ctx context.Context, u *url.URL) (*http.Request, error) {
 	return req, nil
 }
 
-// userToHeader makes a header field of the user in a URL, as http.Client does it, so that the cache sees the same
-// request without one.
+// userToHeader moves the user of the URL into a header field, as http.Client does, so that the cache sees the same
+// request where there is no http.Client.
 func userToHeader(req *http.Request) {
 	user := req.URL.User
 	if user == nil {
@@ -231,18 +231,18 @@ func userToHeader(req *http.Request) {
 	req.URL.User = nil
 }
 
-// parseURL reads an absolute http or https URL. It may have blanks, like URLs that people copy.
+// parseURL reads an absolute http or https URL, which may have blanks, as URLs that people copy do.
 func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err == nil {
-		u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20") // as a path is escaped, but no query
+		u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20") // String escapes the path, and not the query
 	}
 	lower := strings.ToLower(s)
 	switch {
 	case !strings.HasPrefix(lower, "http://") && !strings.HasPrefix(lower, "https://"):
 		return nil, usagef("URL %q: want it to begin with http:// or https://", s)
 	case err != nil:
-		return nil, usagef("URL %q: %w", s, errors.Unwrap(err)) // of a *url.Error, which begins with the URL, too
+		return nil, usagef("URL %q: %w", s, errors.Unwrap(err)) // without the *url.Error, which repeats the URL
 	case u.Hostname() == "":
 		return nil, usagef("URL %q: there is no host in it", s)
 	}

@@ -37,7 +37,7 @@ const exitCodes = `Exit codes:
   130  interrupted
   141  nobody reads the output any more`
 
-// exitError is an error with an exit code of its own. If err is nil, it has been told already.
+// exitError is an error with an exit code of its own. If err is nil, it has been reported already.
 type exitError struct {
 	code int
 	err  error
@@ -56,18 +56,18 @@ func usagef(format string, a ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, a...)}
 }
 
-// ranError wraps what a command returned, to tell it from cobra's complaints about the command line.
+// ranError wraps an error of a command that ran, unlike cobra's errors about the command line.
 type ranError struct{ error }
 
 func (e ranError) Unwrap() error { return e.error }
 
-// app is what all commands share.
+// app is shared by all commands.
 type app struct {
 	store    textFlag
 	wrappers wrappers
 	config   textFlag
-	file     *config.Config // what it names, once it has been read
-	noHelp   error          // why no help was written; cobra's help cannot fail
+	file     *config.Config // the file that config names, once it has been read
+	noHelp   error          // why no help was written, since cobra's help returns no error
 }
 
 // run is the program: it returns the exit code.
@@ -119,17 +119,17 @@ func exitCode(ctx context.Context, err error) int {
 	return exitFailed
 }
 
-// tell writes one line about an error.
+// tell writes an error as one line.
 func tell(stderr io.Writer, err error) {
 	fmt.Fprintln(stderr, "larder:", printable(err.Error()))
 }
 
-// warner returns a function that tells the user, on standard error, of something that is no error.
+// warner returns a function that writes a warning to standard error.
 func warner(cmd *cobra.Command) func(warning string) {
 	return func(warning string) { tell(cmd.ErrOrStderr(), errors.New(warning)) }
 }
 
-// flagError says what a flag that is on or off may be, in place of the name of the function that could not read it.
+// flagError makes the error about a boolean flag say what it may be, and not which function could not read it.
 func flagError(_ *cobra.Command, err error) error {
 	var wrong *pflag.InvalidValueError
 	var unread *strconv.NumError
@@ -180,7 +180,7 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 	root.PersistentFlags().StringArrayVar(&a.wrappers.keyFiles, "encrypt-key-file", nil, "keep responses encrypted, with the key in `FILE`")
 	root.PersistentFlags().BoolVar(&a.wrappers.compress, "compress", false, "keep bodies compressed")
 	root.PersistentFlags().BoolP("help", "h", false, "this text")
-	root.Flags().BoolVar(&showVersion, "version", false, "the version") // not cobra's, which checks no arguments before
+	root.Flags().BoolVar(&showVersion, "version", false, "the version") // cobra's own does not check arguments
 	complete(root, "store", completeStore)
 	addCommands(root, newGet(a), newLs(a), newShow(a), newWhy(a), newRm(a), newPurge(a), newStats(a), newSweep(a), newWarm(a),
 		newCp(a), newVerify(a), newExport(a), newImport(a), newServe(a), newUI(a), newConfig(a), newCompletion())
@@ -213,8 +213,8 @@ func version() string {
 	return info.Main.Version
 }
 
-// cache opens the store, and puts a cache in front of it. The caller must close both. Unless create is set, a missing
-// store is not made: it is like an empty one.
+// cache opens the store, and returns a cache in front of it. The caller must close both. Unless create is set, a
+// missing store is not made, but taken for an empty one.
 func (a *app) cache(cmd *cobra.Command, create bool) (c *larder.Cache, closeStore func() error, err error) {
 	if err := a.readFile(cmd.Context()); err != nil {
 		return nil, nil, err
@@ -237,7 +237,7 @@ const (
 	interruptTime  = 5 * time.Second  // for discarding what was being stored, after an interrupt
 )
 
-// closeCache lets the work in the background end, and closes the store.
+// closeCache waits for the work in the background, and closes the store.
 func closeCache(ctx context.Context, c *larder.Cache, closeStore func() error) error {
 	grace, cancel := context.WithTimeout(ctx, backgroundTime)
 	err := c.Close(grace)
@@ -250,7 +250,7 @@ func closeCache(ctx context.Context, c *larder.Cache, closeStore func() error) e
 	return closeStore()
 }
 
-// closeServed is closeCache for a command that an interrupt ends: the work in the background may go on for
+// closeServed is closeCache for a command that runs until it is interrupted: then the work in the background has
 // interruptTime.
 func closeServed(ctx context.Context, c *larder.Cache, closeStore func() error) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruptTime)
@@ -259,7 +259,7 @@ func closeServed(ctx context.Context, c *larder.Cache, closeStore func() error) 
 	return closeStore()
 }
 
-// urlArgs accepts at least one argument, and no more than most; most < 0: any number.
+// urlArgs accepts one argument or more, up to most; most < 0: any number.
 func urlArgs(most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -272,7 +272,7 @@ func urlArgs(most int) cobra.PositionalArgs {
 	}
 }
 
-// noArgs is cobra.NoArgs with a message of our own: a command's argument is no unknown command.
+// noArgs is cobra.NoArgs with another message, since an argument of a command is not an unknown command.
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("%q: no arguments are expected", args[0])

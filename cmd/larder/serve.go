@@ -214,7 +214,7 @@ func (s *serve) check(conf *config.Config) (*proxy.Proxy, *proxy.Server, error) 
 	return p, server, nil
 }
 
-// announce tells what is served, and where.
+// announce writes what is served, and where.
 func announce(out io.Writer, origins []proxy.Origin, secure bool, at net.Addr) error {
 	scheme := "http"
 	if secure {
@@ -228,9 +228,9 @@ func announce(out io.Writer, origins []proxy.Origin, secure bool, at net.Addr) e
 	return err
 }
 
-// headroom is memory that is never touched, and so never taken from the system: with it, the garbage of 32 MiB gathers
-// before it is collected, where the little that is kept would have it collected every 4 MiB: a sixth of what a small
-// hit takes (docs/performance.md). It is none where the user has set a bound of memory.
+// headroom returns memory that is never touched, and so never taken from the system. With it, 32 MiB of garbage gather
+// before a collection. Since the heap is small, that would be 4 MiB otherwise, and take a sixth of the time of a small
+// hit (docs/performance.md). There is no headroom if the user has set a memory limit.
 func headroom() []byte {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return nil
@@ -238,7 +238,7 @@ func headroom() []byte {
 	return make([]byte, 32<<20)
 }
 
-// errorLog tells of what net/http logs: of handshakes that fail, for example.
+// errorLog writes what net/http logs, such as failed handshakes, as the command writes errors.
 type errorLog struct{ stderr io.Writer }
 
 func (l errorLog) Write(line []byte) (int, error) {
@@ -246,8 +246,8 @@ func (l errorLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// expose serves the page and the metrics that the flags ask for, at addresses of their own, until end is called. It must
-// be called before the cache of p is used.
+// expose serves the page and the metrics that the flags ask for, at addresses of their own, until end is called. It
+// must be called before the cache of p is used.
 func (s *serve) expose(ctx context.Context, out io.Writer, p *proxy.Proxy) (end func() error, err error) {
 	endPage, endMetrics := func() error { return nil }, func() error { return nil }
 	if s.ui != "" {
@@ -263,14 +263,14 @@ func (s *serve) expose(ctx context.Context, out io.Writer, p *proxy.Proxy) (end 
 	return func() error { return errors.Join(endPage(), endMetrics()) }, nil
 }
 
-// bodyTime bounds the time in which the body of a request to a server aside has to come, which is small. There is no
-// other bound: net/http waits for what a handler leaves unread.
+// bodyTime is how long the body of a request to the page or the metrics may take, which is small. Nothing else limits
+// that: net/http waits for what a handler leaves unread.
 const bodyTime = 10 * time.Second
 
-// unreadTime bounds the time in which a client of a server aside has to take what is written to it at once.
+// unreadTime is how long a client of the page or the metrics may take to read what is written to it at once.
 const unreadTime = time.Minute
 
-// asideWriter gives each write to the client its own time.
+// asideWriter gives each write to the client a deadline of its own.
 type asideWriter struct{ http.ResponseWriter }
 
 func (w asideWriter) Write(p []byte) (int, error) {
@@ -282,7 +282,7 @@ func (w asideWriter) allowTime() {
 	http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(unreadTime))
 }
 
-// serveAside lets a server serve, until ctx ends or end is called, which waits for it.
+// serveAside runs the server of the page or the metrics until ctx ends or end is called. end waits for it.
 func serveAside(ctx context.Context, listener net.Listener, server *proxy.Server) (end func() error) {
 	server.GraceTimeout = interruptTime
 	h := server.Handler

@@ -21,8 +21,7 @@ import (
 	"github.com/larder-go/larder/telemetry/otellarder"
 )
 
-// exposeMetrics serves /metrics at s.metrics, which is no address of the proxy, until end is called. It is called
-// before c is used.
+// exposeMetrics serves /metrics at the address s.metrics until end is called. It must be called before c is used.
 func (s *serve) exposeMetrics(ctx context.Context, out io.Writer, c *larder.Cache) (end func() error, err error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -31,7 +30,7 @@ func (s *serve) exposeMetrics(ctx context.Context, out io.Writer, c *larder.Cach
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	instrumented, err := otellarder.Instrument(c, &otellarder.Options{MeterProvider: metric.NewMeterProvider(metric.WithReader(exporter)),
-		TracerProvider: noop.NewTracerProvider(), OwnFetch: true}) // the transport's tunnels and takings-over are its own
+		TracerProvider: noop.NewTracerProvider(), OwnFetch: true}) // otelhttp must not wrap the Transport's tunnels and the responses that it takes over
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}

@@ -130,7 +130,7 @@ func (r *request) find(cmd *cobra.Command, a *app, c *larder.Cache, u *url.URL, 
 	return records, err
 }
 
-// orElse is advice for when nothing was found.
+// orElse returns advice for when nothing was found.
 func (r *request) orElse() string {
 	if r.exact() {
 		return " for exactly this request; without -X, -H, -d and -I all requests are meant"

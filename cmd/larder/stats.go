@@ -17,7 +17,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// totals are what stats tells in JSON, of the store and of each host.
+// totals are the counts of the store or of a host, as stats writes them in JSON.
 type totals struct {
 	Store     string    `json:"store,omitempty"`
 	Host      string    `json:"host,omitempty"`
@@ -25,7 +25,7 @@ type totals struct {
 	Fresh     int       `json:"fresh"`
 	Stale     int       `json:"stale"`
 	BodyBytes int64     `json:"body_bytes"`
-	Bytes     *int64    `json:"bytes,omitempty"` // with all that the store counts
+	Bytes     *int64    `json:"bytes,omitempty"` // with all else that the store counts
 	Answered  *answered `json:"answered,omitempty"`
 	Hours     spans     `json:"hours,omitempty"`
 	Days      spans     `json:"days,omitempty"`
@@ -47,7 +47,7 @@ func (t *totals) add(r *store.Record, now time.Time) {
 	}
 }
 
-// answer adds what was answered in an hour.
+// answer adds the counts of an hour.
 func (t *totals) answer(h *hourOf) {
 	t.counts.Add(&h.Counts)
 	t.Hours.add(h.hour, &h.Counts)
@@ -84,7 +84,7 @@ history.sqlite in the cache folder. $LARDER_HISTORY names another one; none is n
 	return cmd
 }
 
-// totals counts what c stores, and what the history knows.
+// totals counts what c stores, and adds the history.
 func (a *app) totals(cmd *cobra.Command, c *larder.Cache, now time.Time) (*totals, error) {
 	at, _, err := a.location()
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// teller writes to err what happens in the cache.
+// teller reports what happens in the cache.
 type teller struct {
 	err     io.Writer
 	verbose bool
 	json    bool
 }
 
-// observe always tells of trouble, and of the rest if verbose or json is set.
+// observe always reports trouble, and the rest if verbose or json is set.
 func (t *teller) observe(e larder.Event) {
 	switch e.Kind {
 	case larder.StoreFailed, larder.Damaged, larder.RefreshFailed:
@@ -35,7 +35,7 @@ func (t *teller) observe(e larder.Event) {
 	}
 }
 
-// alsoObserve makes c call also before the Observe that it has. It must be called before c is used.
+// alsoObserve makes c call also, and then the Observe that it has. It must be called before c is used.
 func alsoObserve(c *larder.Cache, also func(larder.Event)) {
 	observe := c.Observe
 	c.Observe = func(e larder.Event) {
@@ -88,7 +88,7 @@ func withSection(reason, section string) string {
 	return reason + " (" + section + ")"
 }
 
-// answer is what --json tells of a response.
+// answer is a response as --json reports it.
 type answer struct {
 	Method    string   `json:"method"`
 	URL       string   `json:"url"`

@@ -43,7 +43,7 @@ func durationText(d time.Duration) string {
 	return fmt.Sprintf("%dd", d.Round(units.Day)/units.Day)
 }
 
-// tookText returns for people how long something took: 12ms, 1.3s, 2m5s.
+// tookText returns how long something took, for people: 12ms, 1.3s, 2m5s.
 func tookText(seconds float64) string {
 	d, to := time.Duration(seconds*float64(time.Second)), time.Second
 	switch {

@@ -19,11 +19,11 @@ import (
 	"github.com/larder-go/larder/proxy"
 )
 
-// pagePath is where the page is: behind a name of its own, since a browser keeps what it knows of a site by scheme,
-// host and port.
+// pagePath is the path of the page: a name of its own, since browsers keep data by scheme, host and port, whatever
+// server is there.
 const pagePath = "/_larder/"
 
-// tokenEnv names the token of the page; a flag would show it to every user of the machine.
+// tokenEnv is the variable with the token of the page; a flag would show it to every user of the machine.
 const tokenEnv = "LARDER_TOKEN"
 
 type ui struct {
@@ -71,7 +71,7 @@ func (u *ui) run(cmd *cobra.Command, a *app) error {
 	return nil
 }
 
-// servePage serves p at an address of its own, and tells out where, until end is called.
+// servePage serves p at address, and writes to out where that is, until end is called.
 func servePage(ctx context.Context, out, stderr io.Writer, address string, p *page.Page) (end func() error, err error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// verified is what larder verify found, in JSON.
+// verified is the result of larder verify, in JSON.
 type verified struct {
 	Whole   int     `json:"whole"`
 	Bytes   int64   `json:"bytes"` // of their bodies
@@ -86,7 +86,7 @@ func (v *verify) run(cmd *cobra.Command, a *app) error {
 	return err
 }
 
-// all reads what q means. It returns what ended it early.
+// all reads what q means. It returns the error that ended it early.
 func (v *verify) all(ctx context.Context, finder store.Finder, q store.Query) error {
 	for r, err := range finder.Find(ctx, q) {
 		if err := v.one(ctx, r, err); err != nil {
@@ -96,10 +96,10 @@ func (v *verify) all(ctx context.Context, finder store.Finder, q store.Query) er
 	return ctx.Err()
 }
 
-// one reads r, and counts what came of it. err is what the store says of it already; then r may be nil.
+// one reads r, and counts the result. err is an error of the store about r; then r may be nil.
 func (v *verify) one(ctx context.Context, r *store.Record, err error) error {
 	if err == nil {
-		err = readAll(store.Inspect(ctx), v.store, r) // else a store may remove what it comes upon beside r, untold
+		err = readAll(store.Inspect(ctx), v.store, r) // else a store may silently remove damaged records beside r
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -113,7 +113,7 @@ func (v *verify) one(ctx context.Context, r *store.Record, err error) error {
 	case errors.Is(err, store.ErrCorrupt):
 		v.Damaged++
 		tell(v.bar, err)
-		if v.remove && r != nil { // else Find has removed it
+		if v.remove && r != nil { // if r is nil, Find has removed it
 			return v.store.Delete(ctx, r.Key, r.ID)
 		}
 	default:
@@ -125,7 +125,7 @@ func (v *verify) one(ctx context.Context, r *store.Record, err error) error {
 // errGone says that a response has been removed since it was listed.
 var errGone = errors.New("not there any more")
 
-// readAll reads the body of r. What is wrong with it is an error that wraps store.ErrCorrupt, or errGone.
+// readAll reads the body of r. Its error wraps store.ErrCorrupt if the body is damaged, and errGone if r was removed.
 func readAll(ctx context.Context, s store.Store, r *store.Record) error {
 	if r.Size == 0 {
 		return nil
@@ -143,7 +143,7 @@ func readAll(ctx context.Context, s store.Store, r *store.Record) error {
 		return nil
 	case err == nil:
 		err = fmt.Errorf("its body has %d bytes, want %d: %w", n, r.Size, store.ErrCorrupt)
-	case errors.Is(err, store.ErrNotFound): // damage, too, if the head is still there
+	case errors.Is(err, store.ErrNotFound): // that is damage if the head is still there
 		if there, _ := s.Lookup(ctx, r.Key); !slices.ContainsFunc(there, func(o *store.Record) bool { return o.ID == r.ID }) {
 			return errGone
 		}

@@ -109,15 +109,15 @@ func (w *warm) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	c.FailClosed = true // what could not be stored is not fetched
+	c.FailClosed = true // nothing is fetched that could not be stored
 	defer func() { err = cmp.Or(err, closeCache(cmd.Context(), c, closeStore)) }()
 	w.progress = newProgress(cmd, w.quiet, "warming", "URLs")
 	defer w.progress.done()
 	trouble := &teller{err: w.progress}
 	c.Base = transport(int(w.perHost))
-	c.Observe = func(e larder.Event) { // figures of what is answered are taken here, too
+	c.Observe = func(e larder.Event) { // a.count observes, too
 		w.discarded.observe(e)
-		if e.Kind != larder.StoreFailed || !w.quiet { // by which a URL fails
+		if e.Kind != larder.StoreFailed || !w.quiet { // the URL fails, which --quiet counts only
 			trouble.observe(e)
 		}
 	}
@@ -132,14 +132,14 @@ func (w *warm) run(cmd *cobra.Command, a *app, args []string) (err error) {
 	return w.all(cmd)
 }
 
-// transport is http.DefaultTransport, which larder get has, with connections for so many requests to a host.
+// transport is http.DefaultTransport, as larder get has it, with idle connections for perHost requests to a host.
 func transport(perHost int) http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = perHost
 	return t
 }
 
-// all fetches everything, and tells what came of it.
+// all fetches everything, and writes the summary.
 func (w *warm) all(cmd *cobra.Command) error {
 	ctx := cmd.Context()
 	work, abandon := graceful(ctx, time.Duration(w.grace))
@@ -182,7 +182,7 @@ func (w *warm) all(cmd *cobra.Command) error {
 	return err
 }
 
-// graceful returns a context that ends so long after ctx.
+// graceful returns a context that ends grace after ctx.
 func graceful(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -197,7 +197,7 @@ func graceful(ctx context.Context, grace time.Duration) (context.Context, contex
 	return later, func() { stop(); cancel() }
 }
 
-// feed makes errands of what is listed.
+// feed makes errands of the URLs that are listed.
 func (w *warm) feed(ctx context.Context, errands chan<- errand) error {
 	w.list.fetch = w.sitemap
 	expected, taken := int64(0), int64(0)
@@ -249,7 +249,7 @@ func (w *warm) feed(ctx context.Context, errands chan<- errand) error {
 	return nil
 }
 
-// sitemap fetches a sitemap through the cache, as the standard has it: --ttl is meant for the URLs in it.
+// sitemap fetches a sitemap through the cache, without --ttl and --stale, which are meant for the URLs in it.
 func (w *warm) sitemap(ctx context.Context, at string) (*http.Response, error) {
 	u, err := parseURL(at)
 	if err != nil {

@@ -18,7 +18,7 @@ const (
 	deepestSitemap = 3      // indexes in indexes
 )
 
-// urlList is where larder warm has its URLs from.
+// urlList is the source of the URLs of larder warm.
 type urlList struct {
 	args     []string // "-": standard input
 	files    []string
@@ -34,8 +34,8 @@ type item struct {
 	at  string // where, for messages; "": on the command line
 }
 
-// all yields the URLs in the order in which they are listed. An error is about what could not be read; after it come
-// the others.
+// all yields the URLs in the order in which they are listed. An error is about a part that could not be read; the rest
+// follows.
 func (l *urlList) all(ctx context.Context) iter.Seq2[item, error] {
 	return func(yield func(item, error) bool) {
 		for _, arg := range l.args {
@@ -79,7 +79,7 @@ func lines(r io.Reader, name string, yield func(item, error) bool) bool {
 	for text, err := range sitemap.Lines(r) {
 		n++
 		if n == 1 {
-			text = strings.TrimPrefix(text, "\ufeff") // as some editors begin a file
+			text = strings.TrimPrefix(text, "\ufeff") // with which some editors begin a file
 		}
 		text = strings.TrimSpace(text)
 		at := fmt.Sprintf("%s:%d: ", name, n)
@@ -98,8 +98,8 @@ func lines(r io.Reader, name string, yield func(item, error) bool) bool {
 	return true
 }
 
-// sitemap yields the URLs of a sitemap, and of those that it lists. Each is read to its end before the first of them is
-// yielded, so that no download waits for what is done with them.
+// sitemap yields the URLs of a sitemap, and of the sitemaps that it lists. Each is read to its end before its first URL
+// is yielded, so that no download waits for what is done with the URLs.
 func (l *urlList) sitemap(ctx context.Context, url string, depth int, seen map[string]bool, yield func(item, error) bool) bool {
 	if seen[url] || ctx.Err() != nil {
 		return ctx.Err() == nil
@@ -150,7 +150,7 @@ func (l *urlList) read(ctx context.Context, url string) (m sitemap.Sitemap, err 
 	return m, err
 }
 
-// count returns how many URLs are listed, if that can be told without waiting for any; 0: it cannot.
+// count returns how many URLs are listed; 0 if that takes waiting for a pipe or a sitemap.
 func (l *urlList) count(ctx context.Context) (n int64) {
 	for _, arg := range l.args {
 		if arg == "-" {

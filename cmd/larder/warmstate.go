@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// warmState remembers in a file which URLs of a list are done, for larder warm --resume: how many of them have been
-// taken, and which of these are not done, whether they failed or were not come to. It is safe for concurrent use.
+// warmState keeps in a file which URLs of a list are done, for larder warm --resume: how many of them were taken, and
+// which of these are not done, because they failed or their turn never came. It is safe for concurrent use.
 type warmState struct {
 	path string
 	had  savedState // of the run before
@@ -30,7 +30,7 @@ type warmState struct {
 	sum   hash.Hash // of the URLs taken
 	open  map[int64]bool
 	saved time.Time
-	other bool // the file is of another list, and stays as it is
+	other bool // the file is of another list, and must stay as it is
 }
 
 // savedState is the file.
@@ -67,7 +67,7 @@ func openState(path string) (*warmState, error) {
 	return s, nil
 }
 
-// take takes in the next URL of the list, and returns its number, and whether it was done before.
+// take counts the next URL of the list, and returns its number and whether a run before has done it.
 func (s *warmState) take(url string) (index int64, done bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +83,7 @@ func (s *warmState) take(url string) (index int64, done bool, err error) {
 	return index, done, nil
 }
 
-// end says that the list has come to its end.
+// end is called at the end of the list.
 func (s *warmState) end() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,15 +100,15 @@ func (s *warmState) otherList() error {
 
 func (s *warmState) digest() string { return hex.EncodeToString(s.sum.Sum(nil)) }
 
-// done says that a URL is done.
+// done notes that a URL is done.
 func (s *warmState) done(index int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, index)
 }
 
-// save writes the file if that is due. It is called by one goroutine at a time. What the run before left, and this one
-// has not come to yet, stays.
+// save writes the file, if now is set or saveEvery has passed. It is called by one goroutine at a time. What the run
+// before left, and this one has not reached yet, stays.
 func (s *warmState) save(now bool) error {
 	s.mu.Lock()
 	if s.other || !now && time.Since(s.saved) < saveEvery {

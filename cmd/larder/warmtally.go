@@ -12,7 +12,7 @@ import (
 	"github.com/larder-go/larder"
 )
 
-// tally is what larder warm has to tell in the end.
+// tally is the result of larder warm, in JSON.
 type tally struct {
 	mu    sync.Mutex
 	began time.Time
@@ -30,7 +30,7 @@ type tally struct {
 	FailedHosts counts  `json:"failed_hosts"` // by host
 }
 
-// settle takes in what came of a URL. It is called by one goroutine.
+// settle counts the result of a URL. It is called by one goroutine.
 func (w *warm) settle(r report) {
 	if r.err != nil && w.work.Err() != nil {
 		w.tally.mu.Lock()
@@ -40,7 +40,7 @@ func (w *warm) settle(r report) {
 	}
 	switch {
 	case r.err == errNotKept:
-		w.fail("(the store)", nil) // it was told when it failed
+		w.fail("(the store)", nil) // which was reported when it failed
 	case r.err != nil:
 		w.fail(r.url.Host, fmt.Errorf("%s: %w", r.first.Redacted(), r.err))
 	default:
@@ -77,7 +77,7 @@ func (t *tally) add(r result) {
 	}
 }
 
-// fail counts a URL that failed, and tells of it, unless err is nil.
+// fail counts a URL that failed, and reports err, unless that is nil.
 func (w *warm) fail(host string, err error) {
 	w.tally.mu.Lock()
 	w.tally.Failed++
@@ -89,7 +89,7 @@ func (w *warm) fail(host string, err error) {
 	w.progress.add(0)
 }
 
-// before counts a URL that was done before.
+// before counts a URL that a run before has done.
 func (w *warm) before() {
 	w.tally.mu.Lock()
 	w.tally.DoneBefore++

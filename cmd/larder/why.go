@@ -80,7 +80,7 @@ func (w *why) run(cmd *cobra.Command, a *app, args []string) error {
 	return writeResult(cmd, w.json, x.json(), x.write)
 }
 
-// explained is an Explanation with what else is of interest beside it.
+// explained is an Explanation with the request and what else is stored of its URL.
 type explained struct {
 	larder.Explanation
 	asked  *request
@@ -131,7 +131,7 @@ func (x *explained) write(w io.Writer) error {
 	return nil
 }
 
-// writeSteps writes the questions on the way to the verdict, with a mark at the one that settles it.
+// writeSteps writes the steps to the verdict, with a mark at the one that settles it.
 func (x *explained) writeSteps(w io.Writer) error {
 	steps := x.Steps()
 	width := 0
@@ -156,7 +156,7 @@ func (x *explained) writeSteps(w io.Writer) error {
 	return nil
 }
 
-// rule says what applies in place of the standard.
+// rule says what applies instead of the standard.
 func (x *explained) rule() string {
 	var parts []string
 	if x.Rule != nil {
@@ -224,7 +224,7 @@ func (x *explained) reason() string {
 	return fmt.Sprintf("%s; age %s, lifetime %s", s, durationText(x.Verdict.Age), durationText(x.Verdict.Lifetime))
 }
 
-// advice is what to do for something else to happen.
+// advice says how to make something else happen.
 func (x *explained) advice() []string {
 	if x.Bypass != "" {
 		switch {
@@ -273,7 +273,7 @@ func (x *explained) advice() []string {
 	return []string{"larder get with the same flags stores the answer"}
 }
 
-// explanation is what why tells in JSON.
+// explanation is the result of why in JSON.
 type explanation struct {
 	Method   string        `json:"method"`
 	URL      string        `json:"url"`

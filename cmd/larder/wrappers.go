@@ -8,7 +8,7 @@ import (
 	"github.com/larder-go/larder/store/sealed"
 )
 
-// wrappers are what goes around a store, by flags.
+// wrappers are the flags for what goes around a store.
 type wrappers struct {
 	keyFiles []string // the first seals, all open
 	compress bool
@@ -27,7 +27,7 @@ func (w wrappers) keys() ([]sealed.Key, error) {
 	return keys, nil
 }
 
-// around puts them around s: compression outside, for what is sealed does not shrink.
+// around puts encryption and compression around s: compression outside, since what is sealed does not shrink.
 func (w wrappers) around(s store.Store, keys []sealed.Key) (store.Store, error) {
 	if len(keys) > 0 {
 		around, err := sealed.New(s, keys...)
@@ -39,8 +39,8 @@ func (w wrappers) around(s store.Store, keys []sealed.Key) (store.Store, error) 
 	return packing(s, w.compress), nil
 }
 
-// packing reads bodies from s, compressed or not, and compresses those that are stored if compress is set. Without the
-// flag that was given when they were stored, they would be taken for what the origin had sent.
+// packing returns a store that reads bodies from s, compressed or not, and compresses what it stores if compress is
+// set. It is needed without the flag, too: compressed bodies in s would otherwise be taken for what the origin sent.
 func packing(s store.Store, compress bool) store.Store {
 	packed := compressed.New(s)
 	if compress {
@@ -49,6 +49,7 @@ func packing(s store.Store, compress bool) store.Store {
 	return unpacking{packed, s}
 }
 
+// unpacking is a compressed.Store that stores bodies as they are.
 type unpacking struct {
 	*compressed.Store
 	plain store.Store
