@@ -14,12 +14,12 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// ErrUnsupported says that the store has not the optional interface that a call needs.
+// ErrUnsupported says that the store does not have the optional interface that a call needs.
 var ErrUnsupported = errors.New("the store can't do that")
 
-// Entries yields the stored responses that q means, without their bodies, in no particular order. A fault that
-// ends the listing comes last; a damaged entry is yielded as an error that wraps store.ErrCorrupt, and the
-// listing goes on. The records are read-only. q.URL is normalised as that of a GET request would be.
+// Entries yields the stored responses that q matches, without their bodies, in no particular order. The records are
+// read-only. A damaged one is yielded as an error that wraps store.ErrCorrupt, and the listing goes on; any other error
+// ends it. q.URL is normalised as the URL of a GET request is.
 func (c *Cache) Entries(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	c.start()
 	return c.find(ctx, withoutNotes(q))
@@ -43,8 +43,8 @@ func (c *Cache) find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 	return finder.Find(ctx, q)
 }
 
-// Purge removes the stored responses that q means, and returns how many. The zero Query empties the cache. What is
-// under way from the origin may be stored all the same.
+// Purge removes the stored responses that q matches, and returns how many. The zero Query empties the cache. A response
+// that is on its way from the origin may be stored afterwards.
 func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err error) {
 	c.start()
 	const batch = 256
@@ -90,8 +90,8 @@ func meansAll(q *store.Query) bool {
 		q.Ended.IsZero() && q.Before.IsZero() && q.Filter == nil && q.Limit == 0
 }
 
-// Delete removes all responses to requests like req for the same user: GET and HEAD together, every variant. What is
-// under way from the origin is not stored.
+// Delete removes all responses to requests like req for the same user, in every variant; GET and HEAD count as one. A
+// response that is on its way from the origin is not stored.
 func (c *Cache) Delete(ctx context.Context, req *http.Request) error {
 	x, err := c.exchangeFor(req)
 	if err != nil {
@@ -119,13 +119,13 @@ func (c *Cache) Lookup(ctx context.Context, req *http.Request) ([]*store.Record,
 	return c.storedFor(ctx, x)
 }
 
-// Has reports whether a response to req is stored that req could be answered with now, without asking the origin.
+// Has reports whether req could be answered from the store now, without asking the origin.
 func (c *Cache) Has(ctx context.Context, req *http.Request) (bool, error) {
 	e, err := c.Explain(ctx, req)
 	return err == nil && (e.Verdict.Action == rfc9111.Serve || e.Verdict.Action == rfc9111.ServeAndRefresh), err
 }
 
-// Body opens the body of a record that Lookup or Entries gave.
+// Body opens the body of a record that Lookup or Entries returned.
 func (c *Cache) Body(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	c.start()
 	if r.Body != nil || r.Size == 0 {
@@ -174,7 +174,7 @@ func (c *Cache) storedFor(ctx context.Context, x *exchange) ([]*store.Record, er
 	return records, err
 }
 
-// NormalURL returns a URL as it is stored for a GET request: normalised, under the rule that applies to it.
+// NormalURL returns a URL as it is stored for a GET request: normalised, by the rule that applies to it.
 func (c *Cache) NormalURL(rawURL string) (string, error) {
 	c.start()
 	u, err := url.Parse(rawURL)
@@ -200,8 +200,8 @@ func MatchURL(match string) (func(*store.Record) bool, error) {
 	}, nil
 }
 
-// Sweep removes what has ended, and what the store's limit has no room for, and returns how many responses that
-// were. A store that expires by itself need not be swept; then it does nothing.
+// Sweep removes responses past their KeepUntil and what exceeds the store's limit, and returns how many responses it
+// removed. It does nothing with a store that needs no sweeping (no store.Sweeper).
 func (c *Cache) Sweep(ctx context.Context) (removed int, err error) {
 	c.start()
 	sweeper, ok := store.As[store.Sweeper](c.store)
@@ -215,8 +215,8 @@ func (c *Cache) Sweep(ctx context.Context) (removed int, err error) {
 	return removed, err
 }
 
-// Size returns how many responses are stored, and how many bytes they take. Notes that lead to some of them are
-// counted, too.
+// Size returns how many records are stored, and how many bytes they take: responses, and the small notes that lead to
+// some of them.
 func (c *Cache) Size(ctx context.Context) (records int, bytes int64, err error) {
 	c.start()
 	sizer, ok := store.As[store.Sizer](c.store)

@@ -11,17 +11,17 @@ type Mode uint8
 const (
 	// Standard follows the rules and RFC 9111.
 	Standard Mode = iota
-	// Refresh validates what is stored before it is used, also if it is fresh (F5).
+	// Refresh validates a stored response before it is used, even a fresh one (as F5 does).
 	Refresh
 	// ForceRefresh fetches the whole response anew, and stores it.
 	ForceRefresh
 	// PreferStored takes a stored response, however stale, and asks the origin only if there is none.
 	PreferStored
-	// Offline takes a stored response that may be used without asking, and is answered 504 if there is none.
+	// Offline takes a stored response that may be used without validation. If there is none, the answer is 504.
 	Offline
-	// OfflineStale takes a stored response, however stale, and is answered 504 if there is none.
+	// OfflineStale takes a stored response, however stale. If there is none, the answer is 504.
 	OfflineStale
-	// Bypass neither reads nor writes the cache. What an unsafe method makes invalid is still removed.
+	// Bypass neither reads nor writes the cache, but what an unsafe method makes invalid is removed.
 	Bypass
 )
 
@@ -33,7 +33,7 @@ func (m Mode) String() string { return modes[m] }
 // Forever is the TTL of a response that never turns stale.
 const Forever time.Duration = 1<<63 - 1
 
-// Never is the TTL of a response that is neither stored nor looked for.
+// Never is the TTL of responses that are neither stored nor looked up.
 const Never time.Duration = -1
 
 // ask is what the context of one request says.
@@ -57,19 +57,18 @@ func WithMode(ctx context.Context, m Mode) context.Context {
 	return context.WithValue(ctx, askKey{}, a)
 }
 
-// WithTTL returns a context whose responses are stored and fresh for ttl, whatever their headers and the rules
-// say: a positive duration, Forever, or Never, as which any negative one counts; 0 takes an earlier WithTTL or
-// WithExpiry back. What is stored already, or on its way for another request, keeps the lifetime it has until it
-// is stored or validated anew. In a shared cache requests without a TTL are not answered with what one with
-// a TTL has stored against the origin's word: what it forbids to share, or what sets a cookie and is neither public
-// nor fresh.
+// WithTTL returns a context whose responses are stored and fresh for ttl, whatever their headers and the rules say. ttl
+// is a positive duration, Forever, or Never, for which any negative one stands; 0 undoes an earlier WithTTL or
+// WithExpiry. What is stored already, or on its way for another request, keeps its lifetime until it is stored or
+// validated anew. A shared cache does not answer requests without a TTL with what was stored only because of one: a
+// response that the origin forbids to share, or that sets a cookie and is neither public nor fresh.
 func WithTTL(ctx context.Context, ttl time.Duration) context.Context {
 	a := asked(ctx)
 	a.ttl, a.expires = max(ttl, Never), time.Time{}
 	return context.WithValue(ctx, askKey{}, a)
 }
 
-// WithExpiry is WithTTL with the moment at which the responses turn stale; one in the past means Never.
+// WithExpiry is WithTTL with the time at which the responses turn stale; a time in the past means Never.
 func WithExpiry(ctx context.Context, t time.Time) context.Context {
 	a := asked(ctx)
 	a.ttl, a.expires = 0, t

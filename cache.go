@@ -22,42 +22,43 @@ import (
 type Cache struct {
 	// Base asks the origin; nil: http.DefaultTransport. It must honour the request's context.
 	Base http.RoundTripper
-	// Store keeps the responses; nil: a memory.Store of its own. Whoever opened it closes it, after Close.
+	// Store keeps the responses; nil: a memory.Store of its own. Whoever opened the Store closes it, after Close.
 	Store store.Store
-	// Rules are what the user wants in place of the standard; the first that matches applies. A faulty rule
-	// fails every request; Rule.Check and SetRules tell beforehand.
+	// Rules are what the user wants instead of the standard; the first that matches applies. With a faulty rule every
+	// request fails; Rule.Check and SetRules report it beforehand.
 	Rules []Rule
 	// Shared makes it a shared cache: it honours s-maxage and private, and keeps users apart by RFC 9111 §3.5
 	// rather than by Partition. False: a private cache.
 	Shared bool
-	// Targeted names the targeted fields that stand in place of Cache-Control and Expires in a response (RFC 9213), the
-	// most applicable first. nil: CDN-Cache-Control in a shared cache, none in a private one; empty: none.
+	// Targeted names the targeted fields that replace Cache-Control and Expires in a response (RFC 9213), the most
+	// applicable first. nil: CDN-Cache-Control in a shared cache, none in a private one; empty: none.
 	Targeted []string
-	// Name is the cache's name in the Cache-Status field (RFC 9211) of its responses, behind those of caches nearer to
-	// the origin; "": no such field. Info tells the same either way. The 504 that the cache makes itself has none.
+	// Name is the cache's name in the Cache-Status field (RFC 9211) of its responses, after those of caches nearer to
+	// the origin; "": no such field. Info says the same either way. The 504 that the cache makes itself has no such
+	// field.
 	Name string
-	// ShowKey adds the key to Cache-Status, as its SHA-256 in hexadecimal. False: it is left out, since who sees which
-	// requests have the same key sees what the key is made of, which helps to poison a cache (RFC 9211 §6).
+	// ShowKey adds the key to Cache-Status, as its SHA-256 in hexadecimal. False: it is left out, since whoever sees
+	// which requests have the same key learns what the key is made of, which helps to poison a cache (RFC 9211 §6).
 	ShowKey bool
-	// Partition returns whose response it may be: requests with different results never share one. nil:
-	// Credentials in a private cache; in a shared one nothing, but Credentials where a TTL overrides what the
-	// response's header says of users. "" is a partition, too.
+	// Partition returns a name for the user of a request: requests with different names never share a response. "" is a
+	// name, too. nil: Credentials in a private cache; in a shared one "", but Credentials where a TTL overrides what
+	// the response's header says about users.
 	Partition func(*http.Request) string
-	// Key, if set, returns what takes the place of URL and body in the key, where it is not "".
+	// Key, if set, returns what replaces the URL and the body in the key; "": nothing does.
 	Key func(*http.Request) string
 	// VerifyDigests makes the cache compare a response's content with its Content-Digest and Repr-Digest (RFC 9530), by
-	// SHA-256 and SHA-512, while it passes. One that differs is not stored, and what it would have replaced stays, but
-	// for stored parts that it was put together of: a Discarded event says so, with an ErrDigest. Its callers get it as
-	// they would without a cache, since by then they have read nearly all of it. Responses without these fields, or
-	// that net/http unpacks, are not verified. False: none are.
+	// SHA-256 and SHA-512, as it passes. A response that differs is not stored, and what it would have replaced stays,
+	// except for stored parts that went into it; a Discarded event reports it, with an ErrDigest. The callers get the
+	// response as they would without a cache, since by then they have read nearly all of it. Responses without these
+	// fields, or that net/http decompresses, are not verified. False: none are.
 	VerifyDigests bool
-	// MaxBody is the length of the longest body that is stored, in bytes; 0: whatever the store takes. Longer
-	// ones pass through.
+	// MaxBody is the length of the longest body that is stored, in bytes; 0: whatever the store takes. Longer bodies
+	// pass through.
 	MaxBody int64
 	// MaxKeyBody is the length of the longest request body that is read for a key, in bytes; 0: 1 MiB. Requests
 	// with longer ones are not cached.
 	MaxKeyBody int64
-	// MaxVariants is how many variants of one key are kept (RFC 9111 §4.1); 0: 32. The oldest goes first.
+	// MaxVariants is how many variants of one key are kept (RFC 9111 §4.1); 0: 32. The oldest go first.
 	MaxVariants int
 	// KeepStale is how long a response is kept after it turned stale, to be validated, or used when the origin
 	// is down or the caller offline; 0: 7 days. A store with a limit may drop it before.
@@ -66,22 +67,22 @@ type Cache struct {
 	RefreshTimeout time.Duration
 	// StoreTimeout bounds each call of a store that is not store.Local; 0: 2 s.
 	StoreTimeout time.Duration
-	// LeaseTime, if it is set and the Store a store.Leaser, makes the processes that share the Store agree which of
-	// them asks the origin, so that one does for all. A lease that its holder does not renew, for instance because it
-	// was killed, lasts this long; holders renew it every third of that. 0: each process asks by itself, which costs
-	// the origin more requests and nobody a wait.
+	// LeaseTime, if it is set and the Store is a store.Leaser, makes the processes that share the Store agree on which
+	// of them asks the origin, so that one asks for all. It is how long a lease lasts that is not renewed, for example
+	// because its holder was killed; holders renew leases every third of that time. 0: each process asks for itself,
+	// which costs the origin more requests and nobody a wait.
 	LeaseTime time.Duration
-	// LeaseWait is how long a request waits at most for what another process is asking for, before it asks the
-	// origin itself; 0: 5 s.
+	// LeaseWait is the longest that a request waits for another process to get the answer, before it asks the origin
+	// itself; 0: 5 s.
 	LeaseWait time.Duration
-	// FailClosed makes a request fail when the store cannot be looked into. False: it is a miss.
+	// FailClosed makes a request fail if the store cannot be read. False: that is a miss.
 	FailClosed bool
-	// Observe is called with each Event, by the goroutine in which it happened; nil: nobody is. It must be safe
-	// for concurrent use, and quick.
+	// Observe, if set, is called with each Event, in the goroutine in which that happened. It must be safe for
+	// concurrent use, and return quickly.
 	Observe func(Event)
-	// Logger gets each Event as a line: trouble as a warning, the rest for debugging; nil: nobody.
+	// Logger, if set, gets each Event as a line: trouble at level Warn, the rest at level Debug.
 	Logger *slog.Logger
-	// Now tells the time; nil: time.Now.
+	// Now returns the time; nil: time.Now.
 	Now func() time.Time
 
 	once       sync.Once
@@ -106,7 +107,7 @@ type Cache struct {
 	abandon    context.CancelFunc
 }
 
-// ruleSet is the rules in force, or what is wrong with them.
+// ruleSet is the rules in force, or why they are faulty.
 type ruleSet struct {
 	rules []*rule
 	err   error
@@ -133,8 +134,8 @@ func (c *Cache) start() {
 	})
 }
 
-// SetRules puts rules in the place of the ones in force, for the requests that begin from then on. If one of them is
-// faulty, it changes nothing and says what is wrong.
+// SetRules replaces the rules in force, for requests that begin from then on. If one of the rules is faulty, it changes
+// nothing and returns what is wrong.
 func (c *Cache) SetRules(rules ...Rule) error {
 	compiled, err := compileAll(rules)
 	if err != nil {
@@ -147,17 +148,17 @@ func (c *Cache) SetRules(rules ...Rule) error {
 // Client returns a new http.Client whose requests go through c.
 func (c *Cache) Client() *http.Client { return &http.Client{Transport: c} }
 
-// CloseIdleConnections closes those of Base, if it can; http.Client.CloseIdleConnections calls it.
+// CloseIdleConnections closes the idle connections of Base, if that can. http.Client.CloseIdleConnections calls it.
 func (c *Cache) CloseIdleConnections() {
 	if b, ok := c.base().(interface{ CloseIdleConnections() }); ok {
 		b.CloseIdleConnections()
 	}
 }
 
-// Close waits for the work in the background: what is stored or refreshed for nobody any more, and requests that are
-// under way for somebody. When ctx ends before that, Close abandons the former and returns ctx's error. It gives all
-// leases back. The Cache can be used further; where work was abandoned, without any in the background. Close does not
-// close the Store.
+// Close waits for the work in the background, and for requests to the origin that callers still wait for. If ctx ends
+// first, it abandons the work in the background (what is stored or refreshed without a caller), and returns ctx's
+// error. It releases all leases. The Cache can still be used, but once work was abandoned does none in the background.
+// Close does not close the Store.
 func (c *Cache) Close(ctx context.Context) error {
 	c.start()
 	err := c.background.wait(ctx)
@@ -181,8 +182,8 @@ func (c *Cache) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// Policy returns the rules of the standard as c takes them: those of a private or a shared cache, and which targeted
-// fields count.
+// Policy returns the settings with which c applies the standard: whether it is shared, and which targeted fields it
+// honours.
 func (c *Cache) Policy() rfc9111.Policy {
 	c.start()
 	return c.policy()

@@ -38,31 +38,31 @@ func (o Outcome) String() string { return outcomes[o] }
 // Decision says how a response came about. It feeds Cache-Status, the log and the events.
 type Decision struct {
 	Outcome Outcome
-	// Reason says why, in a short sentence, and Section where that is written ("RFC 9111 §4.2"); "" where it is
-	// not the standard's.
+	// Reason says why, in a short sentence, and Section where the standard says so ("RFC 9111 §4.2"); "" if it does
+	// not.
 	Reason, Section string
-	// Rule is the Match of the rule that applied; "" if it was none, or one for every URL.
+	// Rule is the Match of the rule that applied; "" if none did, or one for every URL.
 	Rule string
-	// Key is what the response is stored under; "" if it has none.
+	// Key is the key that the response is stored under; "" if it has none.
 	Key store.Key
 	// ID names the stored response; zero if there is none.
 	ID store.ID
-	// Age and Lifetime of the stored response, when it was decided on; for one from the origin, those it is
-	// stored with.
+	// Age and Lifetime are those of the stored response at the time of the decision; for a response from the origin,
+	// those with which it is stored.
 	Age, Lifetime time.Duration
 	// Forwarded says why the origin was asked, in the words of RFC 9211 §2.2: bypass, method, uri-miss,
 	// vary-miss, miss, request, stale, partial; "" if it was not.
 	Forwarded string
 	// ForwardStatus is the origin's status, if it was asked and answered.
 	ForwardStatus int
-	// Stored: the response from the origin is being stored. NotStored says why it is not.
+	// Stored says that the response from the origin is being stored; NotStored why it is not.
 	Stored    bool
 	NotStored string
-	// Collapsed: the origin was asked once for several callers, of which this one came later.
+	// Collapsed says that the origin was asked once for several callers, of which this one came later.
 	Collapsed bool
-	// NotShared: this caller waited for another's request to the origin, and then had to ask by itself.
+	// NotShared says that this caller waited for another's request to the origin, and then had to ask for itself.
 	NotShared bool
-	// Err is the fault that a stale response stands in for.
+	// Err is the failure because of which a stale response is served.
 	Err error
 }
 
@@ -143,8 +143,8 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// Info returns how resp came about; a Decision with Outcome None if it did not come through a Cache. It also
-// works on a response whose body has been wrapped, as http.Client does when it has a Timeout.
+// Info returns how resp came about: a Decision with Outcome None if it did not come through a Cache. It works even if
+// the body of resp was wrapped, as by an http.Client with a Timeout.
 func Info(resp *http.Response) Decision {
 	if resp == nil || resp.Request == nil {
 		return Decision{}

@@ -12,8 +12,8 @@ import (
 	"github.com/larder-go/larder/rfc9111"
 )
 
-// ErrDigest is why a response was not stored whose content is not what its Content-Digest or Repr-Digest says (RFC
-// 9530): the Err of a Discarded event. See Cache.VerifyDigests.
+// ErrDigest is the Err of a Discarded event for a response that was not stored because its content does not match its
+// Content-Digest or Repr-Digest (RFC 9530). See Cache.VerifyDigests.
 var ErrDigest = errors.New("the content is not what the digest says")
 
 // digests are of a body as it passes, for what the response says of it. nil: nothing is verified.

@@ -4,7 +4,7 @@
 //	cache := &larder.Cache{}               // private, in 64 MiB of memory
 //	client := cache.Client()               // or &http.Client{Transport: cache}
 //	resp, err := client.Get("https://api.example.com/v1/things")
-//	…                                      // what is read to its end is stored
+//	…                                      // a body that is read to its end is stored
 //	fmt.Println(larder.Info(resp).Outcome) // miss, then hit
 //
 // To keep responses on disk give it a [store.Store], such as those of packages store/disk and store/sqlite. To
@@ -22,15 +22,15 @@
 // context: [WithMode] (refresh, offline, bypass) and [WithTTL].
 //
 // A request goes like this. Its key is built from the user ([Cache.Partition]), the method, the URL, and what the rule
-// adds; what is stored under the key is weighed by package rfc9111; and the response comes from the store, or from the
-// origin and on its way into the store as it is read. Bodies stream in both directions. Callers who ask for the same at
-// once share one download. Of what is not read to its end the rest is fetched if that is little; else what has come is
-// kept as a part where the origin can be asked for the rest, and nothing where it can't. Trouble with the store is
-// never the caller's trouble.
+// adds. Package rfc9111 decides whether a response that is stored under the key may be used. If not, the response comes
+// from the origin, and is stored as the caller reads it. Bodies stream in both directions. Callers who ask for the same
+// at once share one download. If a caller leaves a body early, a short rest of it is fetched all the same. Otherwise
+// what has come is kept as a part if the origin can be asked for the rest, and dropped if it cannot. Trouble with the
+// store is never the caller's trouble.
 //
-// [Info] tells how a response came about, [Cache.Explain] what would happen to a request; [Cache.Observe] and
-// [Cache.Logger] hear of everything. [Cache.Entries], [Cache.Purge], [Cache.Delete] and [Cache.Sweep] look
-// after what is stored.
+// [Info] says how a response came about, and [Cache.Explain] what would happen to a request; [Cache.Observe] and
+// [Cache.Logger] get every event. [Cache.Entries], [Cache.Purge], [Cache.Delete] and [Cache.Sweep] look after what is
+// stored.
 //
 // With http.Client.Timeout a hit from memory costs about twice as much; a context's deadline is cheaper.
 package larder

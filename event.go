@@ -10,7 +10,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// EventKind is what an Event tells of.
+// EventKind is the kind of an Event.
 type EventKind uint8
 
 const (
@@ -22,16 +22,16 @@ const (
 	Updated
 	// Discarded: a response that was being stored was not; Err says why.
 	Discarded
-	// Invalidated: stored responses for URL were removed, since an unsafe request changed it or a cache
-	// group that they were in, or a filter turned them away.
+	// Invalidated: stored responses for URL were removed, because an unsafe request changed the URL or a cache group
+	// that they were in, or because Rule.Filter rejected them.
 	Invalidated
-	// StoreFailed: the store failed at Op; the caller was not harmed by it.
+	// StoreFailed: the store failed at Op; that did not harm the caller.
 	StoreFailed
 	// Damaged: stored bytes were found damaged, and removed.
 	Damaged
 	// RefreshFailed: a validation in the background failed, or the origin answered with a server error.
 	RefreshFailed
-	// Failed: a caller got an error in place of a response; Err says which.
+	// Failed: a caller got an error instead of a response: Err.
 	Failed
 )
 
@@ -41,7 +41,7 @@ var eventKinds = [...]string{"answered", "stored", "updated", "discarded", "inva
 // String returns the kind in one or two lower-case words.
 func (k EventKind) String() string { return eventKinds[k] }
 
-// Event tells of one thing that happened in a Cache. What does not apply to its Kind is zero.
+// Event is something that happened in a Cache. Fields that do not apply to its Kind are zero.
 type Event struct {
 	Kind     EventKind
 	Time     time.Time

@@ -13,27 +13,27 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Explanation is what would happen to a request now.
+// Explanation is what would happen to a request at the time of Cache.Explain.
 type Explanation struct {
 	Key  store.Key
 	URL  string // normalised and redacted
 	Rule *Rule  // the one that applies; nil: none
-	// Bypass says why the cache takes no part in the request; "": it does. The Verdict then is to forward it, or to
-	// refuse it if the caller wants what is stored alone.
+	// Bypass says why the cache takes no part in the request; "": it does take part. If it is set, the Verdict is to
+	// forward the request, or to refuse it if the caller wants only what is stored.
 	Bypass string
-	// Records are stored for the request, newest first.
+	// Records are the stored responses for the request, newest first.
 	Records []*store.Record
-	// Selected is the one the Verdict is about; nil: none.
+	// Selected is the record that the Verdict is about; nil: none.
 	Selected *store.Record
 	Verdict  rfc9111.Verdict
-	// FreshUntil and KeepUntil of the selected one; zero: for ever.
+	// FreshUntil and KeepUntil are those of Selected; zero: forever.
 	FreshUntil, KeepUntil time.Time
 
 	x      *exchange // what Steps tells of; nil: Explain has not made it
 	policy rfc9111.Policy
 }
 
-// Explain tells what would happen to req now, without sending it. It leaves the request's body to be sent.
+// Explain returns what would happen to req now, without sending it. The request can still be sent, with its body.
 func (c *Cache) Explain(ctx context.Context, req *http.Request) (Explanation, error) {
 	x, why, err := c.prepared(req)
 	if err != nil {
@@ -91,9 +91,9 @@ type Step struct {
 	Settles bool `json:"settles,omitempty"`
 }
 
-// Steps returns how the cache comes to the Verdict: each question that it asks, in that order, up to the one that
-// settles it, and what happens then. It is nil for an Explanation that Explain has not made. No answer has the values
-// of header fields other than Cache-Control, Pragma and Range.
+// Steps returns how the cache comes to the Verdict: each question that it asks, in order, up to the one that settles
+// it, and what happens then. It returns nil for an Explanation that does not come from Explain. No answer quotes the
+// values of header fields other than Cache-Control, Pragma and Range.
 func (e Explanation) Steps() []Step {
 	if e.x == nil {
 		return nil

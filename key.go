@@ -284,8 +284,8 @@ func digest(s string) string {
 	return string(sum[:])
 }
 
-// Credentials is the default Cache.Partition: a digest of the Authorization and Cookie fields, and of a user in
-// the URL; empty without any of them.
+// Credentials is the default Cache.Partition: a digest of the Authorization and Cookie fields and of a user in the URL;
+// "" if there are none.
 func Credentials(req *http.Request) string { return credentials(req, standard) }
 
 func credentials(req *http.Request, r *rule) string {

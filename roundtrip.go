@@ -56,9 +56,8 @@ func (x *exchange) reads() bool {
 // maxAttempts bounds how often a request is looked at anew because the flight it waited for brought nothing for it.
 const maxAttempts = 3
 
-// RoundTrip answers req from the store where the rules and RFC 9111 allow it, and from Base otherwise, whose
-// response it stores as the caller reads it. It implements http.RoundTripper; Info tells how the response came
-// about.
+// RoundTrip answers req from the store if the rules and RFC 9111 allow it. Otherwise it asks Base, and stores the
+// response as the caller reads it. It implements http.RoundTripper; Info says how the response came about.
 func (c *Cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.start()
 	came := c.now()

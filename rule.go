@@ -12,66 +12,67 @@ import (
 	"github.com/larder-go/larder/rfc9111"
 )
 
-// Rule is what the user wants for some requests in place of the standard. The first rule whose Match and Methods
-// fit a request applies, alone. What it leaves zero stays as the standard has it.
+// Rule is what the user wants for some requests instead of the standard. The first rule whose Match and Methods fit a
+// request applies, and no other. For the fields that it leaves zero, the standard applies.
 //
 // There is one order of precedence: first what the request itself asks for (its context, then its own
 // Cache-Control), then the rule, then the response's headers (RFC 9111), then heuristics. The TTL of a response
 // is decided when it is stored or validated, and travels with it: changing a rule changes what is stored from
 // then on. Statuses and Filter are looked at when a stored response is used, too.
 type Rule struct {
-	// Match is a URL pattern, [scheme://]host[:port][/path]: * stands for one label of the host or any part of
-	// one path segment, ** for any number of them, at least one. What it has must match from end to end;
-	// without a path it means every path, without a port every port, without a scheme both. So ** is every
-	// host, **.example.com are those below example.com, not example.com itself. Empty: every URL.
+	// Match is a URL pattern, [scheme://]host[:port][/path]: * stands for one label of the host or any part of one path
+	// segment, ** for one or more of them. Each part must match from end to end. Without a path the pattern matches
+	// every path, without a port every port, and without a scheme http and https. So ** is every host, and
+	// **.example.com is every host below example.com, not example.com itself. Empty: every URL.
 	Match string
-	// Methods are the request methods meant, and may be stored; nil: GET, HEAD and QUERY. Responses to other methods
-	// than GET and HEAD are keyed by the request's body as well, and such a request invalidates nothing. The body of a
-	// QUERY counts byte by byte, unless Ignore names parts of it; those of other methods by what they say: JSON and
-	// forms in whatever order.
+	// Methods are the request methods that the rule is for, and responses to which may be stored; nil: GET, HEAD and
+	// QUERY. For methods other than GET and HEAD the request's body is part of the key, too, and the request
+	// invalidates nothing. The body of a QUERY is compared byte by byte, unless Ignore names parts of it. Those of
+	// other methods are compared by their meaning: the order in JSON objects and forms does not matter.
 	Methods []string
 
 	// TTL is how long a response is stored and reused, whatever its headers say: a positive duration, Forever, or
 	// Never; 0: the headers decide. What is stored already keeps the lifetime it has.
 	TTL time.Duration
-	// Expires is TTL as a moment, unless it is zero; from then on it means Never.
+	// Expires, unless zero, is TTL as a point in time; from then on it means Never.
 	Expires time.Time
-	// Statuses may be stored; nil: those the standard allows, and with TTL those it allows without explicit freshness
-	// (RFC 9110 §15.1). Others are neither stored nor, if they are, reused.
+	// Statuses are those that may be stored; nil: those that the standard allows, and with TTL those that it allows
+	// without explicit freshness (RFC 9110 §15.1). Responses with others are not stored, nor reused if they are stored
+	// already.
 	Statuses []int
-	// StaleWhileRevalidate and StaleIfError stand in place of the windows in the response's Cache-Control (RFC 5861): a
-	// positive duration, or Never; 0: these decide. Where nobody sets a StaleIfError, a stale response stands in for an
-	// origin that gives no answer at all, as long as it is kept (RFC 9111 §4.2.4), and not for a failure that the
-	// origin tells of. must-revalidate forbids both.
+	// StaleWhileRevalidate and StaleIfError replace the windows in the response's Cache-Control (RFC 5861): a positive
+	// duration, or Never; 0: the header decides. If nobody sets a StaleIfError, a stale response is used when the
+	// origin gives no answer at all, for as long as it is kept (RFC 9111 §4.2.4), but not when the origin answers with
+	// an error. must-revalidate forbids both.
 	StaleWhileRevalidate, StaleIfError time.Duration
-	// MaxBody is as Cache.MaxBody, for these requests; 0: that one.
+	// MaxBody replaces Cache.MaxBody for these requests; 0: it does not.
 	MaxBody int64
-	// Filter, if set, must be true for a response to be stored, and again for it to be reused; where it is
-	// false then, the stored response is removed. It must not read or keep the response or its body.
+	// Filter, if set, must return true for a response to be stored, and again for it to be reused; if it returns false
+	// then, the stored response is removed. It must neither read the body nor keep the response.
 	Filter func(*http.Response) bool
-	// Tags are stored with the response, for Purge and Entries. Beside them a response has one for each cache group
-	// that it is in (RFC 9875): cache-group:https://example.com/NAME, with which no other tag may begin.
+	// Tags are stored with the response, for Purge and Entries. A response also has a tag for each cache group that it
+	// is in (RFC 9875), such as cache-group:https://example.com/NAME; no other tag may begin with cache-group:.
 	Tags []string
 
-	// SortQuery takes the query for a form whose pairs have no order, in which + is %20 and "x" is "x=". Where a rule
-	// sorts the query, or ignores or redacts parts of it, a response's No-Vary-Search is not heeded: the rule says
-	// which queries are the same.
+	// SortQuery treats the query as a form whose pairs have no order, in which + is %20 and "x" is "x=". If a rule
+	// sorts the query, or ignores or redacts parts of it, a response's No-Vary-Search is ignored: the rule says which
+	// queries are the same.
 	SortQuery bool
-	// KeyHeaders are request fields whose values are part of the key, whether the response names them in Vary or not;
-	// "*": all. Like those that Vary names, they are stored as they are unless they are redacted.
+	// KeyHeaders names request fields whose values are part of the key, whether Vary names them or not; "*": all. Like
+	// those that Vary names, their values are stored as they are unless Redact names them.
 	KeyHeaders []string
 	// Ignore names parts of the request that make no difference to the response.
 	Ignore Ignore
-	// Redact names request and response header fields and query parameters whose values are secret: they are never
-	// stored, and take part in the key by their SHA-256 only. Events and the log do not have them either, also those of
-	// requests to the URL with a method that no rule means. Case does not matter. A stored Location keeps them
-	// all the same, since the redirect needs them.
+	// Redact names request and response header fields and query parameters whose values are secret, whatever the case:
+	// they are never stored, and only their SHA-256 is part of the key. Events and the log do not have them either,
+	// even for requests to the URL with a method that no rule is for. A stored Location keeps them all the same, since
+	// the redirect needs them.
 	Redact []string
 	// Strip names response header fields that are not stored, such as Set-Cookie.
 	Strip []string
 }
 
-// Ignore names parts of a request that take no part in its key. A name that ends in * stands for all that begin so.
+// Ignore names parts of a request that are not part of its key. A name that ends in * stands for all that begin so.
 type Ignore struct {
 	Query  []string // query parameters
 	Header []string // header fields: not in the key, not in Vary, and not in the default Partition; Cache-Control and Pragma are heard all the same
@@ -80,8 +81,8 @@ type Ignore struct {
 	JSON []string
 }
 
-// Everything is the rule under which larder behaves as aiohttp-client-cache does out of the box: GET, HEAD and QUERY,
-// 200 and the redirects on the way to it, kept for ttl whatever the headers say, whatever the order of the
+// Everything is a rule that keeps all for ttl, as aiohttp-client-cache does by default: responses to GET, HEAD and
+// QUERY with status 200, and the redirects on the way to them, whatever their headers say, whatever the order of the
 // query.
 func Everything(ttl time.Duration) Rule {
 	return Rule{
@@ -92,8 +93,7 @@ func Everything(ttl time.Duration) Rule {
 	}
 }
 
-// Check reports what is wrong with r, if anything: a broken pattern, a TTL that is none, a status or method
-// that cannot be.
+// Check returns what is wrong with r, if anything: a pattern, a TTL, a status or a method that is not valid.
 func (r Rule) Check() error {
 	_, err := compile(r)
 	return err

@@ -6,19 +6,19 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// Digest is what the content of a message hashes to, by what the message itself says (RFC 9530).
+// Digest is the digest that a message gives for its content (RFC 9530).
 type Digest struct {
 	Field     string // Content-Digest or Repr-Digest
 	Algorithm string // sha-256 or sha-512
 	Sum       []byte
 }
 
-// Digests returns the digests that the content of a response must have, as h says, its header or trailer. The content
-// is as it was sent, with its Content-Encoding. That of a 200 to a GET is the whole representation, which Repr-Digest
-// is of; of other responses only Content-Digest speaks (RFC 9530 §2, §3). A response to HEAD has no content.
+// Digests returns the digests that h, a header or a trailer, gives for the content of a response. The content is as it
+// was sent, with its Content-Encoding. In a 200 to GET it is the whole representation, and so Repr-Digest is its
+// digest, too; for other responses only Content-Digest is (RFC 9530 §2, §3). A response to HEAD has no content.
 //
-// Algorithms that are not known, or deprecated (§5), are ignored, and so is a value that is no byte sequence, or a
-// field that is no dictionary.
+// Unknown and deprecated algorithms (§5) are ignored, and so are a value that is not a byte sequence and a field that
+// is not a dictionary.
 func Digests(method string, status int, h http.Header) []Digest {
 	if method == http.MethodHead {
 		return nil

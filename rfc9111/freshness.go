@@ -13,9 +13,9 @@ const (
 	maxHeuristic     = 7 * 24 * time.Hour
 )
 
-// Age returns the response's age at now: since the origin made or validated it, as well as can be known, and
-// never negative (current_age, RFC 9111 §4.2.3). A clock that has been set back makes it older, as one set
-// forward does.
+// Age returns the response's age at now: the time since the origin made or validated it, as well as can be known, and
+// never negative (current_age, RFC 9111 §4.2.3). A clock that was set back makes it older, as one that was set forward
+// does.
 func (r *Response) Age(now time.Time) time.Duration {
 	return r.initialAge + min(now.Sub(r.Received).Abs(), forever-r.initialAge)
 }
@@ -74,8 +74,8 @@ func (p Policy) explicit(r *Response) bool {
 	return r.cc.maxAge.set || r.hasExpires || p.Shared && r.cc.sMaxAge.set
 }
 
-// FreshUntil returns when the response turns stale; zero: never. For a response that was stale on arrival
-// that is before it was received. It does not look at no-cache.
+// FreshUntil returns when the response turns stale; zero: never. For a response that was stale on arrival, that is
+// before it was received. no-cache does not matter here.
 func (p Policy) FreshUntil(r *Response) time.Time {
 	d := p.Lifetime(r)
 	if d == forever {
@@ -84,9 +84,9 @@ func (p Policy) FreshUntil(r *Response) time.Time {
 	return r.Received.Add(d - r.initialAge)
 }
 
-// UsableUntil returns when the response can no longer be used without asking the origin first: FreshUntil,
-// and the longer of its stale windows if it may be used stale; zero: never. A caller who asks for stale
-// responses is free to use it later still.
+// UsableUntil returns when the response can no longer be used without asking the origin first: FreshUntil plus the
+// longer of its stale windows, if it may be used stale; zero: never. A caller who asks for stale responses may use it
+// even later.
 func (p Policy) UsableUntil(r *Response) time.Time {
 	t := p.FreshUntil(r)
 	if t.IsZero() || p.neverStale(r) {
@@ -95,8 +95,8 @@ func (p Policy) UsableUntil(r *Response) time.Time {
 	return t.Add(max(0, r.whileRevalidate(), r.ifError()))
 }
 
-// StaleWindows returns for how long after it turned stale the response may be used while it is validated (RFC 5861 §3),
-// and when the origin fails (§4); 0: not at all.
+// StaleWindows returns how long after it turned stale the response may be used while it is validated (RFC 5861 §3), and
+// when the origin fails (§4); 0: not at all.
 func (p Policy) StaleWindows(r *Response) (whileRevalidate, ifError time.Duration) {
 	if p.neverStale(r) {
 		return 0, 0

@@ -7,7 +7,7 @@ import (
 )
 
 // Groups returns the members of a Cache-Groups field, each once: the groups of its origin that a response belongs to
-// (RFC 9875 §2). A field that is no list of strings has none.
+// (RFC 9875 §2). There are none in a field that is not a list of strings.
 func Groups(lines []string) []string {
 	if len(lines) == 0 {
 		return nil

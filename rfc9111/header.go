@@ -83,9 +83,9 @@ func (p Policy) remove(h http.Header, names []string) {
 // not bring other bytes, so it does not replace these (RFC 9111 §3.2; for Content-Digest, RFC 9530 §2).
 var describesContent = []string{"Content-Length", "Content-Encoding", "Content-Range", "Content-Digest"}
 
-// Withheld returns those fields of a 304, or of a 206 that completes a stored response, that what Freshen has made of
-// it, or what is stored of that, does not have: they are for the one alone whose request it answers. It is nil if there
-// are none.
+// Withheld returns the fields of a 304, or of a 206 that completes a stored response, that are not in the header that
+// Freshen has made or in what is stored of it: only the caller whose request it answers gets them. It returns nil if
+// there are none.
 func (p Policy) Withheld(freshened, said http.Header) (out http.Header) {
 	listed := p.listed(said)
 	for name, vv := range said {
@@ -102,11 +102,11 @@ func (p Policy) Withheld(freshened, said http.Header) (out http.Header) {
 	return out
 }
 
-// Freshen returns the new header of a stored response that a 304, or the response to a HEAD, has renewed (RFC
-// 9111 §3.2). What is in fresh replaces what is stored, except what describes the stored content. The stored
-// Age and Date go in any case: they tell the age of the old message. A stored weak ETag stays weak, lest the
-// stored bytes be joined with others. What must not be stored is left out as by StoredHeader. The slices of values are
-// the arguments' own, which are not changed.
+// Freshen returns the new header of a stored response that a 304, or the response to a HEAD, has renewed (RFC 9111
+// §3.2). The fields of fresh replace the stored ones, except those that describe the stored content. The stored Age and
+// Date are always dropped: they tell the age of the old message. A stored weak ETag stays weak, so that the stored
+// bytes are not joined with others. What must not be stored is left out, as by StoredHeader. The slices of values are
+// shared with the arguments, which are not changed.
 func (p Policy) Freshen(stored, fresh http.Header) http.Header {
 	out := make(http.Header, max(len(stored), len(fresh)))
 	listed := p.listed(stored)

@@ -22,9 +22,9 @@ func safe(method string) bool {
 // store.
 const maxLocations = 16
 
-// Invalidates returns the URLs whose stored responses a request has made invalid (RFC 9111 §4.4), absolute
-// and without fragment: its own first, then those in the response's Location and Content-Location that have
-// the same origin. It returns nil if the method is safe, or the status is no success or redirect.
+// Invalidates returns the URLs whose stored responses a request has made invalid (RFC 9111 §4.4), absolute and without
+// fragment: its own first, then those in the response's Location and Content-Location that have the same origin. It
+// returns nil if the method is safe, or the status is neither 2xx nor 3xx.
 func Invalidates(req *Request, status int, respHeader http.Header) []string {
 	if safe(req.Method) || status < 200 || status > 399 {
 		return nil

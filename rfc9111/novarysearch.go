@@ -8,17 +8,17 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// Variation is what a No-Vary-Search field says of the query of a response's URL: in which parts of it another URL may
-// differ and the response still be the answer (draft-ietf-httpbis-no-vary-search, a "URL variation config"). It takes a
-// query for what a form makes: application/x-www-form-urlencoded, as the URL standard reads it.
+// Variation is what a No-Vary-Search field says about the query of a response's URL: in which parts of it another URL
+// may differ and still have the same response (draft-ietf-httpbis-no-vary-search, a "URL variation config"). A query is
+// read as application/x-www-form-urlencoded, as the URL standard does.
 type Variation struct {
 	anyOrder bool
 	only     bool     // names are the only parameters that count; else those that do not
 	names    []string // decoded, sorted, each once
 }
 
-// ParseNoVarySearch reads a No-Vary-Search field. It returns false if that says nothing of the query, or is faulty:
-// then each URL is only itself.
+// ParseNoVarySearch reads a No-Vary-Search field. It returns false if that says nothing about the query, or is not
+// valid: then no two queries are the same.
 func ParseNoVarySearch(lines []string) (*Variation, bool) {
 	if len(lines) == 0 {
 		return nil, false
@@ -62,7 +62,7 @@ func ParseNoVarySearch(lines []string) (*Variation, bool) {
 	return v, true
 }
 
-// String returns v as a field that says the same: two that say the same in the same words.
+// String returns v as a field value. Two Variations that say the same return the same value.
 func (v *Variation) String() string {
 	var parts []string
 	if v.anyOrder {
@@ -84,8 +84,8 @@ func (v *Variation) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Canonical returns the query, without its question mark, in the form that all queries have which v takes for the same,
-// and no others.
+// Canonical returns a query, without its question mark, in a form that is equal for queries that v takes for the same,
+// and for no others.
 func (v *Variation) Canonical(query string) string {
 	var pairs [][2]string
 	for part := range strings.SplitSeq(query, "&") {

@@ -43,11 +43,11 @@ func contentRange(h http.Header) (Part, int64) {
 	return part, size
 }
 
-// Part returns which bytes of how many the response brings: of a 206 those that its Content-Range tells. The length is
-// 0 if it is no 206 with a single part of a known whole.
+// Part returns which bytes of how many are in a 206, by its Content-Range. The length is 0 if the response is not a 206
+// with a single part of a known whole.
 func (r *Response) Part() (part Part, size int64) { return r.part, r.size }
 
-// ContentRange returns the field that tells of p as a part of size bytes (RFC 9110 §14.4).
+// ContentRange returns the value of Content-Range for p as a part of size bytes (RFC 9110 §14.4).
 func ContentRange(p Part, size int64) string {
 	b := append(make([]byte, 0, 64), "bytes "...)
 	b = append(strconv.AppendInt(b, p.Start, 10), '-')
@@ -55,8 +55,8 @@ func ContentRange(p Part, size int64) string {
 	return string(strconv.AppendInt(b, size, 10))
 }
 
-// Combinable reports whether two responses to GET, be they parts or wholes, bring bytes of the same representation, so
-// that they may be put together: they have the same strong validator (RFC 9110 §8.8.1, §15.3.7.3; RFC 9111 §3.4).
+// Combinable reports whether two responses to GET, parts or whole, have bytes of the same representation, so that they
+// may be put together: whether they have the same strong validator (RFC 9110 §8.8.1, §15.3.7.3; RFC 9111 §3.4).
 func Combinable(a, b *Response) bool {
 	v := a.strongValidator()
 	return v != "" && v == b.strongValidator()
@@ -74,8 +74,8 @@ func (r *Response) strongValidator() string {
 	return ""
 }
 
-// Completion returns the header fields that ask for the bytes that are missing of a representation of which stored is a
-// part, or for the whole if it has changed (RFC 9111 §3.4, RFC 9110 §13.1.5). It is empty if stored has no strong
+// Completion returns the header fields that ask for the missing bytes of a representation of which stored is a part, or
+// for the whole if it has changed (RFC 9111 §3.4, RFC 9110 §13.1.5). The header is empty if stored has no strong
 // validator.
 func Completion(stored *Response, missing Part, size int64) http.Header {
 	v := stored.strongValidator()
@@ -89,8 +89,7 @@ func Completion(stored *Response, missing Part, size int64) http.Header {
 	return http.Header{"Range": {span}, "If-Range": {v}}
 }
 
-// Missing returns the shortest span with all the bytes of want that none of have has; its length is 0 if there are
-// none.
+// Missing returns the shortest span with all bytes of want that are in none of have; its length is 0 if there are none.
 func Missing(want Part, have []Part) Part {
 	start, end := want.Start, want.Start+want.Length
 	for again := true; again && start < end; {

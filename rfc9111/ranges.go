@@ -13,11 +13,10 @@ const maxRanges = 16
 // Part is a range of bytes of a representation.
 type Part struct{ Start, Length int64 }
 
-// Ranges returns what of resp, a stored 200 of size bytes, answers a GET with this header (RFC 9110 §14.2).
-// The status is 206 with the parts in the order of the request, each of at least one byte and none
-// overlapping another; 416 if no range is within the size; or 200 for the whole: without a Range that is
-// understood, if If-Range does not hold, if the ranges are more than 16 or overlap, or if the size is 0 or
-// negative (unknown).
+// Ranges returns which parts of resp, a stored 200 of size bytes, answer a GET with this header (RFC 9110 §14.2). The
+// status is 206 with the parts in the order of the request, each of at least one byte, and none overlapping another;
+// 416 if no range is within the size; or 200 for the whole: without a Range that is understood, if If-Range does not
+// hold, if there are more than 16 ranges or they overlap, or if the size is 0 or negative (unknown).
 func Ranges(reqHeader http.Header, resp *Response, size int64) (parts []Part, status int) {
 	lines := reqHeader["Range"]
 	if len(lines) != 1 || resp.Status != http.StatusOK || size <= 0 || !ifRange(reqHeader, resp) {

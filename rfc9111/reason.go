@@ -1,6 +1,6 @@
 package rfc9111
 
-// Reason says why a decision fell as it did. The zero Reason says nothing.
+// Reason says why a decision was made. The zero Reason says nothing.
 type Reason uint8
 
 // Reasons of Reuse.
@@ -97,7 +97,7 @@ func (r Reason) String() string {
 	return reasons[r].text
 }
 
-// Section returns where the reason is laid down, such as "RFC 9111 §4.2"; "" for the zero Reason.
+// Section returns the section that says so, such as "RFC 9111 §4.2"; "" for the zero Reason.
 func (r Reason) Section() string {
 	if int(r) >= len(reasons) {
 		return ""

@@ -12,8 +12,8 @@ import (
 type Policy struct {
 	Shared bool // by several users: s-maxage, proxy-revalidate, private and Authorization count
 
-	// Targeted are the names, in canonical form, of the targeted fields that the cache honours, the most applicable
-	// first (RFC 9213 §2.2); nil: none. Its responses are to have the same.
+	// Targeted names the targeted fields that the cache honours, in canonical form, the most applicable first (RFC 9213
+	// §2.2); nil: none. Responses must have the same Targeted.
 	Targeted []string
 }
 
@@ -25,42 +25,40 @@ type Request struct {
 
 	// What the caller asks beyond the header:
 
-	// Revalidate is as no-cache: stored responses only after a successful validation.
+	// Revalidate is as no-cache: a stored response is used only after a successful validation.
 	Revalidate bool
 	// OnlyStored is as only-if-cached.
 	OnlyStored bool
-	// TakeStale takes any stored response that matches, however stale, against must-revalidate and no-cache
-	// too, and without asking the origin.
+	// TakeStale takes any stored response that matches, however stale, despite must-revalidate and no-cache, and
+	// without asking the origin.
 	TakeStale bool
-	// NoTTL says that no TTL holds for it. A shared cache does not answer it with what is stored since one held for
-	// another request, though the response forbids that: by no-store, private or Vary: *, or since it sets a cookie.
+	// NoTTL says that no TTL holds for the request. A shared cache does not answer it with a response that was stored
+	// only because a TTL held for another request: one with no-store, private or Vary: *, or that sets a cookie.
 	NoTTL bool
 }
 
-// Response is a response as the rules see it. It is made with Parse, and read-only from then on; so it is
-// safe for concurrent use.
+// Response is a response as the rules see it. It must be made by Parse, and not be changed after that; so it is safe
+// for concurrent use.
 type Response struct {
 	Method string // of the request it answered; "" means GET
 	Status int
 	Header http.Header
 
-	// Requested and Received are when the request was sent and when the response came, for the age. Requested
-	// may be zero: the response then came at once.
+	// Requested and Received are when the request was sent and when the response came, for the age. If Requested is
+	// zero, the response is taken to have come at once.
 	Requested, Received time.Time
 
-	// Selecting holds the request's values of the fields that Vary names, as made by the function of that
-	// name.
+	// Selecting holds the request's values of the fields that Vary names, as the function Selecting returns them.
 	Selecting http.Header
 
-	// Targeted are those of the Policy that is to judge the response. Parse decides by them whether its directives are
-	// those of Cache-Control, or of a targeted field that stands in place of that and of Expires.
+	// Targeted must be that of the Policy that judges the response. By it Parse decides whether the directives are
+	// those of Cache-Control or of a targeted field, which replaces Cache-Control and Expires.
 	Targeted []string
 
-	// TTL, unless 0, is for how long after Received the response is fresh, whatever the header says: also
-	// over no-store, no-cache, private, must-revalidate and Vary: *. The largest Duration is forever.
+	// TTL, unless 0, is how long after Received the response is fresh, whatever the header says: it overrides even
+	// no-store, no-cache, private, must-revalidate and Vary: *. The largest Duration is forever.
 	TTL time.Duration
-	// StaleWhileRevalidate and StaleIfError, unless 0, stand in place of the header's windows (RFC 5861). Negative:
-	// none.
+	// StaleWhileRevalidate and StaleIfError, unless 0, replace the header's windows (RFC 5861). Negative: none.
 	StaleWhileRevalidate, StaleIfError time.Duration
 
 	cc              directives // of Cache-Control, or of a targeted field

@@ -31,21 +31,21 @@ func (a Action) String() string { return actions[a] }
 type Verdict struct {
 	Action Action
 	Reason Reason
-	// Found is the Reason but for the caller's wishes to take any stored response (TakeStale) and none but such
-	// (only-if-cached): it differs from that of TakenStale and OnlyIfCached alone.
+	// Found is the Reason without the caller's wishes to take any stored response (TakeStale) and only stored ones
+	// (only-if-cached). It differs from Reason only if that is TakenStale or OnlyIfCached.
 	Found Reason
-	// Index is that of the selected response in what is stored, also where it may not be served; -1: none.
+	// Index is that of the selected response among the stored ones, even if it may not be served; -1: none.
 	Index    int
 	Age      time.Duration // of the selected response (RFC 9111 §4.2.3)
 	Lifetime time.Duration // of the selected response, as Policy.Lifetime
 }
 
-// Reuse decides what to do with a request, given what is stored for its URL and what time it is (RFC 9111 §4). Of the
-// stored responses that match by method and by Vary, the most recent is selected. A stored GET answers GET and HEAD;
-// any other method's response only that method. What this cache must not store it leaves out: a private cache may have
-// put into the same store what a shared one may not use, and each may follow another field (RFC 9213). A 206 is never
-// selected: where parts come to what the request asks for, the caller of Reuse puts them together first, as a 200 (see
-// Combinable).
+// Reuse decides what to do with a request, given the responses that are stored for its URL and the time (RFC 9111 §4).
+// Of the stored responses that match by method and by Vary, it selects the most recent. A stored GET answers GET and
+// HEAD; a response to any other method answers only that method. Responses that this cache must not store are left out:
+// a private cache may have put into the same store what a shared one may not use, and each may honour other targeted
+// fields (RFC 9213). A 206 is never selected: if parts make up what the request asks for, the caller of Reuse puts them
+// together first, as a 200 (see Combinable).
 func (p Policy) Reuse(req *Request, stored []*Response, now time.Time) Verdict {
 	w := wishesOf(req)
 	i, why := p.choose(req, stored)
@@ -124,8 +124,8 @@ func (p Policy) StaleIfError(req *Request, resp *Response, now time.Time) bool {
 }
 
 // StaleIfDisconnected reports whether resp, which Reuse selected, may answer req at now after the origin gave no answer
-// at all (RFC 9111 §4.2.4): where StaleIfError allows it; and, if neither the response nor the request says how long
-// that is to be, however stale it is, unless the request limits freshness itself, or the response is no-cache or
+// at all (RFC 9111 §4.2.4). It may where StaleIfError allows it. If neither the response nor the request names a window
+// for that, it may however stale it is, unless the request limits freshness itself, or the response is no-cache or
 // forbids its use when stale.
 func (p Policy) StaleIfDisconnected(req *Request, resp *Response, now time.Time) bool {
 	if p.StaleIfError(req, resp, now) {
@@ -168,9 +168,9 @@ func (p Policy) choose(req *Request, stored []*Response) (int, Reason) {
 	return best, why
 }
 
-// Forbids returns why the cache must not use a stored response for any request, though another cache has put it into a
-// store that they share: it may be private or set a cookie, or the field that governs it for this one may say no-store
-// (RFC 9111 §5.2.2.5, §5.2.2.7, §7.3). 0: nothing of that is so, or it has a TTL.
+// Forbids returns why the cache must not use a stored response for any request, although another cache has put it into
+// a store that they share: it is private or sets a cookie, or the field that this cache goes by says no-store (RFC
+// 9111 §5.2.2.5, §5.2.2.7, §7.3). 0: the cache may use it, because none of that is so, or because it has a TTL.
 func (p Policy) Forbids(r *Response) Reason {
 	if r.TTL != 0 {
 		return 0
@@ -226,8 +226,8 @@ func (w *wishes) tooOld(age time.Duration) bool {
 	return w.maxAge.set && (age > w.maxAge.d || w.maxAge.d == 0)
 }
 
-// WantsNew reports whether what was asked for before the request came does not answer it: by no-cache, or a max-age of
-// 0 (RFC 9111 §5.2.1.1, §5.2.1.4, §5.4).
+// WantsNew reports whether the request demands a response that was requested after it came: by no-cache, or a max-age
+// of 0 (RFC 9111 §5.2.1.1, §5.2.1.4, §5.4).
 func (r *Request) WantsNew() bool {
 	w := wishesOf(r)
 	return w.noCache || w.tooOld(0)

@@ -2,14 +2,14 @@ package rfc9111
 
 import "net/http"
 
-// Storable reports whether the response to req may be stored and would be of use, and why (RFC 9111 §3). resp
-// has its header as received, or as StoredHeader leaves it. A TTL counts as explicit freshness and overrides all
-// that the response says against it; never the request's no-store, nor a status that only answers this request's
-// conditions or range.
+// Storable reports whether the response to req may be stored and would be of use, and why (RFC 9111 §3). resp has its
+// header as received, or as StoredHeader leaves it. A TTL counts as explicit freshness and overrides all that the
+// response says against it, but not the request's no-store, nor a status that only answers this request's conditions or
+// range.
 //
 // Responses to GET, HEAD and QUERY are stored as their headers say; to POST and PATCH only with explicit
 // freshness, to other methods only with a TTL. That a stored POST answers a later POST goes beyond RFC 9110
-// §9.3.3: it is for the caller to key requests with content by that, or not to store their responses.
+// §9.3.3: the caller must make the content part of the key, or not store such responses.
 func (p Policy) Storable(req *Request, resp *Response) (bool, Reason) {
 	if why := p.unstorable(req, resp); why != 0 {
 		return false, why
@@ -20,7 +20,7 @@ func (p Policy) Storable(req *Request, resp *Response) (bool, Reason) {
 	return true, Allowed
 }
 
-// NoStore reports whether the request forbids to store any of it and of its response (RFC 9111 §5.2.1.5).
+// NoStore reports whether the request forbids storing any part of it and of its response (RFC 9111 §5.2.1.5).
 func (r *Request) NoStore() bool {
 	lines := r.Header["Cache-Control"]
 	return len(lines) > 0 && parseDirectives(lines).noStore

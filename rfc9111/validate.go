@@ -56,9 +56,9 @@ func Conditions(stored []*Response, selected int) http.Header {
 	return h
 }
 
-// Freshens returns the indices of the stored responses that a 304, the answer to a request with the
-// Conditions of the same arguments, has renewed (RFC 9111 §4.3.4). The request may be answered from any of
-// them. None: it does not tell which, and the request has to be sent again without conditions.
+// Freshens returns the indices of the stored responses that a 304 has renewed, which answers a request with the
+// Conditions of the same arguments (RFC 9111 §4.3.4). The request may be answered from any of them. If there are none,
+// the 304 does not say which, and the request must be sent again without conditions.
 //
 // Two kinds of 304 that servers do send are read as they are meant: one without a validator renews the
 // selected response if no other could have been meant, and one that gives as strong the tag that the selected
@@ -133,10 +133,9 @@ const (
 	HeadInvalidates
 )
 
-// ByHead returns what a response to HEAD means for a stored GET response that the same request could have
-// selected (RFC 9111 §4.3.5). Only a 200 says anything, about a stored 200. The validators it has must be the
-// stored ones, the tags by weak comparison, and its Content-Length the stored one; where that was not stored,
-// a validator must vouch for it.
+// ByHead returns what a response to HEAD means for a stored GET response that the same request could have selected (RFC
+// 9111 §4.3.5). Only a 200 says anything, and only about a stored 200. Its validators must be the stored ones, the tags
+// by weak comparison, and so must its Content-Length; if no Content-Length was stored, there must be a validator.
 func ByHead(stored, head *Response) HeadEffect {
 	if head.Method != http.MethodHead || head.Status != http.StatusOK || !stored.answers(http.MethodGet) || stored.Status != http.StatusOK {
 		return HeadNothing
@@ -162,10 +161,10 @@ func ByHead(stored, head *Response) HeadEffect {
 	return HeadFreshens
 }
 
-// NotModified reports whether the caller's own conditions on a GET or HEAD are answered with 304 when resp, a stored
-// 200, would be served (RFC 9110 §13.2.2): If-None-Match by weak comparison, and only without it If-Modified-Since. A
-// stored tag without quotes matches the same without quotes. If-Match and If-Unmodified-Since are not for caches (RFC
-// 9111 §4.3.2).
+// NotModified reports whether the caller's own conditions on a GET or HEAD make the answer 304 when resp, a stored 200,
+// would be served (RFC 9110 §13.2.2): If-None-Match by weak comparison, and If-Modified-Since only without that. A
+// stored tag without quotes matches the same tag without quotes. If-Match and If-Unmodified-Since are not for caches
+// (RFC 9111 §4.3.2).
 func NotModified(reqHeader http.Header, resp *Response) bool {
 	if resp.Status != http.StatusOK {
 		return false

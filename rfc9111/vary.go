@@ -47,9 +47,9 @@ func varyNames(respHeader http.Header) []string {
 	return slices.Compact(names)
 }
 
-// Selecting returns what of a request is stored with its response, to match later requests against it: the
-// fields that Vary names, each with one normalised value, or nil if the request does not have it (RFC 9111
-// §4.1). It is nil if there is no Vary. The result is false if no request can match (Vary: *).
+// Selecting returns the part of a request that is stored with its response, to match later requests against it: the
+// fields that Vary names, each with one normalised value, or with nil if the request does not have it (RFC 9111 §4.1).
+// It returns nil if there is no Vary, and false if no request can match (Vary: *).
 func Selecting(respHeader, reqHeader http.Header) (http.Header, bool) {
 	names := varyNames(respHeader)
 	if len(names) == 0 {
@@ -69,8 +69,8 @@ func Selecting(respHeader, reqHeader http.Header) (http.Header, bool) {
 	return selecting, true
 }
 
-// IsSelecting reports whether Selecting returns what selecting holds, for it to be shared by the many responses of
-// which that is so. It may say no where it does, if Vary names a field twice.
+// IsSelecting reports whether Selecting would return what selecting holds, so that many responses may share it. It may
+// wrongly return false if Vary names a field twice.
 func IsSelecting(selecting, respHeader, reqHeader http.Header) bool {
 	names := 0
 	for m := range members(respHeader["Vary"]) {
@@ -85,8 +85,8 @@ func IsSelecting(selecting, respHeader, reqHeader http.Header) bool {
 	return names == len(selecting) && Selects(selecting, reqHeader)
 }
 
-// Selects reports whether a request has the same values as the one whose Selecting is given. A field that one
-// has and the other has not is a difference, even if it is empty.
+// Selects reports whether a request has the same values as the one whose Selecting is given. If only one of them has a
+// field, they differ, even if it is empty.
 func Selects(selecting, reqHeader http.Header) bool {
 	for name, want := range selecting {
 		got := reqHeader[name]

@@ -7,7 +7,7 @@ type Wrapper interface {
 }
 
 // As returns s as the optional interface I, if it has its methods; the stores inside a [Wrapper] must have them, too.
-// It takes the place of a type assertion, which would not ask the stores inside.
+// Use it instead of a type assertion, which would not ask the stores inside.
 func As[I any](s Store) (I, bool) {
 	i, ok := s.(I)
 	if w, wraps := s.(Wrapper); wraps {

@@ -51,7 +51,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Checksum returns the CRC-32C of b, continuing sum; start with 0.
 func Checksum(sum uint32, b []byte) uint32 { return crc32.Update(sum, castagnoli, b) }
 
-// EncodeHead is AppendHead for a store: if the encoding is longer than DecodeHead takes, it returns dst and an error
+// EncodeHead is AppendHead for stores: if the encoding is longer than DecodeHead takes, it returns dst and an error
 // that wraps ErrTooLarge.
 func EncodeHead(dst []byte, r *Record) ([]byte, error) {
 	b := AppendHead(dst, r)
@@ -93,7 +93,7 @@ func AppendHead(dst []byte, r *Record) []byte {
 	return binary.BigEndian.AppendUint32(e.b, Checksum(0, e.b[start:]))
 }
 
-// DecodeHead is the inverse of AppendHead; b must be exactly one encoded head. The error wraps ErrCorrupt. The record
+// DecodeHead is the inverse of AppendHead: b must be exactly one encoded head. Its error wraps ErrCorrupt. The record
 // keeps nothing of b.
 func DecodeHead(b []byte) (*Record, error) {
 	if err := checkFrame(b); err != nil {

@@ -6,7 +6,7 @@ import (
 )
 
 // A Decoder decodes heads for a store that keeps them as bytes, and remembers the last ones: the same bytes give the
-// same Record, with what has been derived from it. So a head is decoded, and its fields parsed, only when it is new or
+// same Record, with what Derived has made of it. So a head is decoded, and its fields parsed, only when it is new or
 // has changed, and not at every hit (docs/performance.md). The zero value is ready for use. It is safe for concurrent
 // use.
 type Decoder struct {

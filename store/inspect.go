@@ -2,8 +2,8 @@ package store
 
 import "context"
 
-// Inspect returns a context for those who want to see what is damaged. Under it a Store does not remove what it finds
-// damaged, be it in Lookup, Open, Find or Size, or while an opened body is read.
+// Inspect returns a context under which a Store does not remove what it finds damaged, in Lookup, Open, Find or Size,
+// or while an opened body is read. It is for those who look for damage.
 func Inspect(ctx context.Context) context.Context {
 	return context.WithValue(ctx, inspection{}, true)
 }

@@ -15,7 +15,7 @@ import (
 
 // Key names what is cached: the canonical bytes that larder builds from a request (docs/format.md). Two
 // requests with the same Key ask for the same resource on behalf of the same user. Keys may be long and hold
-// any byte; a store that needs a short name takes Digest, and still compares the Key of the record it finds.
+// any byte. A store that needs a short name uses Digest, and still compares the Key of the record that it finds.
 type Key string
 
 // Digest returns the SHA-256 of the key.
@@ -45,7 +45,7 @@ func ParseID(s string) (ID, error) {
 	return id, nil
 }
 
-// String returns id as 32 hexadecimal digits, which sort as the ids do.
+// String returns id as 32 hexadecimal digits, which sort as ids do.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // Compare orders IDs by when they were made, to the millisecond, and then by their other bytes.
@@ -56,7 +56,7 @@ func (id ID) Time() time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16))
 }
 
-// Head is the stored response without its body, and what of the request is needed to use it again.
+// Head is a stored response without its body, and the part of the request that is needed to use it again.
 type Head struct {
 	Method string // of the request: GET, HEAD, or another that a rule allowed
 	URL    string // of the request, normalised and redacted, for people and for Query
@@ -66,8 +66,8 @@ type Head struct {
 	Header  http.Header // without hop-by-hop fields
 	Trailer http.Header // nil: none
 
-	// Selecting holds the request's values of the fields that Vary names, normalised; a field that the request
-	// did not have is there with a nil value (RFC 9111 §4.1).
+	// Selecting holds the request's values of the fields that Vary names, normalised; a field that the request did not
+	// have is there with nil (RFC 9111 §4.1).
 	Selecting http.Header
 
 	Uncompressed bool        // as http.Response.Uncompressed
@@ -77,15 +77,15 @@ type Head struct {
 	Requested time.Time // when the request was sent, for the age (RFC 9111 §4.2.3)
 	Received  time.Time // when the response's head came
 
-	// TTL is the freshness lifetime, from Received on, that a rule or the caller set in place of what the
-	// header says; 0: the header decides; the largest Duration: fresh forever.
+	// TTL is the freshness lifetime, from Received on, that a rule or the caller set instead of the header's; 0: the
+	// header decides; the largest Duration: fresh forever.
 	TTL time.Duration
-	// StaleWhileRevalidate and StaleIfError are windows that a rule set in place of the header's; negative: none; 0:
-	// the header decides.
+	// StaleWhileRevalidate and StaleIfError are windows that a rule set instead of the header's; negative: none; 0: the
+	// header decides.
 	StaleWhileRevalidate, StaleIfError time.Duration
 }
 
-// Connection is what is kept of a TLS connection.
+// Connection is the part of a TLS connection's state that is kept.
 type Connection struct {
 	Version      uint16
 	CipherSuite  uint16
@@ -115,8 +115,8 @@ type Record struct {
 	Size int64  // of the body in bytes; before Commit: what is expected, -1 if that is not known
 	Body []byte // the whole body, if the store keeps it beside the head; nil: Open it
 
-	FreshUntil time.Time // when the response turns stale, as reckoned when it was stored, for people and for Query; zero: never
-	KeepUntil  time.Time // when the response is of no use to anybody any more; zero: never
+	FreshUntil time.Time // when the response turns stale, as computed when it was stored, for people and for Query; zero: never
+	KeepUntil  time.Time // when the response is of no more use to anybody; zero: never
 	Tags       []string  // for Query
 
 	derived any           // to be read only when state is set
@@ -131,8 +131,8 @@ const (
 	set
 )
 
-// Derived returns what compute made of r in the first call. It is for what is costly to work out from the head, and is
-// kept for as long as the record is in memory. It is not stored. Concurrent first calls may each compute.
+// Derived returns what compute returned in the first call for r. It is for what is costly to work out from the head.
+// The value is kept as long as the record is in memory, and not stored. Concurrent first calls may each compute.
 func (r *Record) Derived(compute func(*Record) any) any {
 	if r.state.Load() == set {
 		return r.derived
@@ -154,7 +154,7 @@ func (r *Record) derive(v any) {
 	}
 }
 
-// WithBody returns a copy of r with this body, of size bytes. What Derived returns for one holds for the other.
+// WithBody returns a copy of r with this body and size. It shares with r what Derived returns.
 func (r *Record) WithBody(body []byte, size int64) *Record {
 	out := r.Clone()
 	out.Body, out.Size = body, size

@@ -27,11 +27,11 @@ type Conn interface {
 
 // Options are a Store's settings; the zero value stands for the defaults.
 type Options struct {
-	// MaxBody is the length of the longest body that is taken, in bytes; 0: 8 MiB.
+	// MaxBody is the length of the longest body that is stored, in bytes; 0: 8 MiB.
 	MaxBody int64
-	// Chunk is the length in bytes of the pieces in which a body is kept, 32 KiB at least; 0: a body is one value.
-	// Pieces save memory where bodies are large, and are needed where values are bounded, as in memcached. They are for
-	// stores that drop nothing by themselves: if one piece of a body is gone, reading it breaks off there.
+	// Chunk is the length in bytes of the pieces in which a body is kept, at least 32 KiB; 0: a body is one value.
+	// Pieces save memory if bodies are large, and are needed if the length of values is limited, as in memcached. They
+	// are for stores that drop nothing by themselves: if one piece is gone, reading the body breaks off there.
 	Chunk int
 }
 
@@ -45,7 +45,7 @@ const defaultMaxBody = 8 << 20
 // New returns a Store in c; nil options are the defaults.
 func New(c Cache, o *Options) *Store { return newStore(values{cacheConn{c}, errAbsent}, o) }
 
-// NewConn returns a Store in c. absent is the error of c where nothing is stored under a key: driver.ErrNotExist in
+// NewConn returns a Store in c. absent is the error of c if nothing is stored under a key: driver.ErrNotExist in
 // bartventer/httpcache. Nil options are the defaults.
 func NewConn(c Conn, absent error, o *Options) *Store { return newStore(values{c, absent}, o) }
 
@@ -86,7 +86,7 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	return s.chunked.Delete(ctx, key, ids...)
 }
 
-// Close removes at once what was to be removed later, and takes 5 s at most. It does not close the Cache or Conn. The
+// Close removes at once what was to be removed later, within 5 s at most. It does not close the Cache or Conn. The
 // Store must not be used afterwards.
 func (s *Store) Close() error { return s.chunked.Close() }
 

@@ -1,12 +1,12 @@
-// Package bytestore keeps responses in stores that were written for other HTTP caches for Go: whatever has the Cache
-// interface of gregjones/httpcache and its forks, or is a driver.Conn of bartventer/httpcache. Both are three calls on
-// values of bytes, and need no import here.
+// Package bytestore keeps responses in stores that were written for other HTTP caches for Go: anything that implements
+// the Cache interface of gregjones/httpcache and its forks, or driver.Conn of bartventer/httpcache. Both are three
+// calls on values of bytes, and are not imported here.
 //
 //	s := bytestore.New(diskcache.New(dir), nil)
 //	client := (&larder.Cache{Store: s}).Client()
 //
-// It is for those who have such a store, and reasons to keep it. If you can choose, take one of larder's own stores.
-// What other caches have stored in it is neither read nor touched: all names here begin with "larder/".
+// It is for those who have such a store, and reasons to keep it. If you can choose, use one of larder's own stores.
+// What other caches have stored is neither read nor touched: all names here begin with "larder/".
 //
 // # Layout
 //
@@ -25,7 +25,7 @@
 // larger one two. A body is one value, unless Options.Chunk says otherwise: so it is in memory as a whole while it is
 // read or written.
 //
-// A call that takes longer than its context is left behind, since it cannot be ended; at most 64 are under way at once.
+// A call that outlasts its context is left running, since it cannot be ended; at most 64 calls are under way at once.
 //
 // # What does not
 //

@@ -16,15 +16,15 @@ import (
 
 // Options are a Store's settings; the zero value stands for the defaults.
 type Options struct {
-	// Chunk is how many bytes of a body make a row, 32 KiB at least; 0: 256 KiB. Bodies that were written with another
-	// size can be read all the same.
+	// Chunk is how many bytes of a body make a row, at least 32 KiB; 0: 256 KiB. Bodies that were written with another
+	// size can still be read.
 	Chunk int
-	// MaxBody is the length of the longest body that is taken, in bytes; 0: there is no limit.
+	// MaxBody is the length of the longest body that is stored, in bytes; 0: no limit.
 	MaxBody int64
 	// Parallel is how many calls are under way at once for one body; 0: 4. A body that is read or written takes as
 	// many chunks of memory, and a few more.
 	Parallel int
-	// Grace is for how long the body of a removed record can still be read; 0: 1 minute.
+	// Grace is how long the body of a removed record can still be read; 0: 1 minute.
 	Grace time.Duration
 }
 
@@ -67,8 +67,8 @@ func New(t Table, o *Options) *Store {
 	return s
 }
 
-// Close removes at once what was to be removed later, as far as the table can do so within 5 s, and waits for that. It
-// does not close the table's client. The Store must not be used afterwards.
+// Close removes at once what was to be removed later, and waits for that for up to 5 s. It does not close the table's
+// client. The Store must not be used afterwards.
 func (s *Store) Close() error {
 	s.later.close()
 	return nil
@@ -120,7 +120,7 @@ func (s *Store) damaged(ctx context.Context, dig, item string, why error) error 
 	return errors.Join(why, s.table.Delete(ctx, recordGroup(dig), item))
 }
 
-// Update is described at store.Store. It reads the record's row first, since a row is written whole.
+// Update is described at store.Store. It reads the record's row first, since rows are written whole.
 func (s *Store) Update(ctx context.Context, r *store.Record) error {
 	err := s.update(ctx, r)
 	if err != nil {

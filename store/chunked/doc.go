@@ -1,6 +1,6 @@
-// Package chunked makes a store.Store of a [Table]: four calls on small values, which is what most databases are good
-// at. Whoever has a database writes the Table, in 200 lines or less, and the rest is here: bodies in pieces, reading
-// ahead, several calls at once, checksums, an index for URLs and tags, expiry, what interrupted writes leave, leases.
+// Package chunked makes a store.Store from a [Table]: four calls on small values, which most databases are good at. For
+// a database you write the Table, in 200 lines or less, and the rest is here: bodies in pieces, reading ahead, several
+// calls at once, checksums, an index for URLs and tags, expiry, cleaning up after interrupted writes, leases.
 //
 //	s := chunked.New(table, nil)
 //	client := (&larder.Cache{Store: s}).Client()
@@ -27,31 +27,30 @@
 //
 // # What holds
 //
-// A hit on a small response is one Get, whatever the number of variants; a larger body is one more for each piece, of
-// which several are under way at once. An Update is one Get, and a Put for the record and for each of its entries in
-// the indexes; it touches no piece.
+// A hit on a small response is one Get, whatever the number of variants. A larger body takes one more for each piece,
+// several at once. An Update is one Get, and a Put for the record and for each of its entries in the indexes; it
+// touches no piece.
 //
 // Pieces come first and the record last, so a record is seen whole or not at all. A record's row expires with its
 // KeepUntil. Pieces are written once, with an expiry 30 days later than the KeepUntil that the record had then; an
-// Update that moves KeepUntil beyond that keeps the record no longer than its pieces. A table that is a Keeper has them
-// for an hour longer than the record, and an Update moves their expiry along.
+// Update that moves KeepUntil beyond that keeps the record no longer than its pieces. In a table that is a Keeper,
+// pieces last an hour longer than the record, and an Update moves their expiry along.
 //
-// What a Commit or a Delete leaves of a body is removed a minute later (Options.Grace), so that whoever reads it can go
-// on; of more than 8192 in that time those that have waited longest go sooner. That is done by the process that removed
-// the record; if it ends before, the pieces expire, or Sweep removes them. Sweep also removes what interrupted writes
-// left. Of either kind it takes what has given no sign of life for an hour.
+// The body of a record that a Commit or a Delete removed stays for a minute (Options.Grace), so that it can be read on;
+// if there are more than 8192 of them, those that have waited longest go sooner. The process that removed the record
+// removes the body. If that process ends before, the pieces expire, or Sweep removes them. Sweep also removes what
+// interrupted writes left. Of either kind it removes what has given no sign of life for an hour.
 //
-// Every value is under a checksum, and what does not verify is store.ErrCorrupt and removed. Checksums find accidents,
-// not forgery: for that, see store/sealed.
+// Every value has a checksum. What does not verify is store.ErrCorrupt, and removed. Checksums find accidents, not
+// forgery: for that, see store/sealed.
 //
 // Find by Key, URL and Tag reads what it finds; by anything else it reads every record, with bodies up to 32 KiB. So do
-// Sweep and Size. A process that dies in the midst of a Commit, a Delete or an Update leaves no wrong answer, but
-// perhaps an entry too many in an index, which costs a look, and expires a minute later than the record. After two
-// Updates of a record at the same moment, with KeepUntils more than that minute apart, its entries may expire before it
-// does.
+// Sweep and Size. A process that dies in the middle of a Commit, a Delete or an Update leaves no wrong answer, but
+// perhaps a needless entry in an index, which costs a Get, and expires a minute later than the record. After two
+// simultaneous Updates of a record, with KeepUntils more than that minute apart, its entries may expire before it does.
 //
-// When a lease ends is reckoned by its holder's clock and judged by that of the database, or of the process that looks
-// where the database has none. One that was left by a clock that was far ahead is taken over when it is asked for. What
-// Sweep takes for remains it tells by the clocks of those that write: where one is an hour behind, what it is just
-// writing may fail, or be missed by a purge of its URL or tag.
+// The holder of a lease computes by its own clock when that ends. The database judges that by its clock or, if it has
+// none, the process that asks does. A lease left by a clock that was far ahead is taken over when it is asked for.
+// Sweep finds remains by the clocks of the writers: if one is an hour behind, its writes may fail, or be missed by a
+// purge of their URL or tag.
 package chunked

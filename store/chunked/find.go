@@ -130,8 +130,8 @@ func (s *Store) named(ctx context.Context, indexes ...string) iter.Seq2[part, er
 	return s.indexed(ctx, indexes...)
 }
 
-// Find is described at store.Finder. With neither Key, URL nor Tag, or in a table that evicts without Key, it reads
-// every record, and remembers the names of those it has seen, about 150 bytes each.
+// Find is described at store.Finder. With neither Key, URL nor Tag, or without Key in a table that evicts, it reads
+// every record, and remembers the names of those it has seen: about 150 bytes each.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		n := 0

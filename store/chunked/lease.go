@@ -13,8 +13,8 @@ import (
 
 const leaseItem = "l"
 
-// Lease is described at store.Leaser. Of two that ask in the moment in which it ends both may get it: it is asked and
-// then renewed.
+// Lease is described at store.Leaser. If two ask at the very moment when a lease ends, both may get it, since it is
+// read first and then renewed.
 func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
 	now := time.Now()
 	until := now.Add(ttl)

@@ -99,7 +99,7 @@ func (h *held) drop(number int64, p *piece) {
 	}
 }
 
-// Open is described at store.Store. ctx holds for the reading, too.
+// Open is described at store.Store. ctx holds for reading the body, too.
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	b, err := s.open(ctx, r)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Sweep is described at store.Sweeper. It walks through the whole table, and is needed only for what expiry does not
-// see to: what interrupted writes left, and in databases that remove nothing by themselves.
+// Sweep is described at store.Sweeper. It goes through the whole table. It is needed only for what does not expire:
+// what interrupted writes left, and all of a database that removes nothing by itself.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
 	err = s.sweepBodies(ctx) // first, since the bodies of what ends now may be read still
 	if err == nil {

@@ -3,12 +3,12 @@
 //	client := (&larder.Cache{Store: &memory.Store{MaxBytes: 256 << 20}}).Client()
 //
 // A hit takes one read lock on a part of the map, copies nothing and allocates nothing. When room is needed, what was
-// used only once goes first (S3-FIFO, see policy.go), so that a crawl through many URLs does not push out what is in
+// used only once goes first (S3-FIFO, see policy.go), so that a crawl through many URLs does not drive out what is in
 // use. There is no goroutine: what a call has to do is done when it returns.
 //
-// What counts are the bytes of bodies, those being written too, and an estimate of what heads and the store's own
+// The limit counts the bytes of bodies, those being written included, and an estimate of what heads and the store's own
 // structures take. For heads of usual length the sum is within a quarter of what the Go heap says. The contents end
-// with the process, and no other process sees them. A body that is open can be read to its end, whatever becomes of the
+// with the process, and no other process sees them. An open body can be read to its end, whatever becomes of the
 // record.
 package memory
 
@@ -31,12 +31,11 @@ import (
 // Store is a store.Store in memory, and a store.Finder, store.Sweeper, store.Sizer and store.Local. The zero
 // value works. It must not be copied after first use.
 //
-// All records of a key are evicted together: a Lookup asks for all of them and does not say which one was of use,
-// so nothing is known of a single one.
+// All records of a key are evicted together: a Lookup asks for all of them and does not say which one was used.
 type Store struct {
 	// MaxBytes is how many bytes the store holds at most; 0: 64 MiB; negative: no limit. It is never exceeded. The
-	// package comment says what counts; removed bodies that somebody still reads do not. A body of more than half of
-	// MaxBytes is refused with store.ErrTooLarge.
+	// package comment says what is counted; removed bodies that are still being read are not. A body of more than half
+	// of MaxBytes is refused with store.ErrTooLarge.
 	MaxBytes int64
 
 	shards [shardCount]shard
@@ -323,8 +322,8 @@ func (s *Store) trim(now time.Time) {
 	}
 }
 
-// Find looks at the records of a key or with a tag alone, if q names one, and else at one part of the store after the
-// other. The records of one part, or key, are those of one moment.
+// Find is described at store.Finder. If q has a key or a tag, it looks only at the records of that, and else at one
+// part of the store after the other. The records of one part, or key, are those of one moment.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		filter := q.Filter

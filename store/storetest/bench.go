@@ -9,8 +9,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Benchmark measures as sub-benchmarks what larder asks of a store most often: a hit (Lookup, and the body read to its
-// end) and a store of 1 KB and of 1 MB, and an Update. It measures hits with one goroutine and with several.
+// Benchmark measures, as sub-benchmarks, what larder asks of a store most often: a hit (Lookup, and the body read to
+// its end) and storing, with bodies of 1 KB and of 1 MB, and an Update. It measures hits with one goroutine and with
+// several.
 func Benchmark(b *testing.B, kit Kit) {
 	s, err := kit.Open(b.TempDir())
 	if err != nil {

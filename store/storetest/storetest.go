@@ -1,5 +1,5 @@
-// Package storetest is the proof of the contract in package store: each sentence of the contract has a case here. The
-// author of a store calls [Run] from a test:
+// Package storetest proves that a store keeps the contract in package store: each sentence of the contract has a case
+// here. The author of a store calls [Run] from a test:
 //
 //	func TestContract(t *testing.T) {
 //		storetest.Run(t, storetest.Kit{
@@ -8,9 +8,9 @@
 //		})
 //	}
 //
-// [Check] is the same without a *testing.T, and [Benchmark] measures what larder asks of a store most often. The cases in
-// which goroutines do everything at once are over when each has done 40 things; with the flag -storetest.stress=1m they
-// go on for a minute.
+// [Check] is the same without a *testing.T, and [Benchmark] measures what larder asks of a store most often. The cases
+// in which goroutines do everything at once end when each has done 40 things; with the flag -storetest.stress=1m
+// they go on for a minute.
 package storetest
 
 import (
@@ -31,15 +31,15 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Kit says how to get at the store under test. Only Open is needed; what the other fields leave at zero is not
-// tested. The optional interfaces of package store are tested where the store has them.
+// Kit gives access to the store under test. Only Open is required; what a zero field is about is not tested. The
+// optional interfaces of package store are tested if the store has them.
 type Kit struct {
-	// Open opens the store that is kept under dir. Each case has an existing directory of its own, which is empty the
-	// first time; a store that is not made of files may take dir for a unique name. A store that is an io.Closer is
-	// closed at the end. The store must have room for 40 MiB.
+	// Open opens the store in dir. Each case has an existing directory of its own, which is empty at first; a store
+	// that is not made of files may use dir as a unique name. A store that is an io.Closer is closed at the end. The
+	// store must have room for 40 MiB.
 	Open func(dir string) (store.Store, error)
 
-	// Persistent says that what was committed is still there after the store was closed and opened anew.
+	// Persistent says that what was committed is still there after the store was closed and opened again.
 	Persistent bool
 	// Shared says that two stores may have the same dir open at the same time.
 	Shared bool
@@ -51,7 +51,7 @@ type Kit struct {
 	OpenLimited func(dir string, limit int64) (store.Store, error)
 
 	// DamageHead changes a stored byte of the head of a committed record, and DamageBody one of its body of 100 KB,
-	// behind the back of the store that has dir open.
+	// without the store that has dir open.
 	DamageHead func(dir string, r *store.Record) error
 	DamageBody func(dir string, r *store.Record) error
 }
@@ -66,7 +66,7 @@ type Failure struct {
 func (f *Failure) Error() string { return fmt.Sprintf("%s: %v\n\t(%s)", f.Case, f.Err, f.Why) }
 func (f *Failure) Unwrap() error { return f.Err }
 
-// Run runs each case as a subtest. Cases for which kit or the store has no means are skipped, with the reason.
+// Run runs each case as a subtest. Cases that need what kit or the store does not have are skipped, with the reason.
 func Run(t *testing.T, kit Kit) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

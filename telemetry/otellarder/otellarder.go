@@ -22,14 +22,14 @@ import (
 
 const scope = "github.com/larder-go/larder/telemetry/otellarder"
 
-// Options are what can be set; nil or zero means the defaults.
+// Options are the settings of Instrument; nil or zero means the defaults.
 type Options struct {
 	// TracerProvider makes the spans; nil: otel.GetTracerProvider.
 	TracerProvider trace.TracerProvider
 	// MeterProvider makes the metrics; nil: otel.GetMeterProvider.
 	MeterProvider metric.MeterProvider
-	// OwnFetch leaves Base alone, which tells of fetches itself. False: it is wrapped in otelhttp.NewTransport, unless
-	// it is one.
+	// OwnFetch leaves Base alone, for one that reports fetches itself. False: Base is wrapped in otelhttp.NewTransport,
+	// unless it is one.
 	OwnFetch bool
 }
 
@@ -42,9 +42,9 @@ type Transport struct {
 	downloads sync.Map
 }
 
-// Instrument makes c tell of its fetches, its store and its events, and returns what tells of requests, too, and goes
-// in the place of c. It sets Base, Store and Observe, and calls what was there before: so it must be called once, when
-// these are set, and before c is used.
+// Instrument makes c report its fetches, the calls of its Store and its events. It returns a Transport that reports
+// requests, too, and must be used instead of c. It wraps Base, Store and Observe: so call it once, after these are set
+// and before c is used.
 func Instrument(c *larder.Cache, o *Options) (*Transport, error) {
 	if o == nil {
 		o = new(Options)
@@ -100,10 +100,10 @@ func (f fetcher) CloseIdleConnections() {
 	}
 }
 
-// CloseIdleConnections is that of the Cache.
+// CloseIdleConnections calls that of the Cache.
 func (t *Transport) CloseIdleConnections() { t.cache.CloseIdleConnections() }
 
-// Close ends the watch on how much the store holds. It is to be called before the store is closed.
+// Close ends the observation of how much the store holds. It must be called before the store is closed.
 func (t *Transport) Close() error {
 	if t.gauges == nil {
 		return nil
@@ -111,7 +111,7 @@ func (t *Transport) Close() error {
 	return t.gauges.Unregister()
 }
 
-// RoundTrip is that of the Cache, in a span that ends with the response's body.
+// RoundTrip calls that of the Cache, in a span that ends with the response's body.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, span := t.tracer.Start(req.Context(), "larder")
 	if !span.IsRecording() {
