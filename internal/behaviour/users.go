@@ -263,6 +263,23 @@ var users = []test{
 		t.get("/b", as, header("Cache-Control", "no-cache")).want(larder.Miss, "/b 2")
 		t.get("/b").want(larder.Hit, "/b 1")
 	}},
+	{name: "in a shared cache one that is private, or not to be stored, does, unless Vary tells users apart: the page may be for all no more", run: func(t *T) {
+		t.cache.Shared = true
+		for _, says := range []string{"private, max-age=60", "no-store"} {
+			for _, field := range []string{"Authorization", "Cookie"} {
+				for vary, want := range map[string]larder.Outcome{"": larder.Miss, field: larder.Hit} {
+					path := fmt.Sprint("/", says, field, vary)
+					t.origin.numbered(path, "Cache-Control", "max-age=60", "Vary", vary)
+					t.get(path)
+					t.origin.numbered(path, "Cache-Control", says, "Vary", vary)
+					t.get(path, header(field, "alice"), header("Cache-Control", "no-cache"))
+					if a := t.get(path); a.Outcome != want {
+						t.Errorf("%s to one with %s, Vary %q: then got %v, want %v", says, field, vary, a.Outcome, want)
+					}
+				}
+			}
+		}
+	}},
 	{name: "in a shared cache neither does a cookie that is set anew", run: func(t *T) {
 		t.cache.Shared = true
 		t.origin.tagged("/a", `"1"`, "one", "Cache-Control", "max-age=60")
