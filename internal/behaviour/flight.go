@@ -147,6 +147,49 @@ var flights = []test{
 		equal(t, "answers with X-Own", own, 1)
 		t.wantHits("/a", 2)
 	}},
+	{name: "what a 304 forbids to store, in one piece or in parts, is for the one alone who asked: the others ask by themselves", run: func(t *T) {
+		for path, ranges := range map[string][]string{"/whole": {"bytes=0-"}, "/parts": {"bytes=0-4", "bytes=5-9"}} {
+			t.origin.content(path, "0123456789", "Cache-Control", "max-age=60", "ETag", `"1"`)
+			for _, part := range ranges {
+				t.get(path, header("Range", part))
+			}
+			t.clock.advance(time.Hour)
+			t.origin.content(path, "0123456789", "Cache-Control", "no-store", "ETag", `"1"`)
+			g := t.origin.hold(path)
+			p := t.start(5, func(int) answer { return t.try("GET", path) })
+			t.settle()
+			g.open()
+			t.wantAll(p.done(), "0123456789")
+			t.wantHits(path, len(ranges)+5)
+			t.settle()
+			t.wantStored(0)
+		}
+	}},
+	{name: "what a 304 forbids to store is removed, though all who asked have left before it came", run: func(t *T) {
+		distant, _ := t.distant()
+		for path, u := range map[string]*T{"/a": t, "/distant": distant} {
+			t.origin.tagged(path, `"1"`, "hello", "Cache-Control", "max-age=60")
+			u.get(path)
+			t.clock.advance(time.Hour)
+			t.origin.tagged(path, `"1"`, "hello", "Cache-Control", "no-store")
+			came := make(gate)
+			base := u.cache.Base
+			u.cache.Base = transport(func(r *http.Request) (*http.Response, error) { // does not look whether somebody waits
+				<-came
+				return base.RoundTrip(r.WithContext(context.WithoutCancel(r.Context())))
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			p := t.start(1, func(int) answer { return u.try("GET", path, under(ctx)) })
+			t.settle()
+			cancel()
+			if a := p.done()[0]; !errors.Is(a.err, context.Canceled) {
+				t.Errorf("got %v %d, error %v", a.Outcome, a.status, a.err)
+			}
+			came.open()
+			t.settle()
+			t.wantStored(0)
+		}
+	}},
 	{name: "a response that is to be validated each time is shared by those who ask at once, unless they may be several users", run: func(t *T) {
 		for _, u := range []*T{t, t.shared()} {
 			path, want := fmt.Sprint("/", u.cache.Shared), 1

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/larder"
@@ -210,7 +211,7 @@ var cacheGroups = []test{
 		t.origin.page("/do", "done", "Cache-Group-Invalidation", `"g"`)
 		for patience, want := range map[time.Duration]time.Duration{time.Second: time.Second, time.Hour: 2 * time.Second} {
 			u := t.through(t.newCache())
-			u.cache.Store = slowList{t.store}
+			u.cache.Store = &slowList{Store: t.store}
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			begun := time.Now()
@@ -222,12 +223,35 @@ var cacheGroups = []test{
 			equal(t, fmt.Sprint("time until the answer to a caller who waits for ", patience), time.Since(begun), want)
 		}
 	}},
+	{name: "nor is it asked for more groups than at once, and what is in the others is not used", run: func(t *T) {
+		u := t.through(t.newCache())
+		slow := &slowList{Store: t.store}
+		u.cache.Store = slow
+		var names, pages []string
+		for i := range 20 {
+			names, pages = append(names, fmt.Sprintf(`"%d"`, i)), append(pages, fmt.Sprint("/", i))
+			t.origin.grouped(pages[i], names[i])
+			u.get(pages[i])
+		}
+		t.origin.page("/do", "done", "Cache-Group-Invalidation", strings.Join(names, ", "))
+		begun := time.Now()
+		u.post("/do")
+		equal(t, "time until the answer", time.Since(begun), 2*time.Second)
+		equal(t, "calls", slow.calls.Load(), 8)
+		for _, page := range pages {
+			u.get(page).want(larder.Miss, page+" 2")
+		}
+	}},
 }
 
 // slowList is a distant store whose listing never comes.
-type slowList struct{ store.Store }
+type slowList struct {
+	store.Store
+	calls atomic.Int32
+}
 
-func (s slowList) Find(ctx context.Context, _ store.Query) iter.Seq2[*store.Record, error] {
+func (s *slowList) Find(ctx context.Context, _ store.Query) iter.Seq2[*store.Record, error] {
+	s.calls.Add(1)
 	return func(yield func(*store.Record, error) bool) {
 		<-ctx.Done()
 		yield(nil, ctx.Err())

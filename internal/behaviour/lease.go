@@ -154,18 +154,33 @@ var leases = []test{
 		t.settle()
 		t.wantHits("/a", 0)
 	}},
-	{name: "a store whose leases fail costs nothing", run: func(t *T) {
+	{name: "a store whose leases fail, or cannot be given back, costs nothing", run: func(t *T) {
+		for given, what := range map[bool]string{false: "fail", true: "cannot be given back"} {
+			u, f := t.distant()
+			failing := &faultyLeases{f, with(errBroken), given, 0}
+			u.cache.Store, u.cache.LeaseTime = failing, time.Minute
+			for i := range 10 { // it is not left alone for that
+				path := fmt.Sprint("/", given, i)
+				t.origin.numbered(path, "Cache-Control", "max-age=60")
+				u.get(path).want(larder.Miss, path+" 1")
+				u.get(path).want(larder.Hit, path+" 1")
+			}
+			t.settle()
+			equal(t, "leases that "+what, failing.n, 10)
+			u.wantFailures("lease", errBroken)
+		}
+		equal(t, "failures told of", len(t.journal.of(larder.StoreFailed)), 20)
+	}},
+	{name: "a store whose leases hang costs StoreTimeout once", run: func(t *T) {
 		u, f := t.distant()
-		failing := &failingLeases{f, 0}
-		u.cache.Store, u.cache.LeaseTime = failing, time.Minute
-		for i := range 10 { // it is not left alone for that
+		u.cache.Store, u.cache.LeaseTime = &faultyLeases{f, hang, false, 0}, time.Minute
+		for i, want := range []time.Duration{2 * time.Second, 0} {
 			path := fmt.Sprint("/", i)
 			t.origin.numbered(path, "Cache-Control", "max-age=60")
+			began := time.Now()
 			u.get(path).want(larder.Miss, path+" 1")
-			u.get(path).want(larder.Hit, path+" 1")
+			equal(t, "time", time.Since(began), want)
 		}
-		equal(t, "attempts", failing.n, 10)
-		u.wantFailures("lease", errBroken)
 	}},
 }
 
@@ -198,15 +213,22 @@ func (t *T) takeLease(path string, ttl time.Duration) {
 	}
 }
 
-// failingLeases is a store that can do all but give leases.
-type failingLeases struct {
+// faultyLeases is a store that can do all but give leases, or take them back.
+type faultyLeases struct {
 	*faults
-	n int
+	fault func(context.Context) error
+	given bool
+	n     int
 }
 
-func (f *failingLeases) Lease(context.Context, store.Key, store.ID, time.Duration) (bool, error) {
+func (f *faultyLeases) Lease(ctx context.Context, _ store.Key, _ store.ID, _ time.Duration) (bool, error) {
 	f.n++
-	return false, errBroken
+	if f.given {
+		return true, nil
+	}
+	return false, f.fault(ctx)
 }
 
-func (f *failingLeases) Release(context.Context, store.Key, store.ID) error { return errBroken }
+func (f *faultyLeases) Release(ctx context.Context, _ store.Key, _ store.ID) error {
+	return f.fault(ctx)
+}

@@ -350,6 +350,24 @@ var trouble = append([]test{
 		f.at(with(store.ErrNotFound), open)
 		u.get("/a").want(larder.Miss, large)
 	}},
+	{name: "a body that is gone stands in for no origin that fails: its failure is the caller's to see", run: func(t *T) {
+		u, f := t.near()
+		t.origin.page("/a", large, "Cache-Control", ifError)
+		u.get("/a")
+		t.clock.advance(time.Minute)
+		f.at(with(store.ErrNotFound), open)
+		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(503)
+			io.WriteString(w, "sorry")
+		})
+		a := u.get("/a")
+		a.want(larder.Miss, "sorry")
+		equal(t, "status", a.status, 503)
+		t.origin.handle("/a", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+		if a := u.try("GET", "/a"); !errors.Is(a.err, io.EOF) {
+			t.Errorf("got %v %d, error %v, want EOF", a.Outcome, a.status, a.err)
+		}
+	}},
 	{name: "a record that is gone when the origin says it still holds is fetched again", run: func(t *T) {
 		for path, content := range map[string]string{"/small": "one", "/large": large} {
 			t.origin.tagged(path, `"1"`, content, "Cache-Control", "max-age=60")
