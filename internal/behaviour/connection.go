@@ -3,12 +3,15 @@ package behaviour
 import (
 	"bufio"
 	"compress/gzip"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/larder-go/larder"
 )
@@ -219,6 +222,45 @@ var connection = []test{
 			}
 		}
 	}},
+	{name: "what the origin answers is closed, whoever has left or is answered with something else", run: func(t *T) {
+		bodies := &openBodies{Base: t.cache.Base}
+		t.cache.Base = bodies
+		closed := func(what string) {
+			t.settle()
+			equal(t, what+": bodies that are open", bodies.n.Load(), 0)
+		}
+		t.numberedStale("/failing", ifError)
+		t.origin.handle("/failing", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(503)
+			io.WriteString(w, large)
+		})
+		t.get("/failing").want(larder.Stale, "/failing 1")
+		closed("a failure for which the stale one stands in")
+
+		t.origin.content("/part", "0123456789", "Cache-Control", "max-age=60", "ETag", `"1"`)
+		t.get("/part", header("Range", "bytes=0-4"))
+		t.origin.handle("/part", func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Range") != "" {
+				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+			}
+			io.WriteString(w, large)
+		})
+		t.get("/part").want(larder.Miss, large)
+		closed("what does not go with the stored part")
+
+		t.origin.page("/one", large, "Cache-Control", "no-store")
+		g := t.origin.hold("/one")
+		ctx, cancel := context.WithCancel(t.Context())
+		leader := t.start(1, func(int) answer { return t.try("GET", "/one", under(ctx)) })
+		t.settle()
+		follower := t.start(1, func(int) answer { return t.try("GET", "/one") })
+		t.settle()
+		cancel()
+		leader.done()
+		g.open()
+		t.wantAll(follower.done(), large)
+		closed("what may not be shared, when the one who asked has left")
+	}},
 	{name: "another protocol passes through, both ways", network: true, run: func(t *T) {
 		t.rule(larder.Rule{TTL: larder.Forever})
 		t.origin.handle("/a", func(w http.ResponseWriter, r *http.Request) {
@@ -286,4 +328,29 @@ func zipped(w http.ResponseWriter, r *http.Request) {
 	z := gzip.NewWriter(w)
 	io.WriteString(z, "hello")
 	z.Close()
+}
+
+// openBodies counts the bodies that Base has returned and nobody has closed.
+type openBodies struct {
+	Base http.RoundTripper
+	n    atomic.Int32
+}
+
+func (b *openBodies) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.Base.RoundTrip(r)
+	if err == nil && resp.Body != http.NoBody {
+		b.n.Add(1)
+		resp.Body = &openBody{resp.Body, sync.OnceFunc(func() { b.n.Add(-1) })}
+	}
+	return resp, err
+}
+
+type openBody struct {
+	io.ReadCloser
+	closed func()
+}
+
+func (b *openBody) Close() error {
+	b.closed()
+	return b.ReadCloser.Close()
 }
