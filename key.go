@@ -162,12 +162,9 @@ func normalHost(u *url.URL) string {
 	return strings.TrimSuffix(host, ":")
 }
 
-// normalPath returns u's path with / for an empty one, without dot segments, its escapes normalised.
+// normalPath returns u's path with / for an empty one, or an opaque URL, without dot segments, its escapes normalised.
 func normalPath(u *url.URL) string {
 	path := u.Path
-	if u.Opaque != "" {
-		path = u.Opaque
-	}
 	if path == "" {
 		return "/"
 	}

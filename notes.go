@@ -37,7 +37,7 @@ type noted struct {
 
 const (
 	maxNoted     = 4096        // URLs whose notes are remembered
-	maxNotes     = 8           // of one URL
+	maxNotes     = 8           // of one URL; more only if they are taken at the same moment
 	maxVariation = 1 << 10     // bytes of a variation as text
 	noteAge      = time.Minute // from then on the store is looked into again, for notes of other processes, and to keep them in use
 )

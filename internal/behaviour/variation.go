@@ -277,6 +277,24 @@ var variations = []test{
 		t.get("/b?a").want(larder.Miss, "/b 1")
 		t.get("/b?a").want(larder.Hit, "/b 1")
 	}},
+	{name: "nor are those of answers that are all under way before the first of them is stored", run: func(t *T) {
+		counted := &counting{Store: t.store}
+		t.cache.Store = counted
+		var bodies []answer
+		var gates []gate
+		for i := range 20 {
+			gates = append(gates, t.origin.halves("/a", "hello", "Cache-Control", "max-age=60", "No-Vary-Search", fmt.Sprintf(`params=("u%d")`, i)))
+			bodies = append(bodies, t.begin(fmt.Sprint("/a?", i)))
+		}
+		for i, a := range bodies {
+			gates[i].open()
+			t.read(a).want(larder.Miss, "hello")
+		}
+		t.origin.numbered("/a")
+		counted.lookups.Store(0)
+		t.get("/a?x=1")
+		equal(t, "lookups for its own key, and for what is said", counted.lookups.Load(), 1+8)
+	}},
 	{name: "a hit without it looks into the store once, a miss not again for what it says", run: func(t *T) {
 		counted := &counting{Store: t.store}
 		t.cache.Store = counted
