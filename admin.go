@@ -44,15 +44,25 @@ func (c *Cache) find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 }
 
 // Purge removes the stored responses that q matches, and returns how many. The zero Query empties the cache. A response
-// that is on its way from the origin may be stored afterwards.
+// that is on its way from the origin may be stored afterwards. After emptying the cache, an unsafe request may miss the
+// response to a request with content that another process stores within the next minute.
 func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err error) {
 	c.start()
-	const batch = 256
-	found := c.Entries
-	if meansAll(&q) {
-		found = c.find
-		c.notes.forget()
+	if !meansAll(&q) {
+		return c.purge(ctx, c.Entries(ctx, q))
 	}
+	removed, err = c.purge(ctx, c.find(ctx, q))
+	c.notes.forget()
+	if err != nil {
+		return removed, err
+	}
+	more, err := c.purge(ctx, c.Entries(ctx, q)) // what was stored meanwhile may have lost its note
+	return removed + more, err
+}
+
+// purge removes what is found, and returns how many responses that were.
+func (c *Cache) purge(ctx context.Context, found iter.Seq2[*store.Record, error]) (removed int, err error) {
+	const batch = 256
 	ids := make(map[store.Key][]store.ID)
 	n := 0
 	flush := func() error {
@@ -68,7 +78,7 @@ func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err erro
 		n = 0
 		return nil
 	}
-	for r, err := range found(ctx, q) {
+	for r, err := range found {
 		if errors.Is(err, store.ErrCorrupt) {
 			continue // the store removes it by itself
 		}

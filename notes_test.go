@@ -3,10 +3,12 @@ package larder
 import (
 	"context"
 	"io"
+	"iter"
 	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/memory"
@@ -104,6 +106,50 @@ func TestNotesTakenAtOnce(t *testing.T) {
 		for _, query := range []string{"id=1&a=2#a", "id=2&b=2#b"} {
 			if got := get(query).Outcome; got != Hit {
 				t.Errorf("%s was a %v, want a hit", query, got)
+			}
+		}
+	})
+}
+
+// busyList is a store whose listings end when something has been done meanwhile, and tell their numbers to it.
+type busyList struct {
+	memory.Store
+	lists     int
+	meanwhile func(list int)
+}
+
+func (s *busyList) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
+	return func(yield func(*store.Record, error) bool) {
+		for r, err := range s.Store.Find(ctx, q) {
+			if !yield(r, err) {
+				return
+			}
+		}
+		s.lists++
+		s.meanwhile(s.lists)
+	}
+}
+
+// TestNotesPurgedMeanwhile shows that an unsafe request removes also what was stored while everything was purged.
+func TestNotesPurgedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for when := 1; when <= 2; when++ {
+			s := new(busyList)
+			c := &Cache{Base: unheeding{"Cache-Control": {"max-age=600"}}, Store: s}
+			s.meanwhile = func(list int) {
+				if list == when {
+					send(t, c, "QUERY", "/a?new")
+				}
+			}
+			send(t, c, "QUERY", "/a")
+			if n, err := c.Purge(t.Context(), store.Query{}); n == 0 || err != nil {
+				t.Errorf("purged %d, error %v", n, err)
+			}
+			s.meanwhile = func(int) {}
+			time.Sleep(2 * noteAge) // of the bubble's clock
+			send(t, c, "DELETE", "/a?new")
+			if got := send(t, c, "QUERY", "/a?new"); got != Miss {
+				t.Errorf("stored during list %d: the QUERY after the DELETE was a %v, want a miss", when, got)
 			}
 		}
 	})
