@@ -296,6 +296,7 @@ func (d *download) commit() error {
 	if part, _ := d.c.readingOf(r).parsed.Part(); part.Length > 0 && part.Length != r.Size {
 		return errors.New("its length is not that of its Content-Range")
 	}
+	withoutSpace(d.resp.Trailer)
 	if len(d.resp.Trailer) > 0 {
 		r.Trailer = d.x.rule.withhold(d.c.policy().StoredHeader(d.resp.Trailer))
 	}

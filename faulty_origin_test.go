@@ -320,3 +320,21 @@ func TestSpaceBehindNames(t *testing.T) {
 		t.Errorf("the origin is asked %d times, although it says no-store", n)
 	}
 }
+
+// TestSpaceBehindNamesOfTrailers shows that a secret in such a trailer field is not stored, either.
+func TestSpaceBehindNamesOfTrailers(t *testing.T) {
+	o := newTalker(t)
+	o.says("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nX-Key : secret\r\n\r\n")
+	client := guarded(t, &larder.Cache{Rules: []larder.Rule{{Redact: []string{"X-Key"}}}})
+	for _, want := range []string{"secret", "REDACTED"} {
+		resp, err := client.Get(o.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(body) != "body" || err != nil || resp.Trailer.Get("X-Key") != want {
+			t.Errorf("%v: %q, %v, trailer %q, want %s", larder.Info(resp).Outcome, body, err, resp.Trailer, want)
+		}
+	}
+}
