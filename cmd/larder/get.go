@@ -56,7 +56,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 --offline and nothing stor
 	g.modeFlags(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&g.output, "output", "o", "", "write the body to `FILE`, when it is whole; - is standard output")
-	f.BoolVarP(&g.include, "include", "i", false, "write the response's head, too")
+	f.BoolVarP(&g.include, "include", "i", false, "write the response's head, too, and those of redirects on the way")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "tell on standard error how each response came about")
 	f.BoolVar(&g.json, "json", false, "as --verbose, but one JSON object a line")
 	f.BoolVarP(&g.follow, "location", "L", false, "follow redirects, at most 10")
@@ -179,15 +179,26 @@ func (g *get) write(ctx context.Context, resp *http.Response) error {
 
 func (g *get) writeTo(ctx context.Context, w io.Writer, resp *http.Response) error {
 	if g.include || g.head {
-		if _, err := fmt.Fprintf(w, "%s %s\n", printable(resp.Proto), printable(resp.Status)); err != nil {
-			return err
-		}
-		if err := writeHeader(w, "", resp.Header); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintln(w); err != nil {
+		if err := writeHeads(w, resp); err != nil {
 			return err
 		}
 	}
 	return copyBody(ctx, w, resp.Body)
+}
+
+// writeHeads writes the head of each response on the way to the last.
+func writeHeads(w io.Writer, last *http.Response) error {
+	if redirect := last.Request.Response; redirect != nil {
+		if err := writeHeads(w, redirect); err != nil {
+			return err
+		}
+	}
+	if _, err := fmt.Fprintf(w, "%s %s\n", printable(last.Proto), printable(last.Status)); err != nil {
+		return err
+	}
+	if err := writeHeader(w, "", last.Header); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w)
+	return err
 }

@@ -43,6 +43,8 @@ func TestGetWritesWhatTheOriginSends(t *testing.T) {
 		{name: "a user in the URL", args: "http://me:secret@HOST/basic-auth/me/secret", want: []string{`"authenticated": true`}},
 		{name: "a redirect as it is", args: "-i URL/redirect/1", want: []string{"HTTP/1.1 302 Found\n", "\nLocation: "}},
 		{name: "a redirect followed, with --location", args: "-L URL/redirect/2", want: []string{`/get"`}},
+		{name: "every head on the way, with both", args: "-i -L URL/redirect/2", want: []string{"HTTP/1.1 302 Found\n", "\nLocation: ", "\n\nHTTP/1.1 302 Found\n", "\n\nHTTP/1.1 200 OK\n", "\n\n{", `/get"`}},
+		{name: "every head and no body, with --head", args: "-I -L URL/redirect/1", want: []string{"HTTP/1.1 302 Found\n", "\n\nHTTP/1.1 200 OK\n"}, not: "{"},
 		{name: "the body of an error", args: "URL/status/418", want: []string{"I'm a teapot!"}},
 		{name: "no body of an error, with --fail", args: "--fail URL/status/418", code: 22, not: "teapot"},
 		{name: "all bodies, after an error", args: "-f URL/status/404 URL/base64/dHdv", code: 22, want: []string{"two"}},
