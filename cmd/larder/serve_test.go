@@ -366,6 +366,14 @@ func TestServeForwarded(t *testing.T) {
 				t.Errorf("%s is answered %q, after %d changes", host, got, changed)
 			}
 		}
+		if why := u.ok("why", o.URL+"/"); !strings.Contains(why, "3 more of the URL") || !strings.Contains(why, "key-headers") {
+			t.Errorf("why without the rule says\n%s", why)
+		}
+		write(t, u.path("HOME/keyed.yaml"), "rules: [{key-headers: [X-Forwarded-Host, X-Forwarded-Proto]}]")
+		why := u.ok("why", "--config", u.path("HOME/keyed.yaml"), "-H", "X-Forwarded-Host: two.example", "-H", "X-Forwarded-Proto: http", o.URL+"/")
+		if !strings.Contains(why, "1 response for this request") {
+			t.Errorf("why with the rule says\n%s", why)
+		}
 		fetch(t, "PUT", s.url, "one.example")
 	}
 }

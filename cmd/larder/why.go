@@ -174,7 +174,7 @@ func (x *explained) rule() string {
 func (x *explained) stored() string {
 	s := countText(len(x.Records), "response") + " for this request"
 	if x.others > 0 {
-		s += fmt.Sprintf(", %d more of the URL for other credentials, methods or bodies", x.others)
+		s += fmt.Sprintf(", %d more of the URL for other credentials, methods, bodies or key-headers", x.others)
 	}
 	return s
 }
@@ -266,7 +266,8 @@ func (x *explained) advice() []string {
 	case x.Verdict.Reason == rfc9111.InPart:
 		return []string{"larder get fetches what is missing, or the whole if the part has no strong validator", "-H Range:bytes=FIRST-LAST asks for what is there"}
 	case x.others > 0:
-		return []string{"larder show lists what is stored for others", "send the same credentials, method and body as then"}
+		return []string{"larder show lists what is stored for others", "send the same credentials, method and body as then",
+			"add the rule by whose key-headers it is kept, and send them: X-Forwarded-Host and -Proto for serve --forwarded"}
 	case x.asked.ttl == 0 && (x.Rule == nil || x.Rule.TTL == 0 && x.Rule.Expires.IsZero()):
 		return []string{"larder get stores the answer if its header allows it", "larder get --ttl DURATION stores it whatever its header says"}
 	}
