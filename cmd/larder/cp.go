@@ -110,17 +110,23 @@ func (c *copying) run(cmd *cobra.Command, a *app, args []string) error {
 	return nil
 }
 
-// openFor opens the store that an argument names.
+// openFor opens the store that an argument names. Unless create is set, it has to be there: to copy nothing would look
+// like a copy.
 func openFor(cmd *cobra.Command, spec string, create bool) (store.Store, func() error, error) {
 	at, err := parseLocation(spec)
 	if err != nil {
 		return nil, nil, &exitError{exitUsage, err}
 	}
-	s, err := at.open(cmd.Context(), create, warner(cmd))
+	var missing error
+	warn := warner(cmd)
+	if !create {
+		warn = func(what string) { missing = errors.New(what) }
+	}
+	s, err := at.open(cmd.Context(), create, warn)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the store %s cannot be used: %w", at, err)
 	}
-	return s, closeOf(s), nil
+	return s, closeOf(s), missing
 }
 
 // all copies what q means, and the notes that larder keeps for itself. It returns the error that ended it early.

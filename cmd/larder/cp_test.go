@@ -249,7 +249,7 @@ func TestWrongCopies(t *testing.T) {
 	for args, want := range map[string]string{
 		"cp sqlite:a.sqlite":                   "1 store given, want two: FROM and TO",
 		"cp a b":                               `store "a": it names no kind of store`,
-		"cp sqlite:a.sqlite ftp:b":             `there is no kind of store "ftp"`,
+		"cp memory: ftp:b":                     `there is no kind of store "ftp"`,
 		"cp --compress sqlite:a.sqlite disk:b": "--compress and --encrypt-key-file are not for it",
 		"cp --match [ sqlite:a.sqlite disk:b":  "--match: ",
 	} {

@@ -109,7 +109,7 @@ func entryWriter(w io.Writer, asJSON bool, shape *template.Template, now time.Ti
 		}
 		var line strings.Builder
 		if err := shape.Execute(&line, view.NewEntry(r, now)); err != nil {
-			return usagef("%w", err)
+			return usagef("%s", strings.Replace(err.Error(), "in type view.Entry", "of a response; ls --json has them all", 1))
 		}
 		cells := strings.Split(line.String(), "\t")
 		for i, cell := range cells {

@@ -41,7 +41,7 @@ func TestLsFiltersSortsAndFormats(t *testing.T) {
 		"--sort -":                 `--sort: "-": want url, size`,
 		"--status abc":             `--status: "abc": want a status or a class, such as 404 or 4xx`,
 		"--status 200,xx4":         `--status: "xx4": want a status or a class, such as 404 or 4xx`,
-		"--format {{.Colour}}":     "can't evaluate field Colour",
+		"--format {{.Colour}}":     "can't evaluate field Colour of a response; ls --json has them all",
 		"--format {{":              "unclosed action",
 		"--format {{.URL}} --json": "json",
 	} {

@@ -124,6 +124,7 @@ func TestWrongInput(t *testing.T) {
 		{"get -o {home}/none/out {url}", 1, "open {home}/none/out: "},
 		{"show {gone}/", 1, "nothing is stored of {gone}/"},
 		{"rm {gone}/", 1, "nothing is stored of {gone}/"},
+		{"cp sqlite:{home}/none.sqlite disk:{home}/copy", 1, "there is no store at sqlite:{home}/none.sqlite yet"},
 		{"show -H Authorization:me {url}", 1, "nothing is stored of {url} for exactly this request"},
 		{"get --offline {gone}/", 3, "{gone}/: nothing fresh is stored for this request, and --offline forbids asking the origin"},
 		{"get -H Cache-Control:only-if-cached {gone}/", 3, "{gone}/: nothing fresh is stored for this request, and only-if-cached forbids asking the origin"},
