@@ -589,12 +589,15 @@ var trouble = append([]test{
 			t.clock.advance(time.Minute)
 			u.do("PUT", page)
 		}
+		if err := u.cache.Close(t.Context()); err != nil { // waits for one that may be tried already
+			t.Error(err)
+		}
 		before := f.count(remove)
 		t.clock.advance(time.Minute)
 		u.get("/other") // by which the store is tried again
 		u.settle()
 		u.get("/other")
-		if err := u.cache.Close(t.Context()); err != nil { // waits for what goes on in the background
+		if err := u.cache.Close(t.Context()); err != nil { // waits for the one that is tried now
 			t.Error(err)
 		}
 		equal(t, "removals tried", f.count(remove)-before, 1)
