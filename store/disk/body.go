@@ -49,10 +49,10 @@ func appendFooter(b []byte, id store.ID, size int64) []byte {
 	return binary.BigEndian.AppendUint32(b, store.Checksum(0, b[start:]))
 }
 
-// Open is described at store.Store. A body in a file of its own takes one buffer of 32 KiB at most, whatever its size:
-// reads of that length and more go into the caller's. It can be read to its end whatever becomes of the record: the
-// file stays while it is open. Once verified, it is the file that io.Copy gets to see, so that the system can send it
-// to a socket by itself.
+// Open is described at store.Store. A body in a file of its own takes at most one buffer of 32 KiB, whatever its size:
+// reads of that length and more go into the caller's buffer. It can be read to its end whatever becomes of the record,
+// since the file stays while it is open. Once it is verified, io.Copy sees the file itself, so that the system can send
+// it to a socket.
 func (s *Store) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Delete is described at store.Store. The record goes first and then its body; readers that have it open keep it.
+// Delete is described at store.Store. It removes the record first and then its body; whoever has that open can read on.
 func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -15,13 +15,13 @@ import (
 // DefaultMaxBytes is the limit of a Store opened without one: 1 GiB.
 const DefaultMaxBytes = 1 << 30
 
-// Options are what can be set when a Store is opened; nil or zero means the defaults.
+// Options are the settings of a Store; nil or zero means the defaults.
 type Options struct {
-	// MaxBytes bounds what the records take on the disk at any moment, those that are being written included, counted
-	// in blocks of 4 KiB with one block more for each record. The least recently used records make way for new ones;
-	// what finds no room nevertheless, and a body that turns out to be larger than half of it, if its length was not
-	// known, is refused with store.ErrTooLarge. 0: DefaultMaxBytes; negative: no limit. Processes that share a
-	// directory should be given the same limit.
+	// MaxBytes is how many bytes the records may take on the disk at any moment, those being written included, counted
+	// in blocks of 4 KiB with one block more for each record; 0: DefaultMaxBytes; negative: no limit. The least
+	// recently used records make way for new ones. What finds no room even so is refused with store.ErrTooLarge, and so
+	// is a body of unknown length that turns out to be larger than half of the limit. Processes that share a directory
+	// should have the same limit.
 	MaxBytes int64
 }
 
@@ -45,8 +45,8 @@ type Store struct {
 	closed  bool
 }
 
-// Open opens the store in dir, which is made, for its owner alone, if it is not there. It does not read
-// what the store holds, and so takes no longer for a large one.
+// Open opens the store in dir. If dir is missing, it is made, with access for its owner alone. Open does not read what
+// the store holds, so it takes no longer for a large one.
 func Open(dir string, o *Options) (*Store, error) {
 	if o == nil {
 		o = &Options{}
@@ -66,7 +66,7 @@ func Open(dir string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// Close releases the directory. Readers that are open stay so; writers fail to commit.
+// Close releases the directory. Open bodies can be read on; writers fail to commit.
 func (s *Store) Close() error {
 	s.room.Lock()
 	if s.hand != nil {
@@ -86,7 +86,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Local says that a Store answers within the time of a few file operations.
+// Local marks the Store as a store.Local: each call takes a few file operations.
 func (s *Store) Local() {}
 
 // Dir returns the absolute path of the directory.

@@ -18,8 +18,8 @@ import (
 // time. It is made under another name and then linked, so that it is never seen half, and one of many gets it.
 const leasesDir = version + "/leases"
 
-// Lease is described at store.Leaser. It is by the clock of this machine. Two processes that take over a lease at the
-// very moment in which it ends may both get it. It fails on a file system without hard links.
+// Lease is described at store.Leaser. It goes by the clock of this machine. Two processes that take over a lease at the
+// very moment when it ends may both get it. It fails on a file system without hard links.
 func (s *Store) Lease(ctx context.Context, key store.Key, holder store.ID, ttl time.Duration) (held bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err

@@ -21,7 +21,7 @@ const touchEvery = time.Hour
 // midst of it. Each takes another change at the wrong moment, so that a few are rare, and this many are a fault.
 const attempts = 64
 
-// Lookup is described at store.Store. A key that was never stored costs three failing opens and one stat.
+// Lookup is described at store.Store. For a key that was never stored it takes three failing opens and one stat.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -146,8 +146,8 @@ func (s *Store) touch(p place, g *group, used time.Time) {
 	}
 }
 
-// Find is described at store.Finder. With a Key it reads the records of that, with a URL or a tag
-// those that the index tells of, otherwise every head there is.
+// Find is described at store.Finder. With a Key it reads the records of that, with a URL or a tag those that the index
+// names, and otherwise every head.
 func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record, error] {
 	return func(yield func(*store.Record, error) bool) {
 		found, more := 0, true

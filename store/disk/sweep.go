@@ -18,8 +18,8 @@ const (
 	pressed = 5 * time.Minute
 )
 
-// Sweep is described at store.Sweeper. It opens every head file there is, removes what was not committed
-// and has not been written to for an hour, and puts the ledger right.
+// Sweep is described at store.Sweeper. It opens every head, removes what was not committed and not written to for an
+// hour, and corrects the ledger.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
 	var faults []error
 	_, err = s.settle(func() (c counted, err error) {

@@ -13,9 +13,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// Create is described at store.Store. Up to 32 KiB of the body are held in memory, so that a small one costs a single
-// file; a larger one goes into a file of its own, block by block. The directory is first touched when a
-// block is full, or by Commit.
+// Create is described at store.Store. Up to 32 KiB of the body are held in memory, so that a small body takes a single
+// file; a larger one goes into a file of its own, block by block. Nothing is written before a block is full, or Commit.
 func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -240,7 +240,7 @@ func open(db *sql.DB, opts *Options) (*Store, error) {
 	return s, nil
 }
 
-// Local says that calls return soon by themselves: a read waits for nobody, a write for the writers before it.
+// Local marks the Store as a store.Local: a read waits for nobody, and a write only for the writers before it.
 func (s *Store) Local() {}
 
 // Close writes down when records were used, ends the background work and gives back the connections. Writes under way
