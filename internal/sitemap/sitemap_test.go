@@ -44,7 +44,7 @@ func TestRead(t *testing.T) {
 	} {
 		s, err := sitemap.Read(strings.NewReader(test.in))
 		if err != nil || !slices.Equal(s.URLs, strings.Fields(test.urls)) || !slices.Equal(s.Sitemaps, strings.Fields(test.sitemaps)) {
-			t.Errorf("%s: %q, %v", test.name, s, err)
+			t.Errorf("%s: %+v, %v", test.name, s, err)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func TestReadWrong(t *testing.T) {
 		{"not really packed", "\x1f\x8bx", "unpack: "},
 	} {
 		if s, err := sitemap.Read(strings.NewReader(test.in)); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: %q, %v, want %q", test.name, s, err, test.want)
+			t.Errorf("%s: %+v, %v, want %q", test.name, s, err, test.want)
 		}
 	}
 }
