@@ -53,10 +53,10 @@ func newCp(a *app) *cobra.Command {
 		Aliases: []string{"copy"},
 		Short:   "Copy one store into another",
 		Long: `Copy the stored responses of one store into another, of whatever kind, as they are: with their IDs,
-times and tags. What is there already is passed over, so that a copy that was interrupted goes on
-where it was. Each response is read back and compared.
+times and tags. What is there already is passed over, so that a copy that was interrupted can be
+continued. Each response is read back and compared.
 
-What is encrypted stays so, by the same key. What is damaged is told of and passed over.`,
+What is encrypted stays so, with the same key. What is damaged is reported and passed over.`,
 		Example: `  larder cp sqlite:~/.cache/larder/cache.sqlite redis://localhost:6379/0
   larder cp --host api.example.com disk:/var/cache/old sqlite:new.sqlite`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -29,7 +29,7 @@ func (f *filter) flags(cmd *cobra.Command, a *app) {
 	flags.StringVar(&f.status, "status", "", "those with this `STATUS`, such as 200, 4xx or 404,410")
 	flags.BoolVar(&f.stale, "stale", false, "those that are stale")
 	flags.BoolVar(&f.fresh, "fresh", false, "those that are fresh")
-	flags.BoolVar(&f.expired, "expired", false, "those that are of no use any more, and go with the next sweep")
+	flags.BoolVar(&f.expired, "expired", false, "those that are of no more use, and go with the next sweep")
 	flags.Var(&f.olderThan, "older-than", "those that were received or last validated longer than `DURATION` ago")
 	flags.Var(&f.newerThan, "newer-than", "those that were received or last validated within `DURATION`")
 	complete(cmd, "status", oneOf("200", "2xx", "3xx", "4xx", "5xx"))

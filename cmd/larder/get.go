@@ -60,7 +60,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 --offline and nothing stor
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "tell on standard error how each response came about")
 	f.BoolVar(&g.json, "json", false, "as --verbose, but one JSON object a line")
 	f.BoolVarP(&g.follow, "location", "L", false, "follow redirects, at most 10")
-	f.BoolVarP(&g.fail, "fail", "f", false, "for a status of 400 or above no body, but exit code 22")
+	f.BoolVarP(&g.fail, "fail", "f", false, "for a status of 400 or above, write no body and exit with code 22")
 	f.Var(&g.timeout, "timeout", "give up on a URL after `DURATION` (default never)")
 	complete(cmd, "timeout", oneOf("10s", "1m", "10m"))
 	return cmd

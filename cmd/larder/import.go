@@ -37,12 +37,12 @@ func newImport(a *app) *cobra.Command {
 		Use:   "import FILE...",
 		Short: "Store what is in a HAR",
 		Long: `Store the responses in HTTP archives (HAR): those of browsers, proxies and larder export; - is
-standard input. Each GET and HEAD goes through the cache as if it were made now, and is stored if
-that would store it, as of the time at which it was recorded; or, with --ttl, as fresh from now on.
-A stored response that is as new stays.
+standard input. Each GET and HEAD goes through the cache as if it were made now. A response that may
+be stored is stored with the time at which it was recorded; or, with --ttl, as fresh from now on. A
+stored response that is as new stays.
 
 Browsers keep content without its coding: then Content-Encoding goes, too. Cookies and Authorization
-are part of a request, so that what was recorded with them answers none without.
+are part of a request, so that what was recorded with them does not answer requests without them.
 
 If a HAR is wrong, the entries before that place are stored, and the exit code is 1, as it is if the
 store fails.`,

@@ -30,7 +30,7 @@ func newLs(a *app) *cobra.Command {
 		Use:     "ls",
 		Aliases: []string{"list"},
 		Short:   "List what is stored",
-		Long: `List the stored responses, in the order in which the store has them, as they are found.
+		Long: `List the stored responses, in the store's order, as they are found.
 
 AGE is that of RFC 9111: since the origin made or last validated the response. FRESH is how long it
 is still fresh, or has been stale.

@@ -173,8 +173,8 @@ func newSweep(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sweep",
 		Short: "Remove what has ended, and make the store keep its limit",
-		Long: `Remove responses that are of no use to anybody any more, what interrupted writes have left, and, if
-the store is above its limit, the least recently used responses.`,
+		Long: `Remove responses that are of no more use to anybody, what interrupted writes have left, and, if the
+store is above its limit, the least recently used responses.`,
 		Example: `  larder sweep
   larder sweep --store 'sqlite:~/cache.sqlite?max-bytes=500MiB'`,
 		Args: noArgs,

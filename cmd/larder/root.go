@@ -148,7 +148,7 @@ func newRoot(a *app) *cobra.Command {
 stored. A store is sqlite:PATH, disk:DIR or memory:, limited by ?max-bytes=2GiB (512MB, none),
 redis://HOST (rediss, redis+cluster, redis+sentinel), mongodb://HOST/DATABASE, or dynamodb://TABLE.
 A damaged sqlite file is set aside, and a new one begun; with ?damaged=fail it is an error.
-A key file holds 32 bytes, or these in hexadecimal or base64; more of them open what is older.
+A key file holds 32 bytes, plain, in hexadecimal or in base64; further files decrypt what is older.
 
 ` + exitCodes,
 		Example: `  larder get -v https://example.com/
@@ -175,7 +175,7 @@ A key file holds 32 bytes, or these in hexadecimal or base64; more of them open 
 	root.CompletionOptions.DisableDefaultCmd = true // ours is newCompletion
 	root.PersistentFlags().Var(&a.store, "store", "the `STORE`, such as sqlite:PATH or redis://HOST; see larder --help (default $"+
 		storeEnv+", or else larder/cache.sqlite in the user's cache folder)")
-	root.PersistentFlags().Var(&a.config, "config", "the configuration `FILE`; none is none (default $"+configEnv+
+	root.PersistentFlags().Var(&a.config, "config", "the configuration `FILE`, or none (default $"+configEnv+
 		", or else larder/larder.yaml in the user's configuration folder)")
 	root.PersistentFlags().StringArrayVar(&a.wrappers.keyFiles, "encrypt-key-file", nil, "keep responses encrypted, with the key in `FILE`")
 	root.PersistentFlags().BoolVar(&a.wrappers.compress, "compress", false, "keep bodies compressed")

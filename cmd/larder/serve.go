@@ -41,7 +41,7 @@ func newServe(a *app) *cobra.Command {
 	s := new(serve)
 	cmd := &cobra.Command{
 		Use:   "serve --origin URL",
-		Short: "Be a caching reverse proxy",
+		Short: "Run a caching reverse proxy",
 		Long: `Serve what origins have, through the cache, until interrupted. It is a shared cache unless --private
 says otherwise. An origin is URL, PREFIX=URL, HOST=URL or HOST/PREFIX=URL; what follows the prefix
 is appended to the URL's path. Nothing but the origins can be reached.`,
@@ -54,8 +54,8 @@ is appended to the URL's path. Nothing but the origins can be reached.`,
 	f := cmd.Flags()
 	f.StringArrayVar(&s.origins, "origin", nil, "an `ORIGIN`; may be repeated")
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "the `ADDRESS` to listen at")
-	f.StringArrayVar(&s.hosts, "host", nil, "a `HOST` to be asked for under, * is any; may be repeated")
-	f.BoolVar(&s.private, "private", false, "be a private cache: that of one user")
+	f.StringArrayVar(&s.hosts, "host", nil, "a `HOST` that requests may name, * is any; may be repeated")
+	f.BoolVar(&s.private, "private", false, "be a private cache, for one user")
 	f.Var(&s.ttl, "ttl", "keep everything as fresh for `DURATION`, forever or never")
 	f.BoolVar(&s.offline, "offline", false, "never ask the origins")
 	f.BoolVar(&s.stale, "stale", false, "take what is stored, however stale")
@@ -64,11 +64,11 @@ is appended to the URL's path. Nothing but the origins can be reached.`,
 	f.StringVar(&s.cert, "cert", "", "serve https, with the certificate in `FILE`")
 	f.StringVar(&s.key, "key", "", "the certificate's key in `FILE`")
 	f.Var(&s.maxBody, "max-body", "the longest request body, a `SIZE` such as 10MiB (default any)")
-	f.Var(&s.maxConnections, "max-connections", "how many clients may be connected, a `NUMBER` (default 1024)")
-	f.Var(&s.connect, "connect-timeout", "for connecting to an origin, a `DURATION` (default 10s)")
-	f.Var(&s.response, "response-timeout", "for the head of an origin's response, a `DURATION` (default 1m)")
-	f.Var(&s.stall, "stall-timeout", "for a body that stands still, a `DURATION` (default 1m)")
-	f.Var(&s.grace, "grace", "for what is under way at the end, a `DURATION` (default 30s)")
+	f.Var(&s.maxConnections, "max-connections", "let `NUMBER` clients be connected at once (default 1024)")
+	f.Var(&s.connect, "connect-timeout", "give up connecting to an origin after `DURATION` (default 10s)")
+	f.Var(&s.response, "response-timeout", "give up waiting for the head of a response after `DURATION` (default 1m)")
+	f.Var(&s.stall, "stall-timeout", "give up on a body that makes no progress for `DURATION` (default 1m)")
+	f.Var(&s.grace, "grace", "at the end, let what is under way go on for `DURATION` (default 30s)")
 	f.StringVar(&s.ui, "ui", "", "serve a page that shows what is stored, and what happens, at an `ADDRESS` of its own, such as 127.0.0.1:8090")
 	f.StringVar(&s.metrics, "metrics", "", "serve metrics for Prometheus at /metrics of an `ADDRESS` of their own, such as 127.0.0.1:9464")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "tell on standard error how each response came about")

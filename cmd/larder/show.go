@@ -39,7 +39,7 @@ to exactly that request.`,
 		RunE:              func(cmd *cobra.Command, args []string) error { return s.run(cmd, a, args) },
 	}
 	s.flags(cmd)
-	cmd.Flags().StringVar(&s.id, "id", "", "of the URL's responses the one with this `ID`")
+	cmd.Flags().StringVar(&s.id, "id", "", "show only the response with this `ID`")
 	cmd.Flags().BoolVar(&s.bodyOnly, "body", false, "write the stored body and nothing else")
 	jsonFlag(cmd, &s.json)
 	exclusive(cmd, "body", "json")

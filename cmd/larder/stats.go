@@ -63,8 +63,8 @@ func newStats(a *app) *cobra.Command {
 		Long: `Count the stored responses and their bytes, and what was answered in the last 31 days: in all and by
 host, the largest first.
 
-What larder get, warm and serve answer is counted by hour and host in a file of the user's, larder/
-history.sqlite in the cache folder. $LARDER_HISTORY names another one; none is none.`,
+The answers of larder get, warm and serve are counted by hour and host in larder/history.sqlite in
+the user's cache folder. $LARDER_HISTORY names another file; with none, nothing is counted.`,
 		Example: `  larder stats --json | jq .answered.hit_ratio`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

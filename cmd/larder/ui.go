@@ -47,7 +47,7 @@ $LARDER_TOKEN, or one that is made up and printed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return u.run(cmd, a) },
 	}
 	cmd.Flags().StringVar(&u.listen, "listen", "127.0.0.1:8090", "the `ADDRESS` to listen at")
-	cmd.Flags().StringArrayVar(&u.hosts, "host", nil, "a `HOST` that the page may be asked for under, beside IP addresses and localhost; may be repeated")
+	cmd.Flags().StringArrayVar(&u.hosts, "host", nil, "a `HOST` that requests may name, besides IP addresses and localhost; may be repeated")
 	return cmd
 }
 

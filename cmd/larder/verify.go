@@ -36,9 +36,9 @@ func newVerify(a *app) *cobra.Command {
 	v := new(verify)
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Read all that is stored, and tell what is damaged",
+		Short: "Read all that is stored, and report what is damaged",
 		Long: `Read every stored response, head and body, and compare it with its checksums. What is damaged is
-told and left where it is; with --remove it is removed, as it is when a request comes upon it. The
+reported and left where it is; with --remove it is removed, as it is when a request finds it. The
 exit code is 1 if anything was damaged.`,
 		Example: `  larder verify
   larder verify --store disk:/var/cache/larder --remove --json`,
