@@ -31,7 +31,7 @@ type Proxy struct {
 	// Forwarded tells origins who asks, by Forwarded (RFC 7239), X-Forwarded-For, X-Forwarded-Host and
 	// X-Forwarded-Proto. What the client says in such fields is never passed on. False: origins are told nothing. What
 	// an origin answers may depend on the host and the scheme that it is told, and a client may name any of Hosts: so
-	// the Rules of Cache must come from KeyForwarded.
+	// a Cache that is set needs Rules from KeyForwarded.
 	Forwarded bool
 	// Via is the proxy's name in the Via field (RFC 9110 §7.6.3), by which it also recognises a request that comes back
 	// to it. It must be a token, and no other proxy on the way may have it. "": larder- and random letters.
@@ -42,7 +42,7 @@ type Proxy struct {
 	// is no limit on waiting for the origin with event streams (text/event-stream), messages marked Incremental (RFC
 	// 10036), upgraded connections, and request bodies that the origin has stopped reading.
 	StallTimeout time.Duration
-	// Observe is called with each Fault; nil: nobody is. It must be safe for concurrent use.
+	// Observe, if set, is called with each Fault. It must be safe for concurrent use.
 	Observe func(*http.Request, *Fault)
 
 	once  sync.Once

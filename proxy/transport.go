@@ -14,14 +14,16 @@ import (
 	"time"
 )
 
-// Transport is an http.Transport that does more with HTTP/1.1, except with responses of https origins that come through
-// a forward proxy:
-//   - It accepts a response with an unknown transfer coding, such as identity, which left HTTP in 2014. Servers that name
-//     one mean nothing by it, so the body is taken as it comes, up to the end of the connection (RFC 9112 §6.3), as
-//     browsers do.
-//   - It keeps what a response lists in Connection besides close, so that those fields can be removed (RFC 9110 §7.6.1).
+// Transport is an http.Transport that does more:
+//   - It accepts an HTTP/1.1 response with an unknown transfer coding, such as identity, which left HTTP in 2014. Servers
+//     that name one mean nothing by it, so the body is taken as it comes, up to the end of the connection (RFC 9112
+//     §6.3), as browsers do.
+//   - It keeps what an HTTP/1.1 response lists in Connection besides close, so that those fields can be removed (RFC 9110
+//     §7.6.1).
 //   - To http origins it sends TE with the Connection: TE that this requires (RFC 9110 §10.1.4).
 //   - It sends a request with Upgrade by HTTP/1.1, never by HTTP/2.
+//
+// It cannot do the first two for https origins behind a forward proxy.
 type Transport struct {
 	http.Transport
 
