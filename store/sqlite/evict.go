@@ -25,8 +25,7 @@ func (s *Store) bound(c *conn, bytes int64) error {
 	if s.limit == math.MaxInt64 {
 		return nil
 	}
-	_, err := c.exec(fmt.Sprintf("PRAGMA max_page_count = %d", max(1, bytes/s.pageSize)))
-	return err
+	return c.drain(fmt.Sprintf("PRAGMA max_page_count = %d", max(1, bytes/s.pageSize)))
 }
 
 // keepLimit notes that n bytes are written. Now and then it looks at the file, and before that is full it has the least

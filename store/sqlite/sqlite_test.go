@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func TestContract(t *testing.T) {
 }
 
 // TestContractWithOneForeignConnection runs the contract on a database that allows but one connection, of a driver
-// that does not know larder_row.
+// that does not know larder_row, and leaves statements open.
 func TestContractWithOneForeignConnection(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Kit{
@@ -63,9 +64,54 @@ func TestContractWithOneForeignConnection(t *testing.T) {
 type foreign string
 
 func (path foreign) Connect(context.Context) (sqldriver.Conn, error) {
-	return path.Driver().Open(string(path))
+	c, err := path.Driver().Open(string(path))
+	return stepping{c}, err
 }
 func (path foreign) Driver() sqldriver.Driver { return new(driver.Driver) }
+
+// stepping is a connection on which Exec makes a pragma take one step, as github.com/mattn/go-sqlite3 does with every
+// statement. One that has a row stays there, inside its transaction, until it is used again or closed.
+type stepping struct{ sqldriver.Conn }
+
+func (c stepping) Prepare(query string) (sqldriver.Stmt, error) {
+	st, err := c.Conn.Prepare(query)
+	if err != nil || !strings.HasPrefix(query, "PRAGMA") {
+		return st, err
+	}
+	return &stepped{Stmt: st}, nil
+}
+
+type stepped struct {
+	sqldriver.Stmt
+	rows sqldriver.Rows // nil: it is at no row
+}
+
+func (s *stepped) ExecContext(ctx context.Context, args []sqldriver.NamedValue) (_ sqldriver.Result, err error) {
+	if s.rows, err = s.QueryContext(ctx, args); err != nil {
+		return nil, err
+	}
+	if err := s.rows.Next(make([]sqldriver.Value, len(s.rows.Columns()))); err == io.EOF {
+		s.reset()
+	}
+	return sqldriver.RowsAffected(0), nil
+}
+
+func (s *stepped) QueryContext(ctx context.Context, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+	s.reset()
+	return s.Stmt.(sqldriver.StmtQueryContext).QueryContext(ctx, args)
+}
+
+func (s *stepped) Close() error {
+	s.reset()
+	return s.Stmt.Close()
+}
+
+func (s *stepped) reset() {
+	if s.rows != nil {
+		s.rows.Close()
+		s.rows = nil
+	}
+}
 
 // withDB closes the database that was given to New.
 type withDB struct {

@@ -196,7 +196,8 @@ func (s *Store) vacuum(ctx context.Context) error {
 	return err
 }
 
-// drain runs a pragma that works as its rows are read.
+// drain runs a pragma that has rows, and reads them: it may work as they are read, and some drivers leave its
+// transaction open until they are.
 func (c *conn) drain(pragma string) error {
 	rows, err := c.query(pragma)
 	if err != nil {
