@@ -336,6 +336,9 @@ func TestPattern(t *testing.T) {
 		{"example.com/a/**", "http://example.com/a/../secret", false},
 		{"[::1]:8080/x", "http://[::1]:8080/x", true},
 		{"127.0.0.1", "http://127.0.0.1:4711/x", true},
+		{"example.com/café/*", "http://example.com/caf%c3%a9/menu", true},
+		{"example.com/a b", "http://example.com/a%20b", true},
+		{"example.com/%7euser/*", "http://example.com/~user/x", true},
 	} {
 		p, err := parsePattern(tc.pattern)
 		if err != nil {

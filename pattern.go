@@ -28,7 +28,7 @@ func parsePattern(s string) (pattern, error) {
 	}
 	host, path, hasPath := strings.Cut(rest, "/")
 	if hasPath {
-		p.path = "/" + path
+		p.path = normalEscapes("/" + path)
 	}
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
 		host, p.port = host[:i], host[i+1:]
