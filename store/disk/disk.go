@@ -51,6 +51,9 @@ func Open(dir string, o *Options) (*Store, error) {
 	if o == nil {
 		o = &Options{}
 	}
+	if dir == "" {
+		return nil, errors.New("disk: the cache directory has no name")
+	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("disk: the cache directory %s cannot be used: %w", dir, err)

@@ -27,7 +27,9 @@ func TestOpenRefusesInOneSentence(t *testing.T) {
 		"beneath a file":            filepath.Join(file, "cache"),
 		"a file in the place of v1": half,
 		"a name that cannot be":     "nul\x00byte",
+		"no name":                   "", // of a variable that is not set, say: not the working directory
 	}
+	t.Chdir(t.TempDir())
 	if runtime.GOOS == "linux" {
 		dirs["where nobody may write"] = "/proc/larder" // not even root
 	}
