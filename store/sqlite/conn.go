@@ -135,6 +135,17 @@ func (c *conn) transaction(f func() error) error {
 	return err
 }
 
+// writable returns why the file cannot be written. That somebody else is writing, for however long, is no reason.
+func (c *conn) writable() error {
+	c.pragmas("busy_timeout = 0")
+	_, err := c.exec(`DELETE FROM loose WHERE false`)
+	c.pragmas(busyTimeout)
+	if resultCode(err) == codeBusy {
+		return nil
+	}
+	return err
+}
+
 func (c *conn) close() error {
 	c.forgetRows()
 	for _, st := range c.stmts {

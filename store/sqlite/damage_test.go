@@ -289,7 +289,23 @@ func TestReadOnlyDatabaseServesHits(t *testing.T) {
 	if found, err := keep.Lookup(ctx, "new"); len(found) > 0 || err != nil {
 		t.Errorf("a failed Commit left %d records, %v", len(found), err)
 	}
-	s.Close() // cannot write down what was used
+	if err := s.Close(); err != nil { // it cannot write down what was used
+		t.Errorf("Close: %v", err)
+	}
+}
+
+func TestOpenWaitsForNoWriter(t *testing.T) {
+	path := temp(t)
+	records := fill(t, path)
+	other := mustOpen(t, path, nil)
+	if _, err := other.writer.exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	defer other.writer.exec("ROLLBACK")
+	s := mustOpen(t, path, nil)
+	if found, err := s.Lookup(ctx, records[0].Key); len(found) != 1 || err != nil {
+		t.Errorf("Lookup: %d records, %v", len(found), err)
+	}
 }
 
 func TestUnwritablePathIsOneSentence(t *testing.T) {

@@ -170,8 +170,7 @@ func openFile(path string, opts *Options) (*Store, error) {
 	s, err := open(db, opts)
 	if err == nil {
 		s.owned = true
-		// A read-only file can be opened, too.
-		if _, err = s.writer.exec(`DELETE FROM loose WHERE false`); err == nil {
+		if err = s.writer.writable(); err == nil { // a read-only file can be opened, too
 			return s, nil
 		}
 		s.Close()
@@ -243,11 +242,11 @@ func open(db *sql.DB, opts *Options) (*Store, error) {
 // Local marks the Store as a store.Local: a read waits for nobody, and a write only for the writers before it.
 func (s *Store) Local() {}
 
-// Close writes down when records were used, ends the background work and gives back the connections. Writes under way
-// are discarded, and readers of bodies fail from then on.
+// Close writes down when records were used, if it can, ends the background work and gives back the connections. Writes
+// under way are discarded, and readers of bodies fail from then on.
 func (s *Store) Close() error {
 	s.cancel() // the background work
-	flushed := s.flushTouches(background)
+	s.flushTouches(background)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -257,7 +256,7 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	s.background.Wait()
 
-	errs := []error{flushed}
+	var errs []error
 	if s.readers != nil {
 		errs = append(errs, s.readers.close())
 	}
