@@ -57,11 +57,12 @@ func WithMode(ctx context.Context, m Mode) context.Context {
 	return context.WithValue(ctx, askKey{}, a)
 }
 
-// WithTTL returns a context whose responses are stored and fresh for ttl, whatever their headers and the rules say. ttl
-// is a positive duration, Forever, or Never, for which any negative one stands; 0 undoes an earlier WithTTL or
-// WithExpiry. What is stored already, or on its way for another request, keeps its lifetime until it is stored or
-// validated anew. A shared cache does not answer requests without a TTL with what was stored only because of one: a
-// response that the origin forbids to share, or that sets a cookie and is neither public nor fresh.
+// WithTTL returns a context whose responses are stored and fresh for ttl, whatever their headers and the rules say, if
+// they have one of Rule.Statuses. ttl is a positive duration, Forever, or Never, for which any negative one stands; 0
+// undoes an earlier WithTTL or WithExpiry. What is stored already, or on its way for another request, keeps its
+// lifetime until it is stored or validated anew. A shared cache does not answer requests without a TTL with what was
+// stored only because of one: a response that the origin forbids to share, or that sets a cookie and is neither public
+// nor fresh.
 func WithTTL(ctx context.Context, ttl time.Duration) context.Context {
 	a := asked(ctx)
 	a.ttl, a.expires = max(ttl, Never), time.Time{}

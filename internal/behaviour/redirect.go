@@ -36,6 +36,15 @@ var redirects = []test{
 		}
 		t.wantStored(2 * (2 + 3 + 4 + 5))
 	}},
+	{name: "what one request's TTL keeps is found offline, temporary hops included", run: func(t *T) {
+		for i, status := range []int{http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect} {
+			from, to := fmt.Sprint("/from/", i), fmt.Sprint("/to/", i)
+			t.origin.status(from, status, "Location", to)
+			t.origin.numbered(to)
+			t.get(from, ttl(time.Hour)).want(larder.Miss, to+" 1")
+			t.get(from, mode(larder.Offline)).want(larder.Hit, to+" 1")
+		}
+	}},
 	{name: "a hop that may not be stored is asked for each time", run: func(t *T) {
 		t.origin.status("/a", http.StatusFound, "Location", "/b", "Cache-Control", "no-store")
 		t.origin.numbered("/b", "Cache-Control", "max-age=60")
