@@ -15,7 +15,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// conclude makes the response to x from what the flight brought. It returns nil if that is of no use for x.
+// conclude makes the response to x from the flight's result. It returns nil if the result is of no use for x.
 func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, error) {
 	d := Decision{Outcome: Miss, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section(),
 		Forwarded: forwarded(x), ForwardStatus: f.status, Collapsed: !leads, NotShared: x.alone}
@@ -70,16 +70,16 @@ func (c *Cache) conclude(x *exchange, f *flight, leads bool) (*http.Response, er
 	return nil, nil
 }
 
-// failedFor reports whether f's error may be x's as well: that of the network, or x asks in the same words. Else it may
-// be the fault of what the leader asked.
+// failedFor reports whether f's error is x's as well: it is the network's, or x asks in the same words. Otherwise the
+// leader's request may be to blame.
 func (f *flight) failedFor(x *exchange) bool {
 	return ofNetwork(f.err) || x.content == "" && maps.EqualFunc(f.led.header, x.header, slices.Equal)
 }
 
-// ofNetwork reports whether err is that the origin could not be reached, or not be trusted, gave no answer in time, or
-// closed the connection without one.
+// ofNetwork reports whether err says that the origin could not be reached or trusted, did not answer in time, or closed
+// the connection without an answer.
 func ofNetwork(err error) bool {
-	var client *url.Error // where Base has a client in it: it is a net.Error, whatever it wraps
+	var client *url.Error // of a Base that uses an http.Client; it is a net.Error whatever it wraps
 	if errors.As(err, &client) {
 		err = client.Err
 	}
@@ -89,7 +89,7 @@ func ofNetwork(err error) bool {
 	return errors.As(err, &network) || errors.As(err, &certificate) || errors.As(err, &record) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// standIn returns the stale response in the place of what the origin failed to give; nil if its body is gone.
+// standIn returns the stale response in place of the failed origin's; nil if its body is gone.
 func (c *Cache) standIn(x *exchange, f *flight, d Decision) *http.Response {
 	d.Outcome, d.Err = Stale, f.err
 	d.Reason, d.Section = "stale, since the origin failed", "RFC 5861 §4"
@@ -99,8 +99,8 @@ func (c *Cache) standIn(x *exchange, f *flight, d Decision) *http.Response {
 	return c.serve(x, x.records[x.verdict.Index], c.now(), d)
 }
 
-// mayShare reports whether the answer to one request may be given to another that waited for it: in a shared cache
-// only if it could be reused without asking (RFC 9111 §4), since nothing else keeps users apart.
+// mayShare reports whether a request that waited for another's answer may get it. In a shared cache the answer must be
+// reusable without validation (RFC 9111 §4), since nothing else keeps users apart.
 func (c *Cache) mayShare(x *exchange, r *store.Record) bool {
 	if !c.Shared {
 		return true
@@ -136,10 +136,10 @@ func forwarded(x *exchange) string {
 	if x.records[v.Index].Status == http.StatusPartialContent {
 		return "partial"
 	}
-	return "stale" // as what is to be validated each time
+	return "stale" // as if it were, since it must be validated each time
 }
 
-// soloBody is a body that is read by one caller and not stored; its fetch ends with it.
+// soloBody is a body that one caller reads and that is not stored. The fetch ends with it.
 type soloBody struct {
 	io.ReadCloser
 	ctx    context.Context // the caller's
@@ -148,7 +148,7 @@ type soloBody struct {
 }
 
 func solo(ctx context.Context, body io.ReadCloser, cancel context.CancelFunc) io.ReadCloser {
-	if body == http.NoBody { // which nobody need close
+	if body == http.NoBody { // callers need not close it
 		cancel()
 		return body
 	}
@@ -161,9 +161,9 @@ func (b *soloBody) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if err != io.EOF && b.ctx.Err() != nil {
-		err = b.ctx.Err() // rather than that the fetch was cancelled
+		err = b.ctx.Err() // rather than the error of the cancelled fetch
 	}
-	b.end() // not every caller closes what it has read to the end
+	b.end() // not every caller closes a body after its end
 	return n, err
 }
 

@@ -16,9 +16,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// fetch answers x from the origin, by a flight that is under way for the same or by one of its own. Where it returns
-// neither a response nor an error, the flight brought nothing for x, and the exchange that it returns, which has learnt
-// from that, is to be looked at anew.
+// fetch answers x from the origin, by a flight that is under way for the same request or by one of its own. If it
+// returns neither a response nor an error, the flight brought nothing for x: the caller tries again with the exchange
+// that fetch returns, which has learnt from that.
 func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error) {
 	f, leads := c.flightFor(&x, attempt)
 	if leads {
@@ -47,7 +47,7 @@ func (c *Cache) fetch(x exchange, attempt int) (*http.Response, exchange, error)
 	return resp, x, err
 }
 
-// flightFor returns the flight that x may wait for, or one to lead.
+// flightFor returns a flight that x may wait for, or one that it leads.
 func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	if attempt >= maxAttempts || x.alone || !x.sociable() || !c.flights.worthWaiting(x.key) {
 		return c.flights.alone(x.req.Context(), flightKey{key: x.key, method: x.rr.Method}, x.target.url), true
@@ -63,7 +63,7 @@ func (c *Cache) flightFor(x *exchange, attempt int) (f *flight, leads bool) {
 	return c.flights.join(x.req.Context(), flightKey{key: x.key, method: x.rr.Method, variant: x.variant()}, x.target.url, suits)
 }
 
-// suits reports whether an answer that came before x, and is not in the store yet, may be given to x.
+// suits reports whether an answer that came before x, and is not in the store yet, may be reused for x.
 func (c *Cache) suits(x *exchange, r *result) bool {
 	var answer *store.Record
 	switch {
@@ -77,9 +77,9 @@ func (c *Cache) suits(x *exchange, r *result) bool {
 	return c.policy().Reuse(&x.rr, c.asWhole(answer), x.now).Action == rfc9111.Serve
 }
 
-// sociable reports whether x may wait for an answer to somebody else's request, and others for its: not if it
-// wants a new answer, or one to a condition of its own, or ends by Request.Cancel alone: the transport looks at that, and
-// nobody who waits for another.
+// sociable reports whether x may wait for the answer to somebody else's request, and others for its answer. It may not
+// if it wants a new answer, has a condition of its own, or can be cancelled by Request.Cancel alone, which the transport
+// watches but a waiting caller does not.
 func (x *exchange) sociable() bool {
 	//lint:ignore SA1019 http.Client.Timeout still sets it, beside the context's deadline
 	if x.req.Cancel != nil && x.req.Context().Done() == nil {
@@ -92,7 +92,7 @@ func (x *exchange) sociable() bool {
 	case rfc9111.RequestNoCache, rfc9111.RequestMaxAge, rfc9111.RequestMinFresh:
 		return false
 	}
-	if x.rr.WantsNew() { // where nothing is stored, the reason is that
+	if x.rr.WantsNew() { // the reason above is another if nothing is stored
 		return false
 	}
 	for _, name := range conditional {
@@ -106,8 +106,8 @@ func (x *exchange) sociable() bool {
 // conditional are the request fields that set a condition.
 var conditional = [...]string{"If-Range", "If-None-Match", "If-Modified-Since"}
 
-// keepHeader gives x a header of its own, since what comes after the answer's head may go on when the caller uses its
-// request again.
+// keepHeader gives x a header of its own: the work after the response's head may go on when the caller already reuses
+// its request.
 func (x *exchange) keepHeader() {
 	if len(x.header) > 0 {
 		x.header = maps.Clone(x.header)
@@ -117,7 +117,7 @@ func (x *exchange) keepHeader() {
 	x.rr.Header = x.header
 }
 
-// detach gives x a request of its own, so that the caller may go, and change its request, before the origin has
+// detach gives x a request of its own, so that the caller may leave, and change its request, before the origin has
 // answered.
 func (x *exchange) detach() {
 	x.send = x.send.Clone(x.send.Context())
@@ -131,7 +131,7 @@ func (x *exchange) detach() {
 // lead asks the origin and settles f.
 func (c *Cache) lead(f *flight, x *exchange) {
 	if err := c.inquire(f, x); err != nil {
-		if f.isSettled() { // a panic when all had what they waited for: there is nobody to be told
+		if f.isSettled() { // a panic after all got what they waited for: nobody is left to return it to
 			panic(err)
 		}
 		c.land(f)
@@ -140,10 +140,10 @@ func (c *Cache) lead(f *flight, x *exchange) {
 	}
 }
 
-// inquire does what lead does, but returns the error where that fails.
+// inquire is lead, but returns the error.
 func (c *Cache) inquire(f *flight, x *exchange) (err error) {
 	defer recovered(&err)
-	// If another flight has ended since the store was looked into, it was perhaps with what is wanted here.
+	// A flight that has ended since the store was looked into may have stored what is wanted here.
 	if f.key.alone == 0 && c.flights.landed.Load() != x.landed && c.answeredMeanwhile(f, x) {
 		return nil
 	}
@@ -164,7 +164,7 @@ func (c *Cache) inquire(f *flight, x *exchange) (err error) {
 	if !originFailed(resp.StatusCode) || !c.staleAllowed(x, nil) {
 		var d *download
 		d, r.notStored = c.download(f, x, resp, requested)
-		if d != nil || x.sociable() && x.req.Header["Range"] == nil && !originFailed(resp.StatusCode) { // else it says nothing of other requests
+		if d != nil || x.sociable() && x.req.Header["Range"] == nil && !originFailed(resp.StatusCode) { // other answers say nothing about later requests
 			c.flights.note(x.key, d != nil)
 		}
 		if d != nil {
@@ -180,17 +180,17 @@ func (c *Cache) inquire(f *flight, x *exchange) (err error) {
 	return nil
 }
 
-// recovered makes an error of a panic, in Base or in a function of the user's: others wait for what is done there,
-// perhaps in a goroutine of the cache's, where the caller could not recover.
+// recovered turns a panic in Base or in a function of the user's into an error: others wait for the result, and in a
+// goroutine of the cache's the caller could not recover.
 func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("larder: panic: %v\n\n%s", p, debug.Stack())
 	}
 }
 
-// consult asks the origin whether what is stored still holds, or for what is missing of it, and if the answer does not
-// go with what is stored, anew without it. The status is the origin's, where resp is put together from its answer and
-// stored parts. No response and no error mean that f is settled.
+// consult validates what is stored, or asks for what is missing of it. If the answer does not fit what is stored, it
+// asks again unconditionally. status is the origin's, also if resp combines its answer with stored parts. Neither a
+// response nor an error means that f is settled.
 func (c *Cache) consult(f *flight, x *exchange) (resp *http.Response, status int, requested time.Time, err error) {
 	var conditions http.Header
 	if i := x.verdict.Index; x.reads() && i >= 0 && x.ask.mode != ForceRefresh {
@@ -235,11 +235,11 @@ func (c *Cache) consult(f *flight, x *exchange) (resp *http.Response, status int
 	return resp, resp.StatusCode, requested, nil
 }
 
-// ask sends the request to the origin, with conditions in the place of the caller's own, if there are any.
+// ask sends the request to the origin, with conditions, if there are any, in place of the caller's own.
 func (c *Cache) ask(ctx context.Context, x *exchange, body io.ReadCloser, conditions http.Header) (resp *http.Response, requested time.Time, err error) {
 	out := x.send.WithContext(ctx)
 	out.Body = body
-	if out.Header = out.Header.Clone(); out.Header == nil { // many a transport adds to it in place
+	if out.Header = out.Header.Clone(); out.Header == nil { // many transports add to it in place
 		out.Header = make(http.Header)
 	}
 	if len(conditions) > 0 {
@@ -252,8 +252,7 @@ func (c *Cache) ask(ctx context.Context, x *exchange, body io.ReadCloser, condit
 	return resp, requested, err
 }
 
-// send lets the origin answer req, and makes up for what a RoundTripper may have left out, as http.Client does, or left
-// in.
+// send sends req to the origin. It repairs what a RoundTripper may leave out, as http.Client does, or leave in.
 func (c *Cache) send(req *http.Request) (resp *http.Response, err error) {
 	defer recovered(&err)
 	resp, err = c.base().RoundTrip(req)
@@ -275,8 +274,8 @@ func (c *Cache) send(req *http.Request) (resp *http.Response, err error) {
 	return resp, nil
 }
 
-// withoutSpace removes the space between names and colons, which net/http leaves (RFC 9112 §5.1). It has not framed the
-// body by such a field, so that one that frames it goes.
+// withoutSpace removes the space between names and colons, which net/http leaves (RFC 9112 §5.1). net/http has ignored
+// such a field when it framed the body, so a Content-Length or Transfer-Encoding like that is dropped.
 func withoutSpace(h http.Header) {
 	for name, values := range h {
 		if !strings.HasSuffix(name, " ") {
@@ -289,13 +288,13 @@ func withoutSpace(h http.Header) {
 	}
 }
 
-// parse returns what the origin answered to x as the standard sees it.
+// parse returns the origin's answer to x as package rfc9111 sees it.
 func (c *Cache) parse(x *exchange, resp *http.Response, requested, received time.Time) rfc9111.Response {
 	return *rfc9111.Parse(rfc9111.Response{Method: x.rr.Method, Status: resp.StatusCode, Header: resp.Header, Requested: requested, Received: received,
 		Targeted: c.targeted})
 }
 
-// originFailed reports whether the status is one that stale-if-error covers (RFC 5861 §4).
+// originFailed reports whether stale-if-error covers the status (RFC 5861 §4).
 func originFailed(status int) bool {
 	switch status {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -304,8 +303,8 @@ func originFailed(status int) bool {
 	return false
 }
 
-// staleAllowed reports whether the selected response may stand in for an origin that answered with a failure, or not at
-// all, which is err.
+// staleAllowed reports whether the selected response may stand in for an origin that answered with a server error, or,
+// if err is set, not at all.
 func (c *Cache) staleAllowed(x *exchange, err error) bool {
 	i := x.verdict.Index
 	switch {
@@ -317,8 +316,7 @@ func (c *Cache) staleAllowed(x *exchange, err error) bool {
 	return c.policy().StaleIfError(&x.rr, x.stored[i], c.now())
 }
 
-// drain reads the little that a response without a body of interest may hold, so that its connection can be
-// used again.
+// drain reads up to 4 KiB of a body that nobody needs, so that its connection can be reused, and closes it.
 func drain(resp *http.Response) {
 	if resp.Body == http.NoBody {
 		return

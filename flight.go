@@ -12,71 +12,71 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// flightKey names what several callers may wait for together.
+// flightKey identifies requests whose callers may wait for one answer.
 type flightKey struct {
 	key     store.Key
 	method  string // GET or HEAD, or the method that a rule allowed
-	variant string // the request's values of the fields that are known to select a variant
-	alone   int64  // a number of its own, for one that nobody may join
+	variant string // the request's values of the fields known to select a variant
+	alone   int64  // a unique number, for a flight that nobody may join
 }
 
-// flight is one request to the origin and those who wait for its head.
+// flight is one request to the origin, and the callers who wait for the response's head.
 type flight struct {
 	key    flightKey
-	at     flightKey       // where it is among those under way
-	url    string          // that it asks for, normalised
-	led    exchange        // the leader's, as it was when the flight began
-	values context.Context // the leader's, without its end
-	ctx    context.Context // the same, but it ends when nobody waits any more
+	at     flightKey       // its key in flights.under
+	url    string          // the normalised URL that it asks for
+	led    exchange        // the leader's exchange when the flight began
+	values context.Context // the leader's context, without its end
+	ctx    context.Context // values, but cancelled when nobody waits any more
 	cancel context.CancelFunc
 
 	result
 
 	mu      sync.Mutex
-	ready   chan struct{} // closed when result is there; nil: nobody has had to wait for it
+	ready   chan struct{} // closed when result is there; nil: nobody has waited for it
 	waiters int
-	leader  bool // the caller whose request it is still waits
+	leader  bool // the leader still waits
 	settled bool
-	parting func() // to be done when the last of the waiters has gone; nil: nothing
+	parting func() // what to do when the last waiter has left; nil: nothing
 
-	outdated atomic.Bool // an unsafe request has changed what it asks for: neither to be stored nor joined
-	alike    atomic.Bool // what its URL gives with another query was changed: it is outdated, too, if its answer has No-Vary-Search
-	storing  bool        // the answer is being stored, since these were not set; guarded by mu, as stored is
-	stored   sync.Cond   // tells that storing has ended
+	outdated atomic.Bool // an unsafe request has changed the resource: the answer must not be stored, nor the flight joined
+	alike    atomic.Bool // the URL was changed with another query: outdated as well if the answer has No-Vary-Search
+	storing  bool        // the answer is being stored, since neither mark was set; guarded by mu, like stored
+	stored   sync.Cond   // signals that storing has ended
 
-	landed chan struct{} // closed when it has landed; nil: it has no lease
+	landed chan struct{} // closed when the flight has landed; nil: it has no lease
 }
 
-// result is what came of a flight; err, again, or one of the pointers is set.
+// result is what a flight brought. One of err, again, record, download and resp is set.
 type result struct {
 	err       error
-	again     bool           // the store has an answer by now
-	record    *store.Record  // a stored response that the origin's 304 made fresh
-	said      http.Header    // with record: that of the 304
-	own       bool           // record is for the leader alone, since what the 304 says may not be stored
+	again     bool           // the store has an answer now
+	record    *store.Record  // a stored response that the origin's 304 has freshened
+	said      http.Header    // with record: the header of the 304
+	own       bool           // record is for the leader alone, since the 304 makes it unstorable
 	download  *download      // a response on its way into the store
-	resp      *http.Response // a response for the leader alone; only take may touch it
-	status    int            // the origin's, if it answered
+	resp      *http.Response // a response for the leader alone; only take may use it
+	status    int            // the origin's status, if it answered
 	notStored string         // why resp is not stored
 }
 
-// flights are those under way, and what is known of keys whose answers cannot be shared.
+// flights are the flights under way, and the keys whose answers could not be shared.
 type flights struct {
 	landed atomic.Int64 // how many have ended
 
 	mu       sync.Mutex
 	under    map[flightKey]*flight
 	loners   int64
-	unshared map[uint64]struct{} // hashes of keys; to be wrong costs a request
+	unshared map[uint64]struct{} // hashes of keys; a collision costs a request
 	seed     maphash.Seed
 }
 
-// maxUnshared bounds the memory of keys that are not worth waiting for.
+// maxUnshared bounds unshared.
 const maxUnshared = 4096
 
-// begin adds a flight, on a context of its own with the values of ctx. The mutex is held.
+// begin adds a flight with a context of its own that has the values of ctx. fs.mu is held.
 func (fs *flights) begin(ctx context.Context, key flightKey, url string) *flight {
-	if old := fs.under[key]; old != nil { // which has still to be found by outdate
+	if old := fs.under[key]; old != nil { // outdate must still find it
 		fs.loners++
 		old.at.alone = fs.loners
 		fs.under[old.at] = old
@@ -100,9 +100,9 @@ func (fs *flights) alone(ctx context.Context, key flightKey, url string) *flight
 	return fs.begin(ctx, key, url)
 }
 
-// beside returns a flight for the same caller alone, that is outdated as f is.
+// beside returns a flight for f's leader alone, which is outdated if f is.
 func (fs *flights) beside(f *flight) *flight {
-	b := fs.alone(f.values, f.key, f.url) // from now on who outdates f outdates it, too
+	b := fs.alone(f.values, f.key, f.url) // from now on, outdating f outdates b
 	if f.outdated.Load() {
 		b.outdated.Store(true)
 	}
@@ -112,8 +112,8 @@ func (fs *flights) beside(f *flight) *flight {
 	return b
 }
 
-// join returns the flight under way for key, or a new one that the caller leads. A caller that comes after the answer
-// joins only if that suits it, as a stored response would have to.
+// join returns the flight under way for key, or a new one for the caller to lead. A caller that comes after the answer
+// joins only if the answer suits it, as a stored response would have to.
 func (fs *flights) join(ctx context.Context, key flightKey, url string, suits func(*result) bool) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -123,9 +123,9 @@ func (fs *flights) join(ctx context.Context, key flightKey, url string, suits fu
 	return fs.begin(ctx, key, url), true
 }
 
-// outdate sees to it that what is under way, own excepted, for key, or for its URL under whatever key, is neither stored
-// nor given to those who come later; and so for the URL with another query by other methods than GET and HEAD, or if the
-// answer has No-Vary-Search.
+// outdate marks the flights for key, and those for its URL under other keys, except own: their answers are neither
+// stored nor given to later callers. Flights for the URL with another query are marked if their method is neither GET
+// nor HEAD; the others count as outdated if their answer has No-Vary-Search.
 func (fs *flights) outdate(key store.Key, url string, own *flight) {
 	base, _, _ := strings.Cut(url, "?")
 	fs.outdateAll(own, func(k flightKey, f *flight) *atomic.Bool {
@@ -142,8 +142,8 @@ func (fs *flights) outdate(key store.Key, url string, own *flight) {
 	})
 }
 
-// outdateGroups outdates what is under way, own excepted, that has one of the tags, or may turn out to: of a request
-// that is not answered yet nobody knows, if its URL begins with origin.
+// outdateGroups marks the flights, except own, whose answer has one of the tags, or may have: a request that is not
+// answered yet may if its URL begins with origin.
 func (fs *flights) outdateGroups(origin string, tags []string, own *flight) {
 	fs.outdateAll(own, func(_ flightKey, f *flight) *atomic.Bool {
 		if f.mayHave(origin, tags) {
@@ -153,8 +153,8 @@ func (fs *flights) outdateGroups(origin string, tags []string, own *flight) {
 	})
 }
 
-// outdateAll sets the marks of what is under way, own excepted, that mark returns; nil: none. What is being stored is in
-// the store when it returns, to be removed from there; so it is for whoever else outdates it meanwhile.
+// outdateAll sets the marks that mark returns for the flights, except own; nil: no mark. When it returns, an answer that
+// was being stored is in the store, so that the caller can remove it there. That holds for concurrent calls, too.
 func (fs *flights) outdateAll(own *flight, mark func(flightKey, *flight) *atomic.Bool) {
 	var all []*flight
 	fs.mu.Lock()
@@ -177,7 +177,7 @@ func (fs *flights) outdateAll(own *flight, mark func(flightKey, *flight) *atomic
 	}
 }
 
-// store calls put, by which r, f's answer, is stored, unless that is outdated.
+// store calls put, which stores f's answer r, unless f is outdated.
 func (f *flight) store(r *store.Record, put func() error) error {
 	f.mu.Lock()
 	f.storing = !f.outdatedFor(r)
@@ -195,7 +195,7 @@ func (f *flight) store(r *store.Record, put func() error) error {
 	return put()
 }
 
-// outdatedFor reports whether an unsafe request has changed what f asks for, if r is its answer; nil: that is not known.
+// outdatedFor reports whether an unsafe request has changed what f asks for, given its answer r; nil: not known yet.
 func (f *flight) outdatedFor(r *store.Record) bool {
 	return f.outdated.Load() || f.outdatedAlike(r)
 }
@@ -212,7 +212,7 @@ func (f *flight) mayHave(origin string, tags []string) bool {
 	return r != nil && slices.ContainsFunc(r.Tags, func(tag string) bool { return slices.Contains(tags, tag) })
 }
 
-// answer returns what is stored, or on its way into the store, as the answer; nil: nothing is, or it has not come yet.
+// answer returns f's answer that is stored or being stored; nil: there is none, or not yet.
 func (f *flight) answer() *store.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -234,7 +234,7 @@ func (fs *flights) land(f *flight) bool {
 	return true
 }
 
-// worthWaiting reports whether the last answer for key could be shared, as far as is known.
+// worthWaiting reports whether, as far as is known, the last answer for key could be shared.
 func (fs *flights) worthWaiting(key store.Key) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -260,8 +260,8 @@ func (fs *flights) note(key store.Key, shared bool) {
 	fs.unshared[maphash.String(fs.seed, string(key))] = struct{}{}
 }
 
-// wait adds a waiter, unless the answer is there and does not suit, or all have left and the flight is being
-// given up.
+// wait adds a waiter. It returns false if the answer is there and does not suit, or if all have left and the flight is
+// being given up.
 func (f *flight) wait(suits func(*result) bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -275,7 +275,7 @@ func (f *flight) wait(suits func(*result) bool) bool {
 	return true
 }
 
-// done returns what is closed when the result is there.
+// done returns a channel that is closed when the result is there.
 func (f *flight) done() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -295,7 +295,7 @@ var closed = func() chan struct{} {
 	return c
 }()
 
-// settle tells the waiters what came of the flight.
+// settle gives the waiters the flight's result.
 func (f *flight) settle(r result) {
 	f.mu.Lock()
 	f.result = r
@@ -328,7 +328,7 @@ func (f *flight) isSettled() bool {
 	return f.settled
 }
 
-// whenLeft sees to it that do is called when all who wait have what they wanted: now, if that is so.
+// whenLeft has do called when the result is there and the last waiter has left: at once, if that is so.
 func (f *flight) whenLeft(do func()) {
 	f.mu.Lock()
 	f.parting = do
@@ -339,7 +339,7 @@ func (f *flight) whenLeft(do func()) {
 	}
 }
 
-// takeParting returns what is to be done now, if it is time; f.mu is held.
+// takeParting returns what whenLeft was given, if it is time for that. f.mu is held.
 func (f *flight) takeParting() (parting func()) {
 	if f.settled && f.waiters == 0 {
 		parting, f.parting = f.parting, nil
@@ -347,7 +347,7 @@ func (f *flight) takeParting() (parting func()) {
 	return parting
 }
 
-// leave takes a waiter back: it has what it wanted, or does not want it any more.
+// leave removes a waiter, who has what it wanted or does not want it any more.
 func (f *flight) leave(leads bool) {
 	f.mu.Lock()
 	f.waiters--
@@ -361,7 +361,7 @@ func (f *flight) leave(leads bool) {
 	}
 	parting := f.takeParting()
 	if none && !settled {
-		f.cancel() // before anybody else begins to wait
+		f.cancel() // under f.mu, before anybody else begins to wait
 	}
 	f.mu.Unlock()
 	switch {
@@ -376,7 +376,7 @@ func (f *flight) leave(leads bool) {
 	}
 }
 
-// take gives the leader the response that is for it alone.
+// take returns, once, the response for the leader alone.
 func (f *flight) take() *http.Response {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -15,36 +15,36 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// exchange is one request and what has been found out about it.
+// exchange is one request, and what the cache has found out about it.
 type exchange struct {
 	req  *http.Request // the caller's
-	send *http.Request // the same with a body that can still be read
+	send *http.Request // what the origin is sent: req, with a body that is still unread
 	came time.Time
-	now  time.Time // when it was looked at
+	now  time.Time // when the store was last looked into
 	ask  ask
 	rule *rule
 
 	target  target
 	key     store.Key
-	content string          // the digest of what its body says; "": it has none
+	content string          // the digest of the body's meaning; "": no body
 	header  http.Header     // the request's fields as Vary sees them
 	rr      rfc9111.Request // the request as the rules see it
 
 	landed     int64               // how many flights had landed before the store was looked into
-	found      []*store.Record     // stored under key, newest first
-	records    []*store.Record     // those of them that are usable
-	stored     []*rfc9111.Response // the same as the standard sees them
-	incomplete *assembly           // stored in part, and not enough of it
-	vary       []string            // the fields that are known to select a variant
+	found      []*store.Record     // all that is stored under key, newest first
+	records    []*store.Record     // the usable ones of found
+	stored     []*rfc9111.Response // records as package rfc9111 sees them
+	incomplete *assembly           // stored parts that do not suffice
+	vary       []string            // the request fields known to select a variant
 	verdict    rfc9111.Verdict
-	rest       *completion // what the response was put together with; nil: nothing
-	troubled   bool        // the store failed to tell what is stored
-	alone      bool        // a flight that it waited for had nothing for it: it asks by itself
-	unusable   bool        // the body of what is stored is gone, or the filter turned it away: as if nothing were
+	rest       *completion // the stored parts that the response was combined with; nil: none
+	troubled   bool        // the lookup failed
+	alone      bool        // a flight that it waited for had no answer for it, so it must ask by itself
+	unusable   bool        // the stored body is gone, or the filter rejected the response: nothing counts as stored
 }
 
-// reads reports whether the request's conditions and ranges are about the stored response. With other methods they mean
-// something else (RFC 9110 §13.1.2 and §14.2, RFC 10008 §2.6 and §2.8).
+// reads reports whether the request's conditions and ranges apply to the stored response. With other methods they have
+// another meaning (RFC 9110 §13.1.2 and §14.2, RFC 10008 §2.6 and §2.8).
 func (x *exchange) reads() bool {
 	switch x.rr.Method {
 	case http.MethodGet, http.MethodHead, methodQuery:
@@ -53,7 +53,7 @@ func (x *exchange) reads() bool {
 	return false
 }
 
-// maxAttempts bounds how often a request is looked at anew because the flight it waited for brought nothing for it.
+// maxAttempts bounds how often a request looks into the store again after a flight that brought nothing for it.
 const maxAttempts = 3
 
 // RoundTrip answers req from the store if the rules and RFC 9111 allow it. Otherwise it asks Base, and stores the
@@ -69,10 +69,10 @@ func (c *Cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// tellFailed emits the event of a request that came at that time and ended in an error.
+// tellFailed emits the event for a request that ended in an error.
 func (c *Cache) tellFailed(req *http.Request, came time.Time, err error) {
 	e := Event{Kind: Failed, Method: cmp.Or(req.Method, http.MethodGet), Duration: c.now().Sub(came), Err: err}
-	if set := c.rules.Load(); req.URL != nil && set.err == nil { // faulty rules do not say what is secret
+	if set := c.rules.Load(); req.URL != nil && set.err == nil { // without valid rules nobody knows what to redact
 		path := normalPath(req.URL)
 		r := ruleFor(set.rules, e.Method, req.URL, path)
 		e.URL = newTarget(req.URL, path, r.telling(set.rules, e.Method, req.URL, path)).url
@@ -132,14 +132,13 @@ func (c *Cache) bypass(x exchange, why string) (*http.Response, error) {
 	return c.pass(x, why)
 }
 
-// onlyStored reports whether x is to be answered with what is stored, or not at all (RFC 9111 §5.2.1.7). To bypass the
-// cache counts before what the header says, and so does that unsafe methods are written through (RFC 9111 §4).
+// onlyStored reports whether x must be answered from the store or not at all (RFC 9111 §5.2.1.7). The mode Bypass
+// overrides the header, and unsafe methods are always written through (RFC 9111 §4).
 func (c *Cache) onlyStored(x *exchange) bool {
 	return x.rr.OnlyStored || x.reads() && x.ask.mode != Bypass && c.policy().Reuse(&x.rr, nil, x.now).Action == rfc9111.Refuse
 }
 
-// fromStore answers x with what is stored for it, which is records, or refuses it. It returns nil if the origin is to
-// be asked.
+// fromStore answers x from records, which are stored for it, or refuses it. It returns nil if the origin must be asked.
 func (c *Cache) fromStore(x *exchange, records []*store.Record) *http.Response {
 	switch x.verdict.Action {
 	case rfc9111.Refuse:
@@ -167,8 +166,8 @@ func (c *Cache) fromStore(x *exchange, records []*store.Record) *http.Response {
 	return nil
 }
 
-// look looks into the store for x and weighs what is there. What is stored for other queries counts where nothing
-// stored for its own can be served.
+// look looks into the store for x and weighs what is there. If nothing stored for x's own query can be served, it also
+// considers what is stored for queries that mean the same (No-Vary-Search).
 func (c *Cache) look(ctx context.Context, x *exchange) ([]*store.Record, error) {
 	records, err := c.lookup(ctx, x)
 	if err != nil {
@@ -185,7 +184,7 @@ func (c *Cache) look(ctx context.Context, x *exchange) ([]*store.Record, error) 
 	return all, err
 }
 
-// rewound returns x with its body to be sent from the start.
+// rewound returns x with its body back at the start.
 func (x exchange) rewound() (exchange, error) {
 	if x.send.GetBody == nil {
 		return x, nil
@@ -199,7 +198,7 @@ func (x exchange) rewound() (exchange, error) {
 	return x, nil
 }
 
-// prepare finds out what the request asks for. If the cache takes no part in it, it returns why.
+// prepare fills in what the request asks for. If the cache takes no part in it, prepare returns why.
 func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 	req := x.req
 	method := req.Method
@@ -239,7 +238,7 @@ func (c *Cache) prepare(x *exchange, rules []*rule) (why string) {
 	return ""
 }
 
-// weigh decides what to do with the request, given what is stored.
+// weigh decides what to do with the request, given the stored records.
 func (c *Cache) weigh(x *exchange, records []*store.Record) {
 	x.found, x.records, x.stored, x.incomplete = records, records, nil, nil
 	if len(records) == 1 && !isPart(records[0]) && c.usable(x, records[0]) {
@@ -277,32 +276,33 @@ func (c *Cache) weigh(x *exchange, records []*store.Record) {
 	}
 }
 
-// usable reports whether x may be answered by r, as far as the user and the cache have a say in it.
+// usable reports whether x may be answered with r as far as the rule and the cache are concerned; the standard comes
+// after that.
 func (c *Cache) usable(x *exchange, r *store.Record) bool {
 	return x.rule.statusAllowed(r.Status) && c.counts(r)
 }
 
-// counts reports whether r is taken for stored: not if it was to be removed, or is not as it was given to the store.
+// counts reports whether r counts as stored: not if its removal is owed, or if its body is not as the cache stored it.
 func (c *Cache) counts(r *store.Record) bool { return !c.owed.has(r) && !c.readingOf(r).packed }
 
-// reading is what is worked out from a record when it is first used, and kept with it.
+// reading is what the cache derives from a record when it first uses it, and keeps with it.
 type reading struct {
 	parsed     rfc9111.Response
-	alone      [1]*rfc9111.Response // a slice of parsed, for the common case of a single variant
+	alone      [1]*rfc9111.Response // parsed, as a slice for the common case of a single variant
 	status     string
 	major      int
 	minor      int
 	header     fields
 	connection *tlsReading             // nil: the response came in the clear
-	assembly   *assembly               // nil: the record is one in the store
-	packed     bool                    // a store that was around this one when it was stored has changed the body
-	variation  string                  // what its No-Vary-Search says, as text
-	otherwise  atomic.Pointer[reading] // by a cache with other targeted fields, that has the same record in its store
+	assembly   *assembly               // nil: the record is a single one in the store
+	packed     bool                    // the body was changed by a wrapper that is no longer around the store
+	variation  string                  // its No-Vary-Search in canonical form
+	otherwise  atomic.Pointer[reading] // for a cache with other targeted fields on the same store
 }
 
 func (c *Cache) readingOf(r *store.Record) *reading {
 	v, ok := r.Derived(c.read).(*reading)
-	if !ok { // a store around this one, that is in use beside it, was first to derive something
+	if !ok { // a wrapper that also uses this store has derived something before
 		return c.read(r).(*reading)
 	}
 	if slices.Equal(v.parsed.Targeted, c.targeted) {
@@ -327,7 +327,7 @@ func read(r *store.Record, targeted []string) *reading {
 		v.connection = new(tlsReading)
 	}
 	for name := range r.Header {
-		v.packed = v.packed || strings.HasPrefix(name, ":") // as store/compressed marks it; no origin's field begins so
+		v.packed = v.packed || strings.HasPrefix(name, ":") // the mark of store/compressed; no field from an origin begins so
 	}
 	if lines := r.Header[noVarySearch]; len(lines) > 0 {
 		if says, ok := rfc9111.ParseNoVarySearch(lines); ok {
@@ -337,7 +337,7 @@ func read(r *store.Record, targeted []string) *reading {
 	return v
 }
 
-// pass lets the origin answer a request that the cache takes no part in.
+// pass forwards a request that the cache takes no part in.
 func (c *Cache) pass(x exchange, why string) (*http.Response, error) {
 	resp, err := c.send(x.send)
 	if err != nil {
@@ -355,7 +355,7 @@ func bypassed(x *exchange, resp *http.Response, why string) Decision {
 	return d
 }
 
-// refuse is the answer to a request for stored responses only when there is none (RFC 9111 §5.2.1.7).
+// refuse answers a request that wants a stored response when there is none (RFC 9111 §5.2.1.7).
 func (c *Cache) refuse(x *exchange) *http.Response {
 	closeBody(x.send)
 	resp := &http.Response{
@@ -366,7 +366,7 @@ func (c *Cache) refuse(x *exchange) *http.Response {
 	return c.answer(x, resp, Decision{Outcome: Refused, Reason: x.verdict.Reason.String(), Section: x.verdict.Reason.Section()})
 }
 
-// answer completes the response that a caller gets.
+// answer completes the response for the caller.
 func (c *Cache) answer(x *exchange, resp *http.Response, d Decision) *http.Response {
 	return c.answerWith(x, resp, &decided{decision: d})
 }
@@ -389,7 +389,7 @@ func (c *Cache) answerWith(x *exchange, resp *http.Response, with *decided) *htt
 	return resp
 }
 
-// bodySize is how long the body of a response to the caller is; -1: not known beforehand.
+// bodySize returns the length of the body that the caller gets; -1: not known yet.
 func bodySize(resp *http.Response) int64 {
 	if resp.Body == http.NoBody {
 		return 0 // as to HEAD, whatever Content-Length says
@@ -415,8 +415,7 @@ func statusText(status int) string {
 	return string(b)
 }
 
-// variant returns the request's values of the fields that select a response, or a part of it, as part of a flight's
-// key.
+// variant returns the request's values of the fields that select a variant or a range, for a flight's key.
 func (x *exchange) variant() string {
 	var b strings.Builder
 	add := func(name string, values []string) {
