@@ -13,71 +13,70 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// chunkSize is how much of a body is read from the origin at once.
+// chunkSize is how much of a body is read from the origin at once, in bytes.
 const chunkSize = 32 << 10
 
-// When its last reader leaves a download early, it is finished all the same if little is left: at most restSize
+// When the last reader leaves a download early, it is finished all the same if little is left: at most restSize
 // bytes, within restTime.
 const (
 	restSize = 64 << 10
 	restTime = 2 * time.Second
-	// maxBehind bounds how many downloads are finished, or have their beginnings kept in a distant store, after their
-	// last readers have left; what others have begun is then dropped.
+	// maxBehind bounds how many downloads are finished, or have their beginnings stored in a distant store, after their
+	// last readers have left. Beyond that, downloads are dropped.
 	maxBehind = 512
 )
 
-// lagTime is how long the readers of what cannot be stored wait for those who have not had the chunk that they have
-// had.
+// lagTime is how long the readers of a body that cannot be stored wait for the slower ones.
 const lagTime = 10 * time.Second
 
-// errLagged is why a reader gets no more.
+// errLagged is the error of a reader that was too slow for a body that cannot be stored.
 var errLagged = errors.New("larder: the body was read too slowly: it is not stored, and others waited for what comes next")
 
-// errOutdated is why a response is not stored that was under way while an unsafe request changed what it is of.
+// errOutdated is why a response is not stored if an unsafe request changed the resource meanwhile.
 var errOutdated = errors.New("it was invalidated on its way")
 
-// errAbandoned is why a response is not stored whose readers all left early.
+// errAbandoned is why a response is not stored if all of its readers left early.
 var errAbandoned = errors.New("every reader left before the end")
 
-// download is one body on its way from the origin to any number of readers and into the store. Nothing pumps: the
-// first reader that wants bytes which nobody has yet starts a pull, which writes the last chunk to the store and
-// reads the next one from the origin. So a byte that has come never waits for the store. Readers further behind read
-// back from the store's Writer, so that a slow one holds nobody back. Once the store has failed, or the body has
-// grown too long for it, the next chunk waits until every reader has had this one, for lagTime at most: a reader that
-// has not had it by then gets an error.
+// download is one body on its way from the origin to any number of readers and into the store. Readers drive it: the
+// first one that wants bytes which have not come yet starts a pull, which writes the last chunk to the store and then
+// reads the next one from the origin. So a byte that has come never waits for the store. Slower readers read back from
+// the store's Writer, and hold nobody up. Once the store has failed, or the body has grown too long for it, the next
+// chunk waits until every reader has had this one, for lagTime at most. A reader that has not had it by then gets an
+// error.
 type download struct {
 	c          *Cache
 	x          *exchange
 	record     *store.Record // without Size and Trailer
 	superseded []*store.Record
 	resp       *http.Response // the origin's
-	trailers   []string       // that it announced
-	length     int64          // of the body; -1: unknown
+	trailers   []string       // the names that it announced
+	length     int64          // of the body in bytes; -1: unknown
 	maxBody    int64          // 0: no limit
 	flight     *flight
 	digests    *digests
-	noted      bool   // as Cache.noted has it, which is not to be asked once the caller may use its request again
-	writing    bounds // the store's trouble must not end the fetch
+	noted      bool   // Cache.noted of x, which must not be asked once the caller may reuse its request
+	writing    bounds // for the writes: a slow store must not end the fetch
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change; nil: nobody waits
-	chunk   []byte        // the bytes that came last, not yet written
-	start   int64         // where chunk stands in the body
-	came    error         // with chunk: io.EOF or what went wrong
-	writer  store.Writer  // nil: not yet begun
-	broken  bool          // nothing more is written
-	written int64         // how much of the body the store has taken
+	chunk   []byte        // the last bytes that came, not yet written
+	start   int64         // the position of chunk in the body
+	came    error         // the error that came with chunk, such as io.EOF
+	writer  store.Writer  // nil: the write has not begun
+	broken  bool          // no more is written
+	written int64         // bytes of the body that the store has taken
 	pulling bool
-	lag     *time.Timer // leaves those behind who have not had chunk; nil: nobody waits for them
-	err     error       // io.EOF or what went wrong, once the download has ended
+	lag     *time.Timer // ends the wait for readers who have not had chunk; nil: nobody waits for them
+	err     error       // how the download has ended, io.EOF if well; nil: it has not
 	readers []*reader
-	first   [1]*reader // where readers begin
+	first   [1]*reader // the array in which readers begins
 	holds   int        // callers that may still become readers
-	gone    bool       // nobody can become a reader any more
-	tried   bool       // to be finished for nobody; once is enough
+	gone    bool       // no more readers can join
+	tried   bool       // finishing it without readers was tried; once is enough
 }
 
-// attach makes r a reader, or returns false if there can be none any more since the body's first bytes are gone.
+// attach makes r a reader. It returns false if the body's first bytes are gone.
 func (d *download) attach(ctx context.Context, r *reader, resp *http.Response) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -92,7 +91,7 @@ func (d *download) attach(ctx context.Context, r *reader, resp *http.Response) b
 	return true
 }
 
-// detach takes r out of the readers, if it is there; d.mu is held.
+// detach removes r from the readers, if it is one. d.mu is held.
 func (d *download) detach(r *reader) {
 	if r.index < 0 {
 		return
@@ -104,17 +103,17 @@ func (d *download) detach(r *reader) {
 	r.index = -1
 }
 
-// leaveBehind lets go of the readers who have not had the chunk that ends there, if it is still the last, and somebody
-// is there who has had it.
+// leaveBehind drops the readers who have not had the chunk that ends at end, if it is still the last one and another
+// reader has had it.
 func (d *download) leaveBehind(end int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.pulling || end != d.start+int64(len(d.chunk)) {
 		return
 	}
-	d.lag = nil // who becomes a reader from now on has as long
+	d.lag = nil // later readers have the whole time again
 	if !slices.ContainsFunc(d.readers, func(r *reader) bool { return r.pos >= end }) {
-		return // who waited has left
+		return // the reader who waited has left
 	}
 	for _, r := range slices.Clone(d.readers) {
 		if r.pos < end {
@@ -125,7 +124,7 @@ func (d *download) leaveBehind(end int64) {
 	d.wake()
 }
 
-// waitNoMore ends the wait for those who have not had the chunk, since they have. d.mu is held.
+// waitNoMore stops the timer, since all readers have had the chunk. d.mu is held.
 func (d *download) waitNoMore() {
 	if d.lag != nil {
 		d.lag.Stop()
@@ -133,8 +132,8 @@ func (d *download) waitNoMore() {
 	}
 }
 
-// everybodyHas reports whether the chunk that ends at end may be forgotten: it is in the store, or all readers
-// have had it.
+// everybodyHas reports whether the chunk that ends at end may be dropped: it is in the store, or all readers have had
+// it.
 func (d *download) everybodyHas(end int64) bool {
 	if d.broken {
 		if d.holds > 0 && d.start == 0 {
@@ -158,7 +157,7 @@ func (d *download) wake() {
 
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
-// pull writes the chunk to the store, and reads the next one from the origin or, after the last, ends the download.
+// pull writes the chunk to the store, and reads the next one from the origin. After the last one it ends the download.
 func (d *download) pull() {
 	defer d.panicked()
 	if len(d.chunk) > 0 && !d.broken { // only pulls change chunk, broken and came
@@ -169,7 +168,7 @@ func (d *download) pull() {
 		return
 	}
 	d.mu.Lock()
-	if !d.everybodyHas(d.start + int64(len(d.chunk))) { // the store has failed just now: this is the only copy
+	if !d.everybodyHas(d.start + int64(len(d.chunk))) { // the store has just failed: this is the only copy
 		d.pulling = false
 		d.wake()
 		d.mu.Unlock()
@@ -208,7 +207,7 @@ func (d *download) more(buf []byte) (n int, err error) {
 	return d.resp.Body.Read(buf)
 }
 
-// write hands one chunk to the store; end is where it ends in the body.
+// write writes one chunk to the store; end is where it ends in the body.
 func (d *download) write(p []byte, end int64) {
 	d.digests.write(p)
 	err := store.ErrTooLarge
@@ -222,7 +221,7 @@ func (d *download) write(p []byte, end int64) {
 	if err == nil {
 		d.written = end
 	}
-	if err != nil { // that it went well may say no more than that it was taken: the Commit will tell
+	if err != nil { // success may mean only that the store has taken it: Commit tells
 		d.c.failed(op, d.x, err)
 		d.mu.Lock()
 		d.broken = true
@@ -249,8 +248,8 @@ func (d *download) create() error {
 	return err
 }
 
-// end concludes the download, once, by the pull under way or, if there is none, by the last reader to leave:
-// with io.EOF it commits.
+// end ends the download with err; io.EOF commits. It is called once: by the pull under way or, if there is none, by the
+// last reader to leave.
 func (d *download) end(err error) {
 	defer d.panicked()
 	if err == io.EOF && !d.broken {
@@ -263,8 +262,8 @@ func (d *download) end(err error) {
 	d.over(err)
 }
 
-// panicked ends the download if the store or Observe panics. A server, say, goes on all the same: nobody is to wait for
-// ever, and the origin's body is to be closed.
+// panicked ends the download if the store or Observe panics. A server recovers from that, so nobody may wait for ever,
+// and the origin's body must be closed.
 func (d *download) panicked() {
 	if p := recover(); p != nil {
 		d.over(fmt.Errorf("larder: panic: %v", p))
@@ -272,7 +271,7 @@ func (d *download) panicked() {
 	}
 }
 
-// over tells the readers that the download has ended with err.
+// over ends the download for its readers, with err.
 func (d *download) over(err error) {
 	d.resp.Body.Close()
 	d.c.land(d.flight) // before any reader sees the end
@@ -291,7 +290,7 @@ func (d *download) over(err error) {
 
 // commit makes the whole response visible.
 func (d *download) commit() error {
-	r := d.record // whose Size and Trailer nobody else looks at
+	r := d.record // nobody else reads its Size and Trailer
 	r.Size = d.start + int64(len(d.chunk))
 	if part, _ := d.c.readingOf(r).parsed.Part(); part.Length > 0 && part.Length != r.Size {
 		return errors.New("its length is not that of its Content-Range")
@@ -302,7 +301,7 @@ func (d *download) commit() error {
 	}
 	err := d.digests.verify(d.resp.Trailer)
 	if err != nil {
-		if d.x.rest != nil { // what was stored of it may be what is wrong
+		if d.x.rest != nil { // the stored parts of it may be the wrong ones
 			whole := d.x.rest.of.whole
 			d.c.remove(d.writing.ctx, d.x, whole.Key, d.c.idsOf(whole)...)
 		}
@@ -315,7 +314,7 @@ func (d *download) commit() error {
 	return d.publish(r, d.superseded)
 }
 
-// publish makes r visible in the place of others, unless it is outdated.
+// publish makes r visible in place of the superseded records, unless the flight is outdated.
 func (d *download) publish(r *store.Record, superseded []*store.Record) error {
 	return d.flight.store(r, func() error {
 		err := d.put(r, superseded)
@@ -328,7 +327,7 @@ func (d *download) publish(r *store.Record, superseded []*store.Record) error {
 	})
 }
 
-// put commits r in the place of others, after the note by which it is found if it needs one.
+// put commits r in place of the superseded records, after the note by which it is found, if it needs one.
 func (d *download) put(r *store.Record, superseded []*store.Record) error {
 	if n, needed := d.noteFor(r); needed {
 		if err := d.c.takeNote(d.writing.ctx, d.x, n, r.KeepUntil); err != nil {
@@ -355,14 +354,14 @@ func (d *download) put(r *store.Record, superseded []*store.Record) error {
 	return nil
 }
 
-// keepBeginning makes what has come of a response that broke off visible as a part (RFC 9111 §3.3), if it can be put
-// together with the rest later. It returns false if it can't.
+// keepBeginning stores the beginning of a response that broke off as a part (RFC 9111 §3.3). It returns false if it
+// cannot be combined with the rest later.
 func (d *download) keepBeginning() bool {
 	r := d.c.beginning(d.record, d.written)
 	return r != nil && d.publish(r, d.c.supersededBy(d.x, r)) == nil
 }
 
-// release gives back what the download holds, when it has ended and its last reader has gone.
+// release closes the writer and frees the chunk when the download has ended and its last reader has left.
 func (d *download) release() {
 	d.mu.Lock()
 	w, buf := d.writer, d.chunk
@@ -388,7 +387,7 @@ func (d *download) hold() bool {
 	return true
 }
 
-// unhold takes back a hold: that caller reads by now, or never will.
+// unhold takes back a hold: the caller has become a reader, or never will.
 func (d *download) unhold() {
 	d.mu.Lock()
 	d.holds--
@@ -397,7 +396,7 @@ func (d *download) unhold() {
 	d.left()
 }
 
-// left sees to a download that perhaps nobody reads any more.
+// left finishes or drops the download if nobody reads it any more.
 func (d *download) left() {
 	d.mu.Lock()
 	ended, nobody := d.err != nil, len(d.readers) == 0 && d.holds == 0
@@ -422,16 +421,16 @@ func (d *download) left() {
 		}
 		d.holds--
 	}
-	d.gone = true // who comes from now on asks anew
+	d.gone = true // later callers ask the origin themselves
 	pulling := d.pulling
-	d.pulling = true // nobody else will
+	d.pulling = true // so that nobody else does
 	d.mu.Unlock()
 	switch {
 	case pulling:
 		d.flight.cancel() // ends the pull, which ends the download
 	case d.c.localStore || d.written == 0:
 		d.end(errAbandoned)
-	case !d.c.behind(func() { d.end(errAbandoned) }): // in which what has come is perhaps kept
+	case !d.c.behind(func() { d.end(errAbandoned) }): // which may store the beginning
 		d.c.discarded(d.x, errAbandoned)
 		d.mu.Lock()
 		d.broken = true
@@ -440,8 +439,7 @@ func (d *download) left() {
 	}
 }
 
-// behind does f after the callers have gone. It returns false if so much is being done for such callers that it is
-// better left.
+// behind runs f in the background, for callers who have left. It returns false if maxBehind already run.
 func (c *Cache) behind(f func()) bool {
 	if c.behindNow.Add(1) > maxBehind {
 		c.behindNow.Add(-1)
@@ -454,7 +452,7 @@ func (c *Cache) behind(f func()) bool {
 	return true
 }
 
-// finish reads the small rest of a body that nobody reads any more, or gives it up.
+// finish reads the small rest of a body that nobody reads any more, or gives up after restTime.
 func (d *download) finish() {
 	ctx, cancel := context.WithTimeout(d.flight.ctx, restTime)
 	defer cancel()
@@ -467,6 +465,6 @@ func (d *download) finish() {
 		r.pos = d.start + int64(len(d.chunk))
 		d.mu.Unlock()
 		io.CopyN(io.Discard, r, restSize+1)
-		r.Close() // which ends the download, unless somebody else reads it by now
+		r.Close() // ends the download, unless somebody else reads it by now
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// notModified freshens what the origin's 304 says still holds (RFC 9111 §4.3.4), and settles f with it. It
-// returns false if that is nothing stored.
+// notModified freshens the stored responses that the origin's 304 validates (RFC 9111 §4.3.4), and settles f with the
+// selected one. It returns false if the 304 validates nothing that is stored.
 func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, requested time.Time) bool {
 	now := c.now()
 	said := c.parse(x, resp, requested, now)
@@ -20,7 +20,7 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 	if len(which) == 0 {
 		return false
 	}
-	// Of several with the same tag it renews those that the request could have selected (RFC 9111 §4.3.4).
+	// Of several with the same entity tag, only those that the request selects are freshened (RFC 9111 §4.3.4).
 	if able := slices.DeleteFunc(slices.Clone(which), func(i int) bool { return !rfc9111.Selects(x.records[i].Selecting, x.header) }); len(able) > 0 {
 		which = able
 	}
@@ -37,14 +37,14 @@ func (c *Cache) notModified(f *flight, x *exchange, resp *http.Response, request
 		c.keepFresh(f, x, all)
 	}
 	f.settle(result{record: chosen.record, said: resp.Header, own: !chosen.storable, status: resp.StatusCode})
-	if !c.localStore { // the callers need not wait for that
+	if !c.localStore { // callers need not wait for that
 		c.background.run(func() { c.keepFresh(f, x, all) })
 	}
 	return true
 }
 
-// keepFresh stores what a 304 has freshened, and ends the flight. What must not be stored any more goes when those who
-// are answered with it have opened it.
+// keepFresh stores the freshened responses, and ends the flight. Those that must not be stored any more are removed when
+// all who are answered with them have opened them.
 func (c *Cache) keepFresh(f *flight, x *exchange, all []freshened) {
 	var forbidden []*store.Record
 	for _, fresh := range all {
@@ -63,9 +63,9 @@ func (c *Cache) keepFresh(f *flight, x *exchange, all []freshened) {
 	f.cancel()
 }
 
-// replace puts what freshen has made in the place of what is stored. It returns what has to be removed since it says
-// that it must not be stored. If the request says so, or has an Authorization that makes it so, it does nothing: what
-// is stored is not of this request (RFC 9111 §5.2.1.5, §3.5).
+// replace stores what freshen has made in place of the old record. It returns the records to remove, because they forbid
+// storing now. If it is the request that forbids storing, by no-store or Authorization, replace does nothing: what is
+// stored came with another request (RFC 9111 §5.2.1.5, §3.5).
 func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*store.Record) {
 	for _, part := range fresh.parts {
 		forbidden = append(forbidden, c.replace(f, x, part)...)
@@ -80,8 +80,8 @@ func (c *Cache) replace(f *flight, x *exchange, fresh freshened) (forbidden []*s
 	return forbidden
 }
 
-// renew updates what is stored, unless the flight is outdated: then it stays as old as it was. If that comes while it
-// is updated it is removed, since who looked for it by what the 304 says may have missed it.
+// renew updates the stored record, unless the flight is outdated: then the record stays as old as it was. A record whose
+// flight becomes outdated during the update is removed: whoever looked for it by the new header may have missed it.
 func (c *Cache) renew(f *flight, x *exchange, r *store.Record) {
 	if f.outdatedFor(r) {
 		return
@@ -91,7 +91,7 @@ func (c *Cache) renew(f *flight, x *exchange, r *store.Record) {
 	}
 }
 
-// forOneUser reports whether r must not be stored only since it is for the user who asked: the request has an
+// forOneUser reports whether the only reason not to store r is that it is for the user who asked: the request has an
 // Authorization (RFC 9111 §3.5), or r sets a cookie (§7.3).
 func (c *Cache) forOneUser(x *exchange, r *rfc9111.Response) bool {
 	if _, why := c.policy().Storable(&x.rr, r); why != rfc9111.Authorized && why != rfc9111.SetsCookie {
@@ -111,15 +111,15 @@ func (c *Cache) removeAll(ctx context.Context, x *exchange, records []*store.Rec
 	}
 }
 
-// freshened is a stored response that the origin says still holds.
+// freshened is a stored response that the origin has validated.
 type freshened struct {
 	record   *store.Record
-	came     *rfc9111.Response // the same before the rule withheld something of it
+	came     *rfc9111.Response // record before the rule withheld anything
 	storable bool
-	parts    []freshened // of what is put together, the others being of the whole; nil: it is one record
+	parts    []freshened // of an assembly, whose whole record is; nil: a single record
 }
 
-// freshen gives old the header fields and times of a response that says it still holds, whose values it keeps.
+// freshen returns old with the header fields and times of a response that validates it. It keeps the values of said.
 func (c *Cache) freshen(x *exchange, old *store.Record, said http.Header, requested, now time.Time) freshened {
 	if a := c.readingOf(old).assembly; a != nil {
 		fresh, whole := freshened{storable: true}, new(assembly)
@@ -135,7 +135,7 @@ func (c *Cache) freshen(x *exchange, old *store.Record, said http.Header, reques
 	r := old.Clone()
 	header := c.policy().Freshen(old.Header, said)
 	setDate(header, now)
-	if said["Vary"] != nil && rfc9111.Selects(old.Selecting, x.header) { // which may name other fields now
+	if said["Vary"] != nil && rfc9111.Selects(old.Selecting, x.header) { // it may name other fields now
 		r.Selecting = c.selecting(header, x.header)
 	}
 	r.Header = x.rule.withhold(header)
@@ -147,15 +147,15 @@ func (c *Cache) freshen(x *exchange, old *store.Record, said http.Header, reques
 	c.setTimes(r)
 	fresh := freshened{record: r, came: c.asReceived(x, r, header)}
 	fresh.storable, _ = c.policy().Storable(&x.rr, fresh.came)
-	// Beside a later Date a weak Last-Modified would count as strong (RFC 9110 §8.8.2.2): others were joined with
-	// bytes that are older than that.
+	// With the later Date a weak Last-Modified would count as strong (RFC 9110 §8.8.2.2), and the part might be
+	// combined with bytes of another version.
 	if was := &c.readingOf(old).parsed; isPart(old) && rfc9111.Combinable(fresh.came, fresh.came) && !rfc9111.Combinable(was, was) {
 		fresh.storable = false
 	}
 	return fresh
 }
 
-// byHead lets the response to a HEAD freshen or invalidate the stored GET (RFC 9111 §4.3.5).
+// byHead freshens or invalidates the stored response to GET by the response to HEAD (RFC 9111 §4.3.5).
 func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested time.Time) {
 	now := c.now()
 	said := c.parse(x, resp, requested, now)
@@ -169,7 +169,7 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 		}
 		switch rfc9111.ByHead(c.readingOf(r).alone[0], &said) {
 		case rfc9111.HeadFreshens:
-			fresh := c.freshen(x, r, resp.Header.Clone(), requested, now) // resp is the caller's
+			fresh := c.freshen(x, r, resp.Header.Clone(), requested, now) // the caller owns resp
 			c.removeAll(f.ctx, x, c.replace(f, x, fresh))
 		case rfc9111.HeadInvalidates:
 			c.remove(f.ctx, x, r.Key, c.idsOf(r)...)
@@ -177,7 +177,7 @@ func (c *Cache) byHead(f *flight, x *exchange, resp *http.Response, requested ti
 	}
 }
 
-// byPart lets a part from the origin freshen the stored whole that it is a part of (RFC 9111 §3.4).
+// byPart freshens the stored whole that the origin's partial response is a part of (RFC 9111 §3.4).
 func (c *Cache) byPart(f *flight, x *exchange, resp *http.Response, requested time.Time) {
 	now := c.now()
 	said := c.parse(x, resp, requested, now)

@@ -11,14 +11,14 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// A store that fails breakAfter times in a row, or runs into StoreTimeout once, is left alone for breakFor, and then
-// tried again by one call.
+// A store that fails breakAfter times in a row, or exceeds StoreTimeout once, is left alone for breakFor. Then one call
+// tries it again.
 const (
 	breakAfter = 5
 	breakFor   = 5 * time.Second
 )
 
-// errStoreRests is the fault of a store that is left alone.
+// errStoreRests is the error of a store that is left alone.
 var errStoreRests = errors.New("the store failed repeatedly and is left alone for a while")
 
 // breaker keeps a store that is down from costing every request its timeout.
@@ -27,17 +27,17 @@ type breaker struct {
 	closedAt atomic.Int64 // Unix nanoseconds from which the store may be tried again
 }
 
-// broken reports whether the store is to be left alone.
+// broken reports whether the store is left alone.
 func (b *breaker) broken() bool { return b.failures.Load() >= breakAfter }
 
-// due reports whether a broken store is to be tried again at now, by the caller alone.
+// due reports whether the caller should try a broken store again. It returns true to one caller each breakFor.
 func (b *breaker) due(now time.Time) bool {
 	at := b.closedAt.Load()
 	wait := time.Duration(at - now.UnixNano())
 	return (wait <= 0 || wait > breakFor) && b.closedAt.CompareAndSwap(at, now.Add(breakFor).UnixNano())
 }
 
-// note takes in how a use of the store ended.
+// note records the result of a use of the store.
 func (b *breaker) note(err error, now time.Time) {
 	switch {
 	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrTooLarge), errors.Is(err, store.ErrCorrupt):
@@ -53,9 +53,9 @@ func (b *breaker) note(err error, now time.Time) {
 	}
 }
 
-// mayUse reports whether the store may be used for x. A broken one is tried again by the request itself if the store is
-// local, or the request fails without it; else in the background, so that no caller waits for a store that is known to
-// be down.
+// mayUse reports whether the store may be used for x. A broken store is tried again by the request itself if the store
+// is local, or if the request fails without it. Otherwise it is tried in the background, so that no caller waits for a
+// store that is known to be down.
 func (c *Cache) mayUse(x *exchange) bool {
 	switch {
 	case !c.breaker.broken():
@@ -73,10 +73,10 @@ func (c *Cache) mayUse(x *exchange) bool {
 	return false
 }
 
-// errStoreSlow is the fault of a call that took longer than StoreTimeout.
+// errStoreSlow is the error of a call that took longer than StoreTimeout.
 var errStoreSlow = fmt.Errorf("the store took too long: %w", context.DeadlineExceeded)
 
-// within calls a distant store with the deadline that a single call of it gets.
+// within bounds one call of a distant store by StoreTimeout.
 func (c *Cache) within(ctx context.Context, call func(context.Context) error) error {
 	if c.localStore {
 		return call(ctx)
@@ -90,11 +90,11 @@ func (c *Cache) within(ctx context.Context, call func(context.Context) error) er
 	return err
 }
 
-// bounds bound each of the calls that together read or write one body; all of them have its context.
+// bounds limits each of the calls that together read or write one body. They share its context.
 type bounds struct {
 	ctx    context.Context
 	each   time.Duration
-	giveUp context.CancelCauseFunc // nil: the store is local, and the calls not bounded
+	giveUp context.CancelCauseFunc // nil: the store is local, and its calls are not bounded
 }
 
 func (c *Cache) bounds(ctx context.Context) bounds {
@@ -124,7 +124,7 @@ func (b *bounds) end() {
 	}
 }
 
-// open returns a body that is not in its record.
+// open opens a body that is not in its record.
 func (c *Cache) open(x *exchange, r *store.Record) (body io.ReadSeekCloser, err error) {
 	if !c.mayUse(x) {
 		return nil, errStoreRests
@@ -133,7 +133,7 @@ func (c *Cache) open(x *exchange, r *store.Record) (body io.ReadSeekCloser, err 
 	err = within.call(func() (err error) { body, err = c.store.Open(within.ctx, r); return err })
 	if err != nil {
 		within.end()
-		if x.req.Context().Err() == nil { // else it is the caller's fault
+		if x.req.Context().Err() == nil { // otherwise the caller has left
 			c.failed("open", x, err)
 		}
 		return nil, err
@@ -144,7 +144,7 @@ func (c *Cache) open(x *exchange, r *store.Record) (body io.ReadSeekCloser, err 
 	return body, nil
 }
 
-// boundedBody is a body from a distant store, each Read of which is bounded.
+// boundedBody is a body from a distant store. Each Read is bounded.
 type boundedBody struct {
 	io.ReadSeekCloser
 	within bounds
@@ -160,8 +160,8 @@ func (b *boundedBody) Close() error {
 	return b.ReadSeekCloser.Close()
 }
 
-// failed takes in that the store failed at op for the request x, and tells of it. It returns the error that the
-// caller is to get: nil, unless the cache is to fail with its store.
+// failed records the result of op on the store for x, and emits an event if it is a failure. It returns the error for
+// the caller: nil, unless the cache is FailClosed.
 func (c *Cache) failed(op string, x *exchange, err error) error {
 	if err == nil && c.breaker.failures.Load() == 0 {
 		return nil
@@ -204,7 +204,7 @@ func (c *Cache) lookupUnder(ctx context.Context, x *exchange, key store.Key) ([]
 	var records []*store.Record
 	err := c.within(ctx, func(ctx context.Context) (err error) { records, err = c.store.Lookup(ctx, key); return err })
 	x.troubled = x.troubled || err != nil
-	if err != nil && ctx.Err() != nil { // the caller's fault
+	if err != nil && ctx.Err() != nil { // the caller has left
 		return nil, context.Cause(ctx)
 	}
 	if err == nil {

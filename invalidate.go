@@ -11,12 +11,12 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// invalidate removes what an unsafe request has changed (RFC 9111 §4.4), and the cache groups that its response names
-// or what it has changed was in (RFC 9875 §2.2.1 and §3); the groups of their other members are left alone, and so is
-// the request's own flight, if it has one.
+// invalidate removes what an unsafe request has changed (RFC 9111 §4.4), and the members of the cache groups that its
+// response names or that the removed responses were in (RFC 9875 §2.2.1 and §3). It leaves alone the other groups of
+// those members, and the request's own flight, if it has one.
 func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
 	if x.rule.Methods != nil && x.rule.methodAllowed(x.rr.Method) {
-		return // the user says that it changes nothing
+		return // a rule says that it changes nothing
 	}
 	groups := x.groupTags(rfc9111.InvalidatedGroups(&x.rr, resp.Header))
 	presented := x.presented()
@@ -31,14 +31,14 @@ func (c *Cache) invalidate(x *exchange, resp *http.Response, own *flight) {
 		if twin := c.twinOf(get); twin.key != get.key {
 			groups = c.removeFor(ctx, twin, groups)
 		}
-		if len(get.rule.KeyHeaders) > 0 || get.target.spelling != "" { // there may be more keys than one
+		if len(get.rule.KeyHeaders) > 0 || get.target.spelling != "" { // there may be several keys
 			groups = c.removeListed(ctx, get, store.Query{URL: get.target.url}, groups)
 		}
 	}
 	c.removeGroups(x, groups, own)
 }
 
-// presented returns the request with the URL that the origin sees: of the host that the request names (RFC 9110 §7.1).
+// presented returns the request with the URL that the origin sees: with the host of the Host field (RFC 9110 §7.1).
 func (x *exchange) presented() rfc9111.Request {
 	rr := x.rr
 	if x.req.Host != "" && x.req.Host != x.req.URL.Host {
@@ -48,7 +48,7 @@ func (x *exchange) presented() rfc9111.Request {
 	return rr
 }
 
-// getFor returns the GET for u, a URL of x's origin, as the sender of x would send it.
+// getFor returns the GET request for u, a URL of x's origin, as the sender of x would send it.
 func (c *Cache) getFor(x *exchange, u string) (*exchange, error) {
 	req, err := http.NewRequestWithContext(context.WithoutCancel(x.req.Context()), http.MethodGet, u, nil)
 	if err != nil {
@@ -65,8 +65,7 @@ func (c *Cache) getFor(x *exchange, u string) (*exchange, error) {
 	return get, nil
 }
 
-// twinOf returns get as it would be with a TTL of its own, if it has none, or without one, if it has. In a shared cache
-// the two may have different keys.
+// twinOf returns get without its TTL, or with one if it has none. In a shared cache the two may have different keys.
 func (c *Cache) twinOf(get *exchange) *exchange {
 	twin := *get
 	if twin.ask = (ask{ttl: Forever}); get.rule.ttl(get.ask, http.StatusOK, get.now) > 0 {
@@ -76,9 +75,8 @@ func (c *Cache) twinOf(get *exchange) *exchange {
 	return &twin
 }
 
-// removeFor removes what is stored for x's URL and for those that are the same, and, of every user, what the URL's
-// notes speak of. It returns groups with the cache groups of all this added, but for those of responses to other
-// methods.
+// removeFor removes what is stored for x's URL and for the URLs that mean the same, and, for every user, what the URL's
+// notes lead to. It returns groups with the cache groups of all that, except those of responses to other methods.
 func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []string {
 	for _, key := range c.allKeys(ctx, x) {
 		records, _ := c.lookupUnder(ctx, x, key)
@@ -99,14 +97,14 @@ func (c *Cache) removeFor(ctx context.Context, x *exchange, groups []string) []s
 		}
 	}
 	c.removeMeant(x, others...)
-	if x.troubled { // there may be more than could be found out
+	if x.troubled { // the store may hold more than could be found
 		c.owed.add(c.now(), debt{base: x.target.base()})
 	}
 	return groups
 }
 
-// removeListed removes what q means, as far as the store can tell within its time, and returns the cache groups that it
-// was in, added to groups.
+// removeListed removes what q matches, as far as the store can list it in its time. It returns groups with the cache
+// groups of that.
 func (c *Cache) removeListed(ctx context.Context, x *exchange, q store.Query, groups []string) []string {
 	finder, ok := store.As[store.Finder](c.store)
 	if !ok {
@@ -134,8 +132,8 @@ func (c *Cache) removeListed(ctx context.Context, x *exchange, q store.Query, gr
 	return appendGroups(groups, found)
 }
 
-// findFailed tells that the store failed to find what is to be removed. To be slow at that is no reason to leave it
-// alone: some have to read all that they hold.
+// findFailed reports that the store failed to find what must be removed. A slow Find is no reason to leave the store
+// alone: some stores read all that they hold.
 func (c *Cache) findFailed(x *exchange, q store.Query, err error) {
 	if err != nil {
 		c.owe(q)
@@ -147,11 +145,11 @@ func (c *Cache) findFailed(x *exchange, q store.Query, err error) {
 	c.failed("delete", x, err)
 }
 
-// owe takes in that the store did not remove what q, which names a tag or a URL, means.
+// owe notes that the store did not remove what q, which names a tag or a URL, matches.
 func (c *Cache) owe(q store.Query) { c.owed.add(c.now(), debt{url: q.URL, tag: q.Tag}) }
 
-// removeMeant removes what the queries mean, since x has made it invalid. It returns when that is done, or x's caller
-// has gone. A store that cannot list what it holds keeps it.
+// removeMeant removes what the queries match, since x has made it invalid. It returns when that is done, or x's caller
+// has left. In a store that is no Finder it stays.
 func (c *Cache) removeMeant(x *exchange, queries ...store.Query) {
 	finder, ok := store.As[store.Finder](c.store)
 	if !ok || len(queries) == 0 {
@@ -190,8 +188,7 @@ func (c *Cache) removeMeant(x *exchange, queries ...store.Query) {
 	}
 }
 
-// findsAtOnce is how many of the queries of an unsafe request the store is asked at once: a distant one several, since
-// its answers are long in coming.
+// findsAtOnce is how many Finds for an unsafe request run at once: several on a distant store, whose answers take long.
 func (c *Cache) findsAtOnce() int {
 	if c.localStore {
 		return 1
@@ -199,7 +196,7 @@ func (c *Cache) findsAtOnce() int {
 	return 8
 }
 
-// removeFound removes every record that q means. It returns false if the store had not enough time to find them.
+// removeFound removes every record that q matches. It returns false if the store was too slow to find them.
 func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchange, q store.Query) bool {
 	removing := false
 	err := c.eachFound(ctx, finder, q, func(r *store.Record) error {
@@ -220,8 +217,7 @@ func (c *Cache) removeFound(ctx context.Context, finder store.Finder, x *exchang
 	return !errors.Is(err, errStoreSlow)
 }
 
-// eachFound calls do with each response that q means, until that fails. A distant store gets its time for each, not for
-// all together.
+// eachFound calls do with each response that q matches, until one fails. A distant store gets StoreTimeout for each.
 func (c *Cache) eachFound(ctx context.Context, finder store.Finder, q store.Query, do func(*store.Record) error) error {
 	within := c.bounds(ctx)
 	defer within.end()
@@ -243,7 +239,8 @@ func (c *Cache) eachFound(ctx context.Context, finder store.Finder, q store.Quer
 	}
 }
 
-// remove deletes records under key, all if no ids are given, since an unsafe request or a filter made them invalid.
+// remove deletes the records with ids under key, without ids all, because an unsafe request or a filter made them
+// invalid.
 func (c *Cache) remove(ctx context.Context, x *exchange, key store.Key, ids ...store.ID) {
 	err := errStoreRests
 	if c.mayUse(x) {

@@ -12,15 +12,15 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// setDate adds the Date that a header which came then lacks (RFC 9110 §6.6.1).
+// setDate adds the time of receipt as Date if the header has none (RFC 9110 §6.6.1).
 func setDate(h http.Header, received time.Time) {
 	if _, ok := h["Date"]; !ok {
 		h["Date"] = []string{received.UTC().Format(http.TimeFormat)}
 	}
 }
 
-// withhold returns a header that is to be stored without what r strips, and without its secrets: h itself, if r has
-// neither.
+// withhold returns the header to store: without the fields that r strips, and with those that it redacts REDACTED. It is
+// h itself if r does neither.
 func (r *rule) withhold(h http.Header) http.Header {
 	if len(r.Strip) == 0 && len(r.redact) == 0 {
 		return h
@@ -37,8 +37,8 @@ func (r *rule) withhold(h http.Header) http.Header {
 	return h
 }
 
-// asReceived returns r as the standard sees it with the header as it came: what the rule has withheld from r may be
-// what forbids to store it.
+// asReceived returns r with the header as it came, as package rfc9111 sees it: what the rule withholds from r may forbid
+// storing it.
 func (c *Cache) asReceived(x *exchange, r *store.Record, came http.Header) *rfc9111.Response {
 	parsed := c.readingOf(r).alone[0]
 	if len(x.rule.Strip) == 0 && len(x.rule.redact) == 0 {
@@ -46,21 +46,21 @@ func (c *Cache) asReceived(x *exchange, r *store.Record, came http.Header) *rfc9
 	}
 	whole := *parsed
 	whole.Header = came
-	if r.Header["Set-Cookie"] == nil { // what is stripped is no secret of one any more
+	if r.Header["Set-Cookie"] == nil { // stripped, it does not make the response private
 		whole.Header = maps.Clone(came)
 		delete(whole.Header, "Set-Cookie")
 	}
 	return rfc9111.Parse(whole)
 }
 
-// selecting returns the request's fields that select the response: those that Vary names. A response with a
-// content coding is also for those alone who asked for it in the same words, or not at all: net/http asks for
-// gzip on behalf of callers that do not, and unpacks it, which is too late when it comes from a cache.
+// selecting returns the request's fields that select the response: those that Vary names. Accept-Encoding selects a
+// response with a content coding even if Vary does not name it: callers who leave gzip to net/http, which unpacks it
+// below the cache, could not read a stored response that is packed.
 func (c *Cache) selecting(respHeader, reqHeader http.Header) http.Header {
 	if known := c.selected.Load(); known != nil && respHeader["Content-Encoding"] == nil && rfc9111.IsSelecting(*known, respHeader, reqHeader) {
 		return *known
 	}
-	s, _ := rfc9111.Selecting(respHeader, reqHeader) // Vary: * is Storable's to judge
+	s, _ := rfc9111.Selecting(respHeader, reqHeader) // Storable judges Vary: *
 	if respHeader["Content-Encoding"] != nil {
 		coding, _ := rfc9111.Selecting(http.Header{"Vary": {"Accept-Encoding"}}, reqHeader)
 		if s == nil {
@@ -74,7 +74,7 @@ func (c *Cache) selecting(respHeader, reqHeader http.Header) http.Header {
 	return s
 }
 
-// record returns what is to be stored of a response, without its body; or nil, and why it is not to be stored.
+// record returns the record to store for a response, without its body; or nil, and why it must not be stored.
 func (c *Cache) record(x *exchange, resp *http.Response, requested, received time.Time) (r *store.Record, why string) {
 	ttl := x.rule.ttl(x.ask, resp.StatusCode, received)
 	if why := c.unwanted(x, resp, ttl); why != "" {
@@ -98,8 +98,8 @@ func (c *Cache) record(x *exchange, resp *http.Response, requested, received tim
 	return r, ""
 }
 
-// unwanted returns why the response to x, which would have that TTL, is not to be stored, whatever the standard says;
-// "": it may be.
+// unwanted returns why the response to x, which would have that TTL, must not be stored whatever the standard says;
+// "": it may be stored.
 func (c *Cache) unwanted(x *exchange, resp *http.Response, ttl time.Duration) string {
 	if !x.rule.statusAllowed(resp.StatusCode) {
 		return "the rule does not list its status"
@@ -119,8 +119,7 @@ func (c *Cache) unwanted(x *exchange, resp *http.Response, ttl time.Duration) st
 	return ""
 }
 
-// recordOf returns the response to x as it would be stored, but for its times, and its header before the rule withheld
-// something of it.
+// recordOf returns the record of the response to x, but for its times, and the header before the rule withheld anything.
 func (c *Cache) recordOf(x *exchange, resp *http.Response, ttl time.Duration, requested, received time.Time) (r *store.Record, came http.Header) {
 	came = c.policy().StoredHeader(resp.Header)
 	if x.rest != nil {
@@ -149,8 +148,8 @@ func (c *Cache) recordOf(x *exchange, resp *http.Response, ttl time.Duration, re
 	return r, came
 }
 
-// leadsBack reports whether the response to x is a redirect to what would be answered with it again, though the origin
-// may answer with something else: to the same URL in other words, or without what a rule ignores.
+// leadsBack reports whether the response to x redirects to a URL with x's own key, such as another spelling of the URL,
+// or the URL without a parameter that the rule ignores. Stored, it would be a loop.
 func (c *Cache) leadsBack(x *exchange, resp *http.Response) bool {
 	to, err := x.req.URL.Parse(resp.Header.Get("Location"))
 	if err != nil || to.RequestURI() == x.req.URL.RequestURI() || normalHost(to) != normalHost(x.req.URL) {
@@ -162,7 +161,7 @@ func (c *Cache) leadsBack(x *exchange, resp *http.Response) bool {
 
 func (x *exchange) maxBody(c *Cache) int64 { return cmp.Or(x.rule.MaxBody, c.MaxBody) }
 
-// setTimes works out how long r is fresh and kept; its header and Received are new.
+// setTimes sets how long r is fresh and kept, by its header and Received.
 func (c *Cache) setTimes(r *store.Record) {
 	parsed := c.readingOf(r).alone[0]
 	r.FreshUntil = c.policy().FreshUntil(parsed)
@@ -175,8 +174,8 @@ func (c *Cache) setTimes(r *store.Record) {
 	}
 }
 
-// download begins to store the response and returns what its readers read from; or nil, and why it is not to be
-// stored.
+// download begins to store the response, and returns what its readers read from; or nil, and why the response must not
+// be stored.
 func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested time.Time) (*download, string) {
 	r, why := c.record(x, resp, requested, c.now())
 	if r == nil {
@@ -192,13 +191,13 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 		d.trailers = append(d.trailers, name)
 	}
 	d.writing = c.bounds(f.values)
-	if d.length == 0 { // not set, unless there is no body
+	if d.length == 0 { // not set by Base, unless there is no body
 		d.length, r.Size = -1, -1
 	}
 	if x.rr.Method == http.MethodHead || resp.Body == http.NoBody {
 		d.length, r.Size = 0, 0
 	}
-	if c.localStore && d.length > 0 { // what the store refuses at once is not shared: its readers would go in lockstep
+	if c.localStore && d.length > 0 { // what the store refuses is not shared: its readers would go in lockstep
 		if err := d.create(); err != nil {
 			d.writing.end()
 			c.failed("create", x, err)
@@ -209,12 +208,11 @@ func (c *Cache) download(f *flight, x *exchange, resp *http.Response, requested 
 	return d, ""
 }
 
-// supersededBy returns the stored records in whose place r goes, the response to x: those that x selects, and the
-// oldest of too many variants or parts. A part takes the place of those alone that it contains, and of those of other
-// representations.
+// supersededBy returns the stored records that r, the response to x, replaces: those that x selects, and the oldest
+// of too many variants or parts. A part replaces only the parts that it contains, and those of other representations.
 func (c *Cache) supersededBy(x *exchange, r *store.Record) []*store.Record {
 	var out []*store.Record
-	var variants []http.Header // others that are kept
+	var variants []http.Header // the other variants that are kept
 	parts := maxParts - 1
 	for _, old := range x.found { // newest first
 		switch {
@@ -227,7 +225,7 @@ func (c *Cache) supersededBy(x *exchange, r *store.Record) []*store.Record {
 			default:
 				out = append(out, old)
 			}
-		case isPart(r) && !isPart(old): // there is more in it
+		case isPart(r) && !isPart(old): // the whole has more in it
 		case isPart(r) && c.isBeside(old, r):
 			if parts--; parts < 0 {
 				out = append(out, old)
@@ -239,24 +237,23 @@ func (c *Cache) supersededBy(x *exchange, r *store.Record) []*store.Record {
 	return out
 }
 
-// isBeside reports whether two parts are of the same representation, and the old one has something that the other has
-// not.
+// isBeside reports whether two parts are of the same representation, and old has bytes that r does not have.
 func (c *Cache) isBeside(old, r *store.Record) bool {
 	have, _ := c.readingOf(old).parsed.Part()
 	part, _ := c.readingOf(r).parsed.Part()
 	return rfc9111.Combinable(&c.readingOf(old).parsed, &c.readingOf(r).parsed) && rfc9111.Missing(have, []rfc9111.Part{part}).Length > 0
 }
 
-// isWholeOf reports whether part is of the same representation as old, of which all is stored.
+// isWholeOf reports whether old is the stored whole of the representation that part belongs to.
 func (c *Cache) isWholeOf(old, part *store.Record) bool {
 	return old.Status == http.StatusOK && old.Method == http.MethodGet && sameVariant(old.Selecting, part.Selecting) && rfc9111.Combinable(&c.readingOf(old).parsed, &c.readingOf(part).parsed)
 }
 
-// sameVariant reports whether two responses were selected by the same values of the same fields.
+// sameVariant reports whether the same values of the same request fields selected two responses.
 func sameVariant(a, b http.Header) bool { return maps.EqualFunc(a, b, slices.Equal[[]string]) }
 
-// dropOutdated removes what is stored for x when the origin has answered with something newer that may not be stored.
-// It leaves it where the newer one is not stored only because it is for the user who asked.
+// dropOutdated removes what is stored for x after the origin has answered with something newer that must not be stored.
+// It does nothing if the newer response is not stored only because it is for the user who asked.
 func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Response, requested time.Time) {
 	if x.rr.Method == http.MethodHead || len(x.found) == 0 || !c.ofResource(resp.StatusCode) {
 		return
@@ -275,21 +272,21 @@ func (c *Cache) dropOutdated(ctx context.Context, x *exchange, resp *http.Respon
 	}
 }
 
-// ofResource reports whether an answer with the status tells of what was asked for, and not of who asked, or how: lest
-// one who asks badly empties the cache.
+// ofResource reports whether the status is about the resource rather than about the client or its request. Otherwise
+// bad requests could empty the cache.
 func (c *Cache) ofResource(status int) bool {
 	switch status {
 	case http.StatusPartialContent, http.StatusNotModified:
 		return false
 	case http.StatusNotFound, http.StatusGone, http.StatusUnavailableForLegalReasons:
 		return true
-	case http.StatusUnauthorized, http.StatusForbidden: // for all who ask, if they are one user
+	case http.StatusUnauthorized, http.StatusForbidden: // in a private cache, all requests are one user's
 		return !c.Shared
 	}
 	return status < 400
 }
 
-// discarded tells that a response was not stored in the end.
+// discarded emits the event of a response that was not stored in the end.
 func (c *Cache) discarded(x *exchange, err error) {
 	c.emit(Event{Kind: Discarded, Method: x.rr.Method, URL: x.target.url, Err: err})
 }

@@ -13,25 +13,25 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// A note is a record without a response. It says of a URL, without its query, that responses for it are stored under
-// keys that cannot be worked out from the URL. It is written before them and kept longer: a note too many costs a look
-// into the store, one too few hides responses. An origin whose URLs have notes has one itself, written first, so that
-// for URLs of other origins no note is looked for. Entries does not show notes.
+// A note is a record without a response. It says that responses for a URL without query are stored under keys that
+// cannot be computed from the URL alone. It is written before them and kept longer: a superfluous note costs a lookup, a
+// missing one hides responses. An origin whose URLs have notes has one itself, written first, so that no notes are
+// looked for at other origins. Entries does not show notes.
 type note struct {
-	value     string             // the variation as text, or a method: answers to requests with that are stored
+	value     string             // a variation as text, or a method whose responses are stored
 	variation *rfc9111.Variation // of No-Vary-Search; nil: the value is a method
 	id        store.ID
 	keep      time.Time // zero: for ever
 }
 
-// notes are those known of some URLs, or that there are none.
+// notes remembers the notes of some URLs, also that there are none.
 type notes struct {
 	mu sync.Mutex
 	of map[string]*noted // by URL without query
 }
 
 type noted struct {
-	at  time.Time // when the store was looked into
+	at  time.Time // when they were looked up
 	all []note
 }
 
@@ -39,10 +39,10 @@ const (
 	maxNoted     = 4096        // URLs whose notes are remembered
 	maxNotes     = 8           // of one URL; more only if they are taken at the same moment
 	maxVariation = 1 << 10     // bytes of a variation as text
-	noteAge      = time.Minute // from then on the store is looked into again, for notes of other processes, and to keep them in use
+	noteAge      = time.Minute // after that they are looked up again, for notes of other processes, and to keep them in use
 )
 
-// errNoted is why a response is not stored whose URL has too many notes.
+// errNoted is why a response is not stored if its URL has too many notes.
 var errNoted = fmt.Errorf("its URL had too many values of No-Vary-Search: %w", store.ErrTooLarge)
 
 func noteKey(base string) store.Key {
@@ -51,14 +51,14 @@ func noteKey(base string) store.Key {
 
 func isNote(key store.Key) bool { return len(key) > 1 && key[1] == keyNote }
 
-// withoutNotes returns the query for the responses that q means, whose URL a note may have as well.
+// withoutNotes returns q without notes, which may have the same URL as responses.
 func withoutNotes(q store.Query) store.Query {
 	meant := q.Filter
 	q.Filter = func(r *store.Record) bool { return !isNote(r.Key) && (meant == nil || meant(r)) }
 	return q
 }
 
-// anyNote is the value of the note that an origin has others.
+// anyNote is the value of an origin's own note, which says that its URLs have notes.
 const anyNote = "*"
 
 // originOf returns the scheme and host with which a URL begins.
@@ -88,15 +88,15 @@ func (n *notes) known(base string, now time.Time) (all []note, fresh bool) {
 	return of.all, 0 <= age && age < noteAge
 }
 
-// at returns what is remembered of a URL; nil: nothing is.
+// at returns what is remembered of a URL; nil: nothing.
 func (n *notes) at(base string) *noted {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.of[base]
 }
 
-// found remembers what a look into the store has brought, unless something else is remembered by now than when it
-// began, which was before: that look may have come too early for a note that has been taken since.
+// found remembers the result of a lookup, unless something else is remembered than before, when the lookup began: it
+// may have come too early for a note that was taken since.
 func (n *notes) found(base string, all []note, now time.Time, before *noted) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -105,8 +105,8 @@ func (n *notes) found(base string, all []note, now time.Time, before *noted) {
 	}
 }
 
-// taken remembers a note in the place of the one with its value, and those beside it that are known by now; if none
-// are, these are all.
+// taken remembers a note in place of the one with the same value, and the notes beside it that are known by now; all, if
+// none were known.
 func (n *notes) taken(base string, one note, all []note, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -131,7 +131,7 @@ func (n *notes) remember(base string, all []note, now time.Time) {
 	n.of[base] = &noted{now, all}
 }
 
-// doubt makes what is known of a URL so old that the store is asked again.
+// doubt makes what is remembered of a URL so old that it is looked up again.
 func (n *notes) doubt(base string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -170,7 +170,7 @@ func (c *Cache) notesAt(ctx context.Context, x *exchange, base string) []note {
 	before := c.notes.at(base)
 	records, err := c.lookupUnder(ctx, x, noteKey(base))
 	if err != nil || ctx.Err() != nil || x.troubled && len(records) == 0 {
-		return all // that may not be all: it is looked for again
+		return all // there may be more, so nothing is remembered
 	}
 	all = nil
 	for _, r := range records {
@@ -188,7 +188,8 @@ func (c *Cache) notesAt(ctx context.Context, x *exchange, base string) []note {
 	return all
 }
 
-// keepNotes sees to it that a store with a limit does not drop the notes of x's URL while what they speak of is in use.
+// keepNotes keeps the notes of x's URL in use, so that a store with a limit does not drop them while the responses that
+// they lead to are used.
 func (c *Cache) keepNotes(x *exchange) {
 	if _, fresh := c.notes.known(x.target.base(), c.now()); fresh {
 		return
@@ -198,7 +199,7 @@ func (c *Cache) keepNotes(x *exchange) {
 	c.background.run(func() { c.notesOf(c.abandoned, own) })
 }
 
-// takeNote sees to it that the store has the note for a record that is kept until then.
+// takeNote makes sure that the store has the note for a record that is kept until keepUntil.
 func (c *Cache) takeNote(ctx context.Context, x *exchange, n note, keepUntil time.Time) error {
 	base := x.target.base()
 	if err := c.takeNoteAt(ctx, x, originOf(base), note{value: anyNote}, keepUntil); err != nil {
@@ -222,7 +223,7 @@ func (c *Cache) takeNoteAt(ctx context.Context, x *exchange, base string, n note
 	}
 	now := c.now()
 	if n.id = store.NewID(now); !keepUntil.IsZero() {
-		n.keep = keepUntil.Add(c.keepStale()) // so that it is seldom written anew
+		n.keep = keepUntil.Add(c.keepStale()) // so that it is seldom written again
 	}
 	r := &store.Record{Key: noteKey(base), ID: n.id, Head: store.Head{URL: base, Received: now}, KeepUntil: n.keep}
 	if n.variation == nil {
@@ -233,7 +234,7 @@ func (c *Cache) takeNoteAt(ctx context.Context, x *exchange, base string, n note
 	if err := c.putNote(ctx, r, superseded); err != nil {
 		return err
 	}
-	if x.troubled { // there may be more: they are looked for again
+	if x.troubled { // there may be more: they are looked up again
 		now = time.Time{}
 	}
 	c.notes.taken(base, n, all, now)
@@ -252,14 +253,14 @@ func (c *Cache) putNote(ctx context.Context, r *store.Record, superseded []store
 	return writing.call(func() error { return w.Commit(r, superseded...) })
 }
 
-// noted reports whether the response to x is stored under a key that is not to be guessed from the URL, since it has
-// content in it or how the URL is spelled.
+// noted reports whether the response to x is stored under a key that cannot be computed from the URL alone, because it
+// depends on the request's content or on the spelling of the URL.
 func (c *Cache) noted(x *exchange) bool {
 	return x.rr.Method != http.MethodGet && x.rr.Method != http.MethodHead || x.content != "" ||
 		c.Shared && x.target.spelling != "" && c.customKey(x.req) == ""
 }
 
-// noteFor returns the note that the record of the response needs.
+// noteFor returns the note that r needs, a response to x.
 func (d *download) noteFor(r *store.Record) (n note, needed bool) {
 	switch {
 	case r.Key != d.x.key:

@@ -13,28 +13,28 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// owed are removals that the store did not carry out, since it failed or was left alone. What they mean, and was asked
-// for before, is as if it were not stored; also when pay has removed it, for who has looked it up before. Other
-// processes know nothing of that, until then.
+// owed are removals that the store did not carry out, because it failed or was left alone. Records that they cover, and
+// that were requested before, do not count as stored. That still holds for payPause after pay has removed them, for
+// requests that looked them up before. Until then other processes know nothing of it.
 type owed struct {
 	any    atomic.Bool
 	mu     sync.Mutex
 	since  map[debt]time.Time
-	all    time.Time          // for everything, since there were too many
-	paid   map[debt]time.Time // those of since that pay has removed, and when
+	all    time.Time          // owed is everything requested until then, since there were too many removals
+	paid   map[debt]time.Time // when pay carried out those of since that it did
 	paying bool
-	next   time.Time // when pay may do something again
+	next   time.Time // when pay may run again
 }
 
-// debt is what was to be removed. One field is set.
+// debt is one removal. One field is set.
 type debt struct {
 	key  store.Key
 	url  string
 	tag  string
-	base string // a URL without query, of which what else it means could not be found out
+	base string // a URL without query, of which the store could not tell what else must go
 }
 
-// maxOwed bounds the memory of what is owed.
+// maxOwed bounds since.
 const maxOwed = 4096
 
 func (o *owed) add(now time.Time, d debt) {
@@ -51,7 +51,7 @@ func (o *owed) add(now time.Time, d debt) {
 	o.any.Store(true)
 }
 
-// has reports whether r was to be removed.
+// has reports whether the removal of r is owed.
 func (o *owed) has(r *store.Record) bool {
 	if !o.any.Load() {
 		return false
@@ -67,11 +67,11 @@ func (o *owed) has(r *store.Record) bool {
 		slices.ContainsFunc(r.Tags, func(tag string) bool { return owed(debt{tag: tag}) })
 }
 
-// payPause is how long pay waits when a removal has failed; else it is breakFor.
+// payPause is how long pay waits after a removal has failed; otherwise it waits breakFor.
 const payPause = time.Minute
 
-// begin returns what is owed that can be looked for, if it is time: what is under a key, and the rest if the store finds
-// it. If there is something, end must be called. What was removed payPause ago is forgotten.
+// begin returns the removals to try now: those by key, and the others if the store is a Finder; none if it is not time
+// yet. If there are any, end must be called. It forgets what was removed payPause ago.
 func (o *owed) begin(now time.Time, finds bool) map[debt]time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -91,7 +91,7 @@ func (o *owed) begin(now time.Time, finds bool) map[debt]time.Time {
 	}
 	o.any.Store(len(o.since) > 0 || !o.all.IsZero())
 	if o.paying = len(due) > 0; !o.paying {
-		o.next = now.Add(breakFor) // lest each request goes through all
+		o.next = now.Add(breakFor) // so that not every request goes through all
 	}
 	return due
 }
@@ -102,7 +102,7 @@ func (o *owed) end(next time.Time) {
 	o.paying, o.next = false, next
 }
 
-// removed takes in that the store has d no more, unless it is owed anew.
+// removed notes that the store has carried out d, unless it is owed anew.
 func (o *owed) removed(d debt, since, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -111,7 +111,7 @@ func (o *owed) removed(d debt, since, now time.Time) {
 	}
 }
 
-// pay removes in the background what is owed, now that the store has answered again.
+// pay carries out in the background what is owed, now that the store answers again.
 func (c *Cache) pay() {
 	if !c.owed.any.Load() {
 		return
@@ -145,14 +145,14 @@ func (c *Cache) pay() {
 			}
 			pause = payPause
 			c.emit(Event{Kind: StoreFailed, URL: d.url, Op: "delete", Err: fmt.Errorf("larder: what an unsafe request has made invalid: %w", err)})
-			if ctx.Err() != nil || slow || !errors.Is(err, errStoreSlow) { // to be slow at finding is no reason to stop
+			if ctx.Err() != nil || slow || !errors.Is(err, errStoreSlow) { // a slow Find is no reason to stop
 				return
 			}
 		}
 	})
 }
 
-// payWith removes r if it was asked for until then.
+// payWith removes r if it was requested by since.
 func (c *Cache) payWith(ctx context.Context, r *store.Record, since time.Time) error {
 	if r.Requested.After(since) {
 		return nil
@@ -164,7 +164,7 @@ func (c *Cache) payWith(ctx context.Context, r *store.Record, since time.Time) e
 	return err
 }
 
-// eachUnder calls do with each record under a key, until that fails.
+// eachUnder calls do with each record under a key, until one fails.
 func (c *Cache) eachUnder(ctx context.Context, key store.Key, do func(*store.Record) error) error {
 	var records []*store.Record
 	err := c.within(ctx, func(ctx context.Context) (err error) { records, err = c.store.Lookup(ctx, key); return err })

@@ -17,24 +17,23 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// maxParts bounds how many parts of one variant are kept. The oldest goes first.
+// maxParts bounds how many parts of one variant are kept. The oldest is dropped first.
 const maxParts = 32
 
 // assembly is what is stored of one representation in parts (RFC 9111 §3.4).
 type assembly struct {
-	whole *store.Record // the head that they have together, as a 200; it is not in the store
+	whole *store.Record // their combined head, as that of a 200; not in the store
 	parts []*store.Record
-	have  []rfc9111.Part // of parts, in the same order
+	have  []rfc9111.Part // the parts' bytes, in the same order
 }
 
 func isPart(r *store.Record) bool { return r.Status == http.StatusPartialContent }
 
-// assemble puts the parts among records, which are newest first, together. It returns what can answer the request: the
-// whole responses, and for each representation whose parts hold all that the request wants, the head of the whole in
-// their place. x.incomplete becomes the newest of the other representations that the request selects and this cache may
-// use.
+// assemble combines the parts among records, which are newest first. It returns what can answer the request: the whole
+// responses and, in place of the parts of a representation that hold all that the request wants, the head of the whole.
+// Of the other representations that the request selects and this cache may use, x.incomplete becomes the newest.
 func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
-	var all []*assembly // in the order of their newest parts; one with a single whole record is none
+	var all []*assembly // in the order of their newest parts; a single whole record is one without parts
 	for _, r := range records {
 		i := slices.IndexFunc(all, func(a *assembly) bool { return c.takes(a, r) })
 		if i < 0 {
@@ -59,7 +58,7 @@ func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
 	return usable
 }
 
-// takes reports whether a is of parts, and r one more of the same representation.
+// takes reports whether r is one more part of the representation that a assembles.
 func (c *Cache) takes(a *assembly, r *store.Record) bool {
 	first := a.parts[0]
 	if !isPart(first) || !isPart(r) {
@@ -71,8 +70,8 @@ func (c *Cache) takes(a *assembly, r *store.Record) bool {
 		sameVariant(first.Selecting, r.Selecting)
 }
 
-// combine works out the head that the parts have together: that of the newest, and what only the older ones tell (RFC
-// 9111 §3.4).
+// combine computes the parts' combined head: that of the newest, with the fields that only older ones have (RFC 9111
+// §3.4).
 func (c *Cache) combine(a *assembly) {
 	newest := a.parts[0]
 	header := maps.Clone(a.parts[len(a.parts)-1].Header)
@@ -85,15 +84,15 @@ func (c *Cache) combine(a *assembly) {
 	}
 	_, size := c.readingOf(newest).parsed.Part()
 	delete(header, "Content-Range")
-	delete(header, "Content-Digest") // is of a part, as it was sent
+	delete(header, "Content-Digest") // it is of one part, as it was sent
 	header["Content-Length"] = []string{strconv.FormatInt(size, 10)}
 	a.whole = newest.Clone()
 	a.whole.Status, a.whole.Header, a.whole.Body, a.whole.Size, a.whole.Length = http.StatusOK, header, nil, size, size
 	c.readingOf(a.whole).assembly = a
 }
 
-// beginning returns what has come of r, which broke off after n bytes, as a part. It returns nil if that could not be
-// put together with the rest later.
+// beginning returns the first n bytes of r, after which it broke off, as a part. It returns nil if they could not be
+// combined with the rest later.
 func (c *Cache) beginning(r *store.Record, n int64) *store.Record {
 	parsed := &c.readingOf(r).parsed
 	part, size := parsed.Part()
@@ -107,13 +106,13 @@ func (c *Cache) beginning(r *store.Record, n int64) *store.Record {
 	part.Length = n
 	b := r.Clone()
 	b.Status, b.Size, b.Length, b.Header = http.StatusPartialContent, n, n, maps.Clone(r.Header)
-	delete(b.Header, "Content-Digest") // is of all that was to come
+	delete(b.Header, "Content-Digest") // it is of the whole
 	b.Header["Content-Range"] = []string{rfc9111.ContentRange(part, size)}
 	b.Header["Content-Length"] = []string{strconv.FormatInt(n, 10)}
 	return b
 }
 
-// wanted returns which bytes of the representation the request wants.
+// wanted returns the ranges of the representation that the request wants.
 func (c *Cache) wanted(x *exchange, a *assembly) []rfc9111.Part {
 	if x.rr.Method == http.MethodGet || x.rr.Method == methodQuery {
 		switch parts, status := rfc9111.Ranges(x.req.Header, &c.readingOf(a.whole).parsed, a.whole.Size); status {
@@ -126,7 +125,7 @@ func (c *Cache) wanted(x *exchange, a *assembly) []rfc9111.Part {
 	return []rfc9111.Part{{Start: 0, Length: a.whole.Size}}
 }
 
-// missing returns the span of the first of want of which something is missing.
+// missing returns the missing span of the first range in want that is not complete.
 func (a *assembly) missing(want []rfc9111.Part) rfc9111.Part {
 	for _, w := range want {
 		if m := rfc9111.Missing(w, a.have); m.Length > 0 {
@@ -136,7 +135,7 @@ func (a *assembly) missing(want []rfc9111.Part) rfc9111.Part {
 	return rfc9111.Part{}
 }
 
-// asWhole returns how the rules see r, or the whole of which it is a part.
+// asWhole returns r, or the whole of which it is a part, as package rfc9111 sees it.
 func (c *Cache) asWhole(r *store.Record) []*rfc9111.Response {
 	v := c.readingOf(r)
 	if !isPart(r) {
@@ -147,7 +146,7 @@ func (c *Cache) asWhole(r *store.Record) []*rfc9111.Response {
 	return []*rfc9111.Response{&whole}
 }
 
-// storedAs returns the records of the store that r stands for.
+// storedAs returns the stored records that r stands for.
 func (c *Cache) storedAs(r *store.Record) []*store.Record {
 	if a := c.readingOf(r).assembly; a != nil {
 		return a.parts
@@ -164,22 +163,22 @@ func (c *Cache) idsOf(r *store.Record) []store.ID {
 	return ids
 }
 
-// piece is a run of bytes that is read from one stored part.
+// piece is a run of bytes to be read from one stored part.
 type piece struct {
 	rfc9111.Part
 	body io.ReadSeekCloser
-	at   int64 // where the part's own bytes begin in the whole
+	at   int64 // where the part begins in the whole
 }
 
-// pieced is a body of which some runs of bytes are there: a reader of those, seekable by positions in the whole.
+// pieced reads the runs of bytes of a body that are stored. It seeks by positions in the whole.
 type pieced struct {
-	pieces []piece // in ascending order, none overlapping another
+	pieces []piece // in ascending order, without overlaps
 	pos    int64
 	size   int64
-	sought bool // the piece at pos stands where it is to be read
+	sought bool // the piece at pos is positioned for reading
 }
 
-// openParts opens the parts that hold the bytes of want, all of which are there.
+// openParts opens the parts that hold the bytes of want, all of which are stored.
 func (c *Cache) openParts(x *exchange, a *assembly, want []rfc9111.Part) (_ *pieced, err error) {
 	p := &pieced{size: a.whole.Size}
 	defer func() {
@@ -207,7 +206,7 @@ func (c *Cache) openParts(x *exchange, a *assembly, want []rfc9111.Part) (_ *pie
 	return p, nil
 }
 
-// longestAt returns which part goes furthest of those that have the byte at pos; -1: none has it.
+// longestAt returns the index of the part that extends furthest of those with the byte at pos; -1: none has it.
 func (a *assembly) longestAt(pos int64) int {
 	best, end := -1, pos
 	for i, p := range a.have {
@@ -260,20 +259,20 @@ func (p *pieced) Close() error {
 	return all.Close()
 }
 
-// completion is a request for what is missing of a body that is stored in part.
+// completion is a request for the missing bytes of a body that is stored in part.
 type completion struct {
-	x              *exchange // in brief, with a context that outlasts the caller
+	x              *exchange // brief, with a context that outlasts the caller
 	of             *assembly
-	want           rfc9111.Part // what the caller is to get: before, missing and behind
+	want           rfc9111.Part // what the caller gets: before, missing and behind
 	before, behind rfc9111.Part // stored
 	missing        rfc9111.Part
 	conditions     http.Header
 	stored         *pieced
-	withheld       http.Header // what the origin says that is not to be stored
+	withheld       http.Header // fields of the origin's answer that must not be stored
 }
 
-// completion returns how x is best answered with the help of parts that are stored; nil if they are of no use for it.
-// The stored bytes are read under ctx.
+// completion returns the request by which x is best answered with the help of stored parts; nil if they are of no use.
+// The stored bytes are read with ctx.
 func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 	a := x.incomplete
 	switch {
@@ -281,7 +280,7 @@ func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 		return nil
 	case x.req.Header["If-None-Match"] != nil || x.req.Header["If-Modified-Since"] != nil:
 		return nil
-	case x.verdict.Index >= 0 && !a.whole.Received.After(x.records[x.verdict.Index].Received): // a whole that came later is validated
+	case x.verdict.Index >= 0 && !a.whole.Received.After(x.records[x.verdict.Index].Received): // a whole that came later is validated instead
 		return nil
 	}
 	all := c.wanted(x, a)
@@ -297,7 +296,7 @@ func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 	p.behind.Start = p.missing.Start + p.missing.Length
 	p.behind.Length = p.want.Start + p.want.Length - p.behind.Start
 	p.x = x.brief()
-	p.x.req = p.x.req.Clone(ctx) // others may read on when the caller uses its request again
+	p.x.req = p.x.req.Clone(ctx) // others may read on while the caller reuses its request
 	var err error
 	if p.stored, err = c.openParts(p.x, a, []rfc9111.Part{p.before, p.behind}); err != nil {
 		return nil
@@ -305,8 +304,8 @@ func (c *Cache) completion(ctx context.Context, x *exchange) *completion {
 	return p
 }
 
-// complete makes resp, the answer to p's request, the answer to the caller's, if it brings what is missing: the whole,
-// or the part that the caller wants. It returns false if resp is an answer to p's request alone.
+// complete turns resp, the answer to p's request, into the answer to the caller's, if it brings what is missing: the
+// whole, or the part that the caller wants. It returns false if resp answers p's request alone.
 func (c *Cache) complete(p *completion, resp *http.Response) bool {
 	if resp.StatusCode != http.StatusPartialContent {
 		p.stored.Close()
@@ -321,7 +320,7 @@ func (c *Cache) complete(p *completion, resp *http.Response) bool {
 		return false
 	}
 	said := resp.Header
-	resp.Header = c.policy().Freshen(whole.Header, said).Clone() // the caller may do with it what it likes
+	resp.Header = c.policy().Freshen(whole.Header, said).Clone() // the caller may change it
 	p.withheld = c.policy().Withheld(resp.Header, said)
 	maps.Copy(resp.Header, p.withheld)
 	resp.StatusCode = http.StatusOK
@@ -339,12 +338,12 @@ func (c *Cache) complete(p *completion, resp *http.Response) bool {
 	return true
 }
 
-// read returns a reader of a stored part, which is removed if it turns out to be damaged.
+// read returns a reader of a stored part. A damaged part is removed.
 func (p *completion) read(c *Cache, part rfc9111.Part) io.ReadCloser {
 	return &storedBody{c: c, x: p.x, r: p.of.whole, rc: io.NopCloser(&section{rs: p.stored, part: part}), left: part}
 }
 
-// exactly reads n bytes, and takes fewer for a fault.
+// exactly returns a reader of n bytes, for which fewer are an error.
 type exactly struct {
 	r io.Reader
 	n int64

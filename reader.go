@@ -11,20 +11,20 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// reader is one caller's view of a download, from its first byte: a Response.Body.
+// reader is the Response.Body of one caller: its view of a download, from the first byte.
 type reader struct {
 	d    *download
 	ctx  context.Context
-	resp *http.Response // the caller's, for its trailers
-	stop func() bool    // of the AfterFunc that leaves when ctx ends
+	resp *http.Response // the caller's response, for its trailers
+	stop func() bool    // stops the AfterFunc that closes the reader when ctx ends
 
-	pos    int64 // guarded by d.mu, as are the next three
+	pos    int64 // guarded by d.mu, like the next three
 	closed bool
 	lagged bool
-	index  int // in d.readers; -1: not there any more
+	index  int // in d.readers; -1: not there
 }
 
-// Read reads what is there, or waits for more.
+// Read returns bytes that have come, or waits for more.
 func (r *reader) Read(p []byte) (int, error) {
 	d := r.d
 	for {
@@ -48,7 +48,7 @@ func (r *reader) Read(p []byte) (int, error) {
 			return n, nil
 		case d.err != nil:
 			err := d.err
-			d.detach(r) // not every caller closes what it has read to the end
+			d.detach(r) // not every caller closes a body after its end
 			d.mu.Unlock()
 			r.ended(err)
 			return 0, err
@@ -57,7 +57,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 }
 
-// refused returns why r gets no more; d.mu is held.
+// refused returns why r gets no more bytes; nil: it does. d.mu is held.
 func (r *reader) refused() error {
 	switch {
 	case r.ctx.Err() != nil:
@@ -70,7 +70,7 @@ func (r *reader) refused() error {
 	return nil
 }
 
-// ended does what is to be done when r has read the download to its end, which was err.
+// ended completes r when it has read the download to its end, which was err.
 func (r *reader) ended(err error) {
 	r.d.left()
 	if r.stop != nil {
@@ -81,13 +81,13 @@ func (r *reader) ended(err error) {
 	}
 }
 
-// awaitMore sees to it that what follows the chunk, which ends at end, is fetched, and waits until something has
-// changed. It is called with d.mu held, and unlocks it.
+// awaitMore has the bytes after the chunk, which ends at end, fetched, and waits for a change. It is called with d.mu
+// held, and unlocks it.
 func (r *reader) awaitMore(end int64) {
 	d := r.d
 	if !d.pulling && d.everybodyHas(end) {
 		d.pulling = true
-		if r.ctx.Done() == nil || d.came != nil && d.c.localStore { // this reader stays in any case, or it is soon over
+		if r.ctx.Done() == nil || d.came != nil && d.c.localStore { // this reader cannot leave, or it will not take long
 			d.mu.Unlock()
 			d.pull()
 			return
@@ -108,7 +108,7 @@ func (r *reader) awaitMore(end int64) {
 	}
 }
 
-// readBack reads what the store has taken already.
+// readBack reads bytes that the store has already taken.
 func (r *reader) readBack(w store.Writer, p []byte) (n int, err error) {
 	d := r.d
 	err = d.writing.call(func() (err error) { n, err = w.ReadAt(p, r.pos); return err })
@@ -120,7 +120,7 @@ func (r *reader) readBack(w store.Writer, p []byte) (n int, err error) {
 		return n, nil
 	}
 	switch {
-	case r.ctx.Err() != nil: // it has left meanwhile, and perhaps the writer is closed with it
+	case r.ctx.Err() != nil: // the reader has left meanwhile, and the writer may be closed
 		return 0, r.ctx.Err()
 	case closed:
 		return 0, http.ErrBodyReadAfterClose
@@ -149,19 +149,19 @@ func (r *reader) leave() {
 	}
 	r.closed = true
 	d.detach(r)
-	d.wake() // others may wait for this one
+	d.wake() // others may be waiting for this one
 	d.mu.Unlock()
 	d.left()
 }
 
-// arrival is a response that is under way, on its way to a caller as well: what it consists of in one piece of memory.
+// arrival is what the response to a caller of a download consists of, in one allocation.
 type arrival struct {
 	resp    http.Response
 	decided decided
 	reader  reader
 }
 
-// join makes x's response of a download that is under way. It returns nil if that has no first bytes any more.
+// join makes x's response from a download. It returns nil if the body's first bytes are gone.
 func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *http.Response {
 	a := new(arrival)
 	resp, r := &a.resp, &a.reader
@@ -184,7 +184,7 @@ func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *h
 		return nil
 	}
 	resp.Body = r
-	if d.length == 0 && len(d.trailers) == 0 { // nobody need read or close what has no body
+	if d.length == 0 && len(d.trailers) == 0 { // callers need not read or close an empty body
 		resp.Body = http.NoBody
 		end := func() { io.Copy(io.Discard, r); r.Close() }
 		if c.localStore {
@@ -201,7 +201,7 @@ func (c *Cache) join(x *exchange, d *download, decision Decision, leads bool) *h
 	return c.answerWith(x, resp, &a.decided)
 }
 
-// copyTrailer fills in the trailers that resp announced, and those it did not.
+// copyTrailer fills in the trailers that resp announced, and adds the others.
 func copyTrailer(resp *http.Response, trailer http.Header) {
 	if len(trailer) == 0 {
 		return
