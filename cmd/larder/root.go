@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -121,7 +122,7 @@ func exitCode(ctx context.Context, err error) int {
 
 // tell writes an error as one line.
 func tell(stderr io.Writer, err error) {
-	fmt.Fprintln(stderr, "larder:", printable(err.Error()))
+	fmt.Fprintln(stderr, "larder:", printable(strings.TrimPrefix(err.Error(), "larder: "))) // the package's errors begin so, too
 }
 
 // warner returns a function that writes a warning to standard error.

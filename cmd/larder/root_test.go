@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +29,17 @@ func TestUnwrittenHelp(t *testing.T) {
 			if code := run(t.Context(), strings.Fields(args), nil, unwritable{err}, &errs); code != want.code || errs.String() != want.told {
 				t.Errorf("larder %s, %v: exit code %d, says %q; want %d, %q", args, err, code, &errs, want.code, want.told)
 			}
+		}
+	}
+}
+
+// TestErrorsNameLarderOnce shows that an error of the package, which names it, is not told with two names.
+func TestErrorsNameLarderOnce(t *testing.T) {
+	for _, text := range []string{"purge: the disk is gone", "larder: purge: the disk is gone"} {
+		var b bytes.Buffer
+		tell(&b, errors.New(text))
+		if got, want := b.String(), "larder: purge: the disk is gone\n"; got != want {
+			t.Errorf("%q is told as %q, want %q", text, got, want)
 		}
 	}
 }
