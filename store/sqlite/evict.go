@@ -172,7 +172,7 @@ func (s *Store) evictSome(c *conn, used, enough int64) (removed int, progress bo
 // of several ids, since to find ids it looks at all that are loose.
 func (s *Store) evictLoose(c *conn, used, enough int64) (progress bool, err error) {
 	enough = max(enough, used-chunksAtOnce*chunkSize)
-	ids, err := c.ids(`SELECT id FROM loose WHERE writing = 0 ORDER BY since LIMIT ?`, rowsAtOnce+s.inUse.len())
+	ids, err := c.ids(`SELECT id FROM loose WHERE writing = 0 AND `+isID+` ORDER BY since LIMIT ?`, rowsAtOnce+s.inUse.len())
 	if err != nil {
 		return false, err
 	}
