@@ -138,29 +138,53 @@ func TestWarm(t *testing.T) {
 	}
 }
 
-// TestWarmIntoAFailingStore counts what the store fails to keep as failed, so that --resume fetches it again.
+// TestWarmIntoAFailingStore counts what the store fails to keep as failed, so that --resume fetches it again. It begins
+// to fail when it is open: a file with a foreign trigger is set aside.
 func TestWarmIntoAFailingStore(t *testing.T) {
 	t.Parallel()
-	u, o := newUser(t, "sqlite:HOME/cache.sqlite"), newOrigin(t)
-	good, bad, har := o.URL+"/cache/600", o.URL+"/etag/bad", u.path("HOME/all.har")
-	u.ok("warm", "--store", "disk:other", good, bad)
-	u.ok("export", "--store", "disk:other", "-o", har)
-	u.ok("warm", o.URL+"/cache/1")
-	u.sql("CREATE TRIGGER full BEFORE INSERT ON entries WHEN NEW.url LIKE '%bad%' BEGIN SELECT RAISE(ABORT, 'no room'); END")
+	u := newUser(t, "sqlite:HOME/cache.sqlite")
+	fail := func() {
+		u.sql("CREATE TRIGGER IF NOT EXISTS full BEFORE INSERT ON entries WHEN NEW.url LIKE '%bad%' BEGIN SELECT RAISE(ABORT, 'no room'); END")
+	}
+	var fails atomic.Bool
+	o := newCounter(t, 0, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/bad" && fails.Load() {
+			fail()
+		}
+		w.Header().Set("Cache-Control", "max-age=600")
+	})
+	good, bad := o.URL+"/good", o.URL+"/bad"
+	u.ok("warm", "--store", "disk:other", bad)
+	har := u.ok("export", "--store", "disk:other")
+	fails.Store(true)
 
 	got, r := u.warmed(1, "--resume", "done", good, bad)
+	u.sql("DROP TRIGGER full")
 	if got.Fetched != 1 || got.Failed != 1 || got.FailedHosts["(the store)"] != 1 || len(got.NotStored) != 0 ||
 		strings.Count(r.err, "\n") != 1 || !strings.Contains(r.err, bad+": sqlite: ") || !strings.Contains(r.err, "no room") {
 		t.Errorf("%+v, says %s", got, r.err)
-	}
-	r = u.run("import", "--json", har)
-	if want := `"imported":0,"bytes":0,"present":1,`; r.code != 1 || !strings.Contains(r.out, want) || !strings.Contains(r.out, `"not_stored":{"the store failed":1}`) {
-		t.Errorf("import: exit code %d, tells %s, want %s", r.code, r.out, want)
 	}
 	if got, r := u.warmed(1, "-q", bad, bad); got.Failed != 2 || r.err != "" {
 		t.Errorf("-q: %+v, says %s", got, r.err)
 	}
 	u.sql("DROP TRIGGER full")
+	cmd := u.command("import", "--json", "-")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		io.WriteString(stdin, strings.Repeat(" ", 1<<20)) // more than a pipe holds, so that it is read by now
+		fail()
+		io.WriteString(stdin, har)
+		stdin.Close()
+	}()
+	r = u.finish(cmd)
+	if want := `"imported":0,"bytes":0,"present":0,`; r.code != 1 || !strings.Contains(r.out, want) || !strings.Contains(r.out, `"not_stored":{"the store failed":1}`) {
+		t.Errorf("import: exit code %d, tells %s, want %s", r.code, r.out, want)
+	}
+	u.sql("DROP TRIGGER full")
+	fails.Store(false)
 	if got, _ = u.warmed(0, "--resume", "done", good, bad); got.DoneBefore != 1 || got.Fetched != 1 || len(u.stored("--prefix", bad)) != 1 {
 		t.Errorf("when there is room again: %+v", got)
 	}
@@ -168,14 +192,13 @@ func TestWarmIntoAFailingStore(t *testing.T) {
 
 // sql changes the user's SQLite store behind its back.
 func (u *user) sql(statement string) {
-	u.t.Helper()
 	db, err := sql.Open("sqlite", strings.TrimPrefix(u.store, "sqlite:"))
-	if err != nil {
-		u.t.Fatal(err)
+	if err == nil {
+		_, err = db.ExecContext(u.t.Context(), statement)
+		db.Close()
 	}
-	defer db.Close()
-	if _, err := db.ExecContext(u.t.Context(), statement); err != nil {
-		u.t.Fatal(err)
+	if err != nil {
+		u.t.Errorf("%s: %v", statement, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -38,6 +39,45 @@ func TestNamesThatAreNoIDs(t *testing.T) {
 			case <-time.After(20 * time.Second):
 				t.Fatal("it does not end")
 			}
+		})
+	}
+}
+
+// TestForeignSchemasAreSetAside puts into the file what would run, or be run, with our statements, without end for
+// example.
+func TestForeignSchemasAreSetAside(t *testing.T) {
+	const endless = "WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x)"
+	for name, c := range map[string]struct {
+		statements string
+		kept       bool
+	}{
+		"a trigger":                  {"CREATE TRIGGER z AFTER INSERT ON entries BEGIN SELECT count(*) FROM (" + endless + " SELECT i FROM x); END", false},
+		"a view in place of a table": {"DROP TABLE tags; CREATE VIEW tags AS " + endless + " SELECT '' AS tag, i AS entry FROM x", false},
+		"another trigger's code":     {"DROP TRIGGER entry_deleted; CREATE TRIGGER entry_deleted AFTER DELETE ON entries BEGIN DELETE FROM entries; END", false},
+		"a column":                   {"ALTER TABLE entries ADD COLUMN z", false},
+		"an index less":              {"DROP INDEX entries_key", false},
+		"what ANALYZE counts":        {"ANALYZE", true},
+		"all in another order":       {"VACUUM", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := temp(t)
+			records := fill(t, path)
+			db, err := sql.Open("sqlite", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Exec(c.statements); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s := mustOpen(t, path, nil)
+			found, err := s.Lookup(ctx, records[0].Key)
+			if kept := len(found) == 1; kept != c.kept || err != nil {
+				t.Errorf("is what was stored there? %v, %v", kept, err)
+			}
+			mustPut(t, s, "new", []byte("body"))
 		})
 	}
 }

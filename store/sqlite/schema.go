@@ -148,12 +148,15 @@ func (c *conn) layOut() error {
 	return c.pragmas(fmt.Sprintf("page_size = %d", pageSize), "auto_vacuum = INCREMENTAL")
 }
 
-// current reports whether the tables are there already.
+// current reports whether the tables are there already, and nothing else that a statement of ours would set going, such
+// as a trigger without end. What ANALYZE leaves may be there.
 func (c *conn) current() (bool, error) {
-	var app, v, objects int64
-	const query = `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+	var app, v, objects, ours int
+	const query = `SELECT application_id, user_version,
+			(SELECT count(*) FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT IN ('sqlite_stat1', 'sqlite_stat4')),
+			(SELECT count(*) FROM sqlite_schema WHERE sql IN (SELECT value FROM json_each(?)))
 		FROM pragma_application_id, pragma_user_version` // at one moment: somebody else may be making the tables
-	if err := c.sql.QueryRowContext(background, query).Scan(&app, &v, &objects); err != nil {
+	if err := c.sql.QueryRowContext(background, query, tagList(schema)).Scan(&app, &v, &objects, &ours); err != nil {
 		return false, fmt.Errorf("read the version of the schema: %w", err)
 	}
 	switch {
@@ -165,8 +168,8 @@ func (c *conn) current() (bool, error) {
 		return false, fmt.Errorf("%w: the file was found so while it was in use", errDamaged)
 	case v > version:
 		return false, fmt.Errorf("it was made by a newer version of larder (schema %d, this one knows %d)", v, version)
-	case v != version || objects < int64(len(schema)):
-		return false, fmt.Errorf("%w: schema %d with %d objects", errDamaged, v, objects)
+	case v != version || ours != len(schema) || objects != ours:
+		return false, fmt.Errorf("%w: schema %d with %d objects, %d of them larder's", errDamaged, v, objects, ours)
 	}
 	return true, nil
 }
