@@ -336,9 +336,15 @@ func (p *parser) rest() string {
 	return s
 }
 
+// The years 1 to 9999, those that HTTP and JSON can write.
+const (
+	firstSecond = -62135596800
+	lastSecond  = 253402300799
+)
+
 func (p *parser) time() time.Time {
 	sec, nsec := p.num(), p.num()
-	if nsec < 0 || nsec >= int64(time.Second) {
+	if sec < firstSecond || sec > lastSecond || nsec < 0 || nsec >= int64(time.Second) {
 		p.fail()
 	}
 	return time.Unix(sec, nsec)

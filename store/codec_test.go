@@ -87,7 +87,9 @@ func TestHeadRoundTrip(t *testing.T) {
 		{"large numbers", bare(func(r *Record) { r.Length, r.Size = math.MaxInt64, math.MaxInt64 })},
 		{"times before 1970", bare(func(r *Record) { r.Received = time.Unix(-1, 999_999_999) })},
 		{"the first second of 1970", bare(func(r *Record) { r.Received = time.Unix(0, 0) })},
-		{"times far away", bare(func(r *Record) { r.KeepUntil, r.FreshUntil = time.Unix(1<<40, 0), time.Unix(-1<<35, 0) })},
+		{"times far away", bare(func(r *Record) {
+			r.KeepUntil, r.FreshUntil = time.Unix(lastSecond, 999_999_999), time.Unix(firstSecond, 1)
+		})},
 		{"a connection of zeros", bare(func(r *Record) { r.TLS = &Connection{} })},
 		{"a connection of the largest numbers", bare(func(r *Record) { r.TLS = &Connection{Version: 0xffff, CipherSuite: 0xffff} })},
 		{"an empty certificate", bare(func(r *Record) { r.TLS = &Connection{Certificates: [][]byte{{}}} })},
@@ -223,7 +225,19 @@ func TestMalformedFieldsAreNoticed(t *testing.T) {
 	if r, err := DecodeHead(head("")); err != nil || r.Header == nil {
 		t.Fatalf("a key alone: %+v, %v; want a header that can be set", r, err)
 	}
+	moment := func(sec int64) string {
+		b := binary.AppendVarint(binary.AppendVarint(nil, sec), 0)
+		return "\x0d" + string(rune(len(b))) + string(b)
+	}
+	for _, year := range []int{1, 9999} {
+		want := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+		if r, err := DecodeHead(head(moment(want.Unix()))); err != nil || !r.Requested.Equal(want) {
+			t.Errorf("the year %d: %+v, %v", year, r, err)
+		}
+	}
 	for _, c := range []struct{ name, fields string }{
+		{"a time before all years", moment(time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC).Unix())},
+		{"a year of five digits", moment(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).Unix())},
 		{"a length past the end", "\x03\x7fGET"},
 		{"a length past the end, behind a key", "\x01\x01k\x03\x7fGET"},
 		{"a length without end", "\x03" + strings.Repeat("\xff", 11)},
