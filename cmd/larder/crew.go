@@ -28,12 +28,13 @@ type crew struct {
 
 // errand is one URL on its way.
 type errand struct {
-	index int64    // of the URL in the input
-	first *url.URL // where it began
-	url   *url.URL // where it has got to
-	hops  int      // redirects so far
-	tries int      // how often the host has put it off
-	turn  string   // the host at which it has a turn; "": none
+	index   int64    // of the URL in the input
+	first   *url.URL // where it began
+	url     *url.URL // where it has got to
+	trusted string   // the host that gets credentials
+	hops    int      // redirects so far
+	tries   int      // how often the host has put it off
+	turn    string   // the host at which it has a turn; "": none
 
 	shown   string // the URL as events have it
 	refresh bool   // what is stored may be used, and is to be refreshed

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/larder-go/larder"
@@ -48,7 +50,7 @@ func (w *warm) once(ctx context.Context, e errand) report {
 
 // fetch asks the cache, unless the errand needs a turn for that, and notes the result in r.
 func (w *warm) fetch(ctx context.Context, r *report, silence *time.Timer) error {
-	req, err := w.requestFor(ctx, &r.errand)
+	req, err := w.trusting(ctx, r.url, r.trusted)
 	if err != nil {
 		return err
 	}
@@ -94,11 +96,10 @@ func (w *warm) receive(req *http.Request, r *report, silence *time.Timer) (*http
 // asked reports whether the origin was asked.
 func (r *report) asked() bool { return r.outcome != larder.Hit && r.outcome != larder.Stale }
 
-// requestFor returns the request for the current URL of an errand. Like http.Client, it sends credentials only to the
-// host that they were given for.
-func (w *warm) requestFor(ctx context.Context, e *errand) (*http.Request, error) {
-	req, err := w.to(ctx, e.url)
-	if err == nil && e.url.Host != e.first.Host {
+// trusting returns the request to u. Like http.Client, it sends credentials only to the host that they were given for.
+func (r *request) trusting(ctx context.Context, u *url.URL, host string) (*http.Request, error) {
+	req, err := r.to(ctx, u)
+	if err == nil && !strings.EqualFold(u.Host, host) {
 		req.Header.Del("Authorization")
 		req.Header.Del("Cookie")
 	}

@@ -223,7 +223,7 @@ func (w *warm) feed(ctx context.Context, errands chan<- errand) error {
 			w.fail("", fmt.Errorf("%s%w", item.at, err))
 			continue
 		}
-		e := errand{first: u, url: u}
+		e := errand{first: u, url: u, trusted: cmp.Or(item.trusted, u.Host)}
 		if w.state != nil {
 			done := false
 			if e.index, done, err = w.state.take(item.url); err != nil {
@@ -250,14 +250,14 @@ func (w *warm) feed(ctx context.Context, errands chan<- errand) error {
 }
 
 // sitemap fetches a sitemap through the cache, without --ttl and --stale, which are meant for the URLs in it.
-func (w *warm) sitemap(ctx context.Context, at string) (*http.Response, error) {
+func (w *warm) sitemap(ctx context.Context, at, trusted string) (*http.Response, error) {
 	u, err := parseURL(at)
 	if err != nil {
 		return nil, err
 	}
 	of := w.request
 	of.ttl, of.stale = 0, false
-	req, err := of.to(ctx, u)
+	req, err := of.trusting(ctx, u, trusted)
 	if err != nil {
 		return nil, err
 	}

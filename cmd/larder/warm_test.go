@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -265,6 +266,41 @@ func TestWarmSitemap(t *testing.T) {
 		if want = strings.ReplaceAll(want, "{}", o.URL); got.Failed != 1 || got.Hits != 1+strings.Count(sitemaps[path], "{}/a") || !strings.HasPrefix(r.err, want) {
 			t.Errorf("%s: %+v, says %q, want %q", path, got, r.err, want)
 		}
+	}
+}
+
+// TestWarmTellsNoOtherHostCredentials has a sitemap list what is on another host, which whoever writes into it may do.
+func TestWarmTellsNoOtherHostCredentials(t *testing.T) {
+	t.Parallel()
+	u := newUser(t, "memory:")
+	var mu sync.Mutex
+	told := make(map[string]bool)
+	tell := func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		told[r.URL.Path] = r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != ""
+	}
+	var other *counter
+	mine := newCounter(t, 0, func(w http.ResponseWriter, r *http.Request) {
+		tell(w, r)
+		switch r.URL.Path {
+		case "/index.xml":
+			fmt.Fprintf(w, "<sitemapindex><sitemap><loc>%s/theirs.txt</loc></sitemap></sitemapindex>", other.URL)
+		case "/mine.txt":
+			fmt.Fprintf(w, "%s/theirs\nhttp://%s/mine\n", other.URL, r.Host)
+		}
+	})
+	other = newCounter(t, 0, func(w http.ResponseWriter, r *http.Request) {
+		tell(w, r)
+		if r.URL.Path == "/theirs.txt" {
+			fmt.Fprintf(w, "%s/listed-by-them\n%s/theirs-too\n", mine.URL, other.URL)
+		}
+	})
+	u.run("warm", "-H", "Authorization: Bearer s3cret", "-H", "Cookie: a=1", "--sitemap", mine.URL+"/index.xml", "--sitemap", mine.URL+"/mine.txt", other.URL+"/given")
+	want := map[string]bool{"/index.xml": true, "/mine.txt": true, "/mine": true, "/listed-by-them": true, "/given": true,
+		"/theirs.txt": false, "/theirs": false, "/theirs-too": false}
+	if !maps.Equal(told, want) {
+		t.Errorf("who was told credentials: %v, want %v", told, want)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/larder-go/larder/internal/sitemap"
+	"github.com/larder-go/larder/store"
 )
 
 // Bounds of what is read to find URLs.
@@ -24,14 +25,15 @@ type urlList struct {
 	files    []string
 	sitemaps []string
 	stdin    io.Reader
-	fetch    func(ctx context.Context, url string) (*http.Response, error)
+	fetch    func(ctx context.Context, url, trusted string) (*http.Response, error)
 	found    func(n int) // called with the number of URLs in each sitemap
 }
 
 // item is a URL as it is listed.
 type item struct {
-	url string
-	at  string // where, for messages; "": on the command line
+	url     string
+	at      string // where, for messages; "": on the command line
+	trusted string // the host that gets credentials: that of the sitemap which was named; "": the URL's own
 }
 
 // all yields the URLs in the order in which they are listed. An error is about a part that could not be read; the rest
@@ -54,7 +56,7 @@ func (l *urlList) all(ctx context.Context) iter.Seq2[item, error] {
 		}
 		seen := make(map[string]bool)
 		for _, url := range l.sitemaps {
-			if !l.sitemap(ctx, url, 0, seen, yield) {
+			if !l.sitemap(ctx, item{url: url, trusted: store.Host(url)}, 0, seen, yield) {
 				return
 			}
 		}
@@ -89,7 +91,7 @@ func lines(r io.Reader, name string, yield func(item, error) bool) bool {
 		case err != nil:
 			on = yield(item{}, fmt.Errorf("%s%w", at, err))
 		case text != "":
-			on = yield(item{text, at}, nil)
+			on = yield(item{url: text, at: at}, nil)
 		}
 		if !on {
 			return false
@@ -100,7 +102,8 @@ func lines(r io.Reader, name string, yield func(item, error) bool) bool {
 
 // sitemap yields the URLs of a sitemap, and of the sitemaps that it lists. Each is read to its end before its first URL
 // is yielded, so that no download waits for what is done with the URLs.
-func (l *urlList) sitemap(ctx context.Context, url string, depth int, seen map[string]bool, yield func(item, error) bool) bool {
+func (l *urlList) sitemap(ctx context.Context, of item, depth int, seen map[string]bool, yield func(item, error) bool) bool {
+	url := of.url
 	if seen[url] || ctx.Err() != nil {
 		return ctx.Err() == nil
 	}
@@ -108,7 +111,7 @@ func (l *urlList) sitemap(ctx context.Context, url string, depth int, seen map[s
 		return yield(item{}, fmt.Errorf("sitemap %s is not read: more than %d sitemaps are listed", url, mostSitemaps))
 	}
 	seen[url] = true
-	m, err := l.read(ctx, url)
+	m, err := l.read(ctx, of)
 	if err != nil {
 		return yield(item{}, fmt.Errorf("sitemap %s: %w", url, err))
 	}
@@ -119,7 +122,7 @@ func (l *urlList) sitemap(ctx context.Context, url string, depth int, seen map[s
 	}
 	l.found(len(m.URLs))
 	for _, u := range m.URLs {
-		if !yield(item{u, "sitemap " + url + ": "}, nil) {
+		if !yield(item{u, "sitemap " + url + ": ", of.trusted}, nil) {
 			return false
 		}
 	}
@@ -127,15 +130,15 @@ func (l *urlList) sitemap(ctx context.Context, url string, depth int, seen map[s
 		return yield(item{}, fmt.Errorf("sitemap %s: it lists sitemaps, more than %d indexes deep", url, deepestSitemap))
 	}
 	for _, inner := range m.Sitemaps {
-		if !l.sitemap(ctx, inner, depth+1, seen, yield) {
+		if !l.sitemap(ctx, item{url: inner, trusted: of.trusted}, depth+1, seen, yield) {
 			return false
 		}
 	}
 	return true
 }
 
-func (l *urlList) read(ctx context.Context, url string) (m sitemap.Sitemap, err error) {
-	resp, err := l.fetch(ctx, url)
+func (l *urlList) read(ctx context.Context, of item) (m sitemap.Sitemap, err error) {
+	resp, err := l.fetch(ctx, of.url, of.trusted)
 	if err != nil {
 		return m, err
 	}
