@@ -224,11 +224,11 @@ func length(h http.Header) int64 {
 	return n
 }
 
-// decodes reports whether the body really has the coding.
+// decodes reports whether the body really has the coding, as far as maxEntry.
 func decodes(decode Decode, coding string, body []byte) bool {
 	r, err := decode(coding, bytes.NewReader(body))
 	if err == nil {
-		_, err = io.Copy(io.Discard, r)
+		_, err = io.Copy(io.Discard, io.LimitReader(r, maxEntry))
 	}
 	return err == nil
 }

@@ -325,3 +325,50 @@ func TestPrepareTellsOfTheBody(t *testing.T) {
 		}
 	}
 }
+
+// TestBombsStayPacked shows that what would be too long for the reader of an entry is not unpacked, in either direction.
+func TestBombsStayPacked(t *testing.T) {
+	var bomb bytes.Buffer
+	z := must(gzip.NewWriterLevel(&bomb, gzip.BestSpeed))
+	for range maxEntry>>20 + 2 {
+		must(z.Write(make([]byte, 1<<20)))
+	}
+	z.Close()
+	unpacked := int64(0)
+	unpack := func(coding string, body io.Reader) (io.Reader, error) {
+		r, err := view.Unpacker(coding, body)
+		return io.TeeReader(r, counted{&unpacked}), err
+	}
+	r := &store.Record{Size: int64(bomb.Len())}
+	r.URL, r.Method, r.Status, r.Length = "http://a/", "GET", 200, r.Size
+	r.Requested, r.Received = time.Unix(1, 0), time.Unix(1, 0)
+	r.Header = http.Header{"Content-Encoding": {"gzip"}}
+	var out bytes.Buffer
+	w := NewWriter(&out, "test", "1")
+	if err := w.Record(must(Prepare(r, bytes.NewReader(bomb.Bytes()), unpack))); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if out.Len() > 2*bomb.Len()+2000 {
+		t.Errorf("a body of %d bytes is written as %d", bomb.Len(), out.Len())
+	}
+	ours := must(entries(&out))
+	theirs := entry("accept-encoding: gzip", "content-encoding: gzip", 200, inBase64(bomb.String()))
+	for _, e := range append(ours, theirs) {
+		x := must(e.Exchange(unpack))
+		if !bytes.Equal(x.Body, bomb.Bytes()) || x.Response.Header.Get("Content-Encoding") != "gzip" {
+			t.Errorf("read are %d bytes in %q, want %d in gzip", len(x.Body), x.Response.Header["Content-Encoding"], bomb.Len())
+		}
+	}
+	if most := int64(2*maxEntry + 1<<20); unpacked > most {
+		t.Errorf("%d bytes were unpacked, want %d at most", unpacked, most)
+	}
+}
+
+// counted counts what is written to it.
+type counted struct{ n *int64 }
+
+func (c counted) Write(p []byte) (int, error) {
+	*c.n += int64(len(p))
+	return len(p), nil
+}

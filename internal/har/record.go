@@ -89,7 +89,10 @@ func (s *Stored) measure() error {
 		watched := &view.Watched{Reader: raw}
 		in, err := s.decode(s.coding, watched)
 		if err == nil {
-			err = s.count(in)
+			err = s.count(io.LimitReader(in, maxEntry+1))
+		}
+		if err == nil && s.size > maxEntry {
+			err = errTooLong // for a Reader: a bomb, perhaps
 		}
 		if err == nil {
 			_, err = io.Copy(io.Discard, watched) // to the end, for its checksum
