@@ -240,13 +240,25 @@ func parseURL(s string) (*url.URL, error) {
 	lower := strings.ToLower(s)
 	switch {
 	case !strings.HasPrefix(lower, "http://") && !strings.HasPrefix(lower, "https://"):
-		return nil, usagef("URL %q: want it to begin with http:// or https://", s)
+		return nil, usagef("URL %q: want it to begin with http:// or https://", withoutPassword(s))
 	case err != nil:
-		return nil, usagef("URL %q: %w", s, errors.Unwrap(err)) // without the *url.Error, which repeats the URL
+		return nil, usagef("URL %q: %w", withoutPassword(s), errors.Unwrap(err)) // without the *url.Error, which repeats the URL
 	case u.Hostname() == "":
-		return nil, usagef("URL %q: there is no host in it", s)
+		return nil, usagef("URL %q: there is no host in it", withoutPassword(s))
 	}
 	return u, nil
+}
+
+// withoutPassword is a URL as it is told, also one that is none.
+func withoutPassword(s string) string {
+	scheme, rest, _ := strings.Cut(s, "://")
+	at := strings.LastIndexByte(rest, '@')
+	if u, err := url.Parse(s); at < 0 || err == nil && u.User == nil {
+		return s
+	} else if err == nil {
+		return u.Redacted()
+	}
+	return scheme + "://" + rest[at+1:]
 }
 
 func parseURLs(args []string) ([]*url.URL, error) {

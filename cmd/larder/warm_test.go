@@ -269,6 +269,16 @@ func TestWarmSitemap(t *testing.T) {
 	}
 }
 
+// TestWarmTellsNoPassword names a sitemap with a user, and has it fail.
+func TestWarmTellsNoPassword(t *testing.T) {
+	t.Parallel()
+	u, o := newUser(t, "memory:"), newOrigin(t)
+	at := strings.Replace(o.URL, "//", "//u:s3cret@", 1) + "/status/404"
+	if _, r := u.warmed(1, "--sitemap", at); !strings.HasPrefix(r.err, "larder: sitemap "+strings.Replace(at, "s3cret", "xxxxx", 1)+": the answer is 404") {
+		t.Errorf("it says %q", r.err)
+	}
+}
+
 // TestWarmTellsNoOtherHostCredentials has a sitemap list what is on another host, which whoever writes into it may do.
 func TestWarmTellsNoOtherHostCredentials(t *testing.T) {
 	t.Parallel()

@@ -103,31 +103,31 @@ func lines(r io.Reader, name string, yield func(item, error) bool) bool {
 // sitemap yields the URLs of a sitemap, and of the sitemaps that it lists. Each is read to its end before its first URL
 // is yielded, so that no download waits for what is done with the URLs.
 func (l *urlList) sitemap(ctx context.Context, of item, depth int, seen map[string]bool, yield func(item, error) bool) bool {
-	url := of.url
+	url, told := of.url, withoutPassword(of.url)
 	if seen[url] || ctx.Err() != nil {
 		return ctx.Err() == nil
 	}
 	if len(seen) == mostSitemaps {
-		return yield(item{}, fmt.Errorf("sitemap %s is not read: more than %d sitemaps are listed", url, mostSitemaps))
+		return yield(item{}, fmt.Errorf("sitemap %s is not read: more than %d sitemaps are listed", told, mostSitemaps))
 	}
 	seen[url] = true
 	m, err := l.read(ctx, of)
 	if err != nil {
-		return yield(item{}, fmt.Errorf("sitemap %s: %w", url, err))
+		return yield(item{}, fmt.Errorf("sitemap %s: %w", told, err))
 	}
 	for _, n := range m.LongLines {
-		if !yield(item{}, fmt.Errorf("sitemap %s:%d: %w", url, n, sitemap.ErrLongLine)) {
+		if !yield(item{}, fmt.Errorf("sitemap %s:%d: %w", told, n, sitemap.ErrLongLine)) {
 			return false
 		}
 	}
 	l.found(len(m.URLs))
 	for _, u := range m.URLs {
-		if !yield(item{u, "sitemap " + url + ": ", of.trusted}, nil) {
+		if !yield(item{u, "sitemap " + told + ": ", of.trusted}, nil) {
 			return false
 		}
 	}
 	if len(m.Sitemaps) > 0 && depth == deepestSitemap {
-		return yield(item{}, fmt.Errorf("sitemap %s: it lists sitemaps, more than %d indexes deep", url, deepestSitemap))
+		return yield(item{}, fmt.Errorf("sitemap %s: it lists sitemaps, more than %d indexes deep", told, deepestSitemap))
 	}
 	for _, inner := range m.Sitemaps {
 		if !l.sitemap(ctx, item{url: inner, trusted: of.trusted}, depth+1, seen, yield) {

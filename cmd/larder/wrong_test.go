@@ -46,6 +46,8 @@ func TestWrongInput(t *testing.T) {
 
 		{"get example.com", 2, `URL "example.com": want it to begin with http:// or https://`},
 		{"get {url} ftp://example.com/", 2, `URL "ftp://example.com/": want it to begin with http:// or https://`},
+		{"get ftp://u:s3cret@example.com/", 2, `URL "ftp://u:xxxxx@example.com/": want it to begin with http:// or https://`},
+		{"get http://u:s3cret@example.com:bad/", 2, `URL "http://example.com:bad/": invalid port`},
 		{"get http://", 2, `URL "http://": there is no host in it`},
 		{"get http://[::1", 2, `URL "http://[::1": missing ']' in host`},
 		{"get http://a/%zz", 2, `URL "http://a/%zz": invalid URL escape "%zz"`},
