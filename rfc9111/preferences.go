@@ -11,7 +11,7 @@ type preference struct {
 	weight int    // in thousandths
 }
 
-const maxPreferences = 64 // beyond which a field is left as it is, to bound the work
+const maxPreferences = 64 // or parameters of one, beyond which a field is left as it is, to bound the work
 
 // preferences returns a list of preferences in its normal form (RFC 9110 §12.5): without white space, empty members and
 // repetitions, in small letters, the weights as short as can be, the heaviest first. Those of one weight are sorted,
@@ -89,7 +89,10 @@ func parsePreference(m string, media bool) (p preference, ok bool) {
 		return p, false
 	}
 	p = preference{strings.ToLower(value), 1000}
-	for more {
+	for n := 0; more; n++ {
+		if n == maxPreferences {
+			return p, false
+		}
 		var param string
 		param, rest, more = cut(rest, ';')
 		name, arg, _ := cut(trim(param), '=')

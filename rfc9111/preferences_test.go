@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,6 +196,21 @@ func TestPreferencesByMeaning(t *testing.T) {
 		if same < 100 || different < 100 {
 			t.Errorf("%s: %d equal, %d different: the lists are too much of one kind", field, same, different)
 		}
+	}
+}
+
+func TestManyParametersAreLeftAsTheyAre(t *testing.T) {
+	field := "a/b" + strings.Repeat(";X=1", maxPreferences)
+	if got, ok := preferences("Accept", []string{field}); got != strings.ToLower(field) || !ok {
+		t.Errorf("%q, %v", got, ok)
+	}
+	field = "a/b" + strings.Repeat(";X=1", 15_000)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := normal("Accept", []string{field})
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; got != field || n > uint64(2*len(field)) {
+		t.Errorf("%d bytes; %d bytes were allocated for %d", len(got), n, len(field))
 	}
 }
 
