@@ -81,3 +81,48 @@ func TestForeignSchemasAreSetAside(t *testing.T) {
 		})
 	}
 }
+
+// TestAnIndexThatLies has an index tell of records that ended, of which the table knows nothing: Sweep comes to an end.
+func TestAnIndexThatLies(t *testing.T) {
+	path := temp(t)
+	s := mustOpen(t, path, nil)
+	for i := range 64*rowsAtOnce + 1 {
+		mustPut(t, s, fmt.Sprint(i), nil)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	root := ask(t, path, `SELECT rootpage FROM sqlite_schema WHERE name = 'entries_key'`)
+	for _, statements := range []string{
+		`UPDATE entries SET keep_until = 1`,
+		`PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'entries_key'`,
+		`UPDATE entries SET keep_until = NULL`,
+		`PRAGMA writable_schema = ON; INSERT INTO sqlite_schema VALUES ('index', 'entries_key', 'entries', ` + root + `, '` + schema[1] + `')`,
+	} {
+		db, err := sql.Open("sqlite", path)
+		if err == nil {
+			_, err = db.Exec(statements)
+			db.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := Open(path, &Options{FailDamaged: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.Sweep(ctx, time.Now())
+		ended <- errors.Join(err, s.Close())
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it does not end")
+	}
+}

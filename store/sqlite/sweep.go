@@ -64,6 +64,7 @@ func (s *Store) sweepEnded(ctx context.Context, now time.Time) (removed int, err
 		if err != nil {
 			return removed, err
 		}
+		before := removed
 		for batch := range slices.Chunk(ended, rowsAtOnce) {
 			deleted := 0
 			err := s.write(ctx, func(c *conn) error {
@@ -84,7 +85,7 @@ func (s *Store) sweepEnded(ctx context.Context, now time.Time) (removed int, err
 			}
 			removed += deleted
 		}
-		if len(ended) < atOnce {
+		if len(ended) < atOnce || removed == before { // the latter by another process, or by an index that is wrong
 			return removed, nil
 		}
 	}
