@@ -363,7 +363,7 @@ func inSQLite(t *testing.T) (func() closer, func() medium) {
 		exec("CREATE TEMP TABLE kept_chunks AS SELECT rowid AS at, * FROM chunks")
 		m, numbers := medium{cells: make(map[string][]byte)}, make(map[string]bool)
 		for _, c := range []struct{ table, row, columns string }{
-			{"entries", "n", "head body size chunks body_sum"}, {"chunks", "rowid", "data sum"},
+			{"entries", "n", "id head body size chunks body_sum"}, {"chunks", "rowid", "data sum"},
 		} {
 			for column := range strings.FieldsSeq(c.columns) {
 				query := fmt.Sprintf("SELECT %s, %s FROM %s WHERE %[2]s IS NOT NULL", c.row, column, c.table)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/larder-go/larder/store"
 )
 
 // TestNamesThatAreNoIDs puts into the table of loose chunks what is no ID, as one altered bit does that makes a text of
@@ -124,5 +126,25 @@ func TestAnIndexThatLies(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("it does not end")
+	}
+}
+
+// TestARowWithAnotherID alters the name that a record is removed by: it would be found for ever.
+func TestARowWithAnotherID(t *testing.T) {
+	for _, id := range []string{"x'00112233445566778899aabbccddeeff'", "CAST(id AS TEXT)", "7"} {
+		for _, size := range []int{100, 100_000} {
+			path := temp(t)
+			s := mustOpen(t, path, nil)
+			r := mustPut(t, s, "key", bodyOf(store.ID{}, size))
+			if err := alter(filepath.Dir(path), `UPDATE entries SET id = `+id); err != nil {
+				t.Fatal(err)
+			}
+			if found, err := s.Lookup(ctx, r.Key); len(found) > 0 || !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("id = %s: %d found, %v", id, len(found), err)
+			}
+			if found, err := s.Lookup(ctx, r.Key); len(found) > 0 || err != nil {
+				t.Errorf("id = %s, again: %d found, %v", id, len(found), err)
+			}
+		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-var lookupRows = selection{"body_sum, head, body", "FROM entries WHERE key = ? ORDER BY id DESC"}
+var lookupRows = selection{"id, body_sum, head, body", "FROM entries WHERE key = ? ORDER BY id DESC"}
 
 // Lookup is described at store.Store. It is one SELECT; when the records were used is written down later.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {
@@ -53,18 +53,19 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 	return found, err
 }
 
-// recordOf makes a record from its body_sum, head and body. It keeps nothing of them.
+// recordOf makes a record from its id, body_sum, head and body. It keeps nothing of them.
 func recordOf(key store.Key, columns row, decode func([]byte) (*store.Record, error)) (*store.Record, error) {
-	head, _ := columns[1].([]byte)
-	body, _ := columns[2].([]byte)
+	id, _ := columns[0].([]byte)
+	head, _ := columns[2].([]byte)
+	body, _ := columns[3].([]byte)
 	r, err := decode(head)
 	if err != nil {
 		return nil, err
 	}
-	if r.Key != key {
-		return nil, fmt.Errorf("record %v is of another key than its row: %w", r.ID, store.ErrCorrupt)
+	if r.Key != key || string(id) != string(r.ID[:]) { // under another ID nobody could remove it
+		return nil, fmt.Errorf("record %v is of another key or ID than its row: %w", r.ID, store.ErrCorrupt)
 	}
-	if sum := columns[0]; sum != nil { // the body is not in chunks
+	if sum := columns[1]; sum != nil { // the body is not in chunks
 		if sum != inlineSum(r.ID, body) || int64(len(body)) != r.Size {
 			return nil, fmt.Errorf("record %v: checksum of the body does not match: %w", r.ID, store.ErrCorrupt)
 		}
@@ -98,12 +99,12 @@ func (c *conn) removeEntries(numbers ...int64) error {
 	return nil
 }
 
-var damagedRows = selection{"body_sum, head, body, n", "FROM entries WHERE key = ?"}
+var damagedRows = selection{"id, body_sum, head, body, n", "FROM entries WHERE key = ?"}
 
 func (c *conn) damagedRows(key store.Key) (damaged []int64, err error) {
 	err = c.each(&damagedRows, func(columns row) {
 		if _, err := recordOf(key, columns, store.DecodeHead); err != nil {
-			damaged = append(damaged, columns[3].(int64))
+			damaged = append(damaged, columns[4].(int64))
 		}
 	}, []byte(key))
 	return damaged, err
