@@ -14,6 +14,7 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	s.check(shardOf(key.Digest()))
 	p, err := s.place(key, false)
 	if err == nil && len(ids) > 0 {
 		for _, id := range ids {
@@ -25,19 +26,12 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 		var all []group
 		all, err = p.records(place.readPrefix, place.list)
 		for i := range all {
-			if !all[i].there() {
-				continue // an update under way, or remains of one
-			}
 			if _, e := s.removeRecord(p, &all[i]); e != nil {
 				err = e
 			}
 		}
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		s.check(p.shard)
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("disk: delete from %s: %w", p.name, err)
 	}
 	return nil

@@ -158,7 +158,8 @@ func openFan(top *os.Root, name string) (*os.Root, fs.FileInfo, error) {
 }
 
 // check forgets the directory held for a shard if it is no longer the one that stands at its path, so that
-// the store heals after somebody deleted the tree, and returns an error that says so. It is asked on a miss only.
+// the store heals after somebody deleted the tree, and returns an error that says so. It is asked on a miss, and before
+// what must not pass over what others have stored there since.
 func (s *Store) check(shard byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

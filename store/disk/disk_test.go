@@ -276,6 +276,42 @@ func TestASecondStoreMissesUntilTheDirectoryIsBackAndThenFinds(t *testing.T) {
 	}
 }
 
+// TestWhatOthersStoreInADirectoryMadeAnewIsNotPassedOver by who still holds the deleted one.
+func TestWhatOthersStoreInADirectoryMadeAnewIsNotPassedOver(t *testing.T) {
+	for name, passesOver := range map[string]func(s *disk.Store, r *store.Record) bool{
+		"Delete": func(s *disk.Store, r *store.Record) bool {
+			must(t, s.Delete(t.Context(), r.Key))
+			return len(find(t, s, r.Key)) > 0
+		},
+		"Delete one": func(s *disk.Store, r *store.Record) bool {
+			must(t, s.Delete(t.Context(), r.Key, r.ID))
+			return len(find(t, s, r.Key)) > 0
+		},
+		"Find": func(s *disk.Store, r *store.Record) bool {
+			for _, err := range s.Find(t.Context(), store.Query{Key: r.Key}) {
+				must(t, err)
+				return false
+			}
+			return true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "cache")
+			a, err := disk.Open(dir, nil)
+			must(t, err)
+			defer a.Close()
+			put(t, a, "key", 10)
+			must(t, os.RemoveAll(dir))
+			b, err := disk.Open(dir, nil)
+			must(t, err)
+			defer b.Close()
+			if passesOver(a, put(t, b, "key", 10)) {
+				t.Error("it is passed over")
+			}
+		})
+	}
+}
+
 func TestSweepRemovesWhatDeadWritersLeft(t *testing.T) {
 	s, dir := open(t, nil)
 	kept := put(t, s, "kept", 100_000)

@@ -391,6 +391,24 @@ func TestSweepMendsWhatItCan(t *testing.T) {
 	}
 }
 
+func TestSweepTellsOfAHeadThatCannotBeRead(t *testing.T) {
+	for _, where := range []string{"first", "in the folder"} {
+		t.Run(where, func(t *testing.T) {
+			s, _ := openTwo(t)
+			put(t, s, "key")
+			p, second := placeOf(t, s, "key"), put(t, s, "key")
+			path := p.first()
+			if where != "first" {
+				path = p.inside(baseName(second.ID))
+			}
+			unreadable(t, filepath.Join(p.fan.Name(), path))
+			if n, err := s.Sweep(t.Context(), time.Now()); n != 0 || !errors.Is(err, os.ErrPermission) || errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("Sweep: %d, %v; want an error that says so", n, err)
+			}
+		})
+	}
+}
+
 // TestFindGoesOnPastAHeadThatCannotBeRead, whether the index tells of it or all is read.
 func TestFindGoesOnPastAHeadThatCannotBeRead(t *testing.T) {
 	s, _ := openTwo(t)

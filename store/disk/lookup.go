@@ -217,6 +217,7 @@ func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(e
 		return err
 	}
 	if q.Key != "" {
+		s.check(shardOf(q.Key.Digest()))
 		p, err := s.place(q.Key, false)
 		if err == nil {
 			err = eachOf(p, read, do)

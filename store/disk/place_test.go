@@ -106,7 +106,7 @@ func TestOnlyTheFirstThatIsMeantIsRemoved(t *testing.T) {
 	p := placeOf(t, s, "key")
 	g := firstAndGone(t, s, other, p)
 	later := put(t, other, "key")
-	for _, g := range []*group{&g, {first: &head{}}} { // the second was damaged
+	for _, g := range []*group{&g, {first: &head{}}, {id: g.id, base: true}} { // the second was damaged, the third in the folder
 		if _, err := s.removeRecord(p, g); err != nil {
 			t.Error(err)
 		}

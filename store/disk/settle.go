@@ -14,7 +14,7 @@ var changes sync.RWMutex
 type counted struct {
 	tally
 	before, moved tally
-	partial       bool // there is more, that could not be read
+	unread        error // there is more, that could not be read
 }
 
 func (s *Store) begin() (c counted) {
@@ -33,7 +33,7 @@ func (s *Store) off(c counted) (off, moved tally) {
 	changes.Unlock()
 	off.bytes = beyond(c.bytes-c.before.bytes, moved.bytes-c.moved.bytes)
 	off.records = beyond(c.records-c.before.records, moved.records-c.moved.records)
-	if c.partial || !s.usage.quiet() {
+	if c.unread != nil || !s.usage.quiet() {
 		off = tally{max(0, off.bytes), max(0, off.records)}
 	}
 	return off, moved

@@ -22,12 +22,12 @@ const (
 // hour, and corrects the ledger.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
 	var faults []error
-	_, err = s.settle(func() (c counted, err error) {
-		return s.count(ctx, grace, func(p place, g *group) bool {
+	_, err = s.settle(func() (counted, error) {
+		c, err := s.count(ctx, grace, func(p place, g *group) bool {
 			ended, err := p.ended(g, now)
-			if errors.Is(err, store.ErrCorrupt) {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				faults = append(faults, fmt.Errorf("%s: %w", p.head(g), err))
-				ended = true
+				ended = errors.Is(err, store.ErrCorrupt)
 			}
 			if ended {
 				if n, err := s.removeRecord(p, g); err == nil && n > 0 {
@@ -36,6 +36,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err erro
 			}
 			return ended
 		})
+		faults = append(faults, c.unread)
+		return c, err
 	})
 	if err != nil {
 		return removed, fmt.Errorf("disk: sweep: %w", err)
@@ -90,8 +92,8 @@ func (s *Store) count(ctx context.Context, alone time.Duration, gone func(place,
 		}
 		return true
 	})
-	if c.partial = fault != nil; end {
-		fault = nil
+	if end {
+		c.unread, fault = fault, nil
 	}
 	return c, fault
 }
