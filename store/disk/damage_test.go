@@ -154,6 +154,22 @@ func TestAFileInTheWrongPlaceIsDamage(t *testing.T) {
 	}
 }
 
+func TestABodyThatIsGoneIsDamage(t *testing.T) {
+	s, dir := open(t, nil)
+	r := put(t, s, "key", 100_000)
+	must(t, os.Remove(bodyFileOf(t, dir, r)))
+	if _, err := s.Open(store.Inspect(t.Context()), r); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("Open under Inspect: %v", err)
+	}
+	if found := find(t, s, "key"); len(found) != 1 {
+		t.Errorf("%d records after that, want 1", len(found))
+	}
+	if _, err := s.Open(t.Context(), r); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("Open: %v", err)
+	}
+	lookup(t, s, "key")
+}
+
 func TestSwappedBlocksAreDamage(t *testing.T) {
 	s, dir := open(t, nil)
 	r := put(t, s, "key", 4*65536)

@@ -82,6 +82,11 @@ func TestWhatIsDeniedIsTold(t *testing.T) {
 		{"Commit without its index", writeFile, func(s *Store, _, _, _ *store.Record) error { return write(s, recordOf("new", 0), false) }},
 		{"Write of a body", makeFile, func(s *Store, _, _, _ *store.Record) error { return write(s, recordOf("new", 100_000), false) }},
 		{"Sweep", readDir, func(s *Store, _, _, _ *store.Record) error { _, err := s.Sweep(ctx, time.Now()); return err }},
+		{"Sweep that cannot remove", removeFile, func(s *Store, r, _, _ *store.Record) error {
+			_, err := s.Sweep(ctx, r.KeepUntil.Add(1))
+			return err
+		}},
+		{"Sweep that cannot read", readFile, func(s *Store, r, _, _ *store.Record) error { _, err := s.Sweep(ctx, time.Now()); return err }},
 		{"Lease", makeFile, func(s *Store, _, _, _ *store.Record) error {
 			_, err := s.Lease(ctx, "new", holder, time.Minute)
 			return err
@@ -97,11 +102,16 @@ func TestWhatIsDeniedIsTold(t *testing.T) {
 			dir := t.TempDir()
 			s := openAt(t, dir, 1<<20)
 			first, beside, inFolder, large := recordOf("first", 0), recordOf("folder", 0), recordOf("folder", 0), recordOf("large", 100_000)
+			first.KeepUntil = time.Now().Add(time.Hour)
 			all := []*store.Record{first, beside, inFolder, large}
 			for _, r := range all {
 				if err := write(s, r, false); err != nil {
 					t.Fatal(err)
 				}
+			}
+			p := placeOf(t, s, large.Key)
+			if err := p.fan.Chtimes(p.body(large.ID), time.Time{}, time.Now().Add(-2*grace)); err != nil {
+				t.Fatal(err)
 			}
 			if held, err := s.Lease(ctx, first.Key, holder, time.Minute); !held || err != nil {
 				t.Fatal(held, err)

@@ -287,13 +287,9 @@ func TestWhatOthersStoreInADirectoryMadeAnewIsNotPassedOver(t *testing.T) {
 			must(t, s.Delete(t.Context(), r.Key, r.ID))
 			return len(find(t, s, r.Key)) > 0
 		},
-		"Find": func(s *disk.Store, r *store.Record) bool {
-			for _, err := range s.Find(t.Context(), store.Query{Key: r.Key}) {
-				must(t, err)
-				return false
-			}
-			return true
-		},
+		"Find by key": func(s *disk.Store, r *store.Record) bool { return !finds(t, s, store.Query{Key: r.Key}) },
+		"Find by URL": func(s *disk.Store, r *store.Record) bool { return !finds(t, s, store.Query{URL: r.URL}) },
+		"Find of all": func(s *disk.Store, r *store.Record) bool { return !finds(t, s, store.Query{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "cache")
@@ -310,6 +306,14 @@ func TestWhatOthersStoreInADirectoryMadeAnewIsNotPassedOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+func finds(t *testing.T, s *disk.Store, q store.Query) (any bool) {
+	for _, err := range s.Find(t.Context(), q) {
+		must(t, err)
+		any = true
+	}
+	return any
 }
 
 func TestSweepRemovesWhatDeadWritersLeft(t *testing.T) {

@@ -186,7 +186,7 @@ func (p place) noted(n indexName) (keys []place, ok bool) {
 		whole, err := p.readLog(logPath(n.log()), look)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-		case err != nil || !whole:
+		case !whole:
 			return nil, false
 		}
 		after, err := p.retired(n.log())
@@ -199,7 +199,7 @@ func (p place) noted(n indexName) (keys []place, ok bool) {
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
 				missed = true
-			case err != nil || !whole:
+			case !whole:
 				return nil, false
 			}
 		}

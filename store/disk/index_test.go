@@ -337,6 +337,39 @@ func TestDamagedIndex(t *testing.T) {
 	}
 }
 
+// TestNothingIsStoredThatTheIndexDoesNotTellOf, as a purge would pass it over.
+func TestNothingIsStoredThatTheIndexDoesNotTellOf(t *testing.T) {
+	s, _ := openTwo(t)
+	r := tagged(t, s, "key", "tag")
+	log, _ := logOf(t, s, "key", tagName("other"))
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unreadable(t, log)
+	u := r.Clone()
+	u.Tags = []string{"other"}
+	if err := s.Update(t.Context(), u); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("Update: %v", err)
+	}
+	if err := os.Chmod(log, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantKeys(t, s, store.Query{Tag: "other"})
+	wantKeys(t, s, store.Query{Key: "key"}, "key")
+	wantKeys(t, s, store.Query{Tag: "tag"}, "key")
+}
+
+// TestFolderInThePlaceOfALog is damage: all is found.
+func TestFolderInThePlaceOfALog(t *testing.T) {
+	s, _ := openTwo(t)
+	tagged(t, s, "key", "tag")
+	log, _ := logOf(t, s, "key", tagName("tag"))
+	if err := errors.Join(os.Remove(log), os.Mkdir(log, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	wantKeys(t, s, store.Query{Tag: "tag"}, "key")
+}
+
 // TestDamagedLogKeepsNoOtherFromBeingRetired, in a program that only stores and never mends it.
 func TestDamagedLogKeepsNoOtherFromBeingRetired(t *testing.T) {
 	s, _ := openTwo(t)
@@ -418,6 +451,10 @@ func TestFindGoesOnPastAHeadThatCannotBeRead(t *testing.T) {
 	p := placeOf(t, s, "key7")
 	unreadable(t, filepath.Join(p.fan.Name(), p.first()))
 	for _, q := range []store.Query{{}, {Tag: "tag"}} {
+		q.Limit = 49 // who wants no more is not told either
+		for range s.Find(t.Context(), q) {
+		}
+		q.Limit = 0
 		found, faults := 0, 0
 		for r, err := range s.Find(t.Context(), q) {
 			switch {

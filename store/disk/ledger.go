@@ -198,7 +198,6 @@ func (l *ledger) enter(bytes, records int64) (sum int64, err error) {
 		sum = l.bytes
 		if l.off >= maxLedger {
 			l.file.Write(encodeEntry(0, closing))
-			l.refresh()
 		}
 		return sum, nil
 	}

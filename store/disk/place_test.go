@@ -114,6 +114,9 @@ func TestOnlyTheFirstThatIsMeantIsRemoved(t *testing.T) {
 			t.Fatalf("found %v, want %v", got, states(later))
 		}
 	}
+	if r, err := s.readFound(t.Context(), p, &group{id: g.id, base: true}, "key"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("what was found and went is %v, %v; want ErrNotFound", r, err)
+	}
 	if err := p.holds(&g); !errors.Is(err, fs.ErrNotExist) { // though the file may have the number of the one before it
 		t.Errorf("the one before it is there still: %v", err)
 	}

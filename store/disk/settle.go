@@ -77,6 +77,6 @@ func nearer(a, b int64) int64 {
 // recount puts the ledger right by what is there, without what count removes. It returns what it added to the bytes.
 func (s *Store) recount(alone time.Duration) (added int64, err error) {
 	return s.settle(func() (counted, error) {
-		return s.count(context.Background(), alone, func(place, *group) bool { return false })
+		return s.count(context.Background(), alone, func(place, *group) {})
 	})
 }

@@ -21,6 +21,8 @@ func TestLedgerIsPutRightByTwoCountsThatAgree(t *testing.T) {
 		{"nobody enters it", []tally{{4096, 1}, {4096, 1}}, tally{}, tally{4096, 1}},
 		{"the second finds less", []tally{{12288, 3}, {4096, 1}}, tally{}, tally{4096, 1}},
 		{"the second finds the opposite", []tally{{4096, 1}, {-4096, -1}}, tally{}, tally{}},
+		{"the first finds the opposite", []tally{{-4096, -1}, {4096, 1}}, tally{}, tally{}},
+		{"it has less", []tally{{-4096, -1}, {-8192, -2}}, tally{}, tally{-4096, -1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := Open(t.TempDir(), nil)

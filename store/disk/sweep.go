@@ -23,18 +23,19 @@ const (
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int, err error) {
 	var faults []error
 	_, err = s.settle(func() (counted, error) {
-		c, err := s.count(ctx, grace, func(p place, g *group) bool {
+		c, err := s.count(ctx, grace, func(p place, g *group) {
 			ended, err := p.ended(g, now)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				faults = append(faults, fmt.Errorf("%s: %w", p.head(g), err))
 				ended = errors.Is(err, store.ErrCorrupt)
 			}
 			if ended {
-				if n, err := s.removeRecord(p, g); err == nil && n > 0 {
+				n, err := s.removeRecord(p, g)
+				if n > 0 {
 					removed++
 				}
+				faults = append(faults, err)
 			}
-			return ended
 		})
 		faults = append(faults, c.unread)
 		return c, err
@@ -75,9 +76,9 @@ func (p place) ended(g *group, now time.Time) (bool, error) {
 	return err == nil && prefix.ended(now), err
 }
 
-// count adds up all files but those of records that gone disposes of, and removes what belongs to none and was left
-// alone for so long.
-func (s *Store) count(ctx context.Context, alone time.Duration, gone func(place, *group) bool) (c counted, err error) {
+// count adds up all files, those of each record after visit, and removes what belongs to none and was left alone for so
+// long.
+func (s *Store) count(ctx context.Context, alone time.Duration, visit func(place, *group)) (c counted, err error) {
 	c = s.begin()
 	shards, err := s.shards()
 	if err != nil {
@@ -88,7 +89,7 @@ func (s *Store) count(ctx context.Context, alone time.Duration, gone func(place,
 		case bodySuffix, tempSuffix:
 			c.bytes += s.tidyEntry(e, alone)
 		default:
-			s.countRecords(&c, e, all, alone, gone)
+			s.countRecords(&c, e, all, alone, visit)
 		}
 		return true
 	})
@@ -99,7 +100,7 @@ func (s *Store) count(ctx context.Context, alone time.Duration, gone func(place,
 }
 
 // countRecords counts them without their bodies.
-func (s *Store) countRecords(c *counted, e entry, all []group, alone time.Duration, gone func(place, *group) bool) {
+func (s *Store) countRecords(c *counted, e entry, all []group, alone time.Duration, visit func(place, *group)) {
 	empty := e.suffix == ""
 	for i := range all {
 		g := &all[i]
@@ -110,9 +111,7 @@ func (s *Store) countRecords(c *counted, e entry, all []group, alone time.Durati
 			continue
 		}
 		empty = false
-		if gone(e.place, g) {
-			continue
-		}
+		visit(e.place, g)
 		if h, err := e.lookAtHeads(g); err == nil {
 			c.bytes += h.cost
 			c.records++

@@ -358,6 +358,24 @@ func TestATrustedBodyIsCopiedAsAFile(t *testing.T) {
 	})
 }
 
+// A caller who leaves is no damage.
+func TestATrustedBodyThatCannotBePassedOnStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBodied(t)
+		b.verify(t)
+		body := b.open(t)
+		defer body.Close()
+		to, from := io.Pipe()
+		to.Close()
+		if n, err := io.Copy(from, body); n != 0 || !errors.Is(err, io.ErrClosedPipe) || errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("copied %d bytes, %v", n, err)
+		}
+		if trusted, err := b.read(t); !trusted || err != nil {
+			t.Errorf("after that: trusted is %v, %v", trusted, err)
+		}
+	})
+}
+
 // fromFile finds out as package net does whether what it reads from is a file.
 type fromFile struct {
 	bytes.Buffer

@@ -243,9 +243,7 @@ func (s *Store) sweepFans() error {
 		fan := len(n) == 1+sequence && isHex(n[:1]) && n[1] == '-' && isHex(n[2:])
 		ledger := strings.HasPrefix(n, usagePrefix) && strings.HasSuffix(n, tempSuffix)
 		if info, err := top.Lstat(path); err == nil && (fan && info.IsDir() || ledger) && time.Since(info.ModTime()).Abs() > grace {
-			if fan {
-				top.Remove(path + "/" + indexDir)
-			}
+			top.Remove(path + "/" + indexDir)
 			top.Remove(path)
 		}
 	}
