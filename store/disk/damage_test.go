@@ -134,6 +134,15 @@ func TestAFileInTheWrongPlaceIsDamage(t *testing.T) {
 			case "beside":
 				duplicate(bodyFileOf(t, dir, a), place+"-"+a.ID.String()+".body")
 			}
+			n := 0
+			for r, err := range s.Find(store.Inspect(t.Context()), store.Query{}) {
+				if err == nil && r.Key == "a" {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("Find yields a %d times", n)
+			}
 			found, err := s.Lookup(t.Context(), "b")
 			faulty := err
 			for _, r := range found {
@@ -260,6 +269,32 @@ func TestFindYieldsDamageInItsPlace(t *testing.T) {
 	}
 	if good != 10 || faults != 1 {
 		t.Errorf("%d good, %d damaged", good, faults)
+	}
+}
+
+func TestSweepRemovesWhatIsDamaged(t *testing.T) {
+	for _, where := range []string{"the first", "in the folder", "an update"} {
+		t.Run(where, func(t *testing.T) {
+			s, dir := open(t, nil)
+			r := put(t, s, "key", 100)
+			switch where {
+			case "in the folder":
+				r = put(t, s, "key", 100, r.ID)
+			case "an update":
+				must(t, s.Update(t.Context(), r.Clone()))
+			}
+			must(t, flip(headOf(t, dir, r), 20))
+			if n, err := s.Sweep(t.Context(), time.Now()); n != 1 || !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("Sweep: %d, %v", n, err)
+			}
+			if heads, bodies := filesOf(t, dir, r); len(heads)+len(bodies) > 0 {
+				t.Errorf("left are %q, %q", heads, bodies)
+			}
+			if n, bytes, err := s.Size(t.Context()); n != 0 || bytes != 0 || err != nil {
+				t.Errorf("Size: %d records of %d bytes, %v", n, bytes, err)
+			}
+			sweep(t, s, 0)
+		})
 	}
 }
 

@@ -424,7 +424,7 @@ func TestWhatIsTrustedIsBounded(t *testing.T) {
 		t.Skip("there is no ctime here: nothing is trusted")
 	}
 	var known trusted[int]
-	for i := range 300 {
+	for i := range 250 {
 		for range 2 {
 			known.put(fmt.Sprint(i), state{info, c.Add(time.Hour)}, i, 100)
 		}
