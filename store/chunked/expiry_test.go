@@ -151,4 +151,8 @@ func TestEntriesOutlastTheRecordThatTwoUpdatesLeave(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "records found by their URL until the later one ends", len(find(t, s, store.Query{URL: r.URL})), 1)
+	if err := table.Expire(t.Context(), later.KeepUntil.Add(2*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "entries after that", table.Len("i/"), 0)
 }

@@ -97,9 +97,11 @@ func TestAFaultOfManyCallsIsToldOnce(t *testing.T) {
 		equal(t, what+": times that the fault is told", strings.Count(fmt.Sprint(err), "the server is gone"), 1)
 	}
 	told("Update", s.Update(t.Context(), r))
+	var fault error
 	for _, err := range s.Find(t.Context(), store.Query{Tag: "tag1"}) {
-		told("Find", err)
+		fault = err
 	}
+	told("Find", fault)
 }
 
 func TestWhatCannotBeRemovedCanBeFound(t *testing.T) {

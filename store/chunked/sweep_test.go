@@ -94,6 +94,32 @@ func TestSweepRemovesWhatInterruptedWritesLeft(t *testing.T) {
 	})
 }
 
+func TestSweepSparesWhatCannotBeLookedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &watched{Table: new(maptable.Table)}
+		s := chunked.New(table, nil)
+		defer s.Close()
+		r, body := record("a", 3<<20)
+		put(t, s, r, body)
+		time.Sleep(2 * time.Hour)
+		rows := table.Len("")
+		broken := errors.New("the server is gone")
+		for _, at := range []string{"Get r", "Get b", "Get i"} {
+			table.first(func(method, group, _ string) error {
+				if method+" "+group[:1] == at {
+					return broken
+				}
+				return nil
+			})
+			if _, err := s.Sweep(t.Context(), time.Now()); !errors.Is(err, broken) && at != "Get b" { // nobody asks for that
+				t.Errorf("%s fails: Sweep: %v, want it told", at, err)
+			}
+			synctest.Wait()
+			equal(t, at+" fails: rows", table.Len(""), rows)
+		}
+	})
+}
+
 func TestAWriteThatSweepTookForRemainsIsNotCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := chunked.New(new(maptable.Table), nil)
