@@ -1,6 +1,7 @@
 package chunked_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -180,6 +181,85 @@ func TestDeleteRemovesWhatALateReadDoesNotShow(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "records left", table.Len("r/"), 0)
+	}
+}
+
+// TestABodyThatCannotBeReadIsThereStill, whatever of it cannot be read.
+func TestABodyThatCannotBeReadIsThereStill(t *testing.T) {
+	table := &watched{Table: new(maptable.Table)}
+	s := chunked.New(table, nil)
+	defer s.Close()
+	r, want := record("a", 1<<20)
+	put(t, s, r, want)
+	broken := errors.New("the server is gone")
+	read := func() ([]byte, error) {
+		b, err := s.Open(t.Context(), r)
+		if err != nil {
+			return nil, err
+		}
+		defer b.Close()
+		return io.ReadAll(b)
+	}
+	for _, piece := range []string{"00000000", "00000002"} {
+		table.first(func(_, _, item string) error {
+			if item == piece {
+				return broken
+			}
+			return nil
+		})
+		if got, err := read(); !errors.Is(err, broken) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotFound) {
+			t.Errorf("piece %s: read %d bytes, %v; want %v", piece, len(got), err, broken)
+		}
+		table.first(nil)
+		if got, err := read(); !bytes.Equal(got, want) || err != nil {
+			t.Errorf("piece %s: read %d bytes after that, %v", piece, len(got), err)
+		}
+	}
+}
+
+func TestALeaseThatCannotBeAskedForIsTold(t *testing.T) {
+	table := &watched{Table: new(maptable.Table)}
+	s := chunked.New(table, nil)
+	defer s.Close()
+	if held, err := s.Lease(t.Context(), "a", store.ID{1}, time.Minute); !held || err != nil {
+		t.Fatal(held, err)
+	}
+	broken := errors.New("the server is gone")
+	for _, at := range []string{"Put l", "Get l", "Delete l"} {
+		table.first(func(method, group, _ string) error {
+			if method+" "+group[:1] == at {
+				return broken
+			}
+			return nil
+		})
+		if held, err := s.Lease(t.Context(), "a", store.ID{2}, time.Minute); held || at != "Delete l" && !errors.Is(err, broken) {
+			t.Errorf("%s fails: Lease: %v, %v", at, held, err)
+		}
+		if err := s.Release(t.Context(), "a", store.ID{1}); at != "Put l" && !errors.Is(err, broken) {
+			t.Errorf("%s fails: Release: %v", at, err)
+		}
+		table.first(nil)
+		if held, err := s.Lease(t.Context(), "a", store.ID{1}, time.Minute); !held || err != nil {
+			t.Errorf("%s failed: the holder renews it: %v, %v", at, held, err)
+		}
+	}
+}
+
+func TestWhatIsNoLeaseHasNoHolder(t *testing.T) {
+	table := new(maptable.Table)
+	s := chunked.New(table, nil)
+	defer s.Close()
+	for _, value := range []string{"", "short", strings.Repeat("long", 10)} {
+		row := chunked.Row{Group: "l" + chunked.RecordGroup("a")[1:], Item: "l", Value: []byte(value), Expires: time.Now().Add(time.Hour)}
+		if err := table.Put(t.Context(), row, chunked.Always); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Release(t.Context(), "a", store.ID{}); err != nil {
+			t.Error(err)
+		}
+		if held, err := s.Lease(t.Context(), "a", store.ID{1}, time.Minute); !held || err != nil {
+			t.Errorf("%q in the place of a lease: %v, %v", value, held, err)
+		}
 	}
 }
 

@@ -88,8 +88,9 @@ func TestHoweverManyAreRemovedNothingIsLeft(t *testing.T) {
 				})
 			}
 			all.Wait()
-			if left := table.Len("b/"); size > chunked.InlineMax && left == 0 {
-				t.Error("no body outlives its record")
+			time.Sleep(30 * time.Second)
+			if left := table.Len("b/") / 2; left > 80 || size > chunked.InlineMax && left == 0 { // a piece and a sign of life
+				t.Errorf("%d bodies outlive their record, want some, and 80 at most", left)
 			}
 			time.Sleep(2 * time.Minute)
 			equal(t, fmt.Sprintf("rows left of bodies of %d bytes", size), table.Len(""), 0)

@@ -371,6 +371,36 @@ func TestSweepRemovesWhatDeadWritersLeft(t *testing.T) {
 	lookup(t, s, "abandoned")
 }
 
+func TestSweepRemovesLeases(t *testing.T) {
+	s, dir := open(t, nil)
+	if held, err := s.Lease(t.Context(), "key", store.NewID(time.Now()), time.Minute); !held || err != nil {
+		t.Fatal(held, err)
+	}
+	lease := filepath.Join(dir, "v1", "leases", fmt.Sprintf("%x", store.Key("key").Digest()))
+	id := store.NewID(time.Now()).String()
+	for _, c := range []struct {
+		name string
+		path string
+		ends time.Duration
+		gone bool
+	}{
+		{"one that is held", lease, 59 * time.Minute, false},
+		{"one that has just ended", lease, -59 * time.Minute, false},
+		{"one that ended long ago", lease, -61 * time.Minute, true},
+		{"one that ends too late", lease, 61 * time.Minute, true},
+		{"one that is being made", lease + "." + id, -59 * time.Minute, false},
+		{"one that was not made to the end", lease + "." + id, -61 * time.Minute, true},
+		{"one that was moved away", lease + "-" + id, -61 * time.Minute, true},
+	} {
+		must(t, os.WriteFile(c.path, nil, 0o600))
+		setTime(t, c.path, time.Now().Add(c.ends))
+		sweep(t, s, 0)
+		if _, err := os.Stat(c.path); errors.Is(err, fs.ErrNotExist) != c.gone {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
 func TestTheLimitHolds(t *testing.T) {
 	t.Parallel()
 	const limit = 512 << 10
