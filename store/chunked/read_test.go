@@ -2,6 +2,7 @@ package chunked_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -90,6 +91,46 @@ func TestPiecesAreReadAheadAndSeveralAtOnce(t *testing.T) {
 		b.Close()
 		equal(t, "Gets for a few bytes in the middle", table.count("Get b")-before, 1)
 	})
+}
+
+// TestABodyThatIsDamagedGoes with its record, when somebody has come to the damage.
+func TestABodyThatIsDamagedGoes(t *testing.T) {
+	for what, spoil := range map[string]func(table *maptable.Table, group string) error{
+		"altered": func(table *maptable.Table, group string) error {
+			return table.Change(group, "00000002", func(b []byte) []byte { b[0] ^= 1; return b })
+		},
+		"gone": func(table *maptable.Table, group string) error {
+			return table.Delete(context.Background(), group, "00000002")
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			table := new(maptable.Table)
+			s := chunked.New(table, nil)
+			defer s.Close()
+			r, body := record("a", 1<<20)
+			put(t, s, r, body)
+			if err := spoil(table, chunked.BodyGroup("a", r.ID)); err != nil {
+				t.Fatal(err)
+			}
+			for _, ctx := range []context.Context{store.Inspect(t.Context()), t.Context()} {
+				b, err := s.Open(ctx, r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := io.ReadAll(b); err == nil || !bytes.HasPrefix(body, got) {
+					t.Errorf("%s: read %d bytes, %v", what, len(got), err)
+				}
+				b.Close()
+				synctest.Wait()
+				left := 1
+				if !store.Inspecting(ctx) {
+					left = 0
+				}
+				equal(t, what+": records left", table.Len("r/"), left)
+			}
+			equal(t, what+": rows of the body left", table.Len("b/"), 0)
+		})
+	}
 }
 
 func TestReadBackTakesBoundedMemory(t *testing.T) {

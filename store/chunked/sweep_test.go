@@ -94,29 +94,64 @@ func TestSweepRemovesWhatInterruptedWritesLeft(t *testing.T) {
 	})
 }
 
-func TestSweepSparesWhatCannotBeLookedUp(t *testing.T) {
+// TestSweepTellsOfWhatFails, and spares what it cannot look up.
+func TestSweepTellsOfWhatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := &watched{Table: new(maptable.Table)}
 		s := chunked.New(table, nil)
 		defer s.Close()
-		r, body := record("a", 3<<20)
-		put(t, s, r, body)
-		time.Sleep(2 * time.Hour)
+		kept, body := record("kept", 3<<20)
+		put(t, s, kept, body)
 		rows := table.Len("")
+		ended, body := record("ended", 3<<20)
+		ended.KeepUntil = time.Now().Add(time.Hour)
+		put(t, s, ended, body)
+		orphan, body := record("orphan", 3<<20)
+		w := write(t, s, orphan, body)
+		if held, err := s.Lease(t.Context(), "kept", store.ID{1}, time.Hour); !held || err != nil {
+			t.Fatal(held, err)
+		}
+		time.Sleep(2 * time.Hour)
 		broken := errors.New("the server is gone")
-		for _, at := range []string{"Get r", "Get b", "Get i"} {
+		for _, at := range []string{"Get r", "Get b", "Delete b", "Delete r", "Get i", "Delete i"} {
 			table.first(func(method, group, _ string) error {
 				if method+" "+group[:1] == at {
 					return broken
 				}
 				return nil
 			})
-			if _, err := s.Sweep(t.Context(), time.Now()); !errors.Is(err, broken) && at != "Get b" { // nobody asks for that
+			if _, err := s.Sweep(t.Context(), time.Now()); !errors.Is(err, broken) {
 				t.Errorf("%s fails: Sweep: %v, want it told", at, err)
 			}
 			synctest.Wait()
-			equal(t, at+" fails: rows", table.Len(""), rows)
+			equal(t, at+" fails: rows of the body that is kept", table.Len(chunked.BodyGroup("kept", kept.ID)), 13)
 		}
+		table.first(nil)
+		if _, err := s.Sweep(t.Context(), time.Now()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Minute)
+		equal(t, "rows in the end", table.Len(""), rows)
+		w.Close()
+	})
+}
+
+func TestSweepRemovesWhatIsDamaged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := new(maptable.Table)
+		s := chunked.New(table, nil)
+		defer s.Close()
+		r, body := record("a", 1<<20)
+		put(t, s, r, body)
+		if err := table.Change(chunked.RecordGroup("a"), r.ID.String(), func(b []byte) []byte { return b[1:] }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		if n, err := s.Sweep(t.Context(), time.Now()); n != 1 || err != nil {
+			t.Errorf("Sweep: %d, %v; want 1", n, err)
+		}
+		synctest.Wait()
+		equal(t, "rows after that", table.Len(""), 0)
 	})
 }
 
