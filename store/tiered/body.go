@@ -11,7 +11,6 @@ import (
 type writer struct {
 	store.Writer // the back's
 	s            *Store
-	ctx          context.Context
 	key          store.Key
 	front        store.Writer // nil: the body stays in the back
 	written      int64
@@ -33,13 +32,10 @@ func (w *writer) Commit(r *store.Record, superseded ...store.ID) error {
 	return w.s.change(w.key, change{
 		back: func() error { return w.Writer.Commit(r, superseded...) },
 		front: func() error {
-			if w.front != nil {
-				return w.front.Commit(r, superseded...)
+			if w.front == nil {
+				return nil // what is superseded there goes when the back is asked
 			}
-			if len(superseded) == 0 {
-				return nil
-			}
-			return w.s.front.Delete(w.ctx, w.key, superseded...)
+			return w.front.Commit(r, superseded...)
 		},
 		ids: func(known []store.ID) []store.ID { return with(without(known, superseded), r.ID) },
 	})

@@ -227,7 +227,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) (store.Writer, erro
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{Writer: back, s: s, ctx: ctx, key: r.Key}
+	w := &writer{Writer: back, s: s, key: r.Key}
 	if r.Size <= s.maxBody {
 		w.front, _ = s.front.Create(ctx, r) // if it fails, the body is in the back alone
 	}

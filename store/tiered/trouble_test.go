@@ -230,6 +230,42 @@ func TestFrontThatMissedAChange(t *testing.T) {
 	}
 }
 
+// What is begun and left takes no room in front.
+func TestWhatIsLeftTakesNoRoomInFront(t *testing.T) {
+	back := inBetween()
+	s := open(t, &memory.Store{MaxBytes: 1 << 20}, back, &tiered.Options{MaxBody: 500_000})
+	r := put(t, back, "key", strings.Repeat("of another process", 25_000))
+	some := make([]byte, 300_000)
+	for range 5 {
+		for _, seek := range []bool{false, true} {
+			b, err := s.Open(t.Context(), r)
+			must(t, err)
+			_, err = io.ReadFull(b, some)
+			must(t, err)
+			if seek {
+				_, err = b.Seek(0, io.SeekStart)
+				must(t, err)
+			}
+			must(t, b.Close())
+		}
+		for _, times := range []int{1, 2} { // twice is more than MaxBody
+			left := record("left")
+			left.Size = -1
+			w, err := s.Create(t.Context(), left)
+			must(t, err)
+			for range times {
+				_, err = w.Write(some)
+				must(t, err)
+			}
+			must(t, w.Close())
+		}
+	}
+	read(t, s, r)
+	back.count(opened)
+	read(t, s, r)
+	wantCalls(t, "for what was read to its end", back.count(opened), 0)
+}
+
 // What the back does not take is not in front, and what could not be changed there is not taken from the front.
 func TestChangesThatFail(t *testing.T) {
 	for _, op := range []string{create, write, commit, update, remove} {
