@@ -50,9 +50,11 @@ type repeating struct{ *watched }
 
 func (r repeating) Groups(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for group, err := range r.watched.Groups(ctx, prefix) {
-			if !yield(group, err) || !yield(group, err) {
-				return
+		for range 2 {
+			for group, err := range r.watched.Groups(ctx, prefix) {
+				if !yield(group, err) {
+					return
+				}
 			}
 		}
 	}
