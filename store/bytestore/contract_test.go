@@ -84,37 +84,40 @@ func (c connOf) Delete(key string) error {
 	return nil
 }
 
-// conn is a connOf that can be put out of order: fail is the error of its calls, unless it is nil; hold keeps
-// them until it is closed.
+// conn is a connOf that can be put out of order: fail says what of its calls becomes, unless it is nil; hold keeps them
+// until it is closed.
 type conn struct {
 	connOf
-	fail error
+	fail func(call string) error
 	hold chan struct{}
 }
 
-func (c *conn) ready() error {
+func (c *conn) ready(call, key string) error {
 	if c.hold != nil {
 		<-c.hold
 	}
-	return c.fail
+	if c.fail != nil {
+		return c.fail(call + " " + key)
+	}
+	return nil
 }
 
 func (c *conn) Get(key string) ([]byte, error) {
-	if err := c.ready(); err != nil {
+	if err := c.ready("get", key); err != nil {
 		return nil, err
 	}
 	return c.connOf.Get(key)
 }
 
 func (c *conn) Set(key string, value []byte) error {
-	if err := c.ready(); err != nil {
+	if err := c.ready("set", key); err != nil {
 		return err
 	}
 	return c.connOf.Set(key, value)
 }
 
 func (c *conn) Delete(key string) error {
-	if err := c.ready(); err != nil {
+	if err := c.ready("delete", key); err != nil {
 		return err
 	}
 	return c.connOf.Delete(key)
@@ -162,19 +165,24 @@ func TestContract(t *testing.T) {
 
 func put(t *testing.T, s store.Store, key store.Key, body string, superseded ...store.ID) *store.Record {
 	t.Helper()
-	r := &store.Record{Key: key, ID: store.NewID(time.Now()), Size: int64(len(body))}
-	w, err := s.Create(t.Context(), r)
+	r, err := tryPut(t, s, key, body, superseded...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r
+}
+
+func tryPut(t *testing.T, s store.Store, key store.Key, body string, superseded ...store.ID) (*store.Record, error) {
+	r := &store.Record{Key: key, ID: store.NewID(time.Now()), Size: int64(len(body))}
+	w, err := s.Create(t.Context(), r)
+	if err != nil {
+		return nil, err
+	}
 	defer w.Close()
 	if _, err := io.WriteString(w, body); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	if err := w.Commit(r, superseded...); err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return r, w.Commit(r, superseded...)
 }
 
 func TestNothingIsLeftOfWhatWasReplaced(t *testing.T) {
@@ -246,22 +254,93 @@ func TestWhatOthersStoredIsLeftAlone(t *testing.T) {
 
 func TestAFaultIsTold(t *testing.T) {
 	fault := errors.New("the disk is full")
-	s := bytestore.NewConn(&conn{connOf: connOf{new(cache)}, fail: fault}, errNothing, nil)
+	large := strings.Repeat("body", 100<<10)
+	for _, c := range []struct {
+		at   string // what fails
+		what string
+		do   func(s *bytestore.Store, one, two, large *store.Record) error
+	}{
+		{"get larder/r/", "Lookup", func(s *bytestore.Store, one, _, _ *store.Record) error {
+			_, err := s.Lookup(t.Context(), one.Key)
+			return err
+		}},
+		{"get larder/b/", "Open", func(s *bytestore.Store, _, _, large *store.Record) error {
+			_, err := s.Open(t.Context(), large)
+			return err
+		}},
+		{"get larder/r/", "Commit", func(s *bytestore.Store, _, _, _ *store.Record) error { _, err := tryPut(t, s, "k", "body"); return err }},
+		{"set larder/r/", "Commit", func(s *bytestore.Store, _, _, _ *store.Record) error { _, err := tryPut(t, s, "k", "body"); return err }},
+		{"set larder/b/", "Commit", func(s *bytestore.Store, _, _, _ *store.Record) error { _, err := tryPut(t, s, "k", large); return err }},
+		{"set larder/r/", "Update", func(s *bytestore.Store, one, _, _ *store.Record) error { return s.Update(t.Context(), one) }},
+		{"set larder/r/", "Delete of one of two", func(s *bytestore.Store, one, _, _ *store.Record) error {
+			return s.Delete(t.Context(), one.Key, one.ID)
+		}},
+		{"delete larder/r/", "Delete of both", func(s *bytestore.Store, one, two, _ *store.Record) error {
+			return s.Delete(t.Context(), one.Key, one.ID, two.ID)
+		}},
+		{"delete larder/r/", "Delete of all", func(s *bytestore.Store, one, _, _ *store.Record) error { return s.Delete(t.Context(), one.Key) }},
+	} {
+		inner := &conn{connOf: connOf{new(cache)}}
+		s := bytestore.NewConn(inner, errNothing, nil)
+		one, two, large := put(t, s, "k", "body"), put(t, s, "k", "body"), put(t, s, "large", large)
+		inner.fail = func(call string) error {
+			if strings.HasPrefix(call, c.at) {
+				return fault
+			}
+			return nil
+		}
+		if err := c.do(s, one, two, large); !errors.Is(err, fault) {
+			t.Errorf("%s fails: %s: %v, want %v", c.at, c.what, err, fault)
+		}
+		inner.fail = nil
+		for key, want := range map[store.Key]int{"k": 2, "large": 1} {
+			if found, err := s.Lookup(t.Context(), key); len(found) != want || err != nil {
+				t.Errorf("%s fails: %s: then there are %d records of %q, %v; want %d", c.at, c.what, len(found), key, err, want)
+			}
+		}
+		s.Close()
+	}
+}
+
+// TestAValueThatIsCutIsDamage, and in nobody's way.
+func TestAValueThatIsCutIsDamage(t *testing.T) {
+	var c cache
+	s := bytestore.New(&c, nil)
 	defer s.Close()
-	if _, err := s.Lookup(t.Context(), "k"); !errors.Is(err, fault) {
-		t.Errorf("Lookup: %v, want %v", err, fault)
+	r := put(t, s, "k", "body")
+	name := fmt.Sprintf("larder/r/%x", r.Key.Digest())
+	whole, _ := c.Get(name)
+	for n := 1; n < len(whole); n++ {
+		c.Set(name, whole[:n])
+		if found, err := s.Lookup(t.Context(), "k"); len(found) > 0 || !errors.Is(err, store.ErrCorrupt) {
+			t.Fatalf("%d bytes of %d: %d records, %v", n, len(whole), len(found), err)
+		}
+		if len(c.names("larder/r/")) > 0 {
+			t.Fatalf("%d bytes of %d: they are not removed", n, len(whole))
+		}
 	}
-	if err := s.Delete(t.Context(), "k"); !errors.Is(err, fault) {
-		t.Errorf("Delete: %v, want %v", err, fault)
+	c.Set(name, whole[:len(whole)/2])
+	put(t, s, "k", "body")
+	if found, err := s.Lookup(t.Context(), "k"); len(found) != 1 || err != nil {
+		t.Errorf("what is stored in its place: %d records, %v", len(found), err)
 	}
-	r := &store.Record{Key: "k", ID: store.NewID(time.Now())}
-	w, err := s.Create(t.Context(), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.Commit(r); !errors.Is(err, fault) {
-		t.Errorf("Commit: %v, want %v", err, fault)
+}
+
+func TestMaxBody(t *testing.T) {
+	for _, c := range []struct {
+		o    *bytestore.Options
+		want int64
+	}{{nil, 8 << 20}, {&bytestore.Options{MaxBody: 1 << 20}, 1 << 20}} {
+		var in cache
+		s := bytestore.New(&in, c.o)
+		defer s.Close()
+		r := put(t, s, "k", strings.Repeat("b", int(c.want)))
+		if got := in.names("larder/b/"); len(got) != 1 {
+			t.Errorf("a body of %d bytes is %d values, want 1", r.Size, len(got))
+		}
+		if _, err := s.Create(t.Context(), &store.Record{Key: "k", ID: store.NewID(time.Now()), Size: c.want + 1}); !errors.Is(err, store.ErrTooLarge) {
+			t.Errorf("a body of %d bytes: %v, want ErrTooLarge", c.want+1, err)
+		}
 	}
 }
 
