@@ -10,6 +10,7 @@ import (
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/chunked"
 	"github.com/larder-go/larder/store/memory"
+	"github.com/larder-go/larder/store/tiered"
 )
 
 // plain is a store with the five methods and no more.
@@ -31,16 +32,40 @@ func TestIsNoMoreThanTheBack(t *testing.T) {
 	if _, err := s.Sweep(t.Context(), time.Now()); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Sweep: %v", err)
 	}
+	var last error
 	for _, err := range s.Find(t.Context(), store.Query{}) {
-		if !errors.Is(err, errors.ErrUnsupported) {
-			t.Errorf("Find: %v", err)
-		}
+		last = err
+	}
+	if !errors.Is(last, errors.ErrUnsupported) {
+		t.Errorf("Find: %v", last)
 	}
 	if _, err := s.Lease(t.Context(), "key", store.NewID(time.Now()), time.Minute); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Lease: %v", err)
 	}
 	if err := s.Release(t.Context(), "key", store.NewID(time.Now())); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Release: %v", err)
+	}
+}
+
+// closing is a store that is closed, and has something to say of it.
+type closing struct {
+	*memory.Store
+	err    error
+	closed bool
+}
+
+func (c *closing) Close() error {
+	c.closed = true
+	return c.err
+}
+
+func TestCloseClosesBoth(t *testing.T) {
+	front := &closing{Store: new(memory.Store), err: errors.New("the front")}
+	back := &closing{Store: new(memory.Store), err: errors.New("the back")}
+	s, err := tiered.New(front, back, nil)
+	must(t, err)
+	if err := s.Close(); !errors.Is(err, front.err) || !errors.Is(err, back.err) || !front.closed || !back.closed {
+		t.Errorf("Close: %v; the front is closed: %v, the back: %v", err, front.closed, back.closed)
 	}
 }
 
