@@ -522,6 +522,25 @@ func TestUpdateOfALargeBodyWritesOnlyAHead(t *testing.T) {
 	}
 }
 
+// TestTheLaterUpdateCounts, though the process that made it was killed before it had removed the one before it.
+func TestTheLaterUpdateCounts(t *testing.T) {
+	s, dir := open(t, nil)
+	r := put(t, s, "key", 100)
+	u := r.Clone()
+	for i := range 10 {
+		before := headOf(t, dir, r)
+		content, err := os.ReadFile(before)
+		must(t, err)
+		u = u.Clone()
+		u.Status = 300 + i
+		must(t, s.Update(t.Context(), u))
+		must(t, os.WriteFile(before, content, 0o600))
+		if got := find(t, s, "key"); len(got) != 1 || got[0].Status != u.Status {
+			t.Fatalf("after update %d an earlier one counts", i)
+		}
+	}
+}
+
 func TestUpdateNeverBringsBackWhatAnotherStoreDeletes(t *testing.T) {
 	a, dir := open(t, nil)
 	b, err := disk.Open(dir, nil)
