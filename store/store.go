@@ -48,8 +48,8 @@ type Store interface {
 	Create(ctx context.Context, r *Record) (Writer, error)
 
 	// Update replaces all but the body and the Size of the committed record with r's Key and ID. It never brings back a
-	// record: if that is gone, it changes nothing and returns an error that wraps ErrNotFound. r must not be changed
-	// afterwards: the store may keep it.
+	// record: if that is gone, it changes nothing and returns an error that wraps ErrNotFound. Update does not change r,
+	// and the caller must not do so afterwards: the store may keep it.
 	Update(ctx context.Context, r *Record) error
 
 	// Delete removes the records with these ids under key, or all under key if none are given. That a record is not

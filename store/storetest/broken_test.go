@@ -369,6 +369,15 @@ var broken = []brokenStore{
 			return h.Store.Update(ctx, r)
 		}
 	}},
+	{"Update replaces the head alone", "changes what it is given", func(h *hooked) {
+		h.update = func(ctx context.Context, r *store.Record) error {
+			found, _ := h.Store.Lookup(ctx, r.Key)
+			for _, old := range found {
+				r.Size, r.Body = old.Size, old.Body
+			}
+			return h.Store.Update(ctx, r)
+		}
+	}},
 	{"Update replaces the head alone", "leaves the tags", func(h *hooked) {
 		h.update = func(ctx context.Context, r *store.Record) error {
 			r = r.Clone()

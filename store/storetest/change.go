@@ -55,7 +55,11 @@ func update(t *check) {
 			u.Tags = []string{fmt.Sprint("tag", round)}
 			said := u.Clone()
 			spoil(u)
+			spoilt := u.Clone()
 			t.update(s, u)
+			if u.Size != spoilt.Size || !bytes.Equal(u.Body, spoilt.Body) {
+				t.errorf("Update changed the record that it was given")
+			}
 			got := t.one(s, key)
 			t.sameHead(got, said)
 			t.wantBody(s, got, size)
