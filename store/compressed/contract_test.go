@@ -1,7 +1,9 @@
 package compressed
 
 import (
+	"context"
 	"errors"
+	"io"
 	"testing"
 
 	"github.com/larder-go/larder/internal/behaviour"
@@ -115,6 +117,32 @@ func TestIsNoMoreThanTheInnerStore(t *testing.T) {
 	}
 	r := put(t, s, record("text/plain"), document(300_000), -1)
 	wantWhole(t, s, r, document(300_000))
+}
+
+// breaking is a store whose bodies cannot be read, though nothing is wrong with them.
+type breaking struct{ store.Store }
+
+func (s breaking) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
+	b, err := s.Store.Open(ctx, r)
+	return breakingBody{b}, err
+}
+
+type breakingBody struct{ io.ReadSeekCloser }
+
+func (breakingBody) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestABodyThatCannotBeReadIsThereStill(t *testing.T) {
+	inner := openDisk(t)
+	r := put(t, New(inner), record("text/plain"), document(3_000_000), -1)
+	b, err := New(breaking{inner}).Open(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if got, err := io.ReadAll(b); len(got) > 0 || !errors.Is(err, io.ErrClosedPipe) || errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("read %d bytes, %v", len(got), err)
+	}
+	wantWhole(t, New(inner), r, document(3_000_000))
 }
 
 func TestBehaviour(t *testing.T) {

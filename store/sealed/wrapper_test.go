@@ -100,6 +100,30 @@ func must1[V any](v V, err error) V {
 	return v
 }
 
+// breaking is a store whose bodies cannot be read, though nothing is wrong with them.
+type breaking struct{ store.Store }
+
+func (s breaking) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
+	b, err := s.Store.Open(ctx, r)
+	return breakingBody{b}, err
+}
+
+type breakingBody struct{ io.ReadSeekCloser }
+
+func (breakingBody) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestABodyThatCannotBeReadIsThereStill(t *testing.T) {
+	inner := new(memory.Store)
+	r := keep(t, seal(t, inner, testKey(1)), "key", 100_000)
+	b, err := seal(t, breaking{inner}, testKey(1)).Open(ctx, r)
+	must(t, err)
+	defer b.Close()
+	if got, err := io.ReadAll(b); len(got) > 0 || !errors.Is(err, io.ErrClosedPipe) || errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("read %d bytes, %v", len(got), err)
+	}
+	wantFound(t, "a record whose body could not be read", seal(t, inner, testKey(1)), "key", r)
+}
+
 func TestLeasesAreOnDigests(t *testing.T) {
 	inner := chunked.New(new(maptable.Table), nil)
 	s := seal(t, inner, testKey(1), testKey(2))
@@ -114,6 +138,7 @@ func TestLeasesAreOnDigests(t *testing.T) {
 	}{
 		{"the first", s, "key", a, true},
 		{"another's", s, "key", b, false},
+		{"another's with the keys in another order", seal(t, inner, testKey(2), testKey(1)), "key", b, false},
 		{"another's by digest", inner, testKey(1).name("key"), b, false},
 		{"that of the key itself", inner, "key", b, true},
 	} {
