@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -235,6 +236,23 @@ func TestABodyThatCannotFitEvictsNothing(t *testing.T) {
 				t.Errorf("%d bytes after that: %v", c.size, err)
 			}
 		})
+	}
+}
+
+func TestAnUpdateThatCannotFitEvictsNothing(t *testing.T) {
+	const limit = 1 << 20
+	dir := t.TempDir()
+	s := openAt(t, dir, limit)
+	for i := range 100 {
+		put(t, s, store.Key(fmt.Sprint(i)))
+	}
+	u := put(t, s, "key").Clone()
+	u.Header = http.Header{"Long": {strings.Repeat("l", limit)}}
+	if err := s.Update(t.Context(), u); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("Update: %v", err)
+	}
+	if total, records := s.usage.total(); records != 101 || total != taken(t, dir) {
+		t.Errorf("%d records of %d bytes are left, want 101 of %d", records, total, taken(t, dir))
 	}
 }
 
