@@ -239,6 +239,26 @@ func TestABodyThatCannotFitEvictsNothing(t *testing.T) {
 	}
 }
 
+func TestThereMayBeNoLimit(t *testing.T) {
+	dir := t.TempDir()
+	s := openAt(t, dir, -1)
+	for i := range 6 {
+		r := recordOf(fmt.Sprint(i), 1<<20)
+		if err := write(s, r, i%2 == 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Update(t.Context(), r.Clone()); err != nil {
+			t.Error(err)
+		}
+	}
+	if n, err := s.Sweep(t.Context(), time.Now()); n != 0 || err != nil {
+		t.Errorf("Sweep: %d, %v", n, err)
+	}
+	if total, records := s.usage.total(); records != 6 || total != taken(t, dir) {
+		t.Errorf("%d records of %d bytes, want 6 of %d", records, total, taken(t, dir))
+	}
+}
+
 func TestAnUpdateThatCannotFitEvictsNothing(t *testing.T) {
 	const limit = 1 << 20
 	dir := t.TempDir()

@@ -47,6 +47,15 @@ func TestLedgerIsPutRightByTwoCountsThatAgree(t *testing.T) {
 	}
 }
 
+// TestWhatMovedMeanwhileIsNotOff, on either side.
+func TestWhatMovedMeanwhileIsNotOff(t *testing.T) {
+	for _, c := range []struct{ n, moved, want int64 }{{0, 0, 0}, {5, 0, 5}, {-5, 0, -5}, {5, 5, 0}, {-5, 5, 0}, {5, 2, 3}, {-5, 2, -3}, {1, 9, 0}, {-1, 9, 0}} {
+		if got := beyond(c.n, c.moved); got != c.want {
+			t.Errorf("off by %d where %d moved: %d, want %d", c.n, c.moved, got, c.want)
+		}
+	}
+}
+
 // TestWhatHasTwoNamesIsTakenAwayOnce, as what a process left that was killed when it had given a head its name.
 func TestWhatHasTwoNamesIsTakenAwayOnce(t *testing.T) {
 	for _, removed := range []bool{false, true} {
