@@ -30,6 +30,9 @@ func TestWhoIsAnswered(t *testing.T) {
 		{"a name that leads here (DNS rebinding)", "", changes{host("evil.test:8090")}, 421},
 		{"a name like localhost", "", changes{host("localhost.evil.test")}, 421},
 		{"a name that was given", "", changes{host("cache.test")}, 200},
+		{"that name in capitals, and with its dot", "", changes{host("Cache.Test.:8090")}, 200},
+		{"this machine in capitals, and with its dot", "", changes{host("LOCALHOST.:8090")}, 200},
+		{"a name below localhost", "", changes{host("larder.localhost:8090")}, 200},
 		{"another machine, without a token", "", changes{from("192.0.2.1:5000"), host("192.0.2.2")}, 403},
 		{"this machine, through a proxy", "", changes{header("X-Forwarded-For", "192.0.2.1")}, 403},
 		{"another site's script", "", changes{header("Sec-Fetch-Site", "cross-site"), header("Origin", "https://evil.test")}, 403},
@@ -40,6 +43,7 @@ func TestWhoIsAnswered(t *testing.T) {
 		{"a wrong token", "s3cret", changes{header("Authorization", "Bearer wrong")}, 401},
 		{"a cookie is no token", "s3cret", changes{header("Cookie", "token=s3cret")}, 401},
 		{"a query is no token", "s3cret", changes{func(r *http.Request) { r.URL.RawQuery += "&token=s3cret" }}, 401},
+		{"the token, by another scheme", "s3cret", changes{header("Authorization", "Basic s3cret")}, 401},
 		{"the token", "s3cret", changes{header("Authorization", "Bearer s3cret")}, 200},
 		{"the token, from another machine", "s3cret", changes{header("Authorization", "bearer s3cret"), from("192.0.2.1:5000"), host("192.0.2.2")}, 200},
 		{"the token, under a foreign name", "s3cret", changes{header("Authorization", "Bearer s3cret"), host("evil.test")}, 421},
@@ -61,6 +65,27 @@ func TestWhoIsAnswered(t *testing.T) {
 	}
 }
 
+// TestAnotherSiteLearnsNothing, and cannot keep the store busy either, whether it is given the answer or not.
+func TestAnotherSiteLearnsNothing(t *testing.T) {
+	s := newSite(t).fill("/a")
+	for from, status := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 200, "none": 200} {
+		if w := s.ask("GET", "/api/entries", "", header("Sec-Fetch-Site", from)); w.Code != status {
+			t.Errorf("%s: %d %s, want %d", from, w.Code, w.Body, status)
+		}
+	}
+}
+
+// TestFilesNeedNoToken, for a browser has none yet when it asks for them.
+func TestFilesNeedNoToken(t *testing.T) {
+	s := newSite(t)
+	s.page.Token = "s3cret"
+	for target, status := range map[string]int{"/": 200, "/app.js": 200, "/api/about": 401} {
+		if w := s.ask("GET", target, ""); w.Code != status || w.Body.Len() == 0 {
+			t.Errorf("%s: %d, %d bytes; want %d", target, w.Code, w.Body.Len(), status)
+		}
+	}
+}
+
 // TestPolicy shows that every answer, faults too, forbids what the page does not need.
 func TestPolicy(t *testing.T) {
 	s := newSite(t).fill("/a")
@@ -70,6 +95,7 @@ func TestPolicy(t *testing.T) {
 		policy := h.Get("Content-Security-Policy")
 		if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self'; style-src 'self';") || strings.Contains(policy, "unsafe") ||
 			!strings.Contains(policy, "frame-ancestors 'none'") || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" ||
+			h.Get("X-Frame-Options") != "DENY" || h.Get("Cross-Origin-Resource-Policy") != "same-origin" || h.Get("Cross-Origin-Opener-Policy") != "same-origin" ||
 			h.Get("Cache-Control") != "no-store" || h.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s: %v", target, h)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/larder-go/larder"
 	"github.com/larder-go/larder/page"
 	"github.com/larder-go/larder/store"
+	"github.com/larder-go/larder/store/memory"
 )
 
 // site is a page over a cache that holds what the test put there.
@@ -130,6 +131,7 @@ func (l *listing) paths(s *site) (out []string) {
 
 func TestEntries(t *testing.T) {
 	s := newSite(t, larder.Rule{Match: "**/tagged", Tags: []string{"mine"}}).fill("/a", "/b", "/tagged", "/404/x", "/page.html")
+	inAnHour := "&as_of=" + time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	for query, want := range map[string]string{
 		"order=url":                     "[/404/x /a /b /page.html /tagged]",
 		"order=url&text=PAGE":           "[/page.html]",
@@ -141,6 +143,10 @@ func TestEntries(t *testing.T) {
 		"order=url&state=fresh&rows=1":  "[/404/x]",
 		"order=url&host=elsewhere.test": "[]",
 		"order=url&method=HEAD":         "[]",
+		"order=url&method=GET&rows=1":   "[/404/x]",
+		"order=url&rows=1" + inAnHour:   "[/404/x]",
+		"state=stale&rows=1" + inAnHour: "[/page.html]",
+		"state=fresh" + inAnHour:        "[]",
 		"order=large&rows=1&status=2xx": "[/page.html]",
 		"order=small&rows=1":            "[/404/x]",
 		"order=old&rows=2":              "[/a /b]",
@@ -243,13 +249,15 @@ func TestPurge(t *testing.T) {
 	if got := fmt.Sprint(left.paths(s)); got != "[/a /b /c/3]" {
 		t.Errorf("left: %s", got)
 	}
-	if w := s.ask("POST", "/api/purge", ""); w.Code != 400 {
-		t.Errorf("without a filter: %d %s", w.Code, w.Body)
+	for _, query := range []string{"", "?state=old", "?text=a&as_of=today", "?all=1&status=x"} {
+		if w := s.ask("POST", "/api/purge"+query, ""); w.Code != 400 {
+			t.Errorf("with the filter %q: %d %s", query, w.Code, w.Body)
+		}
 	}
 	if w := s.ask("GET", "/api/purge?all=1", ""); w.Code != 405 {
 		t.Errorf("by GET: %d %s", w.Code, w.Body)
 	}
-	if w := s.ask("POST", "/api/purge?all=1", ""); w.Code != 200 || !strings.Contains(w.Body.String(), ":3") {
+	if w := s.ask("POST", "/api/purge?all=1&as_of="+l.AsOf.Format(time.RFC3339Nano), ""); w.Code != 200 || !strings.Contains(w.Body.String(), ":3") {
 		t.Errorf("all: %d %s", w.Code, w.Body)
 	}
 }
@@ -299,6 +307,9 @@ func TestWhy(t *testing.T) {
 	}
 }
 
+// plain is a store that cannot list what it holds.
+type plain struct{ store.Store }
+
 func TestWrongQuestions(t *testing.T) {
 	s := newSite(t)
 	for _, c := range []struct {
@@ -328,6 +339,12 @@ func TestWrongQuestions(t *testing.T) {
 		w := s.ask(c.method, c.target, c.body)
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
 			t.Errorf("%s %s %s: %d %s, want %d %s", c.method, c.target, c.body, w.Code, w.Body, c.status, c.want)
+		}
+	}
+	unlisted := &site{t: t, page: &page.Page{Cache: &larder.Cache{Store: plain{new(memory.Store)}}}}
+	for target, method := range map[string]string{"/api/entries": "GET", "/api/purge?all=1": "POST"} {
+		if w := unlisted.ask(method, target, ""); w.Code != 501 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain") {
+			t.Errorf("%s of what cannot be listed: %d %s, want 501 in plain text", target, w.Code, w.Body)
 		}
 	}
 	without := &site{t: t, page: new(page.Page)}
