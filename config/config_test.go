@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,62 @@ redact: [secret]
 	}
 	if n != 1 {
 		t.Errorf("%d are stored", n)
+	}
+}
+
+// TestApplySetsWhatIsGiven goes through every field, and leaves alone what is not given.
+func TestApplySetsWhatIsGiven(t *testing.T) {
+	var c Config
+	given := reflect.ValueOf(&c.Cache).Elem()
+	for i := range given.NumField() {
+		switch f := given.Field(i); f.Kind() {
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.String:
+			f.SetString("given")
+		case reflect.Slice:
+			f.Set(reflect.ValueOf(Names{"Given"}))
+		default:
+			f.SetInt(int64(i) + 1)
+		}
+	}
+	var cache larder.Cache
+	for _, c := range []*Config{&c, {}} {
+		c.Apply(&cache)
+		for i := range given.NumField() {
+			name := given.Type().Field(i).Name
+			got := reflect.ValueOf(&cache).Elem().FieldByName(name)
+			if want := given.Field(i); !reflect.DeepEqual(got.Interface(), want.Convert(got.Type()).Interface()) {
+				t.Errorf("%s is %v, want %v", name, got, want)
+			}
+		}
+	}
+	cache = larder.Cache{}
+	(&Config{}).Apply(&cache)
+	if cache.Shared || cache.ShowKey || cache.VerifyDigests || cache.FailClosed || cache.Targeted != nil || cache.Rules != nil {
+		t.Errorf("of nothing that is given: %+v", &cache)
+	}
+}
+
+func TestWhatIsRedactedForAll(t *testing.T) {
+	c := &Config{Rules: []Rule{{Match: "a.test", Redact: []string{"mine"}}}}
+	more := larder.Rule{Match: "b.test"}
+	for _, w := range []struct {
+		redact []string
+		want   [][]string // of each rule
+	}{
+		{nil, [][]string{{"mine"}, nil}},
+		{[]string{"token"}, [][]string{{"mine", "token"}, {"token"}, {"token"}}},
+	} {
+		c.Redact = w.redact
+		rules := c.LarderRules(more)
+		var got [][]string
+		for _, r := range rules {
+			got = append(got, r.Redact)
+		}
+		if !reflect.DeepEqual(got, w.want) || rules[0].Match != "a.test" || rules[1].Match != "b.test" || len(rules) == 3 && rules[2].Match != "" {
+			t.Errorf("%q for all: %+v, want %q", w.redact, rules, w.want)
+		}
 	}
 }
 
