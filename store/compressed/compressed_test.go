@@ -237,6 +237,7 @@ func TestDamage(t *testing.T) {
 		{"a size beyond all frames", indexFor(1<<62, lengths...), all, 0},
 		{"a frame too few", indexFor(size, lengths[:2]...), all, 0},
 		{"a frame too many", indexFor(size, append(slices.Clone(lengths), 0)...), all, 0},
+		{"a frame of nothing", indexFor(size, lengths[0], 0, lengths[1]+lengths[2]), all, 0},
 		{"a frame too long", indexFor(frameSize, 1<<40), all, 0},
 		{"a frame longer than any", indexFor(frameSize, 300<<10), noise(300 << 10), 0},
 		{"a sum too small", indexFor(size, lengths[0], lengths[1], lengths[2]-1), all, 0},

@@ -107,14 +107,14 @@ func decodeIndex(s string, size int64) (*index, error) {
 	plain, n := binary.Uvarint(b[1:])
 	b = b[1+max(n, 0):]
 	// Each frame takes a byte at least, so that a wrong size costs no memory.
-	if n <= 0 || plain == 0 || plain > uint64(len(b))*frameSize {
+	if plain == 0 || plain > uint64(len(b))*frameSize {
 		return nil, fmt.Errorf("index of %d frames for %d bytes: %w", len(b), plain, store.ErrCorrupt)
 	}
 	x := &index{size: int64(plain)}
 	x.ends = make([]int64, 0, frameCount(x.size))
 	for range frameCount(x.size) {
 		packed, n := binary.Uvarint(b)
-		if n <= 0 || packed == 0 || packed > maxPacked {
+		if packed == 0 || packed > maxPacked { // 0 also where no number is
 			return nil, fmt.Errorf("index ends or is wrong at frame %d: %w", len(x.ends), store.ErrCorrupt)
 		}
 		b = b[n:]
