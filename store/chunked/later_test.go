@@ -89,7 +89,8 @@ func TestHoweverManyAreRemovedNothingIsLeft(t *testing.T) {
 			}
 			all.Wait()
 			time.Sleep(30 * time.Second)
-			if left := table.Len("b/") / 2; left > 80 || size > chunked.InlineMax && left == 0 { // a piece and a sign of life
+			// A body has a piece and a sign of life.
+			if left := table.Len("b/") / 2; left > 80 || size > chunked.InlineMax && left == 0 {
 				t.Errorf("%d bodies outlive their record, want some, and 80 at most", left)
 			}
 			time.Sleep(2 * time.Minute)

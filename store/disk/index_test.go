@@ -633,20 +633,28 @@ func TestLogsTurnWhileOthersWrite(t *testing.T) {
 	}
 }
 
-func TestFanThatWasNotMadeToTheEnd(t *testing.T) {
+func TestFanAndLedgerThatWereNotMadeToTheEnd(t *testing.T) {
 	s, _ := openTwo(t)
 	made := filepath.Join(s.Dir(), version, "a-0123456789abcdef")
 	if err := os.MkdirAll(filepath.Join(made, indexDir), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	ledger := filepath.Join(s.Dir(), version, usagePrefix+"0123456789abcdef"+tempSuffix)
+	if err := os.WriteFile(ledger, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	sweep := func() error {
 		_, err := s.Sweep(t.Context(), time.Now())
-		return errors.Join(err, os.Chtimes(made, time.Now(), time.Now().Add(-2*grace)))
+		long := time.Now().Add(-2 * grace)
+		return errors.Join(err, os.Chtimes(made, long, long), os.Chtimes(ledger, long, long))
 	}
 	if err := sweep(); err != nil { // it is young, and left alone
 		t.Error(err)
 	}
-	if err := sweep(); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("it is left over: %v", err)
+	sweep()
+	for _, path := range []string{made, ledger} {
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left over: %v", path, err)
+		}
 	}
 }

@@ -109,7 +109,8 @@ func TestOnlyTheFirstThatIsMeantIsRemoved(t *testing.T) {
 		t.Errorf("what was found and went is %v, %v; want ErrNotFound", r, err)
 	}
 	later := put(t, other, "key")
-	for _, g := range []*group{&g, {first: &head{}}, {id: g.id, base: true}} { // the second was damaged, the third in the folder
+	// The second was damaged, the third in the folder.
+	for _, g := range []*group{&g, {first: &head{}}, {id: g.id, base: true}} {
 		if _, err := s.removeRecord(p, g); err != nil {
 			t.Error(err)
 		}
