@@ -81,6 +81,15 @@ func diskKit(layers ...layer) storetest.Kit {
 }
 
 func TestContract(t *testing.T) {
+	for _, size := range []int{1000, 200_000} {
+		s, err := around(new(memory.Store), nil, pressed, text)
+		must(t, err)
+		r := put(t, s, record("text/plain"), noise(size), -1)
+		in := only(t, s.(texts).Store.(*Store).Store, r.Key)
+		if in.Size > int64(each*size)*15/16 {
+			t.Fatalf("%d bytes of text are packed in %d: these kits show nothing", each*size, in.Size)
+		}
+	}
 	noise := memoryKit(pressed)
 	noise.Open = func(string) (store.Store, error) { return New(new(memory.Store)), nil }
 	noise.MaxBody = 32 << 20
