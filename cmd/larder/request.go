@@ -249,13 +249,15 @@ func parseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// withoutPassword is a URL as it is told, also one that is none.
+// withoutPassword returns a URL without its password, for messages, also if it is not valid.
 func withoutPassword(s string) string {
 	scheme, rest, _ := strings.Cut(s, "://")
 	at := strings.LastIndexByte(rest, '@')
-	if u, err := url.Parse(s); at < 0 || err == nil && u.User == nil {
+	u, err := url.Parse(s)
+	switch {
+	case at < 0 || err == nil && u.User == nil:
 		return s
-	} else if err == nil {
+	case err == nil:
 		return u.Redacted()
 	}
 	return scheme + "://" + rest[at+1:]
