@@ -13,19 +13,19 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// keepParts sees to it that the parts of a multipart/byteranges response are stored, each by itself, as the caller
-// reads them (RFC 9110 §15.3.7.2). What the caller reads stays as it came.
+// keepParts stores each part of a multipart/byteranges response as the caller reads it (RFC 9110 §15.3.7.2). The caller
+// reads the body as it came.
 func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested time.Time) {
 	kind, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/byteranges" || params["boundary"] == "" || x.rr.Method != http.MethodGet {
 		return
 	}
-	all := c.flights.beside(f) // which lands now
-	x.detach()                 // the caller may use its request again before all are stored
+	all := c.flights.beside(f) // f lands now
+	x.detach()                 // the caller may reuse its request before all are stored
 	head := *resp
 	head.Header = resp.Header.Clone()
 	passing, parts := io.Pipe()
-	stop := context.AfterFunc(f.ctx, func() { parts.CloseWithError(context.Canceled) }) // nobody reads on
+	stop := context.AfterFunc(f.ctx, func() { parts.CloseWithError(context.Canceled) }) // the caller has left
 	resp.Body = &split{resp.Body, parts}
 	c.background.run(func() {
 		defer stop()
@@ -38,7 +38,7 @@ func (c *Cache) keepParts(f *flight, x *exchange, resp *http.Response, requested
 	})
 }
 
-// split is a body whose bytes go to another reader, too, as far as that wants them.
+// split is a body that also gives its bytes to another reader, until that has enough.
 type split struct {
 	io.ReadCloser
 	other *io.PipeWriter
@@ -49,7 +49,7 @@ func (s *split) Read(p []byte) (int, error) {
 	if n > 0 {
 		s.other.Write(p[:n])
 	}
-	if err != nil { // not every caller closes what it has read to the end
+	if err != nil { // not every caller closes a body after its end
 		s.other.CloseWithError(err)
 	}
 	return n, err
@@ -60,7 +60,7 @@ func (s *split) Close() error {
 	return s.ReadCloser.Close()
 }
 
-// storeParts stores the parts of a response, as far as they come. An error is that no more are stored.
+// storeParts stores the parts of a response as they come. An error means that no more are stored.
 func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts *multipart.Reader, requested time.Time) error {
 	for range maxParts {
 		p, err := parts.NextRawPart()
@@ -85,7 +85,7 @@ func (c *Cache) storeParts(all *flight, x *exchange, head *http.Response, parts 
 	return nil
 }
 
-// storePart stores a part as the download that it would have been, had the caller asked for it alone.
+// storePart stores a part as if the caller had asked for it alone.
 func (c *Cache) storePart(all *flight, x *exchange, one *http.Response, requested time.Time) (err error) {
 	f := c.flights.beside(all)
 	var d *download
@@ -101,7 +101,7 @@ func (c *Cache) storePart(all *flight, x *exchange, one *http.Response, requeste
 	}
 	f.settle(result{download: d, status: one.StatusCode})
 	f.await(f.ctx, true)
-	if parsed := &c.readingOf(d.record).parsed; rfc9111.Combinable(parsed, parsed) { // for the next ones to count it
+	if parsed := &c.readingOf(d.record).parsed; rfc9111.Combinable(parsed, parsed) { // so that the next parts count it
 		x.found = append([]*store.Record{d.record}, x.found...)
 	}
 	return nil

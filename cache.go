@@ -89,21 +89,21 @@ type Cache struct {
 	store      store.Store
 	localStore bool
 	targeted   []string                // Targeted in canonical form
-	read       func(*store.Record) any // the function of that name, for targeted
-	near       store.Fronted           // nil: the store has no part that is nearer than the rest
+	read       func(*store.Record) any // the function read, with targeted
+	near       store.Fronted           // nil: the store has no fast front
 	rules      atomic.Pointer[ruleSet]
 	breaker    breaker
 	counters   counters
-	selected   atomic.Pointer[http.Header] // what selecting returned last, shared by the records of which it is the same
+	selected   atomic.Pointer[http.Header] // the last result of selecting, shared by the records with an equal one
 
 	flights    flights
 	notes      notes
 	owed       owed
 	leases     atomic.Pointer[leases]
-	background tasks           // what goes on without a caller
-	behindNow  atomic.Int64    // of these, what goes on after the callers have left
-	refreshes  chan struct{}   // a place for each refresh under way
-	abandoned  context.Context // ends when Close gives up
+	background tasks           // work without a caller
+	behindNow  atomic.Int64    // how much of that goes on after callers have left
+	refreshes  chan struct{}   // one element for each refresh under way
+	abandoned  context.Context // cancelled when Close gives up
 	abandon    context.CancelFunc
 }
 

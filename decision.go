@@ -94,7 +94,7 @@ func (d *Decision) appendStatus(b []byte, name string) []byte {
 	if d.ID != (store.ID{}) && d.Lifetime != Forever {
 		b = strconv.AppendInt(append(b, "; ttl="...), int64(d.TTL()/time.Second), 10)
 	}
-	if d.Forwarded != "" { // without which these mean nothing (RFC 9211 §2.5, §2.6)
+	if d.Forwarded != "" { // else these mean nothing (RFC 9211 §2.5, §2.6)
 		if d.Stored {
 			b = append(b, "; stored"...)
 		}
@@ -110,7 +110,7 @@ func (d *Decision) appendStatus(b []byte, name string) []byte {
 	return b
 }
 
-// appendTokenOrString appends s as a structured field's token, or as a string if it is none (RFC 9651 §3.3).
+// appendTokenOrString appends s as a structured field's token or, if s is not a token, as a string (RFC 9651 §3.3).
 func appendTokenOrString(b []byte, s string) []byte {
 	for i := range len(s) {
 		c := s[i]
@@ -125,8 +125,8 @@ func appendTokenOrString(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// appendString appends s as a structured field's string (RFC 9651 §3.3.3). That has ASCII alone: other bytes are
-// written as % and two digits.
+// appendString appends s as a structured field's string (RFC 9651 §3.3.3). A string is ASCII, so other bytes are
+// written as % and two hexadecimal digits.
 func appendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -158,7 +158,7 @@ func Info(resp *http.Response) Decision {
 
 type decisionKey struct{}
 
-// decided is the request of a response, and its context with the Decision: in one piece, to spare allocations.
+// decided is the request of a response, and its context with the Decision, in one allocation.
 type decided struct {
 	context.Context
 	decision Decision
@@ -172,8 +172,8 @@ func (d *decided) Value(key any) any {
 	return d.Context.Value(key)
 }
 
-// attach makes d findable by Info, and, if the cache has a name, by everybody (RFC 9211): behind what caches nearer to
-// the origin say. Of a response that is no stored one, and not the origin's, the field says nothing (§2).
+// attach makes d available to Info. If the cache has a name, it also appends d to the Cache-Status field (RFC 9211),
+// after what caches nearer to the origin say; not to a response that the cache has made itself (§2).
 func (c *Cache) attach(resp *http.Response, req *http.Request, d *decided) {
 	d.Context = req.Context()
 	d.request = *req.WithContext(d)

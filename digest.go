@@ -16,7 +16,7 @@ import (
 // Content-Digest or Repr-Digest (RFC 9530). See Cache.VerifyDigests.
 var ErrDigest = errors.New("the content is not what the digest says")
 
-// digests are of a body as it passes, for what the response says of it. nil: nothing is verified.
+// digests computes the digests of a body as it passes, to compare them with the header's. nil: nothing is verified.
 type digests struct {
 	method string
 	status int
@@ -24,8 +24,8 @@ type digests struct {
 	hashes map[string]hash.Hash // by algorithm
 }
 
-// digests returns what is to be verified of the response. A body that net/http has unpacked is not the one that was
-// sent, which alone the digests are of.
+// digests returns the digests to verify for a response; nil if net/http has decompressed it, since digests are of the
+// content that was sent.
 func (c *Cache) digests(method string, resp *http.Response) *digests {
 	if !c.VerifyDigests || resp.Uncompressed {
 		return nil
@@ -35,7 +35,7 @@ func (c *Cache) digests(method string, resp *http.Response) *digests {
 		d.add(w.Algorithm)
 	}
 	for _, name := range [...]string{"Content-Digest", "Repr-Digest"} {
-		if _, announced := resp.Trailer[name]; announced { // nobody knows yet by which algorithm
+		if _, announced := resp.Trailer[name]; announced { // its algorithms are not known yet
 			d.add("sha-256")
 			d.add("sha-512")
 		}
@@ -57,7 +57,7 @@ func (d *digests) add(algorithm string) {
 	}
 }
 
-// write takes the next bytes of the body.
+// write adds the next bytes of the body.
 func (d *digests) write(p []byte) {
 	if d == nil {
 		return
@@ -67,7 +67,7 @@ func (d *digests) write(p []byte) {
 	}
 }
 
-// verify returns an ErrDigest unless the body, which has passed whole, has every digest that header and trailer name.
+// verify returns an ErrDigest unless the body, all of which has passed, has every digest in the header and trailer.
 func (d *digests) verify(trailer http.Header) error {
 	if d == nil {
 		return nil

@@ -65,7 +65,7 @@ type Stats struct {
 	StoreFailures, Damaged                              int64
 }
 
-// counters are Stats that may be counted by many at once, by Outcome and by EventKind.
+// counters are the Stats as atomic counters, by Outcome and by EventKind.
 type counters struct {
 	outcome   [len(outcomes)]atomic.Int64 // None: errors
 	event     [len(eventKinds)]atomic.Int64
@@ -86,10 +86,10 @@ func (c *Cache) Stats() Stats {
 	return s
 }
 
-// observed reports whether anybody wants events, so that they need not be made for nobody.
+// observed reports whether anybody wants events.
 func (c *Cache) observed() bool { return c.Observe != nil || c.Logger != nil }
 
-// emit counts e and tells those who want to know.
+// emit counts e and passes it to Observe and Logger.
 func (c *Cache) emit(e Event) {
 	c.counters.event[e.Kind].Add(1)
 	if !c.observed() {

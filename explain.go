@@ -74,7 +74,7 @@ const (
 	bypassBody         = "its body is too long for a key, or can't be read"
 )
 
-// bypassSections are where that is laid down.
+// bypassSections are the sections of the standard that say so.
 var bypassSections = map[string]string{
 	bypassMethod:       "RFC 9111 §3",
 	bypassUpgrade:      "RFC 9110 §7.8",
@@ -103,7 +103,7 @@ func (e Explanation) Steps() []Step {
 	return p.steps
 }
 
-// path is how far Steps has come.
+// path is what Steps has gathered so far.
 type path struct {
 	Explanation
 	steps []Step
@@ -113,13 +113,13 @@ func (p *path) add(question, answer, section string) {
 	p.steps = append(p.steps, Step{Question: question, Answer: answer, Section: section})
 }
 
-// settle adds the step that the Verdict's reason is about, other than what was found.
+// settle adds the step that the Verdict's reason is about, if that is not what was found.
 func (p *path) settle(question, answer string) {
 	r := p.Verdict.Reason
 	p.steps = append(p.steps, Step{Question: question, Answer: answer + r.String(), Section: r.Section(), Settles: true})
 }
 
-// byRule names the rule as what has a say in the last question.
+// byRule names the rule as what decides the last question.
 func (p *path) byRule() { p.steps[len(p.steps)-1].Rule = p.x.rule.Match }
 
 func (p *path) walk() {
@@ -156,7 +156,7 @@ func (p *path) rule() {
 	p.byRule()
 }
 
-// takesPart reports whether the cache does.
+// takesPart reports whether the cache takes part in the request.
 func (p *path) takesPart() bool {
 	const question = "does the cache take part?"
 	x := p.x
@@ -226,7 +226,7 @@ func (p *path) selects() bool {
 	return true
 }
 
-// reuses tells what becomes of the selected response.
+// reuses adds the steps about the selected response.
 func (p *path) reuses() {
 	const unvalidated, fresh, stale = "may it be used without validation?", "is it fresh?", "may it be used stale?"
 	v := p.Verdict
@@ -256,7 +256,7 @@ func (p *path) reuses() {
 	}
 }
 
-// found adds the step at which the cache found what the standard and the rule have to say, and what follows.
+// found adds the step whose answer the standard or the rule gave, and what follows from it.
 func (p *path) found(question, answer string) {
 	v := p.Verdict
 	p.steps = append(p.steps, Step{Question: question, Answer: answer + v.Found.String(), Section: v.Found.Section(), Settles: v.Found == v.Reason})
@@ -270,7 +270,7 @@ func (p *path) found(question, answer string) {
 	p.ends()
 }
 
-// ends tells what the cache does.
+// ends adds what the cache does in the end.
 func (p *path) ends() {
 	const then, fails = "what then?", "and if the origin fails?"
 	x, v := p.x, p.Verdict
@@ -308,7 +308,7 @@ func (p *path) ends() {
 	}
 }
 
-// figure is a duration in whole seconds, for people.
+// figure returns a duration in whole seconds, for people.
 func figure(d time.Duration) string {
 	if d == Forever {
 		return "without end"

@@ -11,17 +11,17 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// groupTag begins the tags of the members of a cache group (RFC 9875), behind which stand the origin, a slash and the
-// group's name; no rule may use such a tag.
+// groupTag begins the tags of the members of a cache group (RFC 9875). The origin, a slash and the group's name follow.
+// No rule may use such a tag.
 const groupTag = "cache-group:"
 
-// What of the groups that a response names is heeded; RFC 9875 §2 wants 32 of 32 characters at least.
+// How many groups of a response count, and how long their names may be; RFC 9875 §2 wants at least 32 of 32 characters.
 const (
 	maxGroups    = 128
 	maxGroupName = 256
 )
 
-// groupTags returns the tags of groups of the origin that x asks.
+// groupTags returns the tags for groups of x's origin.
 func (x *exchange) groupTags(names []string) []string {
 	if len(names) == 0 {
 		return nil
@@ -39,7 +39,7 @@ func (x *exchange) groupTags(names []string) []string {
 
 func isGroupTag(tag string) bool { return strings.HasPrefix(tag, groupTag) }
 
-// withGroups returns tags with those of the groups that the stored header names in the place of any they have.
+// withGroups returns tags with those of the groups that the stored header names, in place of other groups' tags.
 func (x *exchange) withGroups(tags []string, stored http.Header) []string {
 	had := slices.ContainsFunc(tags, isGroupTag)
 	names := rfc9111.Groups(stored["Cache-Groups"])
@@ -61,8 +61,8 @@ func appendGroups(tags []string, records []*store.Record) []string {
 	return tags
 }
 
-// removeGroups removes what is stored with one of these tags, of every user, since x has made the groups invalid; its
-// own flight is left alone.
+// removeGroups removes every user's responses with one of these tags, since x has made the groups invalid. It leaves
+// x's own flight alone.
 func (c *Cache) removeGroups(x *exchange, tags []string, own *flight) {
 	if len(tags) == 0 {
 		return

@@ -16,9 +16,9 @@ const (
 	leaseLookLast  = 250 * time.Millisecond
 )
 
-// claim sees to it that of all processes that share the store one asks the origin: it returns when that is f's, or has
-// waited for long enough (LeaseWait), or when another's answer is in the store: then it returns true, and f has been
-// settled.
+// claim makes one of the processes that share the store ask the origin. It returns false when f should ask: f has the
+// lease, or has waited for LeaseWait. It returns true when another's answer is in the store, and has then settled f
+// with it.
 func (c *Cache) claim(f *flight, x *exchange) (answered bool) {
 	leaser, ok := store.As[store.Leaser](c.store)
 	if !ok || c.LeaseTime <= 0 || f.key.alone != 0 {
@@ -39,7 +39,7 @@ func (c *Cache) claim(f *flight, x *exchange) (answered bool) {
 			return false
 		}
 		c.notes.doubt(x.target.base())
-		if c.answeredMeanwhile(f, x) { // also when it is held: somebody may have been quicker
+		if c.answeredMeanwhile(f, x) { // even with the lease: somebody may have been quicker
 			return true
 		}
 		if held {
@@ -70,7 +70,7 @@ func (c *Cache) lease(ctx context.Context, leaser store.Leaser, x *exchange, key
 	return held, err
 }
 
-// leaseFailed tells that the store failed with a lease. That alone is no reason to leave it alone, unless it hangs.
+// leaseFailed reports that the store failed at a lease. The store is left alone only if it hangs.
 func (c *Cache) leaseFailed(x *exchange, err error) {
 	if errors.Is(err, errStoreSlow) {
 		c.failed("lease", x, err)
@@ -79,21 +79,21 @@ func (c *Cache) leaseFailed(x *exchange, err error) {
 	c.emit(Event{Kind: StoreFailed, Method: x.rr.Method, URL: x.target.url, Op: "lease", Err: err})
 }
 
-// leases are those that the cache holds, each with a goroutine that renews it.
+// leases are the leases that the cache holds, each with a goroutine that renews it.
 type leases struct {
 	tasks
-	ended chan struct{} // closed by Close, so that nobody waits for a caller who lets a body lie
+	ended chan struct{} // closed by Close, so that it does not wait for callers who leave a body unread
 }
 
 func newLeases() *leases { return &leases{ended: make(chan struct{})} }
 
-// end gives all of them back.
+// end makes the goroutines give all leases back.
 func (l *leases) end(ctx context.Context) error {
 	close(l.ended)
 	return l.wait(ctx)
 }
 
-// keepLease renews the lease until f has landed, or all are ended, and then gives it back.
+// keepLease renews the lease until f has landed, or Close ends all leases, and then gives it back.
 func (c *Cache) keepLease(f *flight, ended <-chan struct{}, leaser store.Leaser, x *exchange, key store.Key, holder store.ID) {
 	renew := time.NewTicker(max(c.LeaseTime/3, time.Millisecond))
 	defer renew.Stop()
@@ -102,7 +102,7 @@ func (c *Cache) keepLease(f *flight, ended <-chan struct{}, leaser store.Leaser,
 		select {
 		case <-renew.C:
 			if held, err := c.lease(ctx, leaser, x, key, holder); err == nil && !held {
-				return // it had ended, and is another's now
+				return // it had expired, and another process has it now
 			}
 			continue
 		case <-f.landed:
@@ -116,8 +116,8 @@ func (c *Cache) keepLease(f *flight, ended <-chan struct{}, leaser store.Leaser,
 	}
 }
 
-// answeredMeanwhile looks into the store again for what f is to bring. If it is there, it settles f with that and
-// returns true; else x goes by what is there now.
+// answeredMeanwhile looks into the store again for the answer to x. If it is there, it settles f with it and returns
+// true. Otherwise x goes on with what is stored now.
 func (c *Cache) answeredMeanwhile(f *flight, x *exchange) bool {
 	records, err := c.lookup(f.ctx, x)
 	if err == nil {
@@ -139,7 +139,7 @@ func (c *Cache) answeredMeanwhile(f *flight, x *exchange) bool {
 	return true
 }
 
-// land forgets f, so that the next caller looks into the store again, and lets go of its lease.
+// land forgets f, so that the next caller looks into the store again, and has its lease given back.
 func (c *Cache) land(f *flight) {
 	if c.flights.land(f) && f.landed != nil {
 		close(f.landed)

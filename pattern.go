@@ -8,7 +8,7 @@ import (
 
 // pattern matches URLs: [scheme://]host[:port][/path]. It is anchored at both ends. In the host * stands for
 // one label and ** for any number; in the path * stands for any part of one segment and ** for any number of
-// them. Without a path it means all of the host, without a port every port; the empty pattern means every URL.
+// them. Without a path it matches every path, without a port every port; the empty pattern matches every URL.
 // The query takes no part.
 type pattern struct {
 	scheme, host, port, path string

@@ -5,16 +5,15 @@ import (
 	"net/http"
 )
 
-// mayAnswerGet reports whether the response to x, which no rule allows to be stored for its like, may be one for a
-// later GET.
+// mayAnswerGet reports whether the response to x, a method that no rule caches, may answer a later GET.
 func (x *exchange) mayAnswerGet() bool {
 	m := x.rr.Method
 	return (m == http.MethodPost || m == http.MethodPatch) && !x.rule.methodAllowed(m) && x.ask.mode != Bypass &&
 		x.req.URL.Opaque == "" && x.req.Header["Upgrade"] == nil
 }
 
-// post is pass for what may answer a later GET: a response that is the new representation of its own URL takes the
-// place of what it has made invalid there (RFC 9110 §9.3.3), unless another request has changed that meanwhile.
+// post is pass for a request whose response may answer a later GET: a response that is the new representation of its own
+// URL replaces what it has made invalid there (RFC 9110 §9.3.3), unless another request has changed that meanwhile.
 func (c *Cache) post(x exchange, why string) (answer *http.Response, err error) {
 	get, err := c.getFor(&x, x.req.URL.String())
 	if err != nil {
@@ -52,7 +51,7 @@ func (c *Cache) post(x exchange, why string) (answer *http.Response, err error) 
 	return c.answer(&x, resp, decision), nil
 }
 
-// representsGet reports whether the response to x is what a GET of the same URL would bring.
+// representsGet reports whether the response to x is what a GET of the same URL would get.
 func (c *Cache) representsGet(x *exchange, resp *http.Response) bool {
 	now := c.now()
 	said := c.parse(x, resp, now, now)

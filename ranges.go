@@ -18,9 +18,9 @@ import (
 func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, parts []rfc9111.Part, status int) bool {
 	resp.StatusCode, resp.Status = status, statusText(status)
 	resp.Trailer = nil
-	delete(resp.Header, "Content-Digest") // is of the whole; Repr-Digest still holds (RFC 9530 §2, §3)
+	delete(resp.Header, "Content-Digest") // it is of the whole; Repr-Digest still holds (RFC 9530 §2, §3)
 	if status == http.StatusRequestedRangeNotSatisfiable {
-		// How long the whole may be kept is not said of this: a cache may store it, for the whole too (RFC 9111 §3).
+		// The whole's freshness is left out: a cache that stores this response would apply it to the whole (RFC 9111 §3).
 		maps.DeleteFunc(resp.Header, func(name string, _ []string) bool {
 			return name == "Expires" || strings.HasSuffix(name, "Cache-Control") // targeted fields among them
 		})
@@ -44,7 +44,7 @@ func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, par
 	var length int64
 	var frame strings.Builder
 	w := multipart.NewWriter(&frame)
-	w.SetBoundary(boundary) // valid, as it is letters and digits
+	w.SetBoundary(boundary) // valid, since it has only letters and digits
 	flush := func() {
 		length += int64(frame.Len())
 		pieces = append(pieces, strings.NewReader(frame.String()))
@@ -62,7 +62,7 @@ func (c *Cache) fillRange(x *exchange, r *store.Record, resp *http.Response, par
 	}
 	w.Close()
 	flush()
-	delete(resp.Header, "Content-Range") // which an origin may have sent with the whole; each part has its own (RFC 9110 §15.3.7.2)
+	delete(resp.Header, "Content-Range") // an origin may have sent one with the whole; each part has its own (RFC 9110 §15.3.7.2)
 	resp.Header.Set("Content-Type", "multipart/byteranges; boundary="+boundary)
 	setLength(resp, length)
 	resp.Body = &storedBody{c: c, x: x.brief(), r: r, rc: readCloser{io.MultiReader(pieces...), body}}
@@ -74,7 +74,7 @@ func setLength(resp *http.Response, n int64) {
 	resp.Header.Set("Content-Length", strconv.FormatInt(n, 10))
 }
 
-// section reads one part of a body, to which it seeks when it is first read.
+// section reads one part of a body. It seeks on its first Read.
 type section struct {
 	rs     io.ReadSeeker
 	part   rfc9111.Part

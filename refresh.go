@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// refresh validates what was just served stale, in the background (RFC 5861 §3), unless that is under way or
-// too much else is.
+// refresh validates, in the background, what was just served stale (RFC 5861 §3), unless that is under way or too many
+// refreshes are.
 func (c *Cache) refresh(x exchange) {
 	select {
 	case c.refreshes <- struct{}{}:
@@ -25,7 +25,7 @@ func (c *Cache) refresh(x exchange) {
 	stop := context.AfterFunc(c.abandoned, cancel)
 	x.send = x.send.WithContext(ctx)
 	x.detach()
-	for _, name := range append([]string{"Range"}, conditional[:]...) { // the whole is what is wanted anew
+	for _, name := range append([]string{"Range"}, conditional[:]...) { // the refresh is of the whole
 		x.req.Header.Del(name)
 		x.header.Del(name)
 	}
@@ -46,7 +46,7 @@ func (c *Cache) refresh(x exchange) {
 	})
 }
 
-// await reads what f brings to its end, for nobody.
+// await reads f's answer to its end, so that it is stored.
 func (f *flight) await(ctx context.Context, leads bool) error {
 	select {
 	case <-f.done():
@@ -58,7 +58,7 @@ func (f *flight) await(ctx context.Context, leads bool) error {
 	if f.err == nil && f.download != nil && !originFailed(f.status) {
 		attached = f.download.attach(ctx, r, nil)
 	}
-	f.leave(leads) // at once: readers in lockstep wait for whoever may still become one
+	f.leave(leads) // at once: readers in lockstep wait for callers who may still become readers
 	switch {
 	case f.err != nil:
 		return f.err

@@ -12,9 +12,9 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// resume goes on from the origin with a body that the store failed to give to its end, if a strong validator shows that
-// the origin still has the same representation. The rest is then in b.rc; otherwise resume returns fault, and why there
-// is none. b.mu is held, but not while the origin is asked, so that Close can end that.
+// resume continues, from the origin, a body that the store failed to deliver to its end, if a strong validator shows
+// that the origin still has the same representation. b.rc then has the rest; otherwise resume returns fault, with the
+// reason. b.mu is held, but not while the origin is asked, so that Close can cancel that.
 func (b *storedBody) resume(fault error) error {
 	if b.resumed || b.left.Length == 0 || b.x.req.Context().Err() != nil {
 		return fault
@@ -41,15 +41,15 @@ func (b *storedBody) resume(fault error) error {
 	return nil
 }
 
-// endRest ends what waits for the rest.
+// endRest cancels the request for the rest.
 func (b *storedBody) endRest() {
 	if cancel := b.giveUp.Load(); cancel != nil {
 		(*cancel)()
 	}
 }
 
-// rest asks the origin for a part of what r is of. What it returns has those bytes and no others, each Read of it has
-// RefreshTimeout, and its Close cancels ctx.
+// rest asks the origin for a part of the representation of r. The body that it returns has exactly those bytes; each
+// Read is bounded by RefreshTimeout, and Close cancels ctx.
 func (c *Cache) rest(ctx context.Context, cancel context.CancelFunc, x *exchange, r *store.Record, part rfc9111.Part) (io.ReadCloser, error) {
 	stored := &c.readingOf(r).parsed
 	conditions := rfc9111.Completion(stored, part, r.Size)
@@ -71,7 +71,7 @@ func (c *Cache) rest(ctx context.Context, cancel context.CancelFunc, x *exchange
 	switch same := rfc9111.Combinable(stored, said); {
 	case same && brought == part && size == r.Size:
 		return body, nil
-	case same && resp.StatusCode == http.StatusOK && resp.ContentLength == r.Size: // it does not do parts
+	case same && resp.StatusCode == http.StatusOK && resp.ContentLength == r.Size: // the origin does not serve ranges
 		late.Reset(c.refreshTimeout())
 		_, err = io.CopyN(io.Discard, resp.Body, part.Start)
 		late.Stop()
@@ -85,7 +85,7 @@ func (c *Cache) rest(ctx context.Context, cancel context.CancelFunc, x *exchange
 	return nil, err
 }
 
-// restBody is a body that must not stand still, since nobody expects it to come from the origin.
+// restBody is a body that must not stall: its caller expects it to come from the store.
 type restBody struct {
 	exactly
 	body    io.Closer

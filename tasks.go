@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// tasks are goroutines that somebody waits for. Unlike with a sync.WaitGroup, more may be started while one waits.
+// tasks are goroutines that wait waits for. Unlike with a sync.WaitGroup, more may be started meanwhile.
 type tasks struct {
 	mu   sync.Mutex
 	n    int
-	idle chan struct{} // closed when n gets to 0; nil: nobody waits
+	idle chan struct{} // closed when n becomes 0; nil: nobody waits
 }
 
 func (t *tasks) run(f func()) {
@@ -32,7 +32,7 @@ func (t *tasks) done() {
 	}
 }
 
-// wait returns when none is running, or with ctx's error.
+// wait returns when no task is running, or with ctx's error.
 func (t *tasks) wait(ctx context.Context) error {
 	t.mu.Lock()
 	if t.n == 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// tlsReading is a stored TLS connection made a tls.ConnectionState, when it is first wanted.
+// tlsReading makes a tls.ConnectionState of a stored connection when it is first needed.
 type tlsReading struct {
 	once  sync.Once
 	whole tls.ConnectionState
@@ -31,7 +31,7 @@ func (t *tlsReading) state(c *store.Connection) *tls.ConnectionState {
 	return cloneState(&t.whole)
 }
 
-// cloneState returns a copy for a caller to do with what it wants.
+// cloneState returns a copy that the caller may change.
 func cloneState(t *tls.ConnectionState) *tls.ConnectionState {
 	if t == nil {
 		return nil
@@ -41,7 +41,7 @@ func cloneState(t *tls.ConnectionState) *tls.ConnectionState {
 	return &s
 }
 
-// certificates are those parsed lately: a store holds many responses of few origins.
+// certificates caches parsed certificates: a store holds many responses from few origins.
 var certificates struct {
 	sync.Mutex
 	byDER map[string]*x509.Certificate

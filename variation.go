@@ -10,20 +10,20 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// noVarySearch is the field by which a response says that it answers other queries, too. It is stored under a key with
-// the canonical query in the place of its own, and the variation itself, so that no URL's own key is ever the same. A
-// note says which variations a URL without its query has, so that a request for any query finds the keys.
+// noVarySearch is the field by which a response says that it answers other queries, too. Such a response is stored under
+// a key with the canonical query and the variation itself, so that it never equals the own key of a URL. Notes say which
+// variations a URL without query has, so that a request with any query finds the keys.
 const noVarySearch = "No-Vary-Search"
 
-// varies reports whether x may be answered by what is stored for another query: not where a rule or Cache.Key says
-// itself which queries are the same, and not where a shared cache keeps the path apart.
+// varies reports whether x may be answered with what is stored for another query: not if a rule or Cache.Key says which
+// queries are the same, and not if a shared cache keeps spellings of the path apart.
 func (c *Cache) varies(x *exchange) bool {
 	return (x.rr.Method == http.MethodGet || x.rr.Method == http.MethodHead) && x.content == "" && !x.rule.readsQuery() &&
 		!(c.Shared && x.target.oddPath) && c.customKey(x.req) == ""
 }
 
-// variationOf returns what the stored header says of the queries that the response to x answers; nil: its own alone,
-// also where its URL has so many variations that nobody would look for one more.
+// variationOf returns the queries that the response to x answers, by its stored header; nil: its own only. It is nil as
+// well if the URL has so many variations that no request would look for one more.
 func (c *Cache) variationOf(x *exchange, stored http.Header) *rfc9111.Variation {
 	if stored[noVarySearch] == nil || !c.varies(x) {
 		return nil
@@ -39,13 +39,13 @@ func (c *Cache) variationOf(x *exchange, stored http.Header) *rfc9111.Variation 
 	return v
 }
 
-// variedKey returns what a response to x is stored under that says v.
+// variedKey returns the key of a response to x with the variation v.
 func (c *Cache) variedKey(x *exchange, v *rfc9111.Variation) store.Key {
 	t := target{url: x.target.url, keyURL: withQuery(x.target.base(), v.Canonical(x.req.URL.RawQuery), false), variation: v.String()}
 	return c.key(x.req, x.rule, x.ask, t, "")
 }
 
-// variedKeys returns the keys, beside its own, under which there may be something for x, by variation.
+// variedKeys returns the keys other than its own under which a response for x may be stored, by variation.
 func (c *Cache) variedKeys(ctx context.Context, x *exchange) map[string]store.Key {
 	if x.troubled || !c.varies(x) {
 		return nil
@@ -62,12 +62,12 @@ func (c *Cache) variedKeys(ctx context.Context, x *exchange) map[string]store.Ke
 	return keys
 }
 
-// allKeys returns the keys under which there may be something for x, its own first.
+// allKeys returns the keys under which a response for x may be stored, its own first.
 func (c *Cache) allKeys(ctx context.Context, x *exchange) []store.Key {
 	return slices.AppendSeq([]store.Key{x.key}, maps.Values(c.variedKeys(ctx, x)))
 }
 
-// equivalents adds to records, which are stored for x's own URL, those for other queries that answer x, too.
+// equivalents adds to records, which are stored for x's own URL, the records for other queries that answer x, too.
 func (c *Cache) equivalents(ctx context.Context, x *exchange, records []*store.Record) ([]*store.Record, error) {
 	keys := c.variedKeys(ctx, x)
 	if len(keys) == 0 {

@@ -6,11 +6,11 @@ import (
 	"net/http"
 )
 
-// This file lets io.Copy take a stored body from where it is, so that the system can send a file to a socket by itself:
-// the store's reader decides what may go without being read (see disk.Store.Open), and the writers here only bound it.
+// This file lets io.Copy take a stored body from its file, so that the system can send it to a socket by itself. The
+// store's reader decides what may be sent without being read (see disk.Store.Open); the writers here only bound it.
 
-// WriteTo writes the rest of the body to w. What the store has in a file w may get as an *io.LimitedReader of an
-// *os.File, if it is an io.ReaderFrom.
+// WriteTo writes the rest of the body to w. If w is an io.ReaderFrom, it may get what the store has in a file as an
+// *io.LimitedReader of an *os.File.
 func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
 	b.mu.Lock()
 	from, ok := writerTo(b.rc)
@@ -18,7 +18,7 @@ func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
 		b.mu.Unlock()
 		return io.Copy(w, onlyReader{b})
 	}
-	b.writing = true // in which time the lock is free for Close
+	b.writing = true // while the lock is free for Close
 	b.mu.Unlock()
 	dst := &openWriter{w: w, b: b}
 	n, err := from.WriteTo(dst)
@@ -31,8 +31,7 @@ func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
-// written takes in that WriteTo has written n bytes, and how it ended. It reports whether there is more, from the
-// origin.
+// written notes that WriteTo has written n bytes, and how it ended. It reports whether the origin has more.
 func (b *storedBody) written(n int64, err, writeErr error) (more bool, _ error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -61,7 +60,7 @@ func writerTo(r io.Reader) (io.WriterTo, bool) {
 	return from, ok
 }
 
-// copyTo is io.Copy with a buffer that is used again, should one be needed.
+// copyTo is io.Copy with a reused buffer, if it needs one.
 func copyTo(w io.Writer, r io.Reader) (int64, error) {
 	buf := chunks.Get().(*[chunkSize]byte)
 	defer chunks.Put(buf)
@@ -71,14 +70,14 @@ func copyTo(w io.Writer, r io.Reader) (int64, error) {
 // onlyReader hides the other methods of a reader.
 type onlyReader struct{ io.Reader }
 
-// openWriter is a writer for a body, until that is closed.
+// openWriter writes a body until that is closed.
 type openWriter struct {
 	w   io.Writer
 	b   *storedBody
 	err error // the writer's
 }
 
-// filePiece is how much a writer takes from a file at once.
+// filePiece is how many bytes a writer takes from a file at once.
 const filePiece = 256 << 10
 
 func (w *openWriter) closed() bool {
@@ -120,7 +119,7 @@ func (w *openWriter) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, nil
 }
 
-// WriteTo writes what is left of the part to w.
+// WriteTo writes the rest of the part to w.
 func (s *section) WriteTo(w io.Writer) (int64, error) {
 	from, ok := s.rs.(io.WriterTo)
 	if !ok || s.part.Length == 0 {
@@ -145,10 +144,10 @@ func (s *section) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
-// errPartWritten ends what writes to a partWriter.
+// errPartWritten ends the copy to a partWriter.
 var errPartWritten = errors.New("the part is written")
 
-// partWriter is a writer that takes so much and no more.
+// partWriter takes left bytes and no more.
 type partWriter struct {
 	w    io.Writer
 	left int64
@@ -162,7 +161,7 @@ func (w *partWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom reads r to its end, or as far as the part goes.
+// ReadFrom reads r to its end or that of the part.
 func (w *partWriter) ReadFrom(r io.Reader) (int64, error) {
 	file, ok := r.(*io.LimitedReader)
 	if !ok {
