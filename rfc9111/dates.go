@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// parseDate reads an HTTP-date in any of its three forms (RFC 9110 §5.6.7). Case does not matter, any zone
-// but GMT is invalid (RFC 9111 §4.2), and so is whatever else differs from the grammar: a date that others
-// may read otherwise is none. The century of a year of two digits is the one that puts it within 50 years of
-// about, unless that is zero.
+// parseDate reads an HTTP-date in any of its three forms (RFC 9110 §5.6.7). Case does not matter. Any zone but GMT is
+// invalid (RFC 9111 §4.2), and so is whatever else differs from the grammar: others may read such a date differently.
+// The century of a year of two digits is the one that puts it within 50 years of about, unless that is zero.
 func parseDate(s string, about time.Time) (time.Time, bool) {
 	s = trim(s)
 	day, rest, _ := strings.Cut(s, ", ")
@@ -38,8 +37,8 @@ func parseUTC(layout, s string) (time.Time, bool) {
 	return t, err == nil
 }
 
-// fixdate reads the preferred form, "06 Nov 1994 08:49:37 GMT", whose shape is known already, in a quarter of what
-// time.Parse takes (go test -bench Parse): nearly every response has a Date.
+// fixdate reads the preferred form, "06 Nov 1994 08:49:37 GMT", whose shape is known already, in a quarter of the
+// time of time.Parse (go test -bench Parse): nearly every response has a Date.
 func fixdate(s string) (time.Time, bool) {
 	month := time.Month(1)
 	for month <= time.December && !strings.EqualFold(s[3:6], month.String()[:3]) {

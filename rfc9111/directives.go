@@ -139,8 +139,8 @@ func (d *directives) fields(name string) *[]string {
 	return nil
 }
 
-// narrow takes a directive's argument for names of fields, if there may be such: of these alone it is then said. Else
-// it is said of the whole response.
+// narrow reads a directive's argument as names of fields, if it can have any: the directive then applies to them alone.
+// Otherwise it applies to the whole response.
 func narrow(whole *bool, fields *[]string, arg string) {
 	if fields == nil {
 		return
@@ -152,8 +152,8 @@ func narrow(whole *bool, fields *[]string, arg string) {
 	}
 }
 
-// fieldNames reads the argument of no-cache or private, without quotes. It returns nil, which leaves the directive
-// without one and so at its strictest, unless the argument is names of fields that a stored response can do without.
+// fieldNames reads the argument of no-cache or private, without quotes. It returns nil, so that the directive applies
+// to the whole response, unless the argument lists names of fields that a stored response can do without.
 func fieldNames(arg string) []string {
 	var names []string
 	for name := range strings.SplitSeq(arg, ",") {
@@ -169,9 +169,9 @@ func fieldNames(arg string) []string {
 	return names
 }
 
-// essential reports whether a stored response without the field would mean something else: then it can't be left out.
-// All that are named as targeted fields are (RFC 9213 §2.4) count, though this cache may not honour them: another one
-// may that reads the same store.
+// essential reports whether the field must not be left out, because without it the stored response would mean something
+// else. All fields named like targeted fields count (RFC 9213 §2.4), since another cache on the same store may honour
+// those that this one does not.
 func essential(name string) bool {
 	switch name {
 	case "Age", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Date", "Expires", "Vary":

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// etagField returns the entity tag of a response; "" if there is none, several or one that can be no tag. One without
-// quotes, which servers do send, is a tag that is weak (see isWeak).
+// etagField returns the entity tag of a response; "" if there is none, several, or one that cannot be a tag. One
+// without quotes, which servers do send, is a weak tag (see isWeak).
 func etagField(h http.Header) string {
 	v := h["Etag"]
 	if len(v) != 1 {
@@ -21,8 +21,8 @@ func etagField(h http.Header) string {
 	return ""
 }
 
-// isOpaque reports whether s could be an entity tag but for the quotes that it lacks, and is not taken for something
-// else in a list of such.
+// isOpaque reports whether s would be an entity tag if it had quotes, and cannot be mistaken for something else in a
+// list.
 func isOpaque(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c == '"' || c == ',' || c == 0x7f {
@@ -53,7 +53,7 @@ func cutETag(s string) (tag, rest string) {
 	return "", s
 }
 
-// etags yields the entity tags of If-None-Match. What is none of them is passed over up to the next comma.
+// etags yields the entity tags of If-None-Match. Anything else is skipped up to the next comma.
 func etags(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, s := range lines {
@@ -72,8 +72,8 @@ func etags(lines []string) iter.Seq[string] {
 	}
 }
 
-// isWeak reports whether a tag says no more than that two responses are about the same. One without quotes is not
-// trusted to say more.
+// isWeak reports whether a tag says only that two responses are equivalent. A tag without quotes is not trusted to say
+// more.
 func isWeak(tag string) bool { return tag != "" && tag[0] != '"' }
 
 // sameWeakly is the weak comparison, sameStrongly the strong one (RFC 9110 §8.8.3.2). "" equals nothing.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A heuristic lifetime is a tenth of the time since Last-Modified in whole seconds, as all that the headers say of time
-// is, and no longer than a week (RFC 9111 §4.2.2).
+// A heuristic lifetime is a tenth of the time since Last-Modified, in whole seconds as all times in headers, and at
+// most a week (RFC 9111 §4.2.2).
 const (
 	heuristicDivisor = 10
 	maxHeuristic     = 7 * 24 * time.Hour
@@ -30,8 +30,8 @@ func (r *Response) correctedInitialAge() time.Duration {
 	return min(max(0, apparent, corrected), maxDelta)
 }
 
-// age reads the Age field: the first member of the list, 0 if that is no number or there is none (RFC 9111 §5.1). Empty
-// members do not count (RFC 9110 §5.6.1.2), and a parameter behind the number is passed over.
+// age reads the Age field: the first member of the list; 0 if that is not a number, or missing (RFC 9111 §5.1). Empty
+// members do not count (RFC 9110 §5.6.1.2), and a parameter after the number is ignored.
 func age(h http.Header) time.Duration {
 	for m := range members(h["Age"]) {
 		if m != "" {
@@ -69,7 +69,7 @@ func (p Policy) lifetime(r *Response) (time.Duration, Reason) {
 	return min(max(0, r.date.Sub(r.lastModified)/heuristicDivisor), maxHeuristic).Truncate(time.Second), FreshByHeuristic
 }
 
-// explicit reports whether the response says itself how long it is fresh, be it not at all.
+// explicit reports whether the response itself says how long it is fresh, even if that is not at all.
 func (p Policy) explicit(r *Response) bool {
 	return r.cc.maxAge.set || r.hasExpires || p.Shared && r.cc.sMaxAge.set
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// hopByHop reports whether a field belongs to one connection, or to one proxy, and is never stored (RFC 9111 §3.1).
+// hopByHop reports whether a field is for one connection or one proxy, and so never stored (RFC 9111 §3.1).
 func hopByHop(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
@@ -16,11 +16,11 @@ func hopByHop(name string) bool {
 	return false
 }
 
-// listed are the fields that Connection lists, so that they are of one connection, as the hop-by-hop ones are.
+// listed are the fields that Connection lists, which makes them hop-by-hop.
 type listed map[string]struct{}
 
-// listed returns those of h. A sender must not list there what the recipient needs, such as Cache-Control (RFC 9110
-// §7.6.1); that stays.
+// listed returns the fields that h's Connection lists, except those that must not be listed because the recipient needs
+// them, such as Cache-Control (RFC 9110 §7.6.1).
 func (p Policy) listed(h http.Header) (l listed) {
 	for m := range members(h["Connection"]) {
 		if name := textproto.CanonicalMIMEHeaderKey(m); !essential(name) && !slices.Contains(p.Targeted, name) {
@@ -33,7 +33,7 @@ func (p Policy) listed(h http.Header) (l listed) {
 	return l
 }
 
-// endToEnd reports whether a field is not of one connection.
+// endToEnd reports whether a field is not hop-by-hop.
 func (l listed) endToEnd(name string) bool {
 	_, ok := l[name]
 	return !ok && !hopByHop(name)
@@ -61,8 +61,7 @@ func (p Policy) StoredHeader(h http.Header) http.Header {
 	return out
 }
 
-// leaveOut removes from h the fields that the directives in said, Cache-Control or a targeted field, list as not to be
-// stored.
+// leaveOut removes from h the fields that the directives of Cache-Control or a targeted field in said forbid storing.
 func (p Policy) leaveOut(h, said http.Header) {
 	cc, _ := governing(said, p.Targeted)
 	p.remove(h, cc.noCacheFields)

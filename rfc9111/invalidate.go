@@ -18,8 +18,8 @@ func safe(method string) bool {
 	return false
 }
 
-// maxLocations is how many lines of Location, and of Content-Location, count. There is to be one; each takes calls of a
-// store.
+// maxLocations is how many lines of Location, and of Content-Location, count. There should be one; each costs calls of
+// a store.
 const maxLocations = 16
 
 // Invalidates returns the URLs whose stored responses a request has made invalid (RFC 9111 §4.4), absolute and without

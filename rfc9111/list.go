@@ -19,8 +19,8 @@ func trim(s string) string {
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
 // members yields the members of a list-based field, without the white space around them, empty ones too (RFC
-// 9110 §5.6.1). A comma inside a quoted string does not separate. A string that is never closed is none: what
-// follows its quote is not hidden by it.
+// 9110 §5.6.1). A comma inside a quoted string does not separate. A quote that is never closed does not begin
+// a string, and so hides nothing after it.
 func members(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range lines {

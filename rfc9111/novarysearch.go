@@ -112,8 +112,8 @@ func (v *Variation) Canonical(query string) string {
 	return string(b)
 }
 
-// formDecode decodes a name or value: + is a space, what is no escape stands for itself, and what is no UTF-8 is
-// U+FFFD.
+// formDecode decodes a name or value: + is a space, a % that begins no escape stands for itself, and invalid UTF-8
+// becomes U+FFFD.
 func formDecode(s string) string {
 	if strings.IndexByte(s, '+') < 0 && strings.IndexByte(s, '%') < 0 && utf8.ValidString(s) {
 		return s

@@ -190,8 +190,8 @@ func (p Policy) forbids(r *Response) Reason {
 	return 0
 }
 
-// preferred reports whether a is the better choice of two that match: what was selected by Vary rather than what lacks
-// it, as an origin forgets it now and then (RFC 9111 §4.1), and else the more recent.
+// preferred reports whether a is the better choice of two that match: one with Vary before one without, since origins
+// sometimes forget it (RFC 9111 §4.1), otherwise the more recent.
 func preferred(a, b *Response) bool {
 	if (len(a.Selecting) > 0) != (len(b.Selecting) > 0) {
 		return len(a.Selecting) > 0
@@ -213,15 +213,15 @@ func wishesOf(req *Request) (w wishes) {
 	if lines := req.Header["Cache-Control"]; len(lines) > 0 {
 		w.directives = parseDirectives(lines)
 	} else if lines := req.Header["Pragma"]; len(lines) > 0 {
-		w.noCache = parseDirectives(lines).noCache // which counts only where there is no Cache-Control (RFC 9111 §5.4)
+		w.noCache = parseDirectives(lines).noCache // it counts only without Cache-Control (RFC 9111 §5.4)
 	}
 	w.noCache = w.noCache || req.Revalidate
 	w.onlyIfCached = w.onlyIfCached || req.OnlyStored
 	return w
 }
 
-// tooOld reports whether the age is above the request's max-age. 0 asks for validation even of what came this
-// very moment.
+// tooOld reports whether the age exceeds the request's max-age. A max-age of 0 asks for validation even of a response
+// that has just come.
 func (w *wishes) tooOld(age time.Duration) bool {
 	return w.maxAge.set && (age > w.maxAge.d || w.maxAge.d == 0)
 }

@@ -64,9 +64,9 @@ func (p Policy) unstorable(req *Request, resp *Response) Reason {
 	return 0
 }
 
-// cookieOfOne reports whether a shared cache would give one user's cookie to others, as a session's to who comes next.
-// The standard leaves it to origins to forbid that (RFC 9111 §7.3), of which many do not: what sets a cookie has to say
-// that it is public, or fresh and not no-cache. A TTL says nothing of that.
+// cookieOfOne reports whether a shared cache would give one user's cookie, such as a session's, to others. The
+// standard leaves it to origins to forbid that (RFC 9111 §7.3), but many do not. So a response that sets a cookie must
+// say that it is public, or be fresh without no-cache. A TTL does not replace that.
 func (p Policy) cookieOfOne(r *Response) bool {
 	if !p.Shared || !r.setsCookie || r.cc.public {
 		return false

@@ -24,13 +24,13 @@ func governing(h http.Header, targets []string) (d directives, targeted bool) {
 	return parseDirectives(h["Cache-Control"]), false
 }
 
-// targetedDirectives reads a targeted field, a dictionary of directives (RFC 9213 §2.1). It returns false if that is
-// empty or none: one fault makes the whole field as if it were not there. Names are in small letters, the last of
-// several with the same name counts, and parameters mean nothing.
+// targetedDirectives reads a targeted field, a dictionary of directives (RFC 9213 §2.1). It returns false if the field
+// is empty or not a dictionary: one fault makes the whole field count as absent. Names are in small letters, the last
+// of several with the same name counts, and parameters mean nothing.
 //
 // A value of another type than the directive's says nothing: a flag is true, a list of fields a string or a token, or
-// true for the whole response. A lifetime that is no integer, or a negative one, is 0, as it is in Cache-Control: what
-// cannot be read is stale (RFC 9111 §4.2.1), rather than left to heuristics.
+// true for the whole response. A lifetime that is negative or not an integer is 0, as in Cache-Control: a response
+// whose lifetime cannot be read is stale (RFC 9111 §4.2.1), rather than left to heuristics.
 func targetedDirectives(lines []string) (d directives, ok bool) {
 	dict, err := httpsfv.UnmarshalDictionary(lines)
 	if err != nil || len(dict.Names()) == 0 {

@@ -20,7 +20,7 @@ const (
 //
 // A selected response that has Last-Modified and no tag is validated by that alone: a server that knows tags would not
 // look at the date beside them (RFC 9110 §13.1.3). So is one whose tag lacks its quotes; without a date, that tag is
-// sent as it was received, and alone, since it is no member of a list.
+// sent as it was received, and alone, since it cannot be a member of a list.
 func Conditions(stored []*Response, selected int) http.Header {
 	h := http.Header{}
 	var tags []string
@@ -100,14 +100,13 @@ func Freshens(notModified *Response, stored []*Response, selected int) []int {
 	return []int{best}
 }
 
-// couldServe reports whether stored[i] may answer what the selected response was selected for (RFC 9111 §4.3.4): a GET
-// is not answered from a HEAD, whose tag may well be the one that the origin names.
+// couldServe reports whether stored[i] may answer the request that selected the other response (RFC 9111 §4.3.4): a GET
+// is not answered from a HEAD, even if the origin names its tag.
 func couldServe(stored []*Response, selected, i int) bool {
 	return selected < 0 || stored[i].answers(stored[selected].Method)
 }
 
-// onlyMeant reports whether Conditions for the selected response names nothing that another stored response has: no
-// other's entity tag.
+// onlyMeant reports whether Conditions for the selected response has no other stored response's entity tag.
 func onlyMeant(stored []*Response, selected int) bool {
 	r := stored[selected]
 	if isUnquoted(r.etag) || r.etag == "" && !r.lastModified.IsZero() {

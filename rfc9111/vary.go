@@ -21,8 +21,8 @@ func variesTooMuch(respHeader http.Header) bool {
 	return false
 }
 
-// variesOnUnknown reports whether Vary has a *, or a member that is no field name: nobody can tell what that varies on
-// (RFC 9110 §12.5.5).
+// variesOnUnknown reports whether Vary has a *, or a member that is not a field name, so that nobody knows what the
+// response varies on (RFC 9110 §12.5.5).
 func variesOnUnknown(respHeader http.Header) bool {
 	for m := range members(respHeader["Vary"]) {
 		if m == "*" || m != "" && !isToken(m) {
@@ -32,7 +32,8 @@ func variesOnUnknown(respHeader http.Header) bool {
 	return false
 }
 
-// varyNames returns the names in Vary, canonical, sorted, each once; "*" alone if it varies on what is not known.
+// varyNames returns the names in Vary, canonical, sorted, each once; "*" alone if the response varies on something
+// unknown.
 func varyNames(respHeader http.Header) []string {
 	if variesOnUnknown(respHeader) {
 		return []string{"*"}

@@ -197,7 +197,7 @@ func (w *writer) settle() {
 		for _, segment := range b[from:] {
 			size, held = size+int64(len(segment)), held+int64(cap(segment))
 		}
-		if w.reserve(size) == nil { // else there is no room for the copy, and b stays as it is
+		if w.reserve(size) == nil { // otherwise there is no room for the copy, and b stays as it is
 			b = append(b[:from], slices.Concat(b[from:]...)[:size:size])
 			w.reserved -= held
 			w.store.release(held)

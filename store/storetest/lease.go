@@ -73,7 +73,7 @@ func leaseByKey(t *check) {
 func leaseReleased(t *check) {
 	l := want[store.Leaser](t, t.store(), "Leaser")
 	a, b := store.NewID(base), store.NewID(base)
-	t.release(l, "key", a) // of what nobody holds is no error
+	t.release(l, "key", a) // releasing what nobody holds is not an error
 	t.lease(l, "that is free", "key", a, longLease, true)
 	t.release(l, "key", b)
 	t.lease(l, "that a stranger released", "key", b, longLease, false)

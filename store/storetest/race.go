@@ -47,7 +47,7 @@ func oldOrNew(t *check) {
 	t.wantIDs(s, "key", old)
 }
 
-// verify fails if the head or body of r is that of another record. A body that is gone is no failure.
+// verify fails if the head or body of r is that of another record. A missing body is not a failure.
 func (t *check) verify(s store.Store, r *store.Record) {
 	if got := r.Header.Get("Etag"); got != etag(r.ID) {
 		t.errorf("record %v has the head of %s", r.ID, got)
