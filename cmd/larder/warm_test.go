@@ -285,30 +285,35 @@ func TestWarmTellsNoOtherHostCredentials(t *testing.T) {
 	u := newUser(t, "memory:")
 	var mu sync.Mutex
 	told := make(map[string]bool)
+	var mine, other string // URLs, written before any request comes
 	tell := func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		told[r.URL.Path] = r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != ""
 	}
-	var other *counter
-	mine := newCounter(t, 0, func(w http.ResponseWriter, r *http.Request) {
+	one := newCounter(t, 0, func(w http.ResponseWriter, r *http.Request) {
 		tell(w, r)
 		switch r.URL.Path {
 		case "/index.xml":
-			fmt.Fprintf(w, "<sitemapindex><sitemap><loc>%s/theirs.txt</loc></sitemap></sitemapindex>", other.URL)
+			fmt.Fprintf(w, "<sitemapindex><sitemap><loc>%s/theirs.txt</loc></sitemap></sitemapindex>", other)
 		case "/mine.txt":
-			fmt.Fprintf(w, "%s/theirs\nhttp://%s/mine\n", other.URL, r.Host)
+			fmt.Fprintf(w, "%s/theirs\nhttp://%s/mine\n", other, r.Host)
 		}
 	})
-	other = newCounter(t, 0, func(w http.ResponseWriter, r *http.Request) {
+	two := newCounter(t, 0, func(w http.ResponseWriter, r *http.Request) {
 		tell(w, r)
 		if r.URL.Path == "/theirs.txt" {
-			fmt.Fprintf(w, "%s/listed-by-them\n%s/theirs-too\n", mine.URL, other.URL)
+			fmt.Fprintf(w, "%s/listed-by-them\n%s/theirs-too\n", mine, other)
 		}
 	})
-	u.run("warm", "-H", "Authorization: Bearer s3cret", "-H", "Cookie: a=1", "--sitemap", mine.URL+"/index.xml", "--sitemap", mine.URL+"/mine.txt", other.URL+"/given")
+	mu.Lock()
+	mine, other = one.URL, two.URL
+	mu.Unlock()
+	u.run("warm", "-H", "Authorization: Bearer s3cret", "-H", "Cookie: a=1", "--sitemap", mine+"/index.xml", "--sitemap", mine+"/mine.txt", other+"/given")
 	want := map[string]bool{"/index.xml": true, "/mine.txt": true, "/mine": true, "/listed-by-them": true, "/given": true,
 		"/theirs.txt": false, "/theirs": false, "/theirs-too": false}
+	mu.Lock()
+	defer mu.Unlock()
 	if !maps.Equal(told, want) {
 		t.Errorf("who was told credentials: %v, want %v", told, want)
 	}
