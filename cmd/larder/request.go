@@ -251,16 +251,15 @@ func parseURL(s string) (*url.URL, error) {
 
 // withoutPassword returns a URL without its password, for messages, also if it is not valid.
 func withoutPassword(s string) string {
-	scheme, rest, _ := strings.Cut(s, "://")
-	at := strings.LastIndexByte(rest, '@')
+	at := strings.LastIndexByte(s, '@')
 	u, err := url.Parse(s)
 	switch {
-	case at < 0 || err == nil && u.User == nil:
+	case at < 0 || err == nil && u.User == nil && u.Opaque == "":
 		return s
-	case err == nil:
+	case err == nil && u.Opaque == "":
 		return u.Redacted()
 	}
-	return scheme + "://" + rest[at+1:]
+	return "..." + s[at:]
 }
 
 func parseURLs(args []string) ([]*url.URL, error) {
