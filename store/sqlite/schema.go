@@ -21,6 +21,9 @@ const (
 
 // Times are Unix milliseconds, but for n; NULL: never. Triggers keep the tables in step, whoever deletes: DELETE FROM
 // entries in a shell is as good as a purge.
+//
+// Open compares these texts with those in the file, comments included, and sets aside a file that has others. So
+// whoever changes a letter of them empties the caches of all users.
 var schema = []string{
 	`CREATE TABLE entries (
 		n           INTEGER PRIMARY KEY, -- when it was stored, in microseconds
