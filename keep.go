@@ -116,6 +116,9 @@ func (c *Cache) unwanted(x *exchange, resp *http.Response, ttl time.Duration) st
 	if resp.StatusCode/100 == 3 && c.leadsBack(x, resp) {
 		return "it leads to what has the same key"
 	}
+	if ttl > 0 && c.Shared && x.rule.Statuses == nil && temporaryRedirect(resp.StatusCode) && resp.Header["Set-Cookie"] != nil {
+		return "it redirects one user, with a cookie" // as a login does
+	}
 	return ""
 }
 

@@ -37,8 +37,8 @@ type Rule struct {
 	// Expires, unless zero, is TTL as a point in time; from then on it means Never.
 	Expires time.Time
 	// Statuses are those that may be stored; nil: those that the standard allows, and with TTL those that it allows
-	// without explicit freshness (RFC 9110 §15.1), and redirects. Responses with others are not stored, nor reused if
-	// they are stored already.
+	// without explicit freshness (RFC 9110 §15.1), and redirects, but in a shared cache no temporary ones that set a
+	// cookie. Responses with others are not stored, nor reused if they are stored already.
 	Statuses []int
 	// StaleWhileRevalidate and StaleIfError replace the windows in the response's Cache-Control (RFC 5861): a positive
 	// duration, or Never; 0: the header decides. If nobody sets a StaleIfError, a stale response is used when the

@@ -45,6 +45,19 @@ var redirects = []test{
 			t.get(from, mode(larder.Offline)).want(larder.Hit, to+" 1")
 		}
 	}},
+	{name: "in a shared cache a TTL keeps no temporary hop that sets a cookie, unless the rule lists its status", run: func(t *T) {
+		t.origin.status("/login", http.StatusFound, "Location", "/page", "Set-Cookie", "session=1")
+		t.origin.numbered("/page")
+		u := t.shared()
+		u.get("/login", ttl(time.Hour))
+		u.get("/login", ttl(time.Hour))
+		equal(t, "asked", t.origin.hits("/login"), 2)
+		u = t.shared()
+		u.cache.Rules = []larder.Rule{{TTL: time.Hour, Statuses: []int{http.StatusOK, http.StatusFound}}}
+		u.get("/login")
+		u.get("/login")
+		equal(t, "asked", t.origin.hits("/login"), 3)
+	}},
 	{name: "a hop that may not be stored is asked for each time", run: func(t *T) {
 		t.origin.status("/a", http.StatusFound, "Location", "/b", "Cache-Control", "no-store")
 		t.origin.numbered("/b", "Cache-Control", "max-age=60")
