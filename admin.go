@@ -44,8 +44,8 @@ func (c *Cache) find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 }
 
 // Purge removes the stored responses that q matches, and returns how many. The zero Query empties the cache. A response
-// that is on its way from the origin may be stored afterwards. After emptying the cache, an unsafe request may miss the
-// response to a request with content that another process stores within the next minute.
+// that is on its way from the origin may be stored afterwards. For a minute after the cache was emptied, another
+// process may store responses that unsafe requests do not find, such as those to requests with content.
 func (c *Cache) Purge(ctx context.Context, q store.Query) (removed int, err error) {
 	c.start()
 	if !meansAll(&q) {

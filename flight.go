@@ -260,8 +260,8 @@ func (fs *flights) note(key store.Key, shared bool) {
 	fs.unshared[maphash.String(fs.seed, string(key))] = struct{}{}
 }
 
-// wait adds a waiter. It returns false if the answer is there and does not suit, or if all have left and the flight is
-// being given up.
+// wait adds a waiter. It returns false if the answer is there and does not suit, or if all have left and the flight, or
+// its download, is being given up.
 func (f *flight) wait(suits func(*result) bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -19,8 +19,8 @@ func setDate(h http.Header, received time.Time) {
 	}
 }
 
-// withhold returns the header to store: without the fields that r strips, and with those that it redacts REDACTED. It is
-// h itself if r does neither.
+// withhold returns the header to store: without the fields that r strips, and with REDACTED as the value of those that
+// it redacts. It is h itself if r does neither.
 func (r *rule) withhold(h http.Header) http.Header {
 	if len(r.Strip) == 0 && len(r.redact) == 0 {
 		return h
@@ -37,8 +37,8 @@ func (r *rule) withhold(h http.Header) http.Header {
 	return h
 }
 
-// asReceived returns r with the header as it came, as package rfc9111 sees it: what the rule withholds from r may forbid
-// storing it.
+// asReceived returns r with the header as it came, as package rfc9111 sees it: what the rule withholds from r may
+// forbid storing it.
 func (c *Cache) asReceived(x *exchange, r *store.Record, came http.Header) *rfc9111.Response {
 	parsed := c.readingOf(r).alone[0]
 	if len(x.rule.Strip) == 0 && len(x.rule.redact) == 0 {
@@ -122,7 +122,8 @@ func (c *Cache) unwanted(x *exchange, resp *http.Response, ttl time.Duration) st
 	return ""
 }
 
-// recordOf returns the record of the response to x, but for its times, and the header before the rule withheld anything.
+// recordOf returns the record of the response to x, but for its times, and the header before the rule withheld
+// anything.
 func (c *Cache) recordOf(x *exchange, resp *http.Response, ttl time.Duration, requested, received time.Time) (r *store.Record, came http.Header) {
 	came = c.policy().StoredHeader(resp.Header)
 	if x.rest != nil {
@@ -151,8 +152,8 @@ func (c *Cache) recordOf(x *exchange, resp *http.Response, ttl time.Duration, re
 	return r, came
 }
 
-// leadsBack reports whether the response to x redirects to a URL with x's own key, such as another spelling of the URL,
-// or the URL without a parameter that the rule ignores. Stored, it would be a loop.
+// leadsBack reports whether the response to x redirects to another URL that has x's own key, such as another spelling
+// of the URL, or the URL without a parameter that the rule ignores. Stored, it would be a loop.
 func (c *Cache) leadsBack(x *exchange, resp *http.Response) bool {
 	to, err := x.req.URL.Parse(resp.Header.Get("Location"))
 	if err != nil || to.RequestURI() == x.req.URL.RequestURI() || normalHost(to) != normalHost(x.req.URL) {

@@ -95,8 +95,8 @@ func (n *notes) at(base string) *noted {
 	return n.of[base]
 }
 
-// found remembers the result of a lookup, unless something else is remembered than before, when the lookup began: it
-// may have come too early for a note that was taken since.
+// found remembers the result of a lookup. It does nothing if before, which was remembered when the lookup began, no
+// longer is: the lookup may have come too early for a note that was taken since.
 func (n *notes) found(base string, all []note, now time.Time, before *noted) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -105,8 +105,8 @@ func (n *notes) found(base string, all []note, now time.Time, before *noted) {
 	}
 }
 
-// taken remembers a note in place of the one with the same value, and the notes beside it that are known by now; all, if
-// none were known.
+// taken remembers a new note, in place of one with the same value, beside the notes that are remembered of the URL or,
+// if nothing is, beside all.
 func (n *notes) taken(base string, one note, all []note, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -21,7 +21,7 @@ type owed struct {
 	mu     sync.Mutex
 	since  map[debt]time.Time
 	all    time.Time          // owed is everything requested until then, since there were too many removals
-	paid   map[debt]time.Time // when pay carried out those of since that it did
+	paid   map[debt]time.Time // the removals in since that pay has carried out, and when
 	paying bool
 	next   time.Time // when pay may run again
 }
@@ -31,7 +31,7 @@ type debt struct {
 	key  store.Key
 	url  string
 	tag  string
-	base string // a URL without query, of which the store could not tell what else must go
+	base string // a URL without query: the lookup of what else it means has failed
 }
 
 // maxOwed bounds since.

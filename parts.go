@@ -33,7 +33,7 @@ func isPart(r *store.Record) bool { return r.Status == http.StatusPartialContent
 // responses and, in place of the parts of a representation that hold all that the request wants, the head of the whole.
 // Of the other representations that the request selects and this cache may use, x.incomplete becomes the newest.
 func (c *Cache) assemble(x *exchange, records []*store.Record) []*store.Record {
-	var all []*assembly // in the order of their newest parts; a single whole record is one without parts
+	var all []*assembly // in the order of their newest parts; a whole record is one by itself
 	for _, r := range records {
 		i := slices.IndexFunc(all, func(a *assembly) bool { return c.takes(a, r) })
 		if i < 0 {

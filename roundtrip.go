@@ -20,7 +20,7 @@ type exchange struct {
 	req  *http.Request // the caller's
 	send *http.Request // what the origin is sent: req, with a body that is still unread
 	came time.Time
-	now  time.Time // when the store was last looked into
+	now  time.Time // when it came or, after a wait, when the store was looked into again
 	ask  ask
 	rule *rule
 

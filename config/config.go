@@ -190,7 +190,7 @@ func (c *Config) Apply(to *larder.Cache) {
 	to.Rules = c.LarderRules()
 }
 
-// set sets to to v, unless that is zero.
+// set stores v in to, unless v is zero.
 func set[T comparable](to *T, v T) { *to = cmp.Or(v, *to) }
 
 // LarderRules returns the rules for a larder.Cache: those of c, then more. Each also redacts what c.Redact names. If

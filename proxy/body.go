@@ -83,7 +83,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if b.limit > 0 && b.read > b.limit {
 		n, err = 0, errTooLong
 	}
-	if err == io.EOF || b.r.ProtoMajor > 1 { // else it would end net/http's watch for a client that leaves, or an HTTP/2 body that a busy origin reads later
+	// Else the deadline would end net/http's watch for a client that leaves, or an HTTP/2 body that a busy origin reads
+	// later.
+	if err == io.EOF || b.r.ProtoMajor > 1 {
 		b.setDeadline(time.Time{})
 	}
 	switch {

@@ -37,7 +37,7 @@ func ofIdentity(method, name string) bool {
 	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Host", "X-Forwarded":
 		return true
 	case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
-		return method != http.MethodPost // it is common in POST, whose response is stored for POST alone
+		return method != http.MethodPost // common in POST, which answers a GET only by a Content-Location that says so
 	}
 	return strings.HasPrefix(name, "X-Forwarded-")
 }

@@ -175,7 +175,8 @@ func framing(name string) bool {
 	return name == "Content-Length" || ofConnection(name)
 }
 
-// patient reports whether the response may pause without limit: it is a stream of events.
+// patient reports whether the response may pause without limit: whether it is a stream of events, or it or the request
+// is marked Incremental (RFC 10036).
 func patient(r *http.Request, resp *http.Response) bool {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return mediaType == "text/event-stream" || incremental(resp.Header) || incremental(r.Header)

@@ -56,9 +56,9 @@ func Conditions(stored []*Response, selected int) http.Header {
 	return h
 }
 
-// Freshens returns the indices of the stored responses that a 304 has renewed, which answers a request with the
-// Conditions of the same arguments (RFC 9111 §4.3.4). The request may be answered from any of them. If there are none,
-// the 304 does not say which, and the request must be sent again without conditions.
+// Freshens returns the indices of the stored responses that a 304 has renewed, if the request had the Conditions of the
+// same arguments (RFC 9111 §4.3.4). The request may be answered from any of them. If there are none, the 304 does not
+// say which, and the request must be sent again without conditions.
 //
 // Two kinds of 304 that servers do send are read as they are meant: one without a validator renews the
 // selected response if no other could have been meant, and one that gives as strong the tag that the selected
@@ -133,8 +133,9 @@ const (
 )
 
 // ByHead returns what a response to HEAD means for a stored GET response that the same request could have selected (RFC
-// 9111 §4.3.5). Only a 200 says anything, and only about a stored 200. Its validators must be the stored ones, the tags
-// by weak comparison, and so must its Content-Length; if no Content-Length was stored, there must be a validator.
+// 9111 §4.3.5). Only a 200 says anything, and only about a stored 200. The validators that it has must be the stored
+// ones, the tags by weak comparison, and so must its Content-Length, if it has one; if none was stored, the response to
+// HEAD must have a validator.
 func ByHead(stored, head *Response) HeadEffect {
 	if head.Method != http.MethodHead || head.Status != http.StatusOK || !stored.answers(http.MethodGet) || stored.Status != http.StatusOK {
 		return HeadNothing

@@ -37,8 +37,8 @@ type Row struct {
 type When int
 
 const (
-	Always    When = iota // in the place of a row with the same name, if there is one
-	IfPresent             // only in the place of one; else nothing is put, and the error wraps store.ErrNotFound
+	Always    When = iota // replaces a row with the same name, if there is one
+	IfPresent             // only if there is one to replace; else nothing is put, and the error wraps store.ErrNotFound
 	IfAbsent              // only if there is none, or one past its Expires; else nothing is put, and the error wraps ErrPresent
 )
 

@@ -114,7 +114,7 @@ func decodeIndex(s string, size int64) (*index, error) {
 	x.ends = make([]int64, 0, frameCount(x.size))
 	for range frameCount(x.size) {
 		packed, n := binary.Uvarint(b)
-		if packed == 0 || packed > maxPacked { // 0 also where no number is
+		if packed == 0 || packed > maxPacked { // Uvarint returns 0 as well if there is no number
 			return nil, fmt.Errorf("index ends or is wrong at frame %d: %w", len(x.ends), store.ErrCorrupt)
 		}
 		b = b[n:]

@@ -157,9 +157,9 @@ func openFan(top *os.Root, name string) (*os.Root, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// check forgets the directory held for a shard if it is no longer the one that stands at its path, so that
-// the store heals after somebody deleted the tree, and returns an error that says so. It is asked on a miss, and before
-// what must not pass over what others have stored there since.
+// check forgets the directory held for a shard if another one, or none, is at its path, so that the store heals after
+// somebody deleted the tree. It then returns an error that says so. It is called on a miss, and before work that must
+// also see what other processes have stored in the new directory.
 func (s *Store) check(shard byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

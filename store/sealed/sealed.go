@@ -34,7 +34,7 @@ func New(inner store.Store, keys ...Key) (*Store, error) {
 	return &Store{wrap.Inner{Store: inner}, ring}, nil
 }
 
-// Lookup is described at store.Store. It asks the inner store once for each key, and for the one that seals last: so,
+// Lookup is described at store.Store. It asks the inner store once for each key, and last for the key that seals: so,
 // if a record is superseded meanwhile, it finds that one or the one in its place. It returns records beside an error if
 // the inner store does, as tiered.Store does while its back fails.
 func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, error) {

@@ -151,8 +151,8 @@ func (c *conn) layOut() error {
 	return c.pragmas(fmt.Sprintf("page_size = %d", pageSize), "auto_vacuum = INCREMENTAL")
 }
 
-// current reports whether the tables are there already, and nothing else that a statement of ours would set going, such
-// as a trigger without end. What ANALYZE leaves may be there.
+// current reports whether the tables are there already. Anything else in the schema is damage, except for the tables of
+// ANALYZE: a statement of ours might set off a trigger that never ends.
 func (c *conn) current() (bool, error) {
 	var app, v, objects, ours int
 	const query = `SELECT application_id, user_version,

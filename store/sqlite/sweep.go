@@ -25,7 +25,7 @@ const (
 	sizeSQL  = `SELECT count(*), coalesce(sum(bytes), 0) FROM entries INDEXED BY entries_key`
 )
 
-// isID leaves out what damage has made of an ID: it would be looked for under another name than it has, and never go.
+// isID is true of an ID that is intact. A damaged one would be looked for under another name than it has, and stay.
 const isID = `typeof(id) = 'blob' AND length(id) = 16`
 
 // Sweep is described at store.Sweeper. It works in transactions of a few milliseconds each, between which requests have

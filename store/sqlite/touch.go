@@ -17,7 +17,7 @@ const (
 type touches struct {
 	mu   sync.Mutex
 	keys map[store.Key]int64 // Unix milliseconds
-	due  int64               // when they are next to be written down for being many
+	due  int64               // until then add returns false, however many there are
 }
 
 // touch says when a key was used last, in Unix milliseconds.
@@ -26,8 +26,8 @@ type touch struct {
 	at  int64
 }
 
-// add remembers that key was used now. It reports whether it is time to write them all down: they are as many as it
-// remembers, and a minute has passed since the last time. Beyond those it remembers no new keys.
+// add remembers that key was used now, unless it is new and there are touchesMax already. It reports whether it is time
+// to write all down: there are so many, and touchesEvery has passed since it last said so.
 func (t *touches) add(key store.Key) (full bool) {
 	now := time.Now().UnixMilli()
 	t.mu.Lock()

@@ -129,9 +129,9 @@ func (s *Store) Near(ctx context.Context, key store.Key) []*store.Record {
 	return records
 }
 
-// near returns the records of key if they can be relied on without asking the back. That there are none never can:
-// another process may have stored one by now, and missing it costs a request to the origin. The same holds if all are
-// stale, since another process may have renewed one.
+// near returns the records of key if they can be relied on without asking the back. If there are none, the back must be
+// asked: another process may have stored one by now, and missing it costs a request to the origin. The same holds if
+// all are stale, since another process may have renewed one.
 func (s *Store) near(ctx context.Context, key store.Key) []*store.Record {
 	sh := s.shard(key)
 	v := sh.view(key)
@@ -183,7 +183,7 @@ func (s *Store) ask(ctx context.Context, key store.Key) ([]*store.Record, error)
 	return nil, err
 }
 
-// note notes how a Lookup in the back ended that began at asked.
+// note records how a Lookup in the back ended, which began at asked.
 func (s *Store) note(ctx context.Context, asked time.Time, err error) {
 	switch {
 	case err == nil, errors.Is(err, store.ErrCorrupt):
