@@ -93,7 +93,7 @@ func (b *inlineBody) Close() error {
 	return nil
 }
 
-// body reads a body file, each block of which is verified before a byte of it is handed out, unless all of them were
+// body reads a body file. Each block is verified before a byte of it is handed out, unless all of them were verified
 // before.
 type body struct {
 	store  *Store
@@ -105,12 +105,12 @@ type body struct {
 	off    int64
 	block  *block // holds block number held; nil until needed
 	held   int64
-	bare   bool   // verified before: the rest is not needed
+	bare   bool   // all blocks were verified before: seed, sums, first and whole are not needed
 	seed   uint32 // checksum of id
-	sums   []byte // a window on the checksums,
-	first  int64  // which begins with that of this block
-	opened state  // to be trusted when the last block is verified,
-	whole  int64  // as all before this one are
+	sums   []byte // a window of the checksums
+	first  int64  // the block that the first of sums is for
+	opened state  // the state of the file, to be trusted once the last block is verified
+	whole  int64  // the blocks before this one are verified
 
 	inspected bool // see store.Inspect
 }
@@ -136,7 +136,7 @@ func (s *Store) openBody(ctx context.Context, p place, r *store.Record) (*body, 
 	return nil, err
 }
 
-// begin finds out whether the body has to be verified.
+// begin finds out whether the body must be verified, and then verifies its footer.
 func (b *body) begin() error {
 	if size, want := b.opened.info.Size(), fileSize(b.size); size != want {
 		return fmt.Errorf("%s: %d bytes long instead of %d: %w", b.name, size, want, store.ErrCorrupt)
@@ -200,7 +200,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return k, nil
 }
 
-// WriteTo hands out whole blocks, which spares io.Copy a second buffer, or what is left of the file itself.
+// WriteTo writes whole blocks, which spares io.Copy a second buffer. If the body is verified, it writes the rest of the
+// file itself.
 func (b *body) WriteTo(w io.Writer) (written int64, err error) {
 	if b.file == nil {
 		return 0, os.ErrClosed
@@ -223,7 +224,7 @@ func (b *body) WriteTo(w io.Writer) (written int64, err error) {
 	return written, nil
 }
 
-// writeFile is WriteTo in the form that a *net.TCPConn and an *os.File know how to copy without reading it.
+// writeFile passes w the file in the form that a *net.TCPConn and an *os.File copy without reading it into the process.
 func (b *body) writeFile(w io.Writer) (written int64, err error) {
 	if b.off >= b.size {
 		return 0, nil
@@ -298,7 +299,7 @@ func (b *body) load(n int64, p []byte) error {
 	return nil
 }
 
-// verify verifies block n. With the last one the body is known to be whole.
+// verify verifies block n. Once all blocks are verified in order, the file is trusted.
 func (b *body) verify(n int64, p []byte) error {
 	want, err := b.sum(n)
 	if err != nil {
@@ -315,7 +316,7 @@ func (b *body) verify(n int64, p []byte) error {
 	return nil
 }
 
-// fault returns what to tell of an error in reading the file, which must not end here.
+// fault returns the error of reading the file, which must not end here, and removes a damaged record.
 func (b *body) fault(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("the file was cut while it was read: %w", store.ErrCorrupt)

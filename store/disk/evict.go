@@ -20,7 +20,7 @@ type held struct {
 	used  time.Time
 }
 
-// look finds out what a record takes and when it was last used.
+// look returns what a record takes and when it was last used.
 func (p place) look(g *group) (held, error) {
 	h, err := p.lookAtHeads(g)
 	if err != nil {
@@ -35,7 +35,7 @@ func (p place) look(g *group) (held, error) {
 	return h, nil
 }
 
-// lookAtHeads leaves out the body.
+// lookAtHeads is look without the body.
 func (p place) lookAtHeads(g *group) (held, error) {
 	h := held{place: p, group: *g, cost: folderCost}
 	for _, path := range p.heads(g) {
@@ -44,7 +44,7 @@ func (p place) lookAtHeads(g *group) (held, error) {
 			return h, err
 		}
 		h.cost += cost(info.Size())
-		// No hit left one that is ahead as it was.
+		// A time further ahead does not count: a hit would have reset it.
 		if used := info.ModTime(); used.After(h.used) && time.Until(used) <= touchEvery {
 			h.used = used
 		}
@@ -52,9 +52,9 @@ func (p place) lookAtHeads(g *group) (held, error) {
 	return h, nil
 }
 
-// evict removes records until the ledger says less by need, and by as much more as spare says, and returns by how much
-// it does. It compares a sample of the records and removes the least recently used quarter of it at most; or, where the
-// sample is all there is, as many as it takes, or none if all would not do.
+// evict removes records until the ledger has need bytes less, and spare more if it can. It returns how many bytes it
+// freed. It compares a sample of the records, and removes at most the least recently used quarter of it. If the sample
+// is all there is, it removes as many as necessary, or none if all would not suffice.
 func (s *Store) evict(need, spare int64) (freed int64, removed int) {
 	all, complete := s.sample()
 	if complete {
@@ -62,7 +62,8 @@ func (s *Store) evict(need, spare int64) (freed int64, removed int) {
 		for _, h := range all {
 			there += h.cost
 		}
-		// What is being written is counted again only after a while, for there may be many who find no room beside it.
+		// A count that finds the ledger right is not repeated for a while, since many writes may find no room beside
+		// others under way.
 		if total, _ := s.usage.total(); total != there && time.Since(s.counted) > atRest {
 			s.recount(pressed)
 			now, _ := s.usage.total()
@@ -92,8 +93,8 @@ func (s *Store) evict(need, spare int64) (freed int64, removed int) {
 }
 
 // sample returns the next records of a walk that goes on from one sample to the next: keys are spread over the fans by
-// their digest, so that this is a fair choice. complete says that it was all there is; else what it came by that was
-// left by a process that was killed goes, for it would take room until Sweep.
+// their digest, so this is a fair choice. complete says that these are all records. Otherwise sample removes the
+// remains of killed processes that it comes across, which would take room until Sweep.
 func (s *Store) sample() (all []held, complete bool) {
 	var passed []entry
 	whole := s.hand == nil

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// grow sees to it that the file is long enough for a body of so many bytes; it makes the file if need be. The file is
-// as long as was entered in the ledger, so that every process sees what it is going to take. It is seldom done, for the
-// file goes ahead of what has come: by what is expected, but no further than by as much again or 1 MiB, since the rest
-// may never come; by a quarter if nothing is known.
+// grow makes the file long enough for a body of size bytes, and makes the file if it is missing. The file is as long as
+// was entered in the ledger, so that every process sees how much it will take. grow is seldom needed, since it makes
+// the file longer than what has come: by what is expected, but at most by as much again or 1 MiB, since the rest may
+// never come; by a quarter if the length is unknown.
 func (w *writer) grow(size int64) error {
 	if fileSize(size) <= w.length {
 		return nil
@@ -27,7 +27,7 @@ func (w *writer) grow(size int64) error {
 	return err
 }
 
-// others returns what other bodies take that this Store is writing, which cannot be evicted.
+// others returns how many bytes the other bodies take that this Store is writing. They cannot be evicted.
 func (w *writer) others() (bytes int64) {
 	w.store.writing.Range(func(path, in any) bool {
 		info, err := in.(place).fan.Lstat(path.(string))
@@ -60,7 +60,7 @@ func (w *writer) extend(length int64) error {
 	})
 }
 
-// setLength fails if the file is not in the directory any more, for it counts only there.
+// setLength fails if the file is no longer in the directory, since it is counted only there.
 func (w *writer) setLength(length int64) error {
 	if _, err := w.place.fan.Lstat(w.place.body(w.id)); err != nil {
 		return fmt.Errorf("the body was removed while it was written: %w", errGone)
@@ -73,7 +73,7 @@ func (w *writer) setLength(length int64) error {
 	return err
 }
 
-// cut gives back what the file is too long.
+// cut shortens a file that is too long.
 func (w *writer) cut(length int64) error {
 	if length == w.length {
 		return nil

@@ -26,7 +26,7 @@ const (
 	separate   = math.MaxUint32
 )
 
-// encodeHead returns the head file of r; inline says that body goes with it.
+// encodeHead returns the head file of r; inline: with body in it.
 func encodeHead(r *store.Record, body []byte, inline bool) ([]byte, error) {
 	b, err := store.EncodeHead(make([]byte, prefixSize, prefixSize+1024+len(body)), r)
 	if err != nil {
@@ -48,8 +48,8 @@ func encodeHead(r *store.Record, body []byte, inline bool) ([]byte, error) {
 	return b, nil
 }
 
-// decodeHead returns the record in a head file, with its body if that is inline, having made sure that it is the one
-// that is meant. The body is cut from b.
+// decodeHead returns the record in a head file, with its body if that is inline. It verifies that it is the record with
+// this key and ID. The body is part of b.
 func decodeHead(b []byte, key store.Key, id store.ID, decode func([]byte) (*store.Record, error)) (*store.Record, error) {
 	p, err := decodePrefix(b)
 	if err != nil {
@@ -106,7 +106,7 @@ func decodePrefix(b []byte) (prefix, error) {
 	}, nil
 }
 
-// nanos returns t in Unix nanoseconds, never 0 but for the zero time, and held to what fits.
+// nanos returns t in Unix nanoseconds, within the range of an int64; 0 for the zero time alone.
 func nanos(t time.Time) int64 {
 	switch {
 	case t.IsZero():

@@ -15,21 +15,21 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// The index says which keys may have a record with some URL or tag, so that Find need not read every head there is.
-// Each fan has its own: 16 logs, by the first digit of what is looked for, to which a line is appended before the
-// record is there. So what is there has its line, unless its fan was made without an index or a power cut took it; and
-// a line may be of a record that is gone. What becomes of logs that grow long is in turn.go.
+// The index says which keys may have a record with some URL or tag, so that Find need not read every head. Each fan has
+// its own: 16 logs, by the first digit of the name that is looked for. A line is appended to a log before the record is
+// there. So each record has its line, unless its fan was made without an index, or a power cut took it; and a line may
+// belong to a record that is gone. See turn.go for what becomes of logs that grow long.
 const (
 	indexDir = "index"
 	logs     = 16
 	nameSize = 28                // of a SHA-256
-	lineSize = nameSize + 32 + 4 // so that none lies on two pages: one that does can be seen half written
+	lineSize = nameSize + 32 + 4 // so that no line spans two pages, and none is seen half written
 )
 
 // line is a name, the digest of a key, and the CRC-32C of these.
 type line [lineSize]byte
 
-// indexName is what a record can be found by.
+// indexName is a digest of the URL or the tag by which a record can be found.
 type indexName [nameSize]byte
 
 func urlName(url string) indexName { return nameOf('u', url) }
@@ -51,7 +51,7 @@ func namesOf(r *store.Record) []indexName {
 	return names
 }
 
-// line returns that of a key, by the digest's hexadecimal digits.
+// line returns the line for a key, given as the hexadecimal digits of its digest.
 func (n indexName) line(key string) (l line) {
 	copy(l[:], n[:])
 	hex.Decode(l[nameSize:], []byte(key))
@@ -68,7 +68,7 @@ func (l *line) key() string     { return hex.EncodeToString(l[nameSize : lineSiz
 
 func logPath(log int) string { return indexDir + "/" + hexDigits[log:log+1] }
 
-// makeFan makes the directory of a shard, with its index, as one.
+// makeFan makes the directory of a shard together with its index.
 func makeFan(top *os.Root, path string) error {
 	if info, err := top.Lstat(path); err == nil && info.IsDir() {
 		return nil
@@ -90,7 +90,7 @@ func makeFan(top *os.Root, path string) error {
 	return err
 }
 
-// note appends names to the index of p's fan, if that has one, and returns which logs have grown long.
+// note appends names to the index of p's fan, if there is one, and returns which logs have grown long.
 func (p place) note(names []indexName) (long []int, err error) {
 	var lines [logs][]byte
 	for _, n := range names {
@@ -121,7 +121,7 @@ func (p place) note(names []indexName) (long []int, err error) {
 	return long, nil
 }
 
-// appendLog returns the size of the log, perhaps with what another has appended since.
+// appendLog appends lines, and returns the size of the log, which may include what somebody else has appended since.
 func (p place) appendLog(log int, lines []byte, sync bool) (size int64, err error) {
 	f, _, err := openFile(p.fan, logPath(log), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 	if err != nil {
@@ -140,7 +140,7 @@ func (p place) appendLog(log int, lines []byte, sync bool) (size int64, err erro
 	return size, err
 }
 
-// readLog calls do for each line; false: the log is damaged.
+// readLog calls do for each line. whole is false if the log is damaged.
 func (p place) readLog(path string, do func(*line)) (whole bool, err error) {
 	f, info, err := openFile(p.fan, path, os.O_RDONLY)
 	if errors.Is(err, store.ErrCorrupt) {
@@ -177,7 +177,7 @@ func (p place) noted(n indexName) (keys []place, ok bool) {
 			keys = append(keys, place{fan: p.fan, shard: p.shard, name: key})
 		}
 	}
-	// Lines that are on their way from one log to another are missed by who reads that one first.
+	// Lines that are moved from one log to another meanwhile may be missed in both.
 	for range attempts {
 		before, err := p.retired(n.log())
 		if err != nil {

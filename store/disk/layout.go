@@ -19,11 +19,11 @@ const (
 	// blockSize is what one checksum covers: no more than io.Copy and net/http read at a time, so that blocks go into
 	// the reader's buffer directly.
 	blockSize = 32 << 10
-	// inlineMax is the largest body that travels in the head file. A larger one is read faster from a file of its own,
-	// through a buffer that is used again (BenchmarkInline).
+	// inlineMax is the length of the largest body that is in the head file. A larger one is read faster from a file of
+	// its own, through a reused buffer (BenchmarkInline).
 	inlineMax = 32 << 10
-	// maxHead bounds the size of a head file: a larger one was not written by this package, for no head is longer than
-	// 16 MiB.
+	// maxHead is the size of the largest head file. A larger one was not written by this package, since no head is
+	// longer than 16 MiB.
 	maxHead = prefixSize + 16<<20 + inlineMax
 )
 
@@ -48,7 +48,7 @@ const (
 type place struct {
 	fan   *os.Root
 	shard byte
-	name  string // the SHA-256 of the key, hexadecimal: of the folder, and what the names beside it begin with
+	name  string // the SHA-256 of the key, hexadecimal: the name of the folder, with which the names beside it begin
 }
 
 func placeIn(fan *os.Root, digest [32]byte) place {
@@ -69,15 +69,15 @@ func (p place) insides(names []string) (paths []string) {
 	return paths
 }
 
-// entry is what a name in a fan stands for.
+// entry describes a name in a fan.
 type entry struct {
 	place
 	path   string   // the name
-	suffix string   // that it ends with; "": the folder
+	suffix string   // of the name; "": it is the folder of a key
 	id     store.ID // of a body
 }
 
-// parseEntry reports whether name is of this package.
+// parseEntry returns the entry of a name; ok is false if the name is not of this package.
 func parseEntry(fan *os.Root, shard byte, name string) (e entry, ok bool) {
 	const digest = 64
 	if len(name) < digest || !isHex(name[:digest]) || name[0] != hexDigits[shard] {
@@ -101,15 +101,15 @@ func parseEntry(fan *os.Root, shard byte, name string) (e entry, ok bool) {
 	return e, false
 }
 
-// The files of a record. The base is its head as it was committed, the first of the key or in the folder; the record is
-// there exactly as long as the base is. An update holds a later head; it is in the folder, and the one whose name sorts
+// The files of a record. The base is its head as it was committed: the first of the key, or in the folder. The record
+// is there exactly as long as the base is. An update has a later head, which is in the folder; the one whose name sorts
 // last counts. All names in the folder begin with the ID.
 const sequence = 17 // length of "-" and 16 hexadecimal digits
 
 func baseName(id store.ID) string { return id.String() + headSuffix }
 
-// updateName returns a name that sorts after that of the update before it, if there is one. The random half keeps two
-// processes apart that update at the same time.
+// updateName returns a name that sorts after that of the update before, if there is one. The random half tells apart
+// the names of two processes that update at the same time.
 func updateName(id store.ID, before string) string {
 	var n uint32
 	if before != "" {
@@ -118,9 +118,9 @@ func updateName(id store.ID, before string) string {
 	return fmt.Sprintf("%s-%08x%08x%s", id, n+1, rand.Uint32(), headSuffix)
 }
 
-// group is the files of one record, but for its body.
+// group has the files of one record, except its body.
 type group struct {
-	id      store.ID // zero: the first of the key, which does not say whose it is
+	id      store.ID // zero: that of a damaged first, which is not known
 	first   *head    // the base, if it is the first of the key; else nil
 	base    bool     // the base is in the folder
 	updates []string // oldest first
@@ -151,7 +151,8 @@ func (p place) heads(g *group) []string {
 	return append(paths, p.insides(g.updates)...)
 }
 
-// groups sorts the names of a folder's files by record, newest first. It leaves out what is not of this package.
+// groups groups the names of a folder's files by record, newest first. It leaves out names that are not of this
+// package.
 func groups(names []string) []group {
 	slices.Sort(names)
 	var all []group
@@ -180,7 +181,7 @@ func groups(names []string) []group {
 	return all
 }
 
-// cost returns what a file of so many bytes takes on the disk.
+// cost returns how much a file of so many bytes takes on the disk.
 func cost(size int64) int64 { return (size + 4095) &^ 4095 }
 
 // folderCost is counted with every record for the folder that it may be in.

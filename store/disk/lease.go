@@ -15,7 +15,8 @@ import (
 )
 
 // A lease is a file named by the SHA-256 of its key, with its holder's ID in it. It lasts until the file's modification
-// time. It is made under another name and then linked, so that it is never seen half, and one of many gets it.
+// time. It is made under another name and then linked, so that nobody sees half of it, and only one of many processes
+// gets it.
 const leasesDir = version + "/leases"
 
 // Lease is described at store.Leaser. It goes by the clock of this machine. Two processes that take over a lease at the
@@ -62,7 +63,7 @@ func lease(top *os.Root, name string, holder store.ID, now time.Time, ttl time.D
 		case lasts(ends, now, ttl):
 			return false, nil
 		}
-		// It has ended: who gets to move it away may go on.
+		// It has ended: whoever manages to move it away may go on.
 		aside := name + "-" + store.NewID(now).String()
 		if err := top.Rename(name, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err
@@ -82,7 +83,7 @@ func lasts(ends, now time.Time, ttl time.Duration) bool {
 
 // newLease makes the lease, unless there is one.
 func newLease(top *os.Root, name string, holder store.ID, until time.Time) (taken bool, err error) {
-	temp := name + "." + store.NewID(time.Now()).String() // of which nobody knows before
+	temp := name + "." + store.NewID(time.Now()).String() // a name that nobody else uses
 	f, err := create(top, temp)
 	if err != nil && noFolder(top, leasesDir) {
 		top.Remove(leasesDir)
@@ -111,7 +112,7 @@ func newLease(top *os.Root, name string, holder store.ID, until time.Time) (take
 	return err == nil, err
 }
 
-// readLease returns who holds the lease, and until when: of one that is damaged, nobody.
+// readLease returns who holds the lease, and until when; nobody, if the lease is damaged.
 func readLease(top *os.Root, name string) (holder store.ID, until time.Time, err error) {
 	f, info, err := openFile(top, name, os.O_RDONLY)
 	if err == nil {
@@ -151,8 +152,7 @@ func (s *Store) Release(ctx context.Context, key store.Key, holder store.ID) err
 	return nil
 }
 
-// sweepLeases removes those that their holders neither renewed nor released or that end too late, and what was left in
-// making them.
+// sweepLeases removes leases that ended long ago or that end too late, and the remains of making them.
 func (s *Store) sweepLeases() error {
 	top, err := os.OpenRoot(s.dir)
 	if err != nil {
@@ -177,7 +177,7 @@ func (s *Store) sweepLeases() error {
 	return err
 }
 
-// isLease reports whether a name is that of a lease, or of what it is made of or moved away to.
+// isLease reports whether a name is that of a lease, or one that a lease has while it is made or moved away.
 func isLease(name string) bool {
 	const digest = 64
 	if len(name) < digest || !isHex(name[:digest]) {

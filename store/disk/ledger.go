@@ -16,12 +16,12 @@ import (
 
 // The ledger is how processes agree on how much the directory holds without counting it: a file to which each of them
 // appends what it is about to write, and what it has removed. Appends of a few bytes do not tear each other, so the sum
-// of all entries is the total, and nobody waits for anybody. What a process that dies has entered and not written, or
-// removed and not entered, Sweep puts right by an entry of its own.
+// of all entries is the total, and nobody waits for anybody. If a process dies after it has entered and not written, or
+// removed and not entered something, Sweep corrects that by an entry of its own.
 //
-// Whoever is about to write may do so if the sum of all entries up to its own is within the limit; else it takes the
-// entry back. So the files never take more: all of them have their entries up to that of the last who might, and what
-// is counted down before that one is gone.
+// A process may write if the sum of all entries up to its own is within the limit; otherwise it takes the entry back.
+// So the files never take more: the entries of all of them come no later than that of the last write that was allowed,
+// and a file is gone before its removal is entered.
 //
 // A ledger that has grown long ends with a closing entry, and goes on in the file of the next number, which
 // begins with the sum, and appears with it. Names are "usage-" and eight hexadecimal digits.
@@ -38,14 +38,14 @@ type ledger struct {
 
 type tally struct{ bytes, records int64 }
 
-// An entry: int64 bytes, int64 records, 12 bytes of nothing, uint32 CRC-32C of these; big-endian. No entry lies on
-// two pages: one that does can be seen half written. The closing entry has the number of records that no other has.
+// An entry: int64 bytes, int64 records, 12 bytes of zero, uint32 CRC-32C of these; big-endian. No entry spans two
+// pages, since one that does can be seen half written. The closing entry has a number of records that no other has.
 const (
 	entrySize   = 32
 	closing     = -1 << 63
 	maxLedger   = 1 << 20
 	usagePrefix = "usage-"
-	maxNumber   = 1 << 31 // of a ledger; beyond it none is ours, and after it comes the first
+	maxNumber   = 1 << 31 // the last number of a ledger, after which comes 1; names with a greater one are not ours
 )
 
 func usageName(n uint32) string { return fmt.Sprintf("%s/%s%08x", version, usagePrefix, n) }
@@ -57,7 +57,7 @@ func encodeEntry(bytes, records int64) []byte {
 	return binary.BigEndian.AppendUint32(b, store.Checksum(0, b))
 }
 
-// openUsage makes the directory and opens the ledger. Where there are records but no ledger it counts them.
+// openUsage makes the directory and opens the ledger. If there are records but no ledger, it counts them.
 func (s *Store) openUsage() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
@@ -82,8 +82,8 @@ var errTurn = errors.New("the ledger ends here")
 
 const toEnd = math.MaxInt64
 
-// read adds up the entries before the given place that it has not seen. It returns errTurn at the closing entry, and at
-// one that is damaged: every process then sees the same sum before it.
+// read adds up the entries before until that it has not seen. It returns errTurn at the closing entry, and at a damaged
+// one: so every process sees the same sum before it.
 func (l *ledger) read(until int64) error {
 	var buf [200 * entrySize]byte
 	for l.off < until {
@@ -100,7 +100,7 @@ func (l *ledger) read(until int64) error {
 			l.count(bytes, records)
 		}
 		if err == io.EOF && n%entrySize != 0 {
-			// Torn by a full disk, it seems: one more entry brings that to light, for everybody at this place.
+			// Probably torn by a full disk: one more entry makes it a damaged one, for everybody at this place.
 			if _, err := l.file.Write(encodeEntry(0, closing)); err != nil {
 				return err
 			}
@@ -125,7 +125,7 @@ func (l *ledger) count(bytes, records int64) {
 	l.off += entrySize
 }
 
-// reserve enters what is about to be written, unless the total would then be beyond the limit; one below 0 is none.
+// reserve enters what is about to be written, unless the total would then exceed the limit; negative: no limit.
 func (l *ledger) reserve(bytes, records, limit int64) (granted bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -146,16 +146,16 @@ func (l *ledger) reserve(bytes, records, limit int64) (granted bool, err error) 
 	return true, nil
 }
 
-// add enters a change that was made. It fails in silence: the total is then too high until the next Sweep.
+// add enters a change that was made. It does not report a failure: the total is then too high until the next Sweep.
 func (l *ledger) add(bytes, records int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.enter(bytes, records)
 }
 
-// correct enters what the ledger was found to be off when it had moved so much, and reports whether that stands. Two may
-// find the same at once, and what makes the sum less must not be entered twice: it is only if nothing else was entered
-// meanwhile.
+// correct enters by how much the ledger was found to be off when its moved sum was moved, and reports whether that
+// stands. Two processes may find the same at once, and must not both lower the sum: a correction that does so stands
+// only if nothing else was entered meanwhile.
 func (l *ledger) correct(off, moved tally) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -181,13 +181,13 @@ func (l *ledger) enter(bytes, records int64) (sum int64, err error) {
 		if _, err := l.file.Write(encodeEntry(bytes, records)); err != nil {
 			return 0, err
 		}
-		end, err := l.file.Seek(0, io.SeekCurrent) // where the entry came to stand
+		end, err := l.file.Seek(0, io.SeekCurrent) // the end of the entry
 		if err != nil {
 			return 0, err
 		}
 		if end == l.off+entrySize {
 			l.count(bytes, records) // nobody else wrote since the last read
-		} else if err = l.read(end); err == errTurn { // it stands behind the closing entry, and does not count
+		} else if err = l.read(end); err == errTurn { // the entry is after the closing one, and does not count
 			if err := l.turnAtPath(); err != nil {
 				return 0, err
 			}
@@ -211,7 +211,7 @@ func (l *ledger) refresh() {
 	}
 }
 
-// total returns what the directory holds by the ledger.
+// total returns what the directory holds according to the ledger.
 func (l *ledger) total() (bytes, records int64) {
 	now, _ := l.now()
 	return max(0, now.bytes), max(0, now.records)
@@ -224,11 +224,11 @@ func (l *ledger) now() (total, moved tally) {
 	return l.tally, l.moved
 }
 
-// quiet reports whether no other Store has entered anything for a while, so that none is between a change and its
-// entry.
+// quiet reports whether no other Store has entered anything for a while, so that none should be between a change and
+// its entry.
 func (l *ledger) quiet() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	age := time.Since(l.others)
-	return age > atRest || age < 0 // by a clock that was wrong
+	return age > atRest || age < 0 // the file's time, by a clock that was wrong
 }

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// The ledger has one file at a time. What other processes do at the same moment decides which: they may have gone on to
+// The ledger has one file at a time. Which one depends on what other processes do meanwhile: they may have gone on to
 // the next one, or the directory may have been deleted.
 
 const ledgerFlags = os.O_RDWR | os.O_APPEND
 
-// open opens the ledger with the highest number, and makes the first one if there is none; made says that, or that the
-// one there is cannot be trusted. The mutex is held.
+// open opens the ledger with the highest number, and makes the first one if there is none. made says that it did, or
+// that the ledger it found cannot be trusted. The mutex is held.
 func (l *ledger) open(top *os.Root) (made bool, err error) {
 	if err := top.MkdirAll(version, 0o700); err != nil {
 		return false, err
@@ -32,7 +32,7 @@ func (l *ledger) open(top *os.Root) (made bool, err error) {
 		if made = number == 0; made {
 			number = 1
 			f, err = newLedger(top, number, tally{})
-			if err != nil && !errors.Is(err, fs.ErrExist) { // the disk is full, and what is stored can be read all the same
+			if err != nil && !errors.Is(err, fs.ErrExist) { // the disk is full, yet can be read: begin without the sum
 				f, err = beginLedger(top, usageName(number), nil)
 			}
 		} else {
@@ -67,7 +67,8 @@ func (l *ledger) open(top *os.Root) (made bool, err error) {
 	return false, errors.New("the ledger changes too fast")
 }
 
-// newestLedger returns 0 if there is none. What has the name of one and is no file makes way.
+// newestLedger returns the highest number of a ledger; 0: there is none. It removes what has such a name and is not a
+// file.
 func newestLedger(top *os.Root) (newest uint32, err error) {
 	names, err := list(top, version)
 	for _, name := range names {
@@ -91,8 +92,8 @@ func openLedger(top *os.Root, number uint32) (*os.File, error) {
 	return f, err
 }
 
-// newLedger makes a ledger that begins with the sum. It appears whole; where there are no links, it goes again if the
-// sum cannot be written. The error is fs.ErrExist if there is one with the number.
+// newLedger makes a ledger that begins with the sum, and appears whole. On a file system without links it appears
+// first, and is removed again if the sum cannot be written. The error is fs.ErrExist if there is one with that number.
 func newLedger(top *os.Root, number uint32, sum tally) (*os.File, error) {
 	entry, name := encodeEntry(sum.bytes, sum.records), usageName(number)
 	temp := fmt.Sprintf("%s/%s%016x%s", version, usagePrefix, rand.Uint64(), tempSuffix)
@@ -132,7 +133,7 @@ func (l *ledger) use(f *os.File, number uint32) {
 	l.file, l.number, l.off, l.tally = f, number, 0, tally{}
 }
 
-// turn goes on with the next ledger, which it makes, with the sum so far, if no other process has yet.
+// turn goes on with the next ledger. If no other process has made that yet, turn does, with the sum so far.
 func (l *ledger) turn(top *os.Root) error {
 	for range attempts {
 		newest, err := newestLedger(top)
@@ -171,8 +172,8 @@ func (l *ledger) turn(top *os.Root) error {
 	return errors.New("the ledger changes too fast")
 }
 
-// abandoned reports whether the sum was never written, as where there are no links by a process that is killed after it
-// made the file. One that lives writes it at once, and the order of entries does not matter.
+// abandoned reports whether the sum was never written, because a process without links was killed after it made the
+// file. A live one writes it at once, and the order of entries does not matter.
 func (l *ledger) abandoned() bool {
 	if l.off > 0 {
 		return false
@@ -181,8 +182,8 @@ func (l *ledger) abandoned() bool {
 	return err == nil && time.Since(info.ModTime()).Abs() > 10*time.Second
 }
 
-// passed reports whether there is a later ledger. Then this one may have been removed, and made a second time by one
-// that was slow to go on from the one before it.
+// passed reports whether there is a later ledger. This one may then have been removed, and made a second time by a
+// process that was slow to go on from the one before it.
 func (l *ledger) passed(top *os.Root) bool {
 	newest, err := newestLedger(top)
 	return err == nil && newest > l.number

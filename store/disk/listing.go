@@ -28,8 +28,8 @@ import (
 type listings struct{ memo[listing] }
 
 type listing struct {
-	folder fs.FileInfo // as it was before its files were listed,
-	at     time.Time   // which was then
+	folder fs.FileInfo // the folder's state before its files were listed
+	at     time.Time   // when they were listed
 	groups []group     // never changed
 }
 
@@ -37,18 +37,18 @@ const (
 	remembers = runtime.GOOS != "windows"
 	atRest    = 3 * time.Second
 	believed  = time.Minute
-	// A listing takes 0.6 KB as a rule, so that all of them take 2.4 MB. Folders of many files are not remembered.
+	// A listing usually takes 0.6 KB, so all of them take 2.4 MB. Folders of many files are not remembered.
 	maxListings = 4096
 	maxNames    = 16
 )
 
-// list returns the same as place.list does; what it returns must not be changed.
+// list is place.list, but may return what it remembers. The result must not be changed.
 func (l *listings) list(p place) ([]group, error) {
 	if groups, ok := l.known(p); ok {
 		return groups, nil
 	}
 	now := time.Now()
-	info, names, err := readFolder(p.fan, p.name) // a change after the first look makes it another time
+	info, names, err := readFolder(p.fan, p.name) // info is older than names: a change since shows in the time
 	if err != nil {
 		return nil, err
 	}

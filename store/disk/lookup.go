@@ -13,12 +13,12 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// touchEvery is how old the mark of a record's last use may grow before a hit renews it. A hit thus
-// writes nothing, as a rule; the least recently used record is known to the hour.
+// touchEvery is how old the mark of a record's last use may grow before a hit renews it. So most hits write nothing,
+// and the least recently used record is known to the hour.
 const touchEvery = time.Hour
 
-// attempts bounds how often a thing is tried again because somebody else changed the folder, or the ledger, in the
-// midst of it. Each takes another change at the wrong moment, so that a few are rare, and this many are a fault.
+// attempts bounds how often something is tried again because somebody else changed the folder, or the ledger, in the
+// middle of it. Each attempt takes another change at the wrong moment, so a few are rare, and this many are an error.
 const attempts = 64
 
 // Lookup is described at store.Store. For a key that was never stored it takes three failing opens and one stat.
@@ -47,8 +47,7 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 	}
 }
 
-// missing says what to answer to a request for something that is in a directory that could not be opened: nothing, if
-// it is not there.
+// missing returns the error for a request to a directory that could not be opened with err: nil if it does not exist.
 func (s *Store) missing(verb string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -56,8 +55,8 @@ func (s *Store) missing(verb string, err error) error {
 	return fmt.Errorf("disk: %s: %w", verb, err)
 }
 
-// readRecords returns the records of a key. It reports whether a head that was listed had gone by the time it was to be
-// read, which happens when it is updated or superseded at that moment.
+// readRecords returns the records of a key. changed says that a head that was listed was gone before it was read: the
+// record was updated or superseded at that moment.
 func (s *Store) readRecords(ctx context.Context, p place, key store.Key) (found []*store.Record, changed bool, err error) {
 	all, err := p.records(s.readHead, s.seen.list)
 	if err != nil {
@@ -88,7 +87,7 @@ func (s *Store) readRecords(ctx context.Context, p place, key store.Key) (found 
 	return found, changed, errors.Join(faults...)
 }
 
-// readHead reads a head file, or knows what is in it.
+// readHead reads a head file, or returns what it remembers of it.
 func (s *Store) readHead(p place, path string) (*head, error) {
 	if _, ok := s.heads.recall(path); ok {
 		now := time.Now()
@@ -104,8 +103,7 @@ func (s *Store) readHead(p place, path string) (*head, error) {
 	return p.readHead(path)
 }
 
-// readRecord returns one record and when it was last used, and removes it if it is damaged. key may be empty when it is
-// not known.
+// readRecord returns one record and when it was last used. It removes a damaged one. key is empty if it is not known.
 func (s *Store) readRecord(ctx context.Context, p place, g *group, key store.Key) (*store.Record, time.Time, error) {
 	path, h := p.head(g), g.first
 	if path != p.first() {
@@ -119,7 +117,7 @@ func (s *Store) readRecord(ctx context.Context, p place, g *group, key store.Key
 		return h.record, used, nil
 	}
 	decode := s.decoder.Head
-	if key == "" { // a walk through all would push out what is in use
+	if key == "" { // a walk through all would drive out what is in use
 		decode = store.DecodeHead
 	}
 	r, err := decodeHead(h.bytes, key, g.id, decode)
@@ -138,7 +136,7 @@ func (s *Store) readRecord(ctx context.Context, p place, g *group, key store.Key
 	return r, used, nil
 }
 
-// touch renews the mark of last use. Where the directory cannot be written that is no harm to the hit.
+// touch renews the mark of last use. If the directory cannot be written, that does not harm the hit.
 func (s *Store) touch(p place, g *group, used time.Time) {
 	if time.Since(used).Abs() > touchEvery {
 		now := time.Now()
@@ -178,8 +176,8 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 	}
 }
 
-// readFound reads one record without its body, also if its head went away since it was found; ErrNotFound if all of it
-// did.
+// readFound reads one record without its body, even if its head went away since it was found. It returns ErrNotFound if
+// the whole record did.
 func (s *Store) readFound(ctx context.Context, p place, g *group, key store.Key) (*store.Record, error) {
 	r, _, err := s.readRecord(ctx, p, g, key)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -191,7 +189,8 @@ func (s *Store) readFound(ctx context.Context, p place, g *group, key store.Key)
 	return r, err
 }
 
-// readAgain reads one record whose head went away while it was looked for; ErrNotFound if all of it did.
+// readAgain reads one record whose head went away while it was looked for. It returns ErrNotFound if the whole record
+// did.
 func (s *Store) readAgain(ctx context.Context, p place, id store.ID, key store.Key) (*store.Record, error) {
 	for range attempts {
 		g, err := p.find(id, place.readHead)
@@ -209,9 +208,8 @@ func (s *Store) readAgain(ctx context.Context, p place, id store.ID, key store.K
 	return nil, store.ErrNotFound
 }
 
-// each calls do for the entries in which there may be what q means, until it returns false or ctx ends, with what
-// place.records returns for each. What cannot be read is passed over, and its fault, or that of the first of several,
-// returned in the end.
+// each calls do for the entries that may have records q selects, with what place.records returns for each, until do
+// returns false or ctx ends. It skips what cannot be read, and returns the first such error in the end.
 func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(entry, []group) bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -255,8 +253,8 @@ func (s *Store) each(ctx context.Context, q *store.Query, read reader, do func(e
 	return cmp.Or(ctx.Err(), fault)
 }
 
-// eachIn calls do for all entries in the shards. Each record comes with one of them: where its base is. It returns
-// whether it came to the end, and the first fault of a head.
+// eachIn calls do for all entries in the shards. Each record comes with one entry: the one with its base. It returns
+// whether it came to the end, and the first error of a head.
 func (s *Store) eachIn(ctx context.Context, shards []byte, read reader, do func(entry, []group) bool) (end bool, fault error) {
 	w := &walk{store: s, shards: shards, batch: -1}
 	defer w.close()

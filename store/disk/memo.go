@@ -2,7 +2,7 @@ package disk
 
 import "sync"
 
-// memo remembers something of each of some paths in the fans. The zero value is ready.
+// memo remembers a value for each of some paths in the fans. The zero value is ready.
 type memo[V any] struct {
 	mu sync.Mutex
 	of map[string]V
@@ -15,7 +15,7 @@ func (m *memo[V]) recall(path string) (v V, ok bool) {
 	return v, ok
 }
 
-// remember makes room, where there are as many as bound, by forgetting whichever the map yields first.
+// remember remembers v. If there are bound values already, it forgets one of them at random.
 func (m *memo[V]) remember(path string, v V, bound int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -12,19 +12,19 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// The first record of a key is a file in the fan. When one more is stored, or the first one updated, the key gets a
-// folder, and as long as that is there all that comes goes into it. To make a folder takes twice as long as to make a
+// The first record of a key is a file in the fan. When another one is stored, or the first is updated, the key gets a
+// folder, and as long as the folder is there, all new files go into it. Making a folder takes twice as long as making a
 // file, and most keys have one record (BenchmarkStore).
 //
-// So no record becomes the first to supersede one in the folder. Who reads the first, and then the folder where there
-// was none, therefore does not miss a record that is superseded meanwhile. Who reads the folder, and then the first where
-// there is one, does not take it for the last head of a record whose update was removed meanwhile.
+// So a record that supersedes one in the folder never becomes the first. Reading the first, and then the folder if
+// there was none, therefore never misses a record that is superseded meanwhile. Reading the folder, and then the first
+// if there is one, never takes the first for the last head of a record whose update was removed meanwhile.
 
 // reader reads a head file.
 type reader func(p place, path string) (*head, error)
 
-// records returns the records of the key, newest first, and what is left of others: the first, which read reads, and
-// those in the folder, which list lists, and lists again if there is no first.
+// records returns the records of the key, newest first, and the remains of others. read reads the first; list lists the
+// folder, and does so again if there is no first.
 func (p place) records(read reader, list func(place) ([]group, error)) ([]group, error) {
 	all, err := list(p)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -46,7 +46,7 @@ func (p place) records(read reader, list func(place) ([]group, error)) ([]group,
 	return slices.Insert(slices.Clip(all), i, g), nil
 }
 
-// list returns what is in the folder, newest first.
+// list returns the records in the folder, newest first.
 func (p place) list() ([]group, error) {
 	names, err := list(p.fan, p.name)
 	if err != nil {
@@ -61,7 +61,7 @@ func list(top *os.Root, name string) ([]string, error) {
 	return names, err
 }
 
-// find returns the files of one record, the first of the key as read by read. If it is not there, neither is an error.
+// find returns the files of one record; read reads the first of the key. That the record is not there is no error.
 func (p place) find(id store.ID, read reader) (group, error) {
 	all, err := p.records(read, place.list)
 	if i := slices.IndexFunc(all, func(g group) bool { return g.id == id }); i >= 0 {
@@ -74,8 +74,8 @@ func (p place) find(id store.ID, read reader) (group, error) {
 type head struct {
 	state
 	id     store.ID      // zero: the file is damaged
-	bytes  []byte        // none: it is damaged
-	record *store.Record // nil: in bytes
+	bytes  []byte        // nil: the file is damaged, or record is set
+	record *store.Record // nil: not decoded yet, see bytes
 }
 
 func (p place) readHead(path string) (*head, error)   { return p.read(path, maxHead) }
@@ -98,7 +98,7 @@ func (p place) read(path string, limit int64) (*head, error) {
 	}
 	b := make([]byte, min(h.info.Size(), limit))
 	if _, err := io.ReadFull(f, b); err == io.EOF || err == io.ErrUnexpectedEOF {
-		return h, nil // cut at this moment
+		return h, nil // it was cut in this moment
 	} else if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func create(in *os.Root, name string) (*os.File, error) {
 	return in.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-// publish writes a head file under a name of its own, from which enter is to move it, so that it appears whole.
+// publish writes a head file under a temporary name. enter must move it from there, so that it appears whole.
 func (p place) publish(head []byte, enter func(temp string) error) error {
 	temp := p.temp()
 	f, err := create(p.fan, temp)
@@ -149,7 +149,7 @@ func (p place) enter(temp string, id store.ID) error {
 	return p.move(temp, p.inside(baseName(id)))
 }
 
-// move moves temp into the folder, which may have to be made, or be removed as an empty one just now.
+// move moves temp into the folder, which may be missing, or may be removed at this moment because it is empty.
 func (p place) move(temp, path string) error {
 	for n := 1; ; n++ {
 		err := p.fan.Rename(temp, path)
@@ -169,7 +169,7 @@ func (p place) move(temp, path string) error {
 // discard removes the folder if nothing is in it.
 func (p place) discard() { p.fan.Remove(p.name) }
 
-// holds returns an error if the base of a record that was found is not there any more.
+// holds returns an error if the base of a record is no longer there.
 func (p place) holds(g *group) error {
 	if g.base {
 		_, err := p.fan.Lstat(p.inside(baseName(g.id)))
@@ -199,16 +199,16 @@ func (p place) drop(path string) (took int64, err error) {
 	return cost(info.Size()), nil
 }
 
-// firsts are one for each fan, in all Stores of the process.
+// firsts has a mutex for each fan, for all Stores of the process.
 var firsts [fanout]sync.Mutex
 
-// turn is held while a first record gets its name, and from the look which one has it until it is taken away. Between
-// other processes nothing is held: one that gets the name in between goes as well, as if it was evicted. If that were
-// given back, a Delete meanwhile would have removed nothing.
+// turn is held while a first record gets its name, and while one is removed, from the check which it is. Other
+// processes are not kept out: their record that gets the name in between is removed as well, as if it were evicted. If
+// it were given its name back, a Delete meanwhile would have removed nothing.
 func (p place) turn() *sync.Mutex { return &firsts[p.shard] }
 
-// dropFirst does as drop with the first record if that is the one with this ID, which its name does not say. What it
-// took is known because it is taken away under another name.
+// dropFirst is drop for the first record, if that has this ID, which its name does not say. It renames the file before
+// it removes it, so that it knows what the removed file took.
 func (p place) dropFirst(id store.ID) (took int64, err error) {
 	turn := p.turn()
 	turn.Lock()
@@ -225,7 +225,7 @@ func (p place) dropFirst(id store.ID) (took int64, err error) {
 	return p.drop(path)
 }
 
-// dropAll returns what files took that it removed, without those that another removed first.
+// dropAll removes files, and returns what they took, without those that somebody else removed first.
 func (p place) dropAll(paths ...string) (took int64) {
 	for _, path := range paths {
 		n, _ := p.drop(path)

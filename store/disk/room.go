@@ -7,10 +7,10 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// spend calls write, which is to bring about files that take so many bytes more, when the ledger has them and is within
-// the limit. Others are evicted for it; the error wraps store.ErrTooLarge if that does not help, for what is being
-// written cannot be. So a goroutine works in proportion to what it stores, and none works in the background. If write
-// fails it must have left nothing.
+// spend enters bytes and records in the ledger, within the limit, and calls write, which makes files that take so much
+// more. It evicts other records if necessary. The error wraps store.ErrTooLarge if that does not help, because what is
+// being written cannot be evicted. So each goroutine works in proportion to what it stores, and none works in the
+// background. A write that fails must leave nothing.
 func (s *Store) spend(bytes, records int64, write func() error) error {
 	s.room.RLock()
 	granted, err := s.reserve(bytes, records, s.max, write)
@@ -23,14 +23,14 @@ func (s *Store) spend(bytes, records int64, write func() error) error {
 	for freed, half := int64(0), s.max/2; bytes <= s.max; {
 		total, _ := s.usage.total()
 		limit := s.max
-		if total > limit && freed >= bytes+half { // it was lowered, and is come down to step by step
+		if total > limit && freed >= bytes+half { // the limit was lowered: the total comes down to it step by step
 			limit = total + bytes
 		}
 		if granted, err := s.reserve(bytes, records, limit, write); granted || err != nil {
 			return err
 		}
 		if freed > 2*bytes+half {
-			break // other processes take it
+			break // other processes take what is freed
 		}
 		n, _ := s.evict(min(total-s.max, half-freed)+bytes, s.max/16)
 		if now, _ := s.usage.total(); n == 0 && now >= total {
@@ -41,7 +41,7 @@ func (s *Store) spend(bytes, records int64, write func() error) error {
 	return fmt.Errorf("no room for %d bytes where the limit is %d: %w", bytes, s.max, store.ErrTooLarge)
 }
 
-// reserve returns what write returns if it was granted.
+// reserve calls write if the ledger grants the bytes and records, and returns its error.
 func (s *Store) reserve(bytes, records, limit int64, write func() error) (granted bool, err error) {
 	changes.RLock()
 	defer changes.RUnlock()

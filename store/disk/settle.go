@@ -6,29 +6,29 @@ import (
 	"time"
 )
 
-// changes is held for reading while the files and the ledger do not agree, by all Stores of the process: from an entry
-// to the file that it is for, and from the removal of a file to its entry.
+// changes, which all Stores of the process share, is held for reading while the files and the ledger do not agree: from
+// an entry to the file that it is for, and from the removal of a file to its entry.
 var changes sync.RWMutex
 
-// counted is what was found in the directory, and what the ledger said before that.
+// counted is the sum of the files found in the directory, and the ledger's sums from before the count.
 type counted struct {
 	tally
 	before, moved tally
-	unread        error // there is more, that could not be read
+	unread        error // why some files could not be counted; nil: all were
 }
 
 func (s *Store) begin() (c counted) {
-	changes.Lock() // until what is entered is seen in the files
+	changes.Lock() // wait until the files agree with the entries
 	defer changes.Unlock()
 	c.before, c.moved = s.usage.now()
 	return c
 }
 
-// off returns by how much the ledger is off, beyond what may come from changes that were made while c was counted, and
-// what had moved by then. That it says too much is not to be told from what another process has entered and not written
-// yet, unless that is quiet.
+// off returns by how much the ledger is off, beyond what changes made during the count may explain, and the ledger's
+// moved sum. That the ledger says too much does not count if files could not be read, or while another process may have
+// entered what it has not written yet (see quiet).
 func (s *Store) off(c counted) (off, moved tally) {
-	changes.Lock() // until what is seen in the files is entered
+	changes.Lock() // wait until the entries agree with the files
 	_, moved = s.usage.now()
 	changes.Unlock()
 	off.bytes = beyond(c.bytes-c.before.bytes, moved.bytes-c.moved.bytes)
@@ -39,11 +39,11 @@ func (s *Store) off(c counted) (off, moved tally) {
 	return off, moved
 }
 
-// beyond returns what n has beyond the bound, on either side.
+// beyond returns by how much n is outside -bound to bound.
 func beyond(n, bound int64) int64 { return max(0, n-bound) + min(0, n+bound) }
 
-// settle puts the ledger right if two counts in a row say that it is off, for the first may have seen what another
-// process was about to enter. It returns what it added to the bytes. A count that fails ends it.
+// settle corrects the ledger if two counts in a row find it off: the first alone may have seen what another process was
+// about to enter. It returns how many bytes it added to the sum. It gives up if a count fails.
 func (s *Store) settle(count func() (counted, error)) (added int64, err error) {
 	var offs [2]tally
 	var moved tally
@@ -63,7 +63,7 @@ func (s *Store) settle(count func() (counted, error)) (added int64, err error) {
 	return 0, nil
 }
 
-// nearer returns the one that is nearer to 0, and 0 if that is between them.
+// nearer returns the number that is nearer to 0, or 0 if they differ in sign.
 func nearer(a, b int64) int64 {
 	switch {
 	case a > 0 && b > 0:
@@ -74,7 +74,8 @@ func nearer(a, b int64) int64 {
 	return 0
 }
 
-// recount puts the ledger right by what is there, without what count removes. It returns what it added to the bytes.
+// recount corrects the ledger by what is there, without the remains that the count removes. It returns how many bytes
+// it added to the sum.
 func (s *Store) recount(alone time.Duration) (added int64, err error) {
 	return s.settle(func() (counted, error) {
 		return s.count(context.Background(), alone, func(place, *group) {})

@@ -14,7 +14,7 @@ import (
 const (
 	// grace is how long the files of a write that was not committed are left alone after the last byte went into them,
 	grace = time.Hour
-	// and pressed how long if there is no room without them: who goes on later stores nothing.
+	// and pressed how long if there is no room without them: a write that goes on later stores nothing.
 	pressed = 5 * time.Minute
 )
 
@@ -99,7 +99,7 @@ func (s *Store) count(ctx context.Context, alone time.Duration, visit func(place
 	return c, fault
 }
 
-// countRecords counts them without their bodies.
+// countRecords counts records without their bodies.
 func (s *Store) countRecords(c *counted, e entry, all []group, alone time.Duration, visit func(place, *group)) {
 	empty := e.suffix == ""
 	for i := range all {
@@ -122,7 +122,7 @@ func (s *Store) countRecords(c *counted, e entry, all []group, alone time.Durati
 	}
 }
 
-// tidyEntry does tidy for a body, or a head that is being written.
+// tidyEntry is tidy for a body, or a head that is being written.
 func (s *Store) tidyEntry(e entry, alone time.Duration) int64 {
 	if e.suffix == bodySuffix {
 		return s.tidy(e.place, e.path, alone, e.headless)
@@ -130,8 +130,8 @@ func (s *Store) tidyEntry(e entry, alone time.Duration) int64 {
 	return s.tidy(e.place, e.path, alone, nil)
 }
 
-// tidy returns what a file takes. It removes one that was left alone for so long and belongs to no record, as headless
-// says, if that is not certain.
+// tidy returns what a file takes. If the file was left alone for so long, and belongs to no record, tidy removes it and
+// returns 0. headless says whether it belongs to none; nil: that is certain.
 func (s *Store) tidy(p place, path string, alone time.Duration, headless func() bool) int64 {
 	info, err := p.fan.Lstat(path)
 	if err != nil {
@@ -139,7 +139,7 @@ func (s *Store) tidy(p place, path string, alone time.Duration, headless func() 
 	}
 	if time.Since(info.ModTime()).Abs() > alone && (headless == nil || headless()) {
 		if strings.HasSuffix(path, tempSuffix) {
-			p.drop(path) // of a head that may have its other name still: only a count can tell what it took
+			p.drop(path) // the head may still have its other name, so only a count can tell what it took
 		} else {
 			s.drop(p, path)
 		}
@@ -148,13 +148,13 @@ func (s *Store) tidy(p place, path string, alone time.Duration, headless func() 
 	return cost(info.Size())
 }
 
-// headless reports whether a body is of no record.
+// headless reports whether a body belongs to no record.
 func (e entry) headless() bool {
 	g, err := e.find(e.id, place.readPrefix)
 	return !g.there() && (err == nil || errors.Is(err, fs.ErrNotExist))
 }
 
-// drop removes files of no record, or that do not count any more.
+// drop removes files that belong to no record, or that no longer matter, and enters that in the ledger.
 func (s *Store) drop(p place, paths ...string) {
 	changes.RLock()
 	defer changes.RUnlock()

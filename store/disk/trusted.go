@@ -27,23 +27,23 @@ type known[V any] struct {
 	value V
 }
 
-// state is what a file was at a time.
+// state is the state of a file at a time.
 type state struct {
 	info fs.FileInfo
-	at   time.Time // not later than info was asked for
+	at   time.Time // before info was asked for
 }
 
 const (
 	trustedFor = time.Hour
 	// A body takes 0.5 KB, so that all of them take 2 MB.
 	maxBodies = 4096
-	// A head takes three times its size, so that all of them take 6 MB. Of a larger file the greater part is the body,
-	// of which the page cache has a copy.
+	// A head takes three times its size, so all of them take 6 MB. Most of a larger file is the body, of which the page
+	// cache has a copy.
 	maxHeads     = 512
 	maxKnownHead = 4 << 10
 )
 
-// get returns what is known of the file if it is now what it was.
+// get returns what is remembered of the file, if its state is still the same.
 func (t *trusted[V]) get(path string, now state) (v V, ok bool) {
 	known, ok := t.recall(path)
 	if !ok {
@@ -62,7 +62,7 @@ func unchanged(before, now fs.FileInfo) bool {
 	return ok1 && ok2 && c1.Equal(c2) && os.SameFile(before, now) && before.Size() == now.Size() && before.ModTime().Equal(now.ModTime())
 }
 
-// put remembers what was read of a file after it was asked for its state.
+// put remembers v, which was read from the file after its state was before.
 func (t *trusted[V]) put(path string, before state, v V, bound int) {
 	if c, ok := changed(before.info); ok && before.at.Sub(c) > atRest {
 		t.remember(path, known[V]{before, v}, bound)

@@ -15,18 +15,18 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// A log that has grown long is retired: it gets a name with the time, and the next line begins a new one. From an hour
-// later on, when nobody is at work any more on a record that has its line there only, whoever comes by appends the
-// lines of keys that are still there to the new log, and removes the retired one. A log that is damaged is retired as
-// well. Until a Find or Sweep makes new lines from the heads, Find reads all of that fan.
+// A log that has grown long is retired: it is renamed, with the time in its name, and the next line begins a new log.
+// An hour later nobody is still at work on a record whose only line is in it. From then on, whoever comes across it
+// appends the lines of keys that are still there to the new log, and removes the retired one. A damaged log is retired
+// as well. Until a Find or Sweep makes new lines from the heads, Find reads all of that fan.
 const (
 	maxLog    = 64 << 10        // a log of at least this is retired
-	lookAgain = 5 * time.Minute // whether a retired log can go
-	maxLines  = 16              // of a key in a retired log, which may be of what it was before
+	lookAgain = 5 * time.Minute // how long after a look at a log the next one is
+	maxLines  = 16              // of a key in a retired log; more may be of records that are gone
 )
 
-// shorten turns logs that have grown long, but not again and again. One that cannot be turned is longer than it need
-// be.
+// shorten turns logs that have grown long, each at most once in lookAgain. A log that cannot be turned only stays
+// longer than necessary.
 func (s *Store) shorten(p place, long []int) {
 	for _, log := range long {
 		now, next := time.Now(), &s.turns[p.shard][log]
@@ -48,7 +48,7 @@ func retiredPath(log int, at time.Time) string {
 	return fmt.Sprintf("%s-%012x%04x", logPath(log), at.UnixMilli(), rand.Uint32N(1<<16))
 }
 
-// mayGo reports whether a log was retired long enough ago; also if that is yet to come, for then the clock was wrong.
+// mayGo reports whether a log was retired long enough ago, or far in the future, by a clock that was wrong.
 func mayGo(retired string) bool {
 	var ms int64
 	fmt.Sscanf(retired[len(logPath(0))+1:], "%012x", &ms)
@@ -68,8 +68,8 @@ func (p place) retired(log int) (paths []string, err error) {
 	return paths, err
 }
 
-// turn retires a log that has grown long, or brings back from a retired one that is old what is still there. If mend is
-// set, it does so with damaged ones, which takes reading every head of the fan.
+// turn brings back what is still there from old retired logs, and then retires the log if it has grown long. If mend is
+// set, it does so with damaged logs, too, which takes reading every head of the fan.
 func (s *Store) turn(ctx context.Context, p place, log int, mend bool) error {
 	retired, err := p.retired(log)
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *Store) turn(ctx context.Context, p place, log int, mend bool) error {
 			return err
 		}
 		if _, err := p.fan.Lstat(path); err == nil {
-			left++ // it is damaged
+			left++ // damaged
 		}
 	}
 	if young || left < len(retired) {
@@ -103,8 +103,8 @@ func (s *Store) turn(ctx context.Context, p place, log int, mend bool) error {
 	return p.retire(log)
 }
 
-// bringBack appends to the log what is still there of a retired one, and removes that; one that is damaged stays unless
-// mend is set.
+// bringBack appends to the log those lines of a retired one whose keys are still there, and removes that. A damaged one
+// stays unless mend is set.
 func (s *Store) bringBack(ctx context.Context, p place, log int, path string, mend bool) error {
 	keys := make(map[string]map[line]bool)
 	whole, err := p.readLog(path, func(l *line) {
@@ -139,15 +139,15 @@ func (s *Store) bringBack(ctx context.Context, p place, log int, path string, me
 		}
 	}
 	if len(lines) > 0 {
-		if _, err := p.appendLog(log, lines, true); err != nil { // for a power cut is to take only what is new
+		if _, err := p.appendLog(log, lines, true); err != nil { // synced, so that a power cut takes only new lines
 			return err
 		}
 	}
 	return remove(p.fan, path)
 }
 
-// keepThere removes the keys of which nothing is there, and of those with many lines what their records do not have any
-// more.
+// keepThere removes keys without any record and, from keys with many lines, the lines that their records no longer
+// have.
 func (s *Store) keepThere(ctx context.Context, p place, log int, keys map[string]map[line]bool) {
 	for key, lines := range keys {
 		of := place{fan: p.fan, shard: p.shard, name: key}
@@ -161,14 +161,14 @@ func (s *Store) keepThere(ctx context.Context, p place, log int, keys map[string
 				fault = s.linesOf(ctx, of, all, log, now)
 				return fault == nil
 			})
-			if errors.Join(fault, err) == nil { // else they stay
+			if errors.Join(fault, err) == nil { // otherwise all lines stay
 				keys[key] = now[key]
 			}
 		}
 	}
 }
 
-// has reports whether there may be a record.
+// has reports whether the key may have a record.
 func (p place) has() bool {
 	for _, path := range []string{p.first(), p.name} {
 		if _, err := p.fan.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -178,7 +178,7 @@ func (p place) has() bool {
 	return false
 }
 
-// linesOf adds to keys what belongs into a log of the records, which are all of one key.
+// linesOf adds to keys the lines of the records, all of one key, that belong in the log.
 func (s *Store) linesOf(ctx context.Context, p place, records []group, log int, keys map[string]map[line]bool) error {
 	for i := range records {
 		if !records[i].there() {
@@ -225,7 +225,7 @@ func (s *Store) sweepIndex(ctx context.Context) error {
 	return errors.Join(append(faults, s.sweepFans())...)
 }
 
-// sweepFans removes what is left of fans, and of ledgers, that were not made to the end.
+// sweepFans removes fans and ledgers whose making was interrupted.
 func (s *Store) sweepFans() error {
 	top, err := os.OpenRoot(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {

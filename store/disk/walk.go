@@ -13,14 +13,14 @@ import (
 type walk struct {
 	store  *Store
 	batch  int      // how many names are read at a time; -1: all of a fan
-	shards []byte   // to come
-	fan    *os.Root // that dir is,
+	shards []byte   // not begun yet
+	fan    *os.Root // the fan of dir
 	shard  byte
-	dir    *os.File // which is being read; nil: none
-	names  []string // which have been read
+	dir    *os.File // the directory that is being read; nil: none
+	names  []string // read from dir, and not returned yet
 }
 
-// next returns io.EOF after the last one.
+// next returns the next entry; io.EOF after the last one.
 func (w *walk) next() (entry, error) {
 	for {
 		for len(w.names) > 0 {
@@ -71,7 +71,8 @@ func (w *walk) close() {
 	}
 }
 
-// records returns the records whose base the entry is, or is in it, and with the folder what is left of others.
+// records returns the records whose base is the entry, or is in it if it is a folder, and with a folder the remains of
+// others.
 func (e entry) records(read reader) ([]group, error) {
 	if e.suffix != "" && e.suffix != headSuffix {
 		return nil, nil
@@ -83,7 +84,7 @@ func (e entry) records(read reader) ([]group, error) {
 	}), err
 }
 
-// shards returns those that there is a fan of.
+// shards returns the shards that have a fan.
 func (s *Store) shards() ([]byte, error) {
 	top, err := os.OpenRoot(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -41,10 +41,10 @@ type writer struct {
 
 	mu      sync.RWMutex // ReadAt reads, the others write
 	block   *block       // what buf is cut from; nil: buf was allocated
-	buf     []byte       // what follows flushed, at most a block
-	flushed int64        // in file, whole blocks until Commit
+	buf     []byte       // the bytes after the first flushed ones, at most a block
+	flushed int64        // the bytes that are in file: whole blocks until Commit
 	file    *os.File     // nil: nothing is flushed
-	length  int64        // of file, which is in the ledger with all of it
+	length  int64        // of file, all of which is in the ledger
 	place   place        // where file is
 	sums    []byte
 	done    bool // committed; ReadAt goes on until Close
@@ -54,7 +54,7 @@ type writer struct {
 
 func (w *writer) size() int64 { return w.flushed + int64(len(w.buf)) }
 
-// fits returns an error if a body of so many bytes finds no room beside others, whatever is evicted.
+// fits returns an error if there is no room for a body of this size beside others, whatever is evicted.
 func (w *writer) fits(size, others int64) error {
 	room := w.store.max - others
 	if w.expected < 0 { // it may have no end, and must not drive out all that is stored
@@ -64,7 +64,7 @@ func (w *writer) fits(size, others int64) error {
 	if size > inlineMax {
 		least = cost(fileSize(size)) + cost(prefixSize) + folderCost
 	}
-	if w.store.max > 0 && (size > room || least > room) { // the former where the sum is too large for an int64
+	if w.store.max > 0 && (size > room || least > room) { // the first if least has overflowed
 		return fmt.Errorf("a body of %d bytes where there is room for %d: %w", size, max(0, room), store.ErrTooLarge)
 	}
 	return nil
@@ -106,8 +106,8 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// flush appends p, which begins a block, to the body file: all of it, or none that counts. Where p is buf, that has to
-// stay then, for it was taken by an earlier Write and may be read back.
+// flush appends p, which begins a block, to the body file: all of it, or nothing that counts. If it fails, buf must
+// stay as it is, since an earlier Write has taken it, and it may be read back.
 func (w *writer) flush(p []byte) error {
 	if err := w.grow(w.flushed + int64(len(p))); err != nil {
 		return err
@@ -227,7 +227,7 @@ func (w *writer) publish(p place, r *store.Record, head []byte) (long []int, err
 // errGone is not fs.ErrNotExist, which asks for another attempt.
 var errGone = errors.New("not in the directory any more")
 
-// finish writes what is missing of the body file.
+// finish writes the rest of the body file.
 func (w *writer) finish() error {
 	if err := w.flush(w.buf); err != nil {
 		return err
@@ -264,8 +264,8 @@ func (w *writer) Close() error {
 	return nil
 }
 
-// inFan calls do with the place of key, and again with that in a fan made anew as long as do fails because something
-// is not there.
+// inFan calls do with the place of key. If do fails because something is missing, inFan tries again, with a fan that is
+// made anew if necessary.
 func (s *Store) inFan(key store.Key, do func(place) error) error {
 	for n := 1; ; n++ {
 		p, err := s.place(key, true)
