@@ -83,7 +83,7 @@ func (s *Store) Lookup(ctx context.Context, key store.Key) ([]*store.Record, err
 	return found, err
 }
 
-// lookup returns the records of a key, all or those named, newest first. Damaged ones are removed.
+// lookup returns the records of a key, all or those with ids, newest first. It removes damaged ones.
 func (s *Store) lookup(ctx context.Context, dig string, key store.Key, ids ...store.ID) ([]*store.Record, error) {
 	rows, err := s.table.Get(ctx, recordGroup(dig), items(ids)...)
 	if err != nil || len(rows) == 0 {
@@ -108,7 +108,7 @@ func (s *Store) lookup(ctx context.Context, dig string, key store.Key, ids ...st
 
 var errMisplaced = fmt.Errorf("the record of another key or id: %w", store.ErrCorrupt)
 
-// damaged removes a record that cannot be read, and returns why with its name.
+// damaged removes a record that cannot be read, and returns an error with its name.
 func (s *Store) damaged(ctx context.Context, dig, item string, why error) error {
 	why = fmt.Errorf("record %s: %w", item, why)
 	if store.Inspecting(ctx) {
@@ -155,7 +155,7 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 		return err
 	}
 	entries := marks(dig, r)
-	for i := range entries { // if it comes to no more than these, they must last as long as the old record
+	for i := range entries { // if Update fails after these, they must last as long as the old record
 		entries[i].Expires = entriesEnd(latest(r.KeepUntil, old.KeepUntil))
 	}
 	if err := s.put(ctx, entries); err != nil {
@@ -169,7 +169,7 @@ func (s *Store) update(ctx context.Context, r *store.Record) error {
 	return s.table.Put(ctx, row, IfPresent)
 }
 
-// piecesEnd returns when the pieces of r's body are to expire.
+// piecesEnd returns when the pieces of r's body should expire.
 func (s *Store) piecesEnd(r *store.Record) time.Time {
 	if r.KeepUntil.IsZero() {
 		return time.Time{}
@@ -184,7 +184,7 @@ func (s *Store) piecesEnd(r *store.Record) time.Time {
 func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) error {
 	dig := digest(key)
 	found, err := s.lookup(ctx, dig, key, ids...)
-	if err == nil || errors.Is(err, store.ErrCorrupt) { // also if a table that reads late has shown none
+	if err == nil || errors.Is(err, store.ErrCorrupt) { // even if none were found: the table may not show the latest
 		err = s.table.Delete(ctx, recordGroup(dig), items(ids)...)
 	}
 	if err != nil {
@@ -196,7 +196,7 @@ func (s *Store) Delete(ctx context.Context, key store.Key, ids ...store.ID) erro
 	return nil
 }
 
-// forget sees to what is left of a record whose row has been removed.
+// forget removes what is left of a record whose row was removed.
 func (s *Store) forget(dig string, r *store.Record) {
 	s.later.run(func(ctx context.Context) { s.unmark(ctx, marks(dig, r)) })
 	if r.Size > InlineMax {
@@ -204,8 +204,8 @@ func (s *Store) forget(dig string, r *store.Record) {
 	}
 }
 
-// removeBody removes the pieces of a body, when whoever reads it has had the time to do so. Until then a sign of life
-// tells Sweep to leave them; where none is there to be replaced, there are no pieces.
+// removeBody removes the pieces of a body after Grace, in which it can be read to its end. Until then a sign of life
+// makes Sweep leave them. If there is no such row to replace, there are no pieces.
 func (s *Store) removeBody(dig string, id store.ID) {
 	group := bodyGroup(dig, id)
 	s.later.run(func(ctx context.Context) {
@@ -233,8 +233,8 @@ func marks(dig string, r *store.Record) []Row {
 }
 
 const (
-	// entriesOutlive is how much longer than their record the entries in the indexes last: of two Updates at once one
-	// may put the entries last and the other the record, which is kept a little longer.
+	// entriesOutlive is how much longer than their record the entries in the indexes last: of two simultaneous Updates,
+	// one may put the entries last, and the other the record, which is kept a little longer.
 	entriesOutlive = time.Minute
 	// entriesParallel is how many entries are put at once: a response may be in a hundred groups and more.
 	entriesParallel = 32
@@ -281,8 +281,8 @@ func items(ids []store.ID) []string {
 	return names
 }
 
-// each calls do for 0 to n-1, parallel of them at once, and returns one of their errors, if there are any: as a rule
-// they say the same.
+// each calls do for 0 to n-1, parallel of them at once, and returns one of their errors, if any: usually they say the
+// same.
 func each(n, parallel int, do func(i int) error) error {
 	if n == 1 {
 		return do(0)

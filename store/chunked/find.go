@@ -10,7 +10,8 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// A walk through the table reads so many groups in one go, so many at once; and so many indexes, which may be long.
+// How many groups a walk through the table reads as one batch, and how many at once; and how many indexes at once,
+// which may be long.
 const (
 	walkBatch     = 64
 	walkParallel  = 16
@@ -72,7 +73,7 @@ func (s *Store) groups(ctx context.Context, prefix string) iter.Seq2[part, error
 	}
 }
 
-// indexed yields what these indexes name.
+// indexed yields the records that these indexes name.
 func (s *Store) indexed(ctx context.Context, indexes ...string) iter.Seq2[part, error] {
 	return func(yield func(part, error) bool) {
 		for some := range slices.Chunk(indexes, indexParallel) {
@@ -96,7 +97,7 @@ func (s *Store) indexed(ctx context.Context, indexes ...string) iter.Seq2[part, 
 	}
 }
 
-// meant yields where records are that q may mean.
+// meant yields where the records are that q may select.
 func (s *Store) meant(ctx context.Context, q *store.Query) iter.Seq2[part, error] {
 	switch {
 	case q.Key != "":
@@ -117,7 +118,7 @@ func (s *Store) meant(ctx context.Context, q *store.Query) iter.Seq2[part, error
 	return s.groups(ctx, "r/")
 }
 
-// named yields what these indexes name; where they may have lost something, all that may be meant.
+// named yields the records that these indexes name; all groups of records if the indexes may have lost some.
 func (s *Store) named(ctx context.Context, indexes ...string) iter.Seq2[part, error] {
 	if e, ok := s.table.(Evicter); ok {
 		switch evicts, err := e.Evicts(ctx, indexes[0]); {
@@ -160,7 +161,7 @@ func (s *Store) Find(ctx context.Context, q store.Query) iter.Seq2[*store.Record
 	}
 }
 
-// record decodes a row of a group of records, for those who do not want the body. A damaged record is removed.
+// record decodes a row of a group of records, for callers that do not need the body. It removes a damaged record.
 func (s *Store) record(ctx context.Context, group string, row Row) (*store.Record, error) {
 	dig := strings.TrimPrefix(group, "r/")
 	r, _, err := decode(row.Value, store.DecodeHead)

@@ -7,17 +7,16 @@ import (
 	"time"
 )
 
-// later is what a Store does when nobody waits for it any more: it removes what is left over. It is bounded in number
-// and in time; of what comes beyond the number nothing is dropped, but done at once. What a fault leaves, expiry and
-// Sweep remove.
+// later is the work of a Store for which nobody waits: removing what is left over. It is limited in number and in time.
+// Work beyond the number is not dropped, but done at once. What a failure leaves, expiry and Sweep remove.
 type later struct {
 	mu      sync.Mutex
 	closed  bool
-	waiting list.List // of *waiter, who waits longest first
+	waiting list.List // of *waiter, the one that has waited longest first
 	running sync.WaitGroup
 	n       int // running
 	slots   chan struct{}
-	ctx     context.Context // ends a while after close
+	ctx     context.Context // ends laterTime after close
 	cancel  context.CancelFunc
 
 	maxRunning, maxWaiting int
@@ -41,7 +40,7 @@ func newLater() *later {
 	return l
 }
 
-// run calls do in a goroutine of its own; where there are too many of them, the caller waits for it.
+// run calls do in a goroutine of its own. If there are too many of them, the caller does it and waits.
 func (l *later) run(do func(context.Context)) {
 	l.mu.Lock()
 	free := !l.closed && l.n < l.maxRunning
@@ -54,7 +53,7 @@ func (l *later) run(do func(context.Context)) {
 	}
 }
 
-// after calls do after a while, or when the Store is closed. Where too many wait, the first of them waits no longer.
+// after calls do after a while, or when the Store is closed. If too many wait, it calls the first of them at once.
 func (l *later) after(wait time.Duration, do func(context.Context)) {
 	l.mu.Lock()
 	if !l.closed {
@@ -78,7 +77,7 @@ func (l *later) after(wait time.Duration, do func(context.Context)) {
 	}
 }
 
-// take ends a wait, and returns what is to be done then; nil: somebody else has. The mutex is held.
+// take ends a wait, and returns what must be done then; nil: somebody else has taken it. The mutex is held.
 func (l *later) take(at *list.Element) (do func(context.Context)) {
 	w := l.waiting.Remove(at).(*waiter)
 	w.timer.Stop()
@@ -86,7 +85,7 @@ func (l *later) take(at *list.Element) (do func(context.Context)) {
 	return do
 }
 
-// begin counts do, and has it done. The mutex is held.
+// begin counts do, and starts it. The mutex is held.
 func (l *later) begin(do func(context.Context)) {
 	l.n++
 	l.running.Go(func() {
@@ -105,7 +104,7 @@ func (l *later) call(do func(context.Context)) {
 	do(ctx)
 }
 
-// close does at once what waits, and returns when all is done or has been given up.
+// close starts at once what waits, and returns when all is done or given up.
 func (l *later) close() {
 	defer l.cancel()
 	defer time.AfterFunc(laterTime, l.cancel).Stop()

@@ -64,8 +64,8 @@ func leaseValue(holder store.ID, until time.Time) []byte {
 	return binary.BigEndian.AppendUint64(holder[:], uint64(until.UnixMilli()))
 }
 
-// holder returns who has the lease, and until when. The error wraps store.ErrNotFound if it is not there. What is no
-// lease has no holder, and an end too late to be believed.
+// holder returns who has the lease, and until when. The error wraps store.ErrNotFound if there is none. A row that is
+// not a lease has no holder, and an end so late that it counts as ended.
 func (s *Store) holder(ctx context.Context, group string) (by store.ID, until time.Time, err error) {
 	rows, err := s.table.Get(ctx, group, leaseItem)
 	switch {

@@ -19,10 +19,10 @@ type piece struct {
 	came   chan struct{} // closed when b or err is there; nil: b is there
 	b      []byte
 	err    error
-	pinned bool // it is nowhere else yet
+	pinned bool // it is not in the table yet
 }
 
-// fetch begins to read a piece; running counts that until it is done.
+// fetch begins to read a piece. It adds the read to running.
 func (s *Store) fetch(ctx context.Context, running *sync.WaitGroup, group string, seed uint32, number int64) *piece {
 	p := &piece{came: make(chan struct{})}
 	running.Go(func() {
@@ -40,14 +40,14 @@ func (s *Store) fetch(ctx context.Context, running *sync.WaitGroup, group string
 	return p
 }
 
-// wait returns when the piece is there, or the fetch has failed, as with its context's end.
+// wait returns when the piece is there, or the fetch has failed, for example because its context has ended.
 func (p *piece) wait() {
 	if p.came != nil {
 		<-p.came
 	}
 }
 
-// bytes returns the piece when it is there, if it is as long as it has to be.
+// bytes waits for the piece and returns it, if it has the right length.
 func (p *piece) bytes(number, length int64) ([]byte, error) {
 	if p.wait(); p.err != nil {
 		return nil, p.err
@@ -58,11 +58,11 @@ func (p *piece) bytes(number, length int64) ([]byte, error) {
 	return p.b, nil
 }
 
-// held are pieces kept for who reads back from a write: those not yet put, and the last used of the others.
+// held has the pieces that are kept for reading back from a write: those not yet put, and the last used of the others.
 type held struct {
 	room    int
 	pieces  map[int64]*piece
-	numbers []int64 // of pieces, the last used last
+	numbers []int64 // the keys of pieces, the last used last
 }
 
 func (h *held) get(number int64) *piece {
@@ -91,7 +91,7 @@ func (h *held) add(number int64, p *piece) {
 
 func (h *held) unpin(number int64) { h.pieces[number].pinned = false }
 
-// drop forgets p, unless it has been forgotten.
+// drop forgets p, if it is still held.
 func (h *held) drop(number int64, p *piece) {
 	if h.pieces[number] == p {
 		delete(h.pieces, number)
@@ -224,7 +224,7 @@ func (b *body) Seek(offset int64, whence int) (int64, error) {
 	return to, nil
 }
 
-// Close ends what is read ahead, and waits for it.
+// Close cancels reading ahead, and waits until that has ended.
 func (b *body) Close() error {
 	b.closed = true
 	b.cancel()

@@ -15,7 +15,7 @@ const (
 	sumSize     = 4
 )
 
-// recordRow returns the row of r, with its body unless that is in pieces; until is when those expire.
+// recordRow returns the row of r, with its body unless that is in pieces; until is when the pieces expire.
 func recordRow(dig string, r *store.Record, body []byte, until time.Time) (Row, error) {
 	b := make([]byte, recordFixed, recordFixed+1024+len(body)+sumSize)
 	copy(b, recordMagic)
@@ -40,7 +40,7 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// latest is earliest's opposite.
+// latest returns the later of two such times.
 func latest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return a
@@ -81,7 +81,7 @@ func decode(value []byte, decodeHead func([]byte) (*store.Record, error)) (r *st
 
 func pieceItem(number int64) string { return fmt.Sprintf("%08d", number) }
 
-// sign returns the row which tells that somebody writes a body, or reads what is about to be removed.
+// sign returns the row which says that somebody writes a body, or may still read a removed one.
 func sign(group string, until time.Time) Row {
 	now := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMilli()))
 	return Row{group, signItem, now, until}

@@ -84,7 +84,7 @@ func (s *Store) sweepBodies(ctx context.Context) error {
 	return errors.Join(err, fault)
 }
 
-// dead reports whether there has been no sign of life of the body for long.
+// dead reports whether there was no sign of life of the body for orphanAge.
 func (s *Store) dead(ctx context.Context, group, item string) (bool, error) {
 	id, err := store.ParseID(item)
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *Store) dead(ctx context.Context, group, item string) (bool, error) {
 	return time.Since(last) > orphanAge, nil
 }
 
-// sweepIndexes removes the entries whose record is gone; young ones may be of a record that is still to come.
+// sweepIndexes removes the entries whose record is gone, except young ones, whose record may still come.
 func (s *Store) sweepIndexes(ctx context.Context) error {
 	var fault error
 	for p, err := range s.groups(ctx, "i/") {

@@ -14,19 +14,18 @@ import (
 )
 
 const (
-	// piecesOutlive is how much longer than their record the pieces of a body are kept: so far can Updates move the
-	// record's KeepUntil. keptOutlive is the same for a Keeper, whose pieces are moved along.
+	// piecesOutlive is how much longer than their record the pieces of a body are kept: Updates can move the record's
+	// KeepUntil so far. keptOutlive is the same for a Keeper, whose pieces are moved along.
 	piecesOutlive = 30 * 24 * time.Hour
 	keptOutlive   = time.Hour
-	// signEvery is how old a writer's sign of life may grow; one that is orphanAge old is none.
+	// signEvery is how old a writer's sign of life may grow; one that is orphanAge old does not count.
 	signEvery = time.Minute
 	orphanAge = time.Hour
 
 	signItem = "w"
 )
 
-// writer fills one piece after the other, and puts several of them at once. The last ones are held for those who read
-// back.
+// writer fills one piece after the other, and puts several of them at once. It holds the last ones for ReadAt.
 type writer struct {
 	s      *Store
 	ctx    context.Context
@@ -38,11 +37,11 @@ type writer struct {
 	until  time.Time // when the pieces expire
 
 	marks  []Row     // the entries in the indexes
-	marked error     // what came of putting them; for who has waited for puts
+	marked error     // the error of putting them, to be read after waiting for puts
 	since  time.Time // when they were put
 	slots  chan struct{}
 	puts   sync.WaitGroup
-	reads  sync.WaitGroup // that read back
+	reads  sync.WaitGroup // the fetches of ReadAt
 	signed time.Time
 
 	mu      sync.Mutex
@@ -110,7 +109,7 @@ func (w *writer) Write(p []byte) (n int, err error) {
 			n, p = n+k, p[k:]
 		}
 		w.mu.Unlock()
-		if full { // and more is to come: a body that may go beside its head does
+		if full { // and more follows: a body of InlineMax or less is not put in pieces
 			if err := w.flush(); err != nil {
 				return n, err
 			}
@@ -118,7 +117,7 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	}
 }
 
-// fill appends what of p goes into the piece, and returns how much that is. The mutex is held.
+// fill appends as much of p as fits into the piece, and returns how much that is. The mutex is held.
 func (w *writer) fill(p []byte) int {
 	size := w.s.opts.Chunk
 	n := min(len(p), size-len(w.piece))
@@ -132,7 +131,7 @@ func (w *writer) fill(p []byte) int {
 	return n
 }
 
-// flush begins to put the piece, when there are not too many under way.
+// flush begins to put the piece. It waits while too many puts are under way.
 func (w *writer) flush() error {
 	select {
 	case w.slots <- struct{}{}:
@@ -173,16 +172,16 @@ func (w *writer) flush() error {
 	return nil
 }
 
-// number returns that of the piece being filled. The mutex is held.
+// number returns the number of the piece that is being filled. The mutex is held.
 func (w *writer) number() int64 { return (w.written - int64(len(w.piece))) / int64(w.s.opts.Chunk) }
 
-// sign tells other processes that somebody writes the body, so that Sweep leaves it alone. After the first time it
-// fails if Sweep has taken the body for an orphan.
+// sign tells other processes that somebody writes the body, so that Sweep leaves it alone. Except for the first time,
+// it fails if Sweep has taken the body for an orphan.
 func (w *writer) sign(when When) error {
 	return w.s.table.Put(w.ctx, sign(w.group, w.until), when)
 }
 
-// failed keeps the first fault, and returns it.
+// failed keeps the first error, and returns it.
 func (w *writer) failed(err error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -271,7 +270,7 @@ func (w *writer) unput(ctx context.Context) error {
 	return w.s.table.Delete(ctx, recordGroup(w.dig), w.record.ID.String())
 }
 
-// finish puts all that has to be there before the record. It returns the body if that goes with the record.
+// finish puts all that must be there before the record. It returns the body if that goes into the record's row.
 func (w *writer) finish(r *store.Record) (body []byte, err error) {
 	w.mu.Lock()
 	switch {
@@ -321,15 +320,15 @@ func sameRows(a, b []Row) bool {
 	return slices.EqualFunc(a, b, func(a, b Row) bool { return a.Group == b.Group && a.Expires.Equal(b.Expires) })
 }
 
-// supersede removes the records that r takes the place of, which is there already; so a fault is no fault of the
-// Commit. What cannot be removed keeps its body and can still be found.
+// supersede removes the records that r replaces. r is there already, so Commit does not fail with the error. A record
+// that cannot be removed keeps its body and can still be found.
 func (w *writer) supersede(r *store.Record, ids []store.ID) {
 	remove := func(ctx context.Context) error {
 		if err := w.s.table.Delete(ctx, recordGroup(w.dig), items(ids)...); err != nil {
 			return err
 		}
 		for _, id := range ids {
-			old := r.Clone() // which has the same URL and tags, as a rule
+			old := r.Clone() // it usually has the same URL and tags
 			old.ID = id
 			w.s.later.run(func(ctx context.Context) { w.s.unmark(ctx, marks(w.dig, old)) })
 			w.s.removeBody(w.dig, id)
