@@ -20,15 +20,15 @@ import (
 	"github.com/larder-go/larder/rfc9111"
 )
 
-// methodQuery is as GET, with content that says what is asked (RFC 10008).
+// methodQuery is like GET, with content that says what is asked for (RFC 10008).
 const methodQuery = "QUERY"
 
 func hexDigest(s string) string { return hex.EncodeToString([]byte(digest(s))) }
 
-// content reads the request's body for the key. It returns the request to send, which has the same body to
-// give, and the digest of what the body says; ok is false if the body could not be read whole within limit
-// bytes: then the request to send is good all the same, but has no key. A request without a body has the digest
-// "", unless it is a QUERY, which says by its type alone what it asks.
+// content reads the request's body for the key. It returns the request to send, which still has its whole body, and the
+// digest of the body's meaning. ok is false if the body could not be read whole within limit bytes: the request can
+// still be sent, but has no key. The digest of a request without a body is "", unless it is a QUERY, which says by its
+// type alone what it asks for.
 func content(req *http.Request, r *rule, limit int64) (send *http.Request, digest string, ok bool) {
 	if req.Body == nil || req.Body == http.NoBody {
 		if req.Method == methodQuery {
@@ -68,18 +68,17 @@ type readCloser struct {
 	io.Closer
 }
 
-// failing is a reader that has only an error to give.
+// failing is a reader that returns an error.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// bodyDigest returns the SHA-256 of a body's media type and meaning: JSON without regard to white space and the
-// order of keys, forms without regard to the order of different names, multipart without its boundary, anything
-// else byte by byte. Ignored parts are left out.
+// bodyDigest returns the SHA-256 of a body's media type and meaning: JSON without regard to white space and the order
+// of keys, forms without regard to the order of different names, multipart without its boundary, anything else byte by
+// byte. Ignored parts are left out.
 //
-// The order of what a QUERY asks may well mean something to whoever answers it. Its content counts byte by byte, with
-// its language, unless r ignores parts of what is of its type; and in any case where the request says no-transform (RFC
-// 10008 §2.7).
+// For a QUERY the order may have a meaning to the origin. So its content counts byte by byte, with its language, unless
+// r ignores parts of content of that type; and if the request says no-transform, in any case (RFC 10008 §2.7).
 func (r *rule) bodyDigest(method string, h http.Header, body []byte) string {
 	contentType := strings.Join(h["Content-Type"], ", ")
 	mediaType, params, err := mime.ParseMediaType(contentType)
@@ -158,8 +157,8 @@ func canonicalMultipart(body []byte, boundary string, ignore []string) ([]byte, 
 	}
 }
 
-// canonicalJSON writes one JSON value without white space, keys sorted, without what the ignored paths name. It
-// declines what could be read in two ways: duplicate keys, lone surrogates, invalid UTF-8.
+// canonicalJSON writes one JSON value without white space, with its keys sorted, and without what the ignored paths
+// name. It declines what could be read in two ways: duplicate keys, lone surrogates, invalid UTF-8.
 func canonicalJSON(body []byte, ignore []string) ([]byte, bool) {
 	if !utf8.Valid(body) || bytes.Contains(bytes.ToLower(body), []byte(`\ud`)) {
 		return nil, false
@@ -208,7 +207,7 @@ func appendObject(out []byte, d *json.Decoder, ignore [][]string, depth int) ([]
 		if err != nil {
 			return nil, false
 		}
-		name := t.(string) // the decoder sees to that
+		name := t.(string) // the decoder has checked that
 		if _, twice := members[name]; twice {
 			return nil, false
 		}

@@ -182,8 +182,8 @@ func ruleFor(rules []*rule, method string, u *url.URL, path string) *rule {
 	return standard
 }
 
-// telling returns what keeps secrets out of what is told of a request to which r applies. One of a method that no rule
-// means, as DELETE is in most, has the secrets of all rules for its URL: they are none the less secret.
+// telling returns the rule by which events redact a request to which r applies. If no rule is for its method, as with
+// DELETE in most cases, that has the secrets of all rules for its URL: they are secret all the same.
 func (r *rule) telling(rules []*rule, method string, u *url.URL, path string) *rule {
 	if r.methodAllowed(method) {
 		return r

@@ -16,14 +16,14 @@ import (
 	"github.com/larder-go/larder/store"
 )
 
-// hit is a stored response on its way to a caller: what it consists of in one piece of memory.
+// hit is what a stored response to a caller consists of, in one allocation.
 type hit struct {
 	resp    http.Response
 	decided decided
 	body    memoryBody
 }
 
-// serve answers x with a stored response. It returns nil if its body is gone, or the rule's filter turns it away.
+// serve answers x with a stored response. It returns nil if its body is gone, or the rule's filter rejects it.
 func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *http.Response {
 	v := c.readingOf(r)
 	parsed := v.alone[0]
@@ -56,7 +56,7 @@ func (c *Cache) serve(x *exchange, r *store.Record, now time.Time, d Decision) *
 	return c.answerWith(x, resp, &h.decided)
 }
 
-// fill gives the response its body, or what of it the request asks for. It returns false if the body is gone.
+// fill gives the response its body, or the part of it that the request asks for. It returns false if the body is gone.
 func (c *Cache) fill(x *exchange, r *store.Record, h *hit) bool {
 	resp := &h.resp
 	resp.Body = http.NoBody
@@ -105,8 +105,8 @@ func notModified(resp *http.Response) {
 	}
 }
 
-// fields are a header for the hits from the second one on: they are copied in two thirds of the time in which a map is
-// walked through (go test -bench NewHeader). Many a response is stored for one hit or none.
+// fields has a header as a list, for hits from the second one on: copying that takes two thirds of the time of walking
+// through a map (go test -bench NewHeader). The first hit does not make it, since many responses have one hit or none.
 type fields struct {
 	used   atomic.Bool
 	once   sync.Once
@@ -155,7 +155,7 @@ func (f *fields) list(h http.Header) {
 	}
 }
 
-// memoryBody is a body that is wholly in memory. It never shows the memory itself to its reader.
+// memoryBody is a body that is all in memory. It never shows the memory itself to its reader.
 type memoryBody struct {
 	rest   []byte
 	closed atomic.Bool // a caller may close while another of its goroutines reads
@@ -187,7 +187,7 @@ type storedBody struct {
 	mu      sync.Mutex // a caller may close while another of its goroutines reads
 	rc      io.ReadCloser
 	end     error                              // what Read returns from now on; rc is closed, unless writing is set
-	writing bool                               // WriteTo uses rc, and sees to its end
+	writing bool                               // WriteTo uses rc, and closes it if b was closed meanwhile
 	left    rfc9111.Part                       // what is still to be read, if that is one run of the stored body
 	resumed bool                               // it goes on from the origin, or that was tried
 	giveUp  atomic.Pointer[context.CancelFunc] // ends the request for the rest; nil: there is none
@@ -206,8 +206,8 @@ func (b *storedBody) Read(p []byte) (int, error) {
 	return n, b.over(int64(n), err)
 }
 
-// over takes in that n bytes were read, and that the reading has ended with err, if it has, and returns what to tell of
-// it: nothing, if it goes on from the origin.
+// over notes that n bytes were read, and how that ended. It returns the error for the reader; nil if the origin
+// continues the body.
 func (b *storedBody) over(n int64, err error) error {
 	b.advance(n)
 	switch {
@@ -222,14 +222,14 @@ func (b *storedBody) over(n int64, err error) error {
 		}
 		err = b.resume(fmt.Errorf("larder: reading the stored body of %s: %w", b.x.target.url, err))
 	}
-	if err != nil && b.end == nil { // not every caller closes what it has read to the end
+	if err != nil && b.end == nil { // not every caller closes a body after its end
 		b.end = err
 		b.rc.Close()
 	}
 	return err
 }
 
-// advance takes in that n bytes were read.
+// advance notes that n bytes were read.
 func (b *storedBody) advance(n int64) {
 	if b.left.Length > 0 {
 		b.left.Start, b.left.Length = b.left.Start+n, b.left.Length-n
@@ -237,7 +237,7 @@ func (b *storedBody) advance(n int64) {
 }
 
 func (b *storedBody) Close() error {
-	b.endRest() // in which a Read may wait, with the lock
+	b.endRest() // a Read that holds the lock may be waiting for it
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	ended := b.end != nil
@@ -249,7 +249,7 @@ func (b *storedBody) Close() error {
 	return b.rc.Close()
 }
 
-// brief returns what of x is needed to tell of trouble with its body.
+// brief returns the part of x that is needed to report trouble with its body.
 func (x *exchange) brief() *exchange {
 	return &exchange{req: x.req, rr: x.rr, target: x.target}
 }

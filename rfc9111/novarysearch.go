@@ -133,8 +133,8 @@ func formDecode(s string) string {
 	return validUTF8(b)
 }
 
-// validUTF8 puts U+FFFD in the place of each longest beginning of a character that does not go on, as the encoding
-// standard does.
+// validUTF8 replaces each longest beginning of a character that does not go on by U+FFFD, as the encoding standard
+// does.
 func validUTF8(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)

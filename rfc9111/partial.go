@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// contentRange reads the Content-Range of a 206: "bytes first-last/size" with a size that is known (RFC 9110 §14.4).
-// Everything else is the zero Part, as is the lack of it in a multipart/byteranges response, or a Content-Length that
-// contradicts it. But if fewer bytes came than from somewhere inside up to the end of the whole, that end was told
-// wrongly, as by a server that counts one too many: the whole ends where they do. From the first byte on they are not
-// taken for the whole.
+// contentRange reads the Content-Range of a 206: "bytes first-last/size" with a known size (RFC 9110 §14.4). It returns
+// the zero Part for anything else, if there is none, as in a multipart/byteranges response, and if Content-Length
+// contradicts it. But if a part goes from somewhere inside to the end of the whole, and Content-Length is shorter, its
+// end is taken to be wrong, as of a server that counts one too many: the whole then ends where the part does. That is
+// not done for a part that begins at the first byte.
 func contentRange(h http.Header) (Part, int64) {
 	lines := h["Content-Range"]
 	if len(lines) != 1 {
@@ -22,7 +22,7 @@ func contentRange(h http.Header) (Part, int64) {
 	if !strings.EqualFold(unit, "bytes") {
 		return Part{}, 0
 	}
-	size, _ := position(trim(length)) // 0 if it is none
+	size, _ := position(trim(length)) // 0 if it is not a number
 	first, last, _ := strings.Cut(trim(span), "-")
 	start, ok := position(first)
 	end, ok2 := position(last)
@@ -62,8 +62,8 @@ func Combinable(a, b *Response) bool {
 	return v != "" && v == b.strongValidator()
 }
 
-// strongValidator returns the entity tag if that is strong, or, where there is none, the Last-Modified that is (RFC
-// 9110 §8.8.2.2); "" if it has neither.
+// strongValidator returns the entity tag if that is strong or, if there is no tag, the Last-Modified if that is strong
+// (RFC 9110 §8.8.2.2); "" if there is neither.
 func (r *Response) strongValidator() string {
 	switch {
 	case strings.HasPrefix(r.etag, `"`):

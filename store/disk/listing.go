@@ -20,11 +20,10 @@ import (
 // Times are compared for equality, so that none is too old to be a change; a folder whose time is in the future is
 // not at rest. A folder that was removed and made anew, or put in the place of another, is another file.
 //
-// That leaves what nobody should do: to set the time of a folder back, as who restores a backup does, or to put the
-// clock back so that a change falls into the very step of an earlier one, or to use a file system that does not keep
-// the time. Therefore a listing is believed for a minute at most, by the monotonic clock; a head that was
-// listed and is gone has the folder listed again at once; and on Windows, where FAT keeps no such time, nothing is
-// remembered.
+// This fails if somebody sets the time of a folder back, as when restoring a backup, or sets the clock back so that a
+// change falls into the same step as an earlier one, or if the file system does not keep the time. Therefore a listing
+// is believed for at most a minute, by the monotonic clock; if a head that was listed is gone, the folder is listed
+// again at once; and on Windows, where FAT keeps no such time, nothing is remembered.
 type listings struct{ memo[listing] }
 
 type listing struct {

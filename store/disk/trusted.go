@@ -16,10 +16,11 @@ import (
 // by falling into the same step of the clock. A file is therefore remembered only if it had been at rest for longer
 // than that when it was opened; see listings, where it is the same with folders.
 //
-// That leaves what comes about without the file system: bytes that rot on the platter or in the page cache. They are
-// found by the first hit of a process, and because a file is trusted for an hour at most, by the monotonic clock, by
-// the first of every hour. It leaves as well who puts the clock back so that a change falls into the very step of an
-// earlier one, who writes through a shared mapping of the file made before, and file systems that keep no ctime.
+// This does not notice what changes without the file system: bytes that rot on the disk or in the page cache. They are
+// found by the first hit of a process and, since a file is trusted for at most an hour by the monotonic clock, by the
+// first hit of every hour. Nor does it notice changes if somebody sets the clock back so that a change falls into the
+// same step as an earlier one, or writes through a shared mapping of the file made before, or if the file system keeps
+// no ctime.
 type trusted[V any] struct{ memo[known[V]] }
 
 type known[V any] struct {
