@@ -1,4 +1,5 @@
-// Package damage changes what a disk.Store has stored, as an accident would, for tests of what is around one.
+// Package damage changes what a disk.Store has stored, as an accident would, and breaks the reading of a store, for tests
+// of what is around one.
 package damage
 
 import (

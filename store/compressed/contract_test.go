@@ -1,7 +1,6 @@
 package compressed
 
 import (
-	"context"
 	"errors"
 	"io"
 	"testing"
@@ -128,22 +127,10 @@ func TestIsNoMoreThanTheInnerStore(t *testing.T) {
 	wantWhole(t, s, r, document(300_000))
 }
 
-// breaking is a store whose bodies cannot be read, though nothing is wrong with them.
-type breaking struct{ store.Store }
-
-func (s breaking) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
-	b, err := s.Store.Open(ctx, r)
-	return breakingBody{b}, err
-}
-
-type breakingBody struct{ io.ReadSeekCloser }
-
-func (breakingBody) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
-
 func TestABodyThatCannotBeReadIsThereStill(t *testing.T) {
 	inner := openDisk(t)
 	r := put(t, New(inner), record("text/plain"), document(3_000_000), -1)
-	b, err := New(breaking{inner}).Open(ctx, r)
+	b, err := New(damage.Unreadable{Store: inner}).Open(ctx, r)
 	if err != nil {
 		t.Fatal(err)
 	}

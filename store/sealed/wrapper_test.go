@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/larder-go/larder"
+	"github.com/larder-go/larder/internal/damage"
 	"github.com/larder-go/larder/internal/maptable"
 	"github.com/larder-go/larder/store"
 	"github.com/larder-go/larder/store/chunked"
@@ -100,22 +101,10 @@ func must1[V any](v V, err error) V {
 	return v
 }
 
-// breaking is a store whose bodies cannot be read, though nothing is wrong with them.
-type breaking struct{ store.Store }
-
-func (s breaking) Open(ctx context.Context, r *store.Record) (io.ReadSeekCloser, error) {
-	b, err := s.Store.Open(ctx, r)
-	return breakingBody{b}, err
-}
-
-type breakingBody struct{ io.ReadSeekCloser }
-
-func (breakingBody) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
-
 func TestABodyThatCannotBeReadIsThereStill(t *testing.T) {
 	inner := new(memory.Store)
 	r := keep(t, seal(t, inner, testKey(1)), "key", 100_000)
-	b, err := seal(t, breaking{inner}, testKey(1)).Open(ctx, r)
+	b, err := seal(t, damage.Unreadable{Store: inner}, testKey(1)).Open(ctx, r)
 	must(t, err)
 	defer b.Close()
 	if got, err := io.ReadAll(b); len(got) > 0 || !errors.Is(err, io.ErrClosedPipe) || errors.Is(err, store.ErrCorrupt) {

@@ -24,24 +24,30 @@ func TestNamesThatAreNoIDs(t *testing.T) {
 			if err := alter(filepath.Dir(path), `INSERT INTO loose VALUES (`+name+`, 0, 0)`); err != nil {
 				t.Fatal(err)
 			}
-			ended := make(chan error, 1)
-			go func() {
+			mustEnd(t, func() error {
 				_, err := s.Sweep(ctx, time.Now())
 				for i := range 50 { // twice what there is room for
 					r := newRecord(fmt.Sprint("key", i), time.Now())
 					err = errors.Join(err, put(s, r, bodyOf(r.ID, 40_000)))
 				}
-				ended <- errors.Join(err, s.Close())
-			}()
-			select {
-			case err := <-ended:
-				if err != nil {
-					t.Error(err)
-				}
-			case <-time.After(20 * time.Second):
-				t.Fatal("it does not end")
-			}
+				return errors.Join(err, s.Close())
+			})
 		})
+	}
+}
+
+// mustEnd fails the test if do fails, or goes on without end.
+func mustEnd(t *testing.T, do func() error) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- do() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it does not end")
 	}
 }
 
@@ -114,19 +120,10 @@ func TestAnIndexThatLies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() {
+	mustEnd(t, func() error {
 		_, err := s.Sweep(ctx, time.Now())
-		ended <- errors.Join(err, s.Close())
-	}()
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("it does not end")
-	}
+		return errors.Join(err, s.Close())
+	})
 }
 
 // TestARowWithAnotherID alters the name that a record is removed by: it would be found for ever.
